@@ -1,0 +1,319 @@
+"""The typed configuration: its shape is that of the YAML files in `configs/`.
+
+Priority: command line (`--set a.b=c`) > configuration file > the defaults that stand here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cslr_cli.errors import ConfigError
+from cslr_cli.temporal_plan import TemporalLayer
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class CorpusConfig(_Section):
+    """Which corpus, and where it lies."""
+
+    name: str = Field("phoenix2014", description="name of the corpus, as `cslr prepare` knows it")
+    path: Path | None = Field(None, description="prepared corpus; default `prepared/NAME`")
+
+    @property
+    def folder(self) -> Path:
+        """The prepared corpus' folder."""
+        return self.path if self.path is not None else Path("prepared") / self.name
+
+
+class DataConfig(_Section):
+    """What happens to frames between the prepared corpus and the network."""
+
+    crop_size: int = Field(224, ge=32, description="side of the square cut out of the prepared frame, pixels")
+    image_scale: float = Field(1.0, gt=0, description="factor by which the crop is resized")
+    frame_interval: int = Field(1, ge=1, description="take every n-th frame")
+    flip_probability: Fraction = Field(0.5, description="chance that a training clip is mirrored")
+    temporal_scale: Fraction = Field(0.2, description="training clips get 1 ± this times their length; 0: as they are")
+    min_clip_frames: int = Field(32, ge=1, description="shortest resampled training clip, frames")
+    max_clip_frames: int = Field(230, ge=1, description="longest resampled training clip, frames")
+    colour_jitter: Fraction = Field(
+        0.0, description="largest change of brightness, contrast and saturation of a training clip; 0: none"
+    )
+    num_workers: int = Field(4, ge=0, description="processes that read training clips")
+
+    @property
+    def input_size(self) -> int:
+        """Side of the pictures that the network sees, pixels."""
+        return int(self.crop_size * self.image_scale)
+
+    @field_validator("image_scale")
+    @classmethod
+    def _input_is_a_multiple_of_32(cls, value: float, info: Any) -> float:
+        crop = info.data.get("crop_size")
+        if crop is not None and int(crop * value) % 32:
+            raise ValueError(
+                f"crop_size {crop} × image_scale {value:g} is {int(crop * value)} pixels; "
+                "the network takes a multiple of 32"
+            )
+        return value
+
+
+class ModelConfig(_Section):
+    """The network."""
+
+    name: Literal["corrnet"] = Field("corrnet", description="which network")
+    width: int = Field(64, ge=1, description="channels of the first ResNet stage; 64 in ResNet-18")
+    blocks: tuple[int, int, int, int] = Field((2, 2, 2, 2), description="residual blocks of each stage")
+    correlation_after: tuple[Literal["layer1", "layer2", "layer3", "layer4"], ...] = Field(
+        ("layer2", "layer3", "layer4"), description="stages that a correlation block follows"
+    )
+    temporal_layers: tuple[str, ...] = Field(
+        ("K5", "P2", "K5", "P2"), min_length=1, description="K: convolution, P: pooling, with their sizes"
+    )
+    hidden_size: int = Field(1024, ge=2, multiple_of=2, description="features of a step")
+    pretrained: bool = Field(True, description="start from ImageNet weights (width 64 only)")
+    backbone_weights: Path | None = Field(None, description="file with ResNet-18's ImageNet weights")
+
+    @field_validator("temporal_layers")
+    @classmethod
+    def _layers_are_readable(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
+        for index, text in enumerate(layers):
+            try:
+                TemporalLayer.parse(text)
+            except ConfigError as error:
+                raise ValueError(f"[{index}] is '{text}': {error.hint}") from error
+        return layers
+
+    @field_validator("pretrained")
+    @classmethod
+    def _pretrained_weights_fit(cls, pretrained: bool, info: Any) -> bool:
+        width, blocks = info.data.get("width"), info.data.get("blocks")
+        if pretrained and (width, blocks) != (64, (2, 2, 2, 2)):
+            raise ValueError("ImageNet weights fit width 64 and blocks [2, 2, 2, 2] only; set model.pretrained=false")
+        return pretrained
+
+
+class LossConfig(_Section):
+    """Weights of the losses; one of weight 0 is not computed."""
+
+    sequence_ctc: float = Field(1.0, ge=0, description="CTC on the LSTM's logits (SeqCTC)")
+    conv_ctc: float = Field(1.0, ge=0, description="CTC on the temporal convolution's logits (ConvCTC)")
+    distillation: float = Field(25.0, ge=0, description="the convolution learns from the LSTM (Dist)")
+    distillation_from_epoch: int = Field(1, ge=1, description="first epoch in which the distillation counts")
+
+    def weights(self, epoch: int) -> dict[str, float]:
+        """The weight of each loss in an epoch (from 1)."""
+        distillation = self.distillation if epoch >= self.distillation_from_epoch else 0.0
+        return {"sequence_ctc": self.sequence_ctc, "conv_ctc": self.conv_ctc, "distillation": distillation}
+
+
+class OptimizerConfig(_Section):
+    """Adam."""
+
+    lr: float = Field(1e-4, gt=0, description="learning rate; the highest one under `one-cycle`")
+    weight_decay: float = Field(1e-4, ge=0, description="added to the gradient (coupled, as in Adam's paper)")
+    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; none: no clipping")
+
+
+class ScheduleConfig(_Section):
+    """How the learning rate changes."""
+
+    kind: Literal["milestones", "one-cycle"] = Field(
+        "milestones", description="multiply at epochs, or rise and fall once over the whole training"
+    )
+    milestones: tuple[int, ...] = Field((20, 35), description="epochs after which the rate is multiplied by gamma")
+    gamma: float = Field(0.2, gt=0, description="factor at each milestone")
+    warmup: Fraction = Field(0.3, description="share of a one-cycle training in which the rate rises")
+
+
+class TrainingConfig(_Section):
+    """The course of a training."""
+
+    epochs: int = Field(40, ge=1, description="times that every training clip is seen")
+    batch_size: int = Field(2, ge=1, description="clips a step")
+    seed: int = Field(0, ge=0, description="of everything random")
+    precision: Precision = Field("auto", description="auto: bf16 where the device has it fast, else fp16 on GPUs, else fp32")
+    evaluation_interval: int = Field(1, ge=1, description="epochs from one evaluation on dev to the next")
+    short_first_epochs: int = Field(
+        0, ge=0, description="epochs in which only clips of at most `short_glosses` glosses are trained on"
+    )
+    short_glosses: int = Field(3, ge=1, description="glosses of a clip that counts as short")
+
+
+class DecodingConfig(_Section):
+    """How logits become glosses."""
+
+    decoder: Literal["beam", "greedy", "pyctcdecode"] = Field("beam", description="which decoder")
+    beam_width: int = Field(10, ge=1, description="prefixes kept a step")
+    max_classes: int = Field(40, ge=1, description="best classes looked at a step")
+    num_best: int = Field(1, ge=1, description="hypotheses given for a clip")
+    keep_repeats: bool = Field(False, description="do not merge neighbouring equal glosses")
+
+
+class Config(_Section):
+    """Everything that a training or an evaluation can be told."""
+
+    corpus: CorpusConfig = CorpusConfig()
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    training: TrainingConfig = TrainingConfig()
+    decoding: DecodingConfig = DecodingConfig()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, as YAML and checkpoints hold them."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """The configuration as a YAML file."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str) -> Config:
+        """Check plain values, for example those of a checkpoint.
+
+        Args:
+            values: sections by name.
+            where: what to call the source in an error.
+
+        Raises:
+            ConfigError: unknown keys or wrong values; all of them at once.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(*_faults(error, where)) from error
+
+
+def shipped_configs() -> list[str]:
+    """Names of the configurations that come with the package."""
+    return sorted(path.stem for path in _config_dir().glob("*.yaml"))
+
+
+def load_config(source: str | Path, settings: Sequence[str] = ()) -> Config:
+    """Read a configuration file and change it by `--set` settings.
+
+    Args:
+        source: the name of a shipped configuration (`phoenix2014`, in any case) or the path of a YAML file.
+        settings: `section.key=value`, the value written as in YAML; later ones win.
+
+    Raises:
+        ConfigError: no such file, no YAML, unknown keys or wrong values; all of them at once.
+    """
+    path = _find_config(source)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: not a configuration", "expected sections such as 'model:' with keys below them")
+    where = str(source)
+    for setting in settings:
+        _apply_setting(values, setting)
+        where = f"{source} with --set"
+    return Config.from_dict(values, where)
+
+
+def change_config(config: Config, settings: Sequence[str]) -> Config:
+    """The configuration with `--set` settings applied."""
+    values = config.to_dict()
+    for setting in settings:
+        _apply_setting(values, setting)
+    return Config.from_dict(values, "--set")
+
+
+def _config_dir() -> Path:
+    """`configs/` inside an installed package, or beside the package in a checkout."""
+    installed = Path(__file__).parent / "configs"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def _find_config(source: str | Path) -> Path:
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if path.is_file():
+            return path
+        raise ConfigError(f"{path}: no such configuration file")
+    for name in shipped_configs():
+        if name.lower() == str(source).lower():
+            return _config_dir() / f"{name}.yaml"
+    raise ConfigError(
+        f"'{source}' is no configuration", f"shipped are {', '.join(shipped_configs())}; or give a .yaml file"
+    )
+
+
+def _apply_setting(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) != 2 or not all(parts):
+        raise ConfigError(f"--set {setting}: not a setting", "expected section.key=value, for example optimizer.lr=5e-5")
+    section, name = parts
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting}: the value cannot be read as YAML") from error
+    if isinstance(value, str):  # YAML 1.1 takes 5e-5, without a point, for a word
+        value = _number_or_text(value)
+    if values.get(section) is None:
+        values[section] = {}
+    if isinstance(values[section], dict):
+        values[section][name] = value
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _faults(error: ValidationError, where: str) -> tuple[str, str | None]:
+    """Message and hint for all faults of a configuration: one line each where there are several."""
+    faults = [_fault(item["loc"], item) for item in error.errors()]
+    if len(faults) == 1:
+        return f"{where}: {faults[0][0]}", faults[0][1]
+    lines = [message if hint is None else f"{message}: {hint}" for message, hint in faults]
+    return f"{where}: {len(faults)} settings are wrong", "\n".join(lines)
+
+
+def _fault(location: tuple[int | str, ...], item: Any) -> tuple[str, str | None]:
+    key = ".".join(str(part) for part in location)
+    if item["type"] == "extra_forbidden":
+        known = _keys_at(location[:-1])
+        prefix = "".join(f"{part}." for part in location[:-1])
+        nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
+        hint = f"the nearest known key is {prefix}{nearest[0]}" if nearest else f"{prefix[:-1]} has no keys"
+        return f"unknown key {key}", hint
+    if item["type"] == "value_error":
+        return f"{key}: {item['ctx']['error']}", None
+    return f"{key} is {item['input']!r}", item["msg"][0].lower() + item["msg"][1:]
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Config
+    for part in location:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)) or part not in model.model_fields:
+            return []
+        model = _model_of(model.model_fields[str(part)].annotation)
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _model_of(annotation: Any) -> Any:
+    if isinstance(annotation, types.UnionType):
+        return next((arg for arg in typing.get_args(annotation) if arg is not type(None)), None)
+    return annotation

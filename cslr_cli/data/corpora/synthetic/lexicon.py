@@ -1,0 +1,179 @@
+"""What a gloss is: a path through signing space, a handshape, a pointing direction, one or two hands.
+
+Places are given in the signer's body frame, so that a left-handed signer is the mirror image of a
+right-handed one and the label stays right when a picture is flipped:
+
+- origin in the middle between the shoulders; the unit is about half the width of the shoulders;
+- x grows outwards, from the body's midline to the side of the dominant hand; y grows downwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Point = tuple[float, float]
+
+Role = Literal["time", "place", "subject", "verb"]
+"""What a gloss does in a sentence; see `grammar`."""
+
+
+@dataclass(frozen=True)
+class Handshape:
+    """Which fingers are stretched, and where they point.
+
+    Attributes:
+        name: what the shape is called.
+        extension: 0 (folded) to 1 (stretched) for thumb, index, middle, ring and little finger.
+        spread: degrees between the hand's axis and each finger, positive towards the thumb.
+    """
+
+    name: str
+    extension: tuple[float, float, float, float, float]
+    spread: tuple[float, float, float, float, float]
+
+
+FLAT = Handshape("flat", (0.5, 1.0, 1.0, 1.0, 1.0), (14.0, 3.0, 1.0, -1.0, -3.0))
+FIST = Handshape("fist", (0.0, 0.0, 0.0, 0.0, 0.0), (40.0, 4.0, 0.0, -4.0, -8.0))
+INDEX = Handshape("index", (0.0, 1.15, 0.0, 0.0, 0.0), (40.0, 0.0, 0.0, -4.0, -8.0))
+V_SHAPE = Handshape("v", (0.0, 1.1, 1.1, 0.0, 0.0), (40.0, 19.0, -19.0, -8.0, -12.0))
+SPREAD = Handshape("spread", (1.0, 1.05, 1.1, 1.05, 1.0), (68.0, 30.0, 6.0, -20.0, -48.0))
+HORNS = Handshape("horns", (1.1, 0.0, 0.0, 0.0, 1.1), (74.0, 4.0, 0.0, -4.0, -50.0))
+RELAXED = Handshape("relaxed", (0.6, 0.7, 0.7, 0.7, 0.65), (26.0, 6.0, 1.0, -4.0, -10.0))
+"""The hand at rest; no gloss has it."""
+
+
+class Path(Protocol):
+    """A way through signing space."""
+
+    def at(self, progress: Array) -> Array:
+        """The places (N, 2) at the given shares of the way (N,), each from 0 to 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Line:
+    """The straight way from `start` to `end`."""
+
+    start: Point
+    end: Point
+
+    def at(self, progress: Array) -> Array:
+        """See `Path.at`."""
+        start, end = np.asarray(self.start), np.asarray(self.end)
+        return start + progress[:, None] * (end - start)
+
+
+@dataclass(frozen=True)
+class Arc:
+    """A bow from `start` to `end` that stands off the straight line by `height` in its middle.
+
+    The bow is to the left of someone who walks from `start` to `end` on the y-down plane.
+    """
+
+    start: Point
+    end: Point
+    height: float
+
+    def at(self, progress: Array) -> Array:
+        """See `Path.at`."""
+        start, end = np.asarray(self.start), np.asarray(self.end)
+        along = end - start
+        left = np.array([along[1], -along[0]]) / np.hypot(*along)
+        # Equal steps of the angle: an even speed along half an ellipse.
+        angle = np.pi * progress[:, None]
+        return (start + end) / 2 - np.cos(angle) * along / 2 + np.sin(angle) * self.height * left
+
+
+@dataclass(frozen=True)
+class Circle:
+    """One turn around `centre`, starting at its lowest point and going outwards first."""
+
+    centre: Point
+    radius: float
+
+    def at(self, progress: Array) -> Array:
+        """See `Path.at`."""
+        angle = 2 * np.pi * progress[:, None]
+        return np.asarray(self.centre) + self.radius * np.hstack([np.sin(angle), np.cos(angle)])
+
+
+@dataclass(frozen=True)
+class Zigzag:
+    """From `start` to `end` with `swings` full swings of `width` to either side."""
+
+    start: Point
+    end: Point
+    width: float
+    swings: float
+
+    def at(self, progress: Array) -> Array:
+        """See `Path.at`."""
+        start, end = np.asarray(self.start), np.asarray(self.end)
+        along = end - start
+        left = np.array([along[1], -along[0]]) / np.hypot(*along)
+        swing = np.sin(2 * np.pi * self.swings * progress[:, None])
+        return start + progress[:, None] * along + swing * self.width * left
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One gloss and how it is signed.
+
+    Attributes:
+        gloss: its written name.
+        role: what it does in a sentence.
+        path: the way of the dominant hand's centre.
+        backwards: whether the path is gone from its end to its start.
+        handshape: of the dominant hand, and of the other one where it takes part.
+        pointing: where the fingers point, degrees from straight up, positive outwards.
+        both_hands: whether the other hand makes the mirror image of the movement.
+    """
+
+    gloss: str
+    role: Role
+    path: Path
+    backwards: bool
+    handshape: Handshape
+    pointing: float
+    both_hands: bool = False
+
+    def places(self, progress: Array) -> Array:
+        """The dominant hand's places (N, 2) at the given shares (N,) of the sign's duration."""
+        return self.path.at(1.0 - progress if self.backwards else progress)
+
+
+def _pair(
+    glosses: tuple[str, str], role: Role, path: Path, handshape: Handshape, pointing: float, both: bool = False
+) -> tuple[Sign, Sign]:
+    """Two signs that share everything but the direction of the movement."""
+    first, second = glosses
+    return (
+        Sign(first, role, path, False, handshape, pointing, both),
+        Sign(second, role, path, True, handshape, pointing, both),
+    )
+
+
+# The order matters: `num_glosses` takes signs from the front, so that every role has a pair among the
+# first eight, and the signs that are easiest to tell apart come first.
+LEXICON: tuple[Sign, ...] = (
+    *_pair(("STEIGEN", "SINKEN"), "verb", Line((0.8, 1.65), (0.8, -0.75)), FLAT, -75.0, both=True),
+    *_pair(("SONNE", "MOND"), "subject", Arc((-0.95, -0.1), (1.75, -0.1), 1.75), SPREAD, 0.0),
+    *_pair(("NORD", "SUED"), "place", Line((1.5, 1.35), (1.5, -1.45)), INDEX, 5.0),
+    *_pair(("MORGEN", "GESTERN"), "time", Circle((1.3, -0.75), 0.72), HORNS, 0.0),
+    *_pair(("KOMMEN", "GEHEN"), "verb", Zigzag((1.75, 1.25), (-0.8, 1.25), 0.33, 2.0), V_SHAPE, -35.0),
+    *_pair(("REGEN", "NEBEL"), "subject", Zigzag((1.0, -1.1), (1.0, 1.4), 0.38, 1.5), SPREAD, 10.0, both=True),
+    *_pair(("OST", "WEST"), "place", Line((-0.8, 0.25), (1.8, 0.25)), FLAT, 0.0),
+    *_pair(("ZUNEHMEN", "ABNEHMEN"), "verb", Line((0.3, 0.75), (1.75, 0.75)), FIST, 0.0, both=True),
+    *_pair(("HEUTE", "SPAETER"), "time", Arc((0.45, 1.6), (1.75, -0.5), 0.7), FIST, -10.0),
+    *_pair(("WIND", "FLAUTE"), "subject", Circle((0.95, 0.45), 0.72), INDEX, -20.0, both=True),
+    *_pair(("BERG", "TAL"), "place", Zigzag((-0.8, -0.4), (1.8, -0.4), 0.5, 1.0), HORNS, 0.0),
+    *_pair(("OEFFNEN", "SCHLIESSEN"), "verb", Arc((0.3, 1.3), (1.65, -0.6), -0.8), V_SHAPE, 0.0, both=True),
+)
+"""Every sign there is, the two of a pair beside each other."""
+
+SIGN_OF_GLOSS: dict[str, Sign] = {sign.gloss: sign for sign in LEXICON}

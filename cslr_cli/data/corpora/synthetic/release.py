@@ -1,0 +1,233 @@
+"""The files of a synthetic corpus: a PHOENIX2014 release, and the truth beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cslr_cli.atomic import whole_file, write_text
+from cslr_cli.data.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, find_joints
+from cslr_cli.data.corpora.synthetic.drawing import draw_clip
+from cslr_cli.data.corpora.synthetic.lexicon import SIGN_OF_GLOSS, Array
+from cslr_cli.data.corpora.synthetic.motion import Performance, perform
+from cslr_cli.data.corpora.synthetic.options import SyntheticOptions
+from cslr_cli.data.corpora.synthetic.plan import ClipPlan, plan_clips
+from cslr_cli.data.corpora.synthetic.randomness import generator
+from cslr_cli.data.corpora.synthetic.scene import make_scene
+from cslr_cli.data.sample import SPLITS
+from cslr_cli.errors import DataError
+from cslr_cli.progress import Progress, ProgressCallback, no_progress
+
+FPS = 25.0
+DRAWING_VERSION = 1  # counted up when the same options give other pictures than before
+
+RELEASE_FOLDER = Path("phoenix2014-release") / "phoenix-2014-multisigner"
+_FRAMES_FOLDER = RELEASE_FOLDER / "features" / f"fullFrame-{FRAME_WIDTH}x{FRAME_HEIGHT}px"
+_OPTIONS_FILE = "synthetic.json"
+_TRUTH_FILE = "truth.jsonl"
+_PNG_SETTINGS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+
+
+@dataclass(frozen=True)
+class SyntheticSummary:
+    """What a synthetic corpus holds.
+
+    Attributes:
+        num_clips: clips of each split.
+        num_frames: frames of each split.
+        glosses: the vocabulary, in the order of the lexicon.
+        signers: everybody's name.
+        unseen_signer: who is in one half of test and nowhere else.
+    """
+
+    num_clips: dict[str, int]
+    num_frames: dict[str, int]
+    glosses: tuple[str, ...]
+    signers: tuple[str, ...]
+    unseen_signer: str
+
+
+def make_release(
+    output: Path, options: SyntheticOptions, *, workers: int, progress: ProgressCallback = no_progress
+) -> SyntheticSummary:
+    """Make a synthetic corpus, or go on with one that was begun.
+
+    Below `output` come a release folder like that of PHOENIX2014 (annotations, PNG frames, STM references),
+    `truth.jsonl` (a line a clip: start and end of each gloss in seconds, and the centres of both hands in
+    every frame) and `synthetic.json` (the options). A clip's pixels follow from the seed and its name, so
+    that neither the number of workers nor an interruption changes anything.
+
+    Args:
+        output: folder to write into; made if needed.
+        options: size and seed of the corpus.
+        workers: processes that draw; 1 draws in this one.
+        progress: told after every clip.
+
+    Raises:
+        DataError: there is a release in `output` already that was made from other options, or was not made by
+            this function at all.
+    """
+    clips = plan_clips(options)
+    _claim(output, options)
+    num_frames: Counter[str] = Counter()
+    truth: list[str] = []
+    draw = partial(_make_clip, output, options.seed)
+    with _mapping(workers) as mapping:
+        for clip, (length, line) in zip(clips, mapping(draw, clips), strict=True):
+            num_frames[clip.split] += length
+            truth.append(line)
+            progress(Progress("draw clips", len(truth), len(clips)))
+    _write_annotations(output / RELEASE_FOLDER, clips)
+    write_text(output / _TRUTH_FILE, "".join(f"{line}\n" for line in truth))
+    signers = sorted({clip.signer.name for clip in clips})
+    return SyntheticSummary(
+        num_clips={split: sum(clip.split == split for clip in clips) for split in SPLITS},
+        num_frames={split: num_frames[split] for split in SPLITS},
+        glosses=tuple(SIGN_OF_GLOSS)[: options.num_glosses],
+        signers=tuple(signers),
+        unseen_signer=signers[-1],
+    )
+
+
+def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
+    """Make an .mp4 of one clip.
+
+    Args:
+        release: the folder that was given to `make_release` as `output`.
+        sample_id: the name of the clip.
+        output: the video file to write, 25 fps.
+
+    Raises:
+        DataError: there is no such clip, or OpenCV cannot write the video.
+    """
+    frames_dir = release / _FRAMES_FOLDER
+    pictures = sorted(frames_dir.glob(f"*/{sample_id}/1/*.png"))
+    if not pictures:
+        raise DataError(f"{frames_dir}: no clip {sample_id!r}", "expected the name of a clip of a synthetic corpus")
+    with whole_file(output) as unfinished:
+        fourcc = cv2.VideoWriter_fourcc(*"mp4v")  # type: ignore[attr-defined]
+        writer = cv2.VideoWriter(str(unfinished), fourcc, FPS, (FRAME_WIDTH, FRAME_HEIGHT))
+        if not writer.isOpened():
+            raise DataError(f"{output}: this OpenCV cannot write a video there", "expected a name that ends in .mp4")
+        try:
+            for picture in pictures:
+                writer.write(cv2.imread(str(picture)))
+        finally:
+            writer.release()
+
+
+def _claim(output: Path, options: SyntheticOptions) -> None:
+    """Note in `output` what is being made there, or check that it is the same as before."""
+    wanted = {"drawing_version": DRAWING_VERSION, **dataclasses.asdict(options)}
+    options_file = output / _OPTIONS_FILE
+    if not options_file.exists():
+        if (output / RELEASE_FOLDER).exists():
+            raise DataError(
+                f"{output / RELEASE_FOLDER}: there is a release already, and {_OPTIONS_FILE} is not beside it",
+                "expected a folder without a release, or with a synthetic one; choose another folder",
+            )
+        write_text(options_file, json.dumps(wanted, indent=2) + "\n")
+        return
+    try:
+        found = json.loads(options_file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{options_file}: not a file of options ({error})", "remove the folder, or choose another") from error
+    differing = [
+        f"{name} is {found.get(name)} there and {value} here" for name, value in wanted.items() if found.get(name) != value
+    ]
+    if differing:
+        raise DataError(
+            f"{output}: a synthetic corpus with other options is there already: {'; '.join(differing)}",
+            "give the same options, choose another folder, or remove this one",
+        )
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Callable[..., Iterable[tuple[int, str]]]]:
+    """A `map` that works in this process, or in several."""
+    if workers == 1:
+        yield map
+        return
+    # Not forked: a process that has started threads (torch does) cannot be forked safely.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    try:
+        yield partial(pool.map, chunksize=2)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
+
+
+def _make_clip(output: Path, seed: int, clip: ClipPlan) -> tuple[int, str]:
+    """Draw one clip if it is not there yet; return its number of frames and its line of the truth."""
+    performance = perform(
+        [SIGN_OF_GLOSS[gloss] for gloss in clip.glosses], clip.signer, generator(seed, f"{clip.sample_id} motion")
+    )
+    scene = make_scene(clip.signer, performance.num_frames, generator(seed, f"{clip.sample_id} scene"))
+    joints = find_joints(performance, clip.signer, scene.sway)
+    folder = output / _FRAMES_FOLDER / clip.split / clip.sample_id
+    names = [f"{clip.sample_id}.avi_pid0_fn{number:06d}-0.png" for number in range(performance.num_frames)]
+    if not all((folder / "1" / name).is_file() for name in names):
+        unfinished = folder.with_name(f".{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        (unfinished / "1").mkdir(parents=True)
+        for name, frame in zip(names, draw_clip(performance, joints, clip.signer, scene), strict=True):
+            _write_png(unfinished / "1" / name, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    hands = scene.camera.pixels(joints.hands) / (FRAME_WIDTH, FRAME_HEIGHT)
+    return performance.num_frames, _truth_line(clip, performance, hands)
+
+
+def _write_png(path: Path, picture: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), picture, _PNG_SETTINGS):
+        raise DataError(f"{path}: cannot be written", "is the disk full, or the folder write-protected?")
+
+
+def _truth_line(clip: ClipPlan, performance: Performance, hands: Array) -> str:
+    """One line of `truth.jsonl`; hands (T, 2, 2) in fractions of the picture's width and height."""
+    dominant, other = (np.round(hands[:, hand], 4).tolist() for hand in (0, 1))
+    return json.dumps(
+        {
+            "sample_id": clip.sample_id,
+            "split": clip.split,
+            "signer": clip.signer.name,
+            "fps": FPS,
+            "num_frames": performance.num_frames,
+            "glosses": [
+                {"gloss": signed.gloss, "start": signed.first_frame / FPS, "end": signed.end_frame / FPS}
+                for signed in performance.glosses
+            ],
+            "dominant_hand": "left" if clip.signer.left_handed else "right",
+            "hands": {"dominant": dominant, "other": other},
+        }
+    )
+
+
+def _write_annotations(release: Path, clips: list[ClipPlan]) -> None:
+    for split in SPLITS:
+        chosen = [clip for clip in clips if clip.split == split]
+        rows = ["id|folder|signer|annotation"]
+        rows += [f"{c.sample_id}|{c.sample_id}/1/*.png|{c.signer.name}|{' '.join(c.glosses)}" for c in chosen]
+        write_text(release / "annotations" / "manual" / f"{split}.corpus.csv", "\n".join(rows) + "\n")
+        if split == "train":
+            continue  # the official release has references for the other two only
+        # The official references write signers in small letters, and this for the end of a clip.
+        lines = [f"{c.sample_id} 1 {c.signer.name.lower()} 0.0 1.79769e+308 {' '.join(c.glosses)}\n" for c in chosen]
+        write_text(release / "evaluation" / f"phoenix2014-groundtruth-{split}.stm", "".join(lines))

@@ -1,0 +1,248 @@
+"""Clips of a prepared corpus as batches of tensors.
+
+Axes: B clips, T frames of the longest clip with its padding, H, W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cslr_cli.config import DataConfig
+from cslr_cli.data.frames import open_frames
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.data.sample import Sample
+from cslr_cli.data.transforms import Frames, apply_plan, evaluation_plan, training_plan
+from cslr_cli.errors import CslrError
+from cslr_cli.temporal_plan import TemporalPlan
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some clips, padded to one length by copies of their own first and last frames.
+
+    Attributes:
+        frames: uint8 (B, T, 3, H, W), RGB, 0…255; channels last in memory.
+        frame_lengths: int64 (B,), real frames before padding.
+        targets: int64 (sum of target_lengths,), gloss ids of the references, concatenated.
+        target_lengths: int64 (B,).
+        sample_ids: names of the clips.
+    """
+
+    frames: Tensor
+    frame_lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    sample_ids: tuple[str, ...]
+
+    def pin_memory(self) -> Batch:
+        """The batch with its frames in page-locked memory, from which GPUs copy while they compute."""
+        return Batch(
+            self.frames.pin_memory(), self.frame_lengths, self.targets, self.target_lengths, self.sample_ids
+        )
+
+
+@dataclass(frozen=True)
+class ClipKey:
+    """Which clip is wanted, and for which pass over the corpus: its random choices follow from both.
+
+    Attributes:
+        index: of the sample in the data set.
+        epoch: from 1; 0 in evaluation.
+    """
+
+    index: int
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class _Clip:
+    sample_id: str
+    frames: Frames
+    gloss_ids: tuple[int, ...]
+
+
+class ClipDataset(Dataset["_Clip | CslrError"]):
+    """Reads one clip at a time, only the frames that it needs.
+
+    The random choices of training are drawn from (seed, epoch, index), so they are the same
+    whichever process reads the clip, and whether or not a training was interrupted.
+
+    Args:
+        corpus: where the clips are.
+        samples: those that can be asked for.
+        config: sizes and augmentation.
+        training: augment; otherwise the middle of every frame.
+        seed: of the augmentation.
+    """
+
+    def __init__(
+        self,
+        corpus: PreparedCorpus,
+        samples: Sequence[Sample],
+        config: DataConfig,
+        *,
+        training: bool,
+        seed: int = 0,
+    ) -> None:
+        self.corpus = corpus
+        self.samples = list(samples)
+        self.config = config
+        self.training = training
+        self.seed = seed
+        self._vocabulary = corpus.vocabulary
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: ClipKey) -> _Clip | CslrError:
+        """The clip, or the error that reading it met: a worker process can only hand over values."""
+        sample = self.samples[key.index]
+        try:
+            return _Clip(sample.sample_id, self._frames(sample, key), self._gloss_ids(sample))
+        except CslrError as error:
+            return error
+
+    def _frames(self, sample: Sample, key: ClipKey) -> Frames:
+        source = open_frames(self.corpus.frames_path(sample))
+        num_frames = source.num_frames
+        if self.training:
+            rng = np.random.default_rng([self.seed, key.epoch, key.index])
+            plan = training_plan(num_frames, self.corpus.frame_size, self.config, rng)
+        else:
+            plan = evaluation_plan(num_frames, self.corpus.frame_size, self.config)
+        return apply_plan(source.read(plan.indices), plan, self.config)
+
+    def _gloss_ids(self, sample: Sample) -> tuple[int, ...]:
+        return tuple(self._vocabulary.encode(sample.glosses, unknown="skip"))
+
+
+class PaddedCollate:
+    """Makes a `Batch` of clips; passes on the first error among them.
+
+    Args:
+        plan: says how clips are padded.
+    """
+
+    def __init__(self, plan: TemporalPlan) -> None:
+        self.plan = plan
+
+    def __call__(self, clips: Sequence[_Clip | CslrError]) -> Batch | CslrError:
+        for clip in clips:
+            if isinstance(clip, CslrError):
+                return clip
+        return collate([clip for clip in clips if isinstance(clip, _Clip)], self.plan)
+
+
+def collate(clips: Sequence[_Clip], plan: TemporalPlan) -> Batch:
+    """Pad clips to the longest one's length and put them side by side."""
+    lengths = [len(clip.frames) for clip in clips]
+    plan.check_lengths(lengths)
+    longest = plan.padded_length(max(lengths))
+    frames = np.stack([clip.frames[plan.frame_index(len(clip.frames), longest)] for clip in clips])
+    return Batch(
+        # (B, T, H, W, 3) -> (B, T, 3, H, W), without moving a byte
+        frames=torch.from_numpy(frames).permute(0, 1, 4, 2, 3),
+        frame_lengths=torch.tensor(lengths),
+        targets=torch.tensor([gloss_id for clip in clips for gloss_id in clip.gloss_ids], dtype=torch.int64),
+        target_lengths=torch.tensor([len(clip.gloss_ids) for clip in clips]),
+        sample_ids=tuple(clip.sample_id for clip in clips),
+    )
+
+
+def pad_clip(frames: Frames, plan: TemporalPlan) -> tuple[Tensor, Tensor]:
+    """One clip without a corpus: its frames (1, T, 3, H, W) padded, and its length (1,)."""
+    batch = collate([_Clip("", frames, ())], plan)
+    return batch.frames, batch.frame_lengths
+
+
+def training_batches(indices: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[ClipKey]]:
+    """The clips of an epoch in random order, in batches; which order follows from (seed, epoch)."""
+    order = np.random.default_rng([seed, epoch]).permutation(np.asarray(indices))
+    keys = [ClipKey(int(index), epoch) for index in order]
+    return [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
+
+
+def evaluation_batches(samples: Sequence[Sample], batch_size: int) -> list[list[ClipKey]]:
+    """Clips of similar length together, so that little of a batch is padding; the longest first."""
+    order = sorted(range(len(samples)), key=lambda index: -(samples[index].num_frames or 0))
+    keys = [ClipKey(index) for index in order]
+    return [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
+
+
+class Loader:
+    """Batches of a data set, read ahead by worker processes that live as long as the loader.
+
+    Args:
+        dataset: reads the clips.
+        plan: says how clips are padded.
+        num_workers: processes; 0 reads in this one.
+        pin_memory: for GPUs.
+    """
+
+    def __init__(self, dataset: ClipDataset, plan: TemporalPlan, num_workers: int, *, pin_memory: bool = False) -> None:
+        self._keys: list[list[ClipKey]] = []
+        self._loader = DataLoader(
+            dataset,
+            batch_sampler=cast("Sequence[list[int]]", _Lent(self)),
+            collate_fn=PaddedCollate(plan),
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=num_workers > 0,
+            worker_init_fn=_quiet_worker,
+        )
+
+    def batches(self, keys: list[list[ClipKey]]) -> Iterator[Batch]:
+        """The batches of these clips, in order.
+
+        Raises:
+            CslrError: whatever reading a clip raised.
+        """
+        self._keys = keys
+        for batch in self._loader:
+            if isinstance(batch, CslrError):
+                raise batch
+            yield batch
+
+
+class _Lent:
+    """The keys that a loader is to read next: torch asks for them anew at each pass."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[list[ClipKey]]:
+        return iter(self._loader._keys)
+
+    def __len__(self) -> int:
+        return len(self._loader._keys)
+
+
+def _quiet_worker(worker: int) -> None:
+    """One thread a worker: the processes already share the cores."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def target_shortfall(sample: Sample, config: DataConfig, plan: TemporalPlan) -> int:
+    """By how many steps a clip at its native length is too short for its glosses; 0 where it fits.
+
+    CTC needs a step for each gloss and one more between two equal neighbours.
+    """
+    if sample.num_frames is None:
+        return 0
+    repeats = sum(a == b for a, b in zip(sample.glosses, sample.glosses[1:], strict=False))
+    steps = plan.num_steps(len(range(0, sample.num_frames, config.frame_interval)))
+    return max(0, len(sample.glosses) + repeats - steps)
+
+
+def samples_by_id(samples: Sequence[Sample]) -> Mapping[str, Sample]:
+    """The samples under their names."""
+    return {sample.sample_id: sample for sample in samples}

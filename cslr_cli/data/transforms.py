@@ -1,0 +1,145 @@
+"""From the frames of a prepared clip to what the network sees: which frames, which part, which way round.
+
+Frames are uint8 (T, H, W, 3), RGB, all the way; the network makes floats of them on its device.
+Every random choice is drawn from the generator that is passed in, before a frame is read, so that
+only the frames that a clip needs are decoded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cslr_cli.config import DataConfig
+from cslr_cli.errors import DataError
+
+Frames = NDArray[np.uint8]
+# Grey value by the share of red, green and blue (ITU-R BT.601).
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class ColourChange:
+    """One change of colour for a whole clip, each 1 for none.
+
+    Attributes:
+        brightness: factor on every value.
+        contrast: factor on the distance from middle grey.
+        saturation: factor on the distance from a pixel's own grey.
+        balance: factor on each of red, green and blue.
+    """
+
+    brightness: float
+    contrast: float
+    saturation: float
+    balance: tuple[float, float, float]
+
+    def apply(self, frames: Frames) -> Frames:
+        """Frames (T, H, W, 3) with the change, cut off at 0 and 255.
+
+        All four factors together are one affine map of the colours, applied in one product.
+        """
+        grey = np.outer(np.ones(3, np.float32), LUMA) * (1 - self.saturation)
+        matrix = grey + np.eye(3, dtype=np.float32) * self.saturation
+        matrix = np.diag(np.array(self.balance, np.float32)) @ matrix * (self.contrast * self.brightness)
+        offset = 127.5 * (1 - self.contrast) * self.brightness
+        changed = frames.astype(np.float32) @ matrix.T.astype(np.float32) + np.float32(offset)
+        return changed.clip(0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """What to read of a clip and what to do with it, decided before a frame is decoded.
+
+    Attributes:
+        indices: which frames, in order; one may occur several times.
+        top: first row of the crop.
+        left: first column of the crop.
+        mirrored: the clip is flipped from left to right.
+        colours: a change of colour, or None.
+    """
+
+    indices: tuple[int, ...]
+    top: int
+    left: int
+    mirrored: bool = False
+    colours: ColourChange | None = None
+
+
+def resampled_indices(num_frames: int, config: DataConfig, rng: np.random.Generator) -> list[int]:
+    """Temporal augmentation as published: a new length, then that many frames drawn at random, sorted.
+
+    The length is `int(T · U(1 - s, 1 + s))`, clamped, rounded up to a multiple of 4; the frames are
+    drawn without replacement if there are enough of them, else with.
+    """
+    scale = rng.uniform(1 - config.temporal_scale, 1 + config.temporal_scale)
+    longest = math.ceil(config.max_clip_frames / config.frame_interval)
+    length = min(max(int(num_frames * scale), config.min_clip_frames), longest)
+    length = math.ceil(length / 4) * 4
+    return sorted(rng.choice(num_frames, length, replace=length > num_frames).tolist())
+
+
+def training_plan(num_frames: int, frame_size: int, config: DataConfig, rng: np.random.Generator) -> ClipPlan:
+    """Random crop, flip, temporal resampling and colours for one pass over a training clip."""
+    room = crop_room(frame_size, config.crop_size)
+    indices = np.arange(0, num_frames, config.frame_interval)
+    top, left = (int(value) for value in rng.integers(0, room + 1, size=2))
+    mirrored = bool(rng.random() < config.flip_probability)
+    if config.temporal_scale:
+        indices = indices[resampled_indices(len(indices), config, rng)]
+    colours = _random_colours(config.colour_jitter, rng) if config.colour_jitter else None
+    return ClipPlan(tuple(indices.tolist()), top, left, mirrored, colours)
+
+
+def evaluation_plan(num_frames: int, frame_size: int, config: DataConfig) -> ClipPlan:
+    """Every frame (or every n-th), cropped to the middle."""
+    margin = crop_room(frame_size, config.crop_size) // 2
+    return ClipPlan(tuple(range(0, num_frames, config.frame_interval)), margin, margin)
+
+
+def crop_room(frame_size: int, crop_size: int) -> int:
+    """By how many pixels the crop may move.
+
+    Raises:
+        DataError: the crop is larger than the prepared frames.
+    """
+    if crop_size > frame_size:
+        raise DataError(
+            f"data.crop_size is {crop_size} pixels, the prepared frames have {frame_size}",
+            "choose a smaller crop, or prepare the corpus with larger frames",
+        )
+    return frame_size - crop_size
+
+
+def apply_plan(frames: Frames, plan: ClipPlan, config: DataConfig) -> Frames:
+    """The pictures that the network sees.
+
+    Args:
+        frames: uint8 (T, H, W, 3), those that `plan.indices` names.
+        plan: crop, flip, colours.
+        config: sizes.
+
+    Returns:
+        uint8 (T, input_size, input_size, 3), contiguous.
+    """
+    size = config.crop_size
+    frames = frames[:, plan.top : plan.top + size, plan.left : plan.left + size]
+    if plan.mirrored:
+        frames = frames[:, :, ::-1]
+    if config.input_size != size:
+        # Pillow's default filter for colour pictures (bicubic), as the published code uses it.
+        shape = (config.input_size, config.input_size)
+        frames = np.stack([np.asarray(Image.fromarray(frame).resize(shape)) for frame in frames])
+    if plan.colours is not None:
+        frames = plan.colours.apply(frames)
+    return np.ascontiguousarray(frames)
+
+
+def _random_colours(strength: float, rng: np.random.Generator) -> ColourChange:
+    brightness, contrast, saturation = (float(value) for value in rng.uniform(1 - strength, 1 + strength, size=3))
+    red, green, blue = (float(value) for value in rng.uniform(1 - strength / 2, 1 + strength / 2, size=3))
+    return ColourChange(brightness, contrast, saturation, (red, green, blue))

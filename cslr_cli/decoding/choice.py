@@ -1,0 +1,52 @@
+"""The decoders by the names that the command line gives them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from cslr_cli.decoding.greedy import GreedyDecoder
+from cslr_cli.decoding.hypothesis import Decoder
+from cslr_cli.decoding.prefix_beam import PrefixBeamDecoder
+from cslr_cli.errors import UsageError
+
+DECODERS = ("beam", "greedy", "pyctcdecode")
+
+
+def make_decoder(
+    name: str,
+    *,
+    glosses: Sequence[str],
+    beam_width: int = 10,
+    num_best: int = 1,
+    keep_repeats: bool = False,
+) -> Decoder:
+    """Build a decoder.
+
+    Args:
+        name: `beam` (exact prefix beam search, what published figures rest on), `greedy`, or
+            `pyctcdecode`.
+        glosses: the vocabulary without the blank: `glosses[i]` is class i + 1.
+        beam_width: prefixes kept after each step; greedy has no beam.
+        num_best: hypotheses returned at most; greedy knows one only.
+        keep_repeats: leave neighbouring equal glosses as they are, instead of merging them.
+
+    Raises:
+        UsageError: no such decoder, or the settings make no sense.
+        MissingPackageError: pyctcdecode is asked for and not installed.
+    """
+    if name == "beam":
+        return PrefixBeamDecoder(beam_width=beam_width, num_best=num_best, keep_repeats=keep_repeats)
+    if name == "greedy":
+        return GreedyDecoder(keep_repeats=keep_repeats)
+    if name == "pyctcdecode":
+        from cslr_cli.decoding.with_pyctcdecode import PyctcdecodeDecoder
+
+        return PyctcdecodeDecoder(
+            glosses, beam_width=beam_width, num_best=num_best, keep_repeats=keep_repeats
+        )
+    nearest = difflib.get_close_matches(name.lower(), DECODERS, n=1, cutoff=0.4)
+    question = f"did you mean {nearest[0]}? " if nearest else ""
+    raise UsageError(
+        f"there is no decoder named {name!r}", f"{question}the decoders are {', '.join(DECODERS)}"
+    )

@@ -1,0 +1,41 @@
+"""Greedy CTC decoding: the most probable class of each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cslr_cli.decoding.hypothesis import BLANK_ID, Hypothesis, LogProbs, check_log_probs, merge_repeats
+from cslr_cli.decoding.timing import mean_posteriors
+
+
+@dataclass(frozen=True)
+class GreedyDecoder:
+    """The one most probable path: repeats collapsed, blanks removed.
+
+    Fast, and nearly always right where the network is sure; it knows of no second hypothesis.
+
+    Attributes:
+        keep_repeats: leave neighbouring equal glosses (those with a blank between) as they are.
+    """
+
+    keep_repeats: bool = False
+
+    def decode(self, log_probs: LogProbs) -> list[Hypothesis]:
+        """Decode one clip; see `Decoder.decode`. Always exactly one hypothesis."""
+        check_log_probs(log_probs)
+        classes = log_probs.argmax(axis=1)  # (T',)
+        on_path = log_probs.max(axis=1)  # (T',)
+        # A run of one class begins where it differs from the step before, and ends at the next run.
+        edges = np.append(np.flatnonzero(np.diff(classes, prepend=-1)), len(classes))
+        starts, ends = edges[:-1], edges[1:]
+        signed = classes[starts] != BLANK_ID
+        starts, ends = starts[signed], ends[signed]
+        hypothesis = Hypothesis(
+            gloss_ids=tuple(classes[starts].tolist()),
+            score=float(on_path.sum(dtype=np.float64)),
+            steps=tuple(zip(starts.tolist(), ends.tolist(), strict=True)),
+            confidences=mean_posteriors(on_path, starts, ends),
+        )
+        return [hypothesis if self.keep_repeats else merge_repeats(hypothesis)]

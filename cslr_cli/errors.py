@@ -1,0 +1,58 @@
+"""The one family of exceptions for everything that a user can cause and mend."""
+
+from __future__ import annotations
+
+
+class CslrError(Exception):
+    """Something went wrong that the person at the keyboard can mend.
+
+    Args:
+        message: what is wrong and where: the file, the line, the key, the value.
+        hint: what was expected and how to mend it; may have several lines.
+    """
+
+    exit_status = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        if self.hint is None:
+            return self.message
+        return "\n".join([self.message, *(f"  {line}" for line in self.hint.splitlines())])
+
+
+class UsageError(CslrError):
+    """The command line or a setting is wrong; nothing was started."""
+
+    exit_status = 2
+
+
+class ConfigError(UsageError):
+    """A configuration file or a `--set` has unknown keys or wrong values."""
+
+
+class DataError(CslrError):
+    """A release, a prepared corpus, a manifest or an annotation is not as it should be."""
+
+
+class MediaError(CslrError):
+    """A video or a picture cannot be read, or is not what the network needs."""
+
+
+class CheckpointError(CslrError):
+    """A file is no checkpoint, or not one that this version and this network can load."""
+
+
+class DeviceError(CslrError):
+    """The device asked for is not there, or ran out of memory."""
+
+
+class ScoringError(CslrError):
+    """References and hypotheses cannot be scored against each other."""
+
+
+class MissingPackageError(CslrError):
+    """An optional package is needed for what was asked and is not installed."""

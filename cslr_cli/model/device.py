@@ -1,0 +1,62 @@
+"""Which device computes, and how precisely."""
+
+from __future__ import annotations
+
+import torch
+
+from cslr_cli.config import Precision
+from cslr_cli.errors import DeviceError, UsageError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `--device` names.
+
+    Args:
+        name: `auto` (the first GPU, else the CPU), `cpu`, or the number of a GPU.
+
+    Raises:
+        DeviceError: it is not there; says what there is.
+        UsageError: the name is none of these.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda", 0) if gpus else torch.device("cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    number = name.removeprefix("cuda:")
+    if not number.isdigit():
+        raise UsageError(f"--device {name}: no device is called so", "expected auto, cpu, or the number of a GPU")
+    if int(number) >= gpus:
+        names = [f"{index} ({torch.cuda.get_device_name(index)})" for index in range(gpus)]
+        there = ", ".join(["cpu", *names]) if names else "cpu only: torch sees no GPU here"
+        raise DeviceError(f"--device {name}: there is no such GPU", f"this machine has {there}")
+    return torch.device("cuda", int(number))
+
+
+def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """The dtype that `--precision` means on a device.
+
+    `auto` is bf16 where the device computes it fast, else fp16 on a GPU and fp32 on a CPU.
+
+    Raises:
+        DeviceError: fp16 on a CPU, which cannot train with it.
+    """
+    if name == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    if name == "fp16" and device.type == "cpu":
+        raise DeviceError("--precision fp16: not on a CPU", "use bf16 or fp32, or a GPU")
+    return _DTYPES[name]
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """`fp32`, `bf16` or `fp16`."""
+    return next(name for name, known in _DTYPES.items() if known == dtype)
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """The context in which the network computes in `dtype`."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

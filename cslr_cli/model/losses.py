@@ -1,0 +1,101 @@
+"""The losses by name: CTC on both heads, and the distillation from one to the other.
+
+Axes: B clips, T' steps, V classes with the blank. All are computed in fp32 or better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cslr_cli.model.network import NetworkOutput
+
+BLANK_ID = 0
+DISTILLATION_TEMPERATURE = 8.0
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What was signed in each clip of a batch.
+
+    Attributes:
+        targets: int64 (sum of target_lengths,), gloss ids of the clips, one after the other.
+        target_lengths: int64 (B,).
+    """
+
+    targets: Tensor
+    target_lengths: Tensor
+
+
+def _ctc(logits: Tensor, step_lengths: Tensor, targets: Targets) -> Tensor:
+    # (B, T', V) -> (T', B, V)
+    log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1).transpose(0, 1)
+    per_clip = functional.ctc_loss(
+        log_probs,
+        targets.targets.cpu(),
+        step_lengths.cpu(),
+        targets.target_lengths.cpu(),
+        blank=BLANK_ID,
+        reduction="none",
+        zero_infinity=False,
+    )
+    return per_clip.mean()
+
+
+def sequence_ctc(output: NetworkOutput, targets: Targets) -> Tensor:
+    """CTC of the LSTM's logits, mean over clips, not divided by target length (`SeqCTC`)."""
+    return _ctc(output.sequence_logits, output.step_lengths, targets)
+
+
+def conv_ctc(output: NetworkOutput, targets: Targets) -> Tensor:
+    """CTC of the temporal convolution's logits (`ConvCTC`; the visual enhancement loss of VAC)."""
+    return _ctc(output.conv_logits, output.step_lengths, targets)
+
+
+def distillation(output: NetworkOutput, targets: Targets) -> Tensor:
+    """The convolution learns from the LSTM (`Dist`; the visual alignment loss of VAC, SMKD).
+
+    `KL(softmax(sequence/8) ‖ softmax(conv/8)) · 8²` without the blank, with the sequence logits
+    detached, summed over classes and averaged over all B·T' rows, padding included as published.
+    """
+    temperature = DISTILLATION_TEMPERATURE
+    glosses = slice(BLANK_ID + 1, None)
+    dtype = torch.promote_types(output.conv_logits.dtype, torch.float32)
+    student = (output.conv_logits[..., glosses].to(dtype) / temperature).log_softmax(-1).flatten(0, 1)
+    teacher = output.sequence_logits.detach()[..., glosses].to(dtype) / temperature
+    teacher = teacher.log_softmax(-1).flatten(0, 1)
+    divergence = functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return divergence * temperature**2
+
+
+Loss = Callable[[NetworkOutput, Targets], Tensor]
+
+LOSSES: Mapping[str, Loss] = {
+    "sequence_ctc": sequence_ctc,
+    "conv_ctc": conv_ctc,
+    "distillation": distillation,
+}
+
+
+@dataclass(frozen=True)
+class LossValues:
+    """The losses of a batch.
+
+    Attributes:
+        total: scalar, weighted: what is minimised.
+        parts: each loss by name, unweighted, scalar and detached.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+def weighted_loss(output: NetworkOutput, targets: Targets, weights: Mapping[str, float]) -> LossValues:
+    """The weighted sum of the named losses; those of weight 0 are not computed."""
+    parts = {name: LOSSES[name](output, targets) for name, weight in weights.items() if weight}
+    total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+    return LossValues(total, {name: part.detach() for name, part in parts.items()})

@@ -1,0 +1,127 @@
+"""Protocols: what is done to a hypothesis' glosses before they are compared with the reference.
+
+A published word error rate stands for a corpus, a way of decoding and a normalisation. The last of
+the three is named here, so that a corpus can say which one it is scored with. Only hypotheses are
+normalised, never references: where a reference holds a gloss that no normalised hypothesis can hold
+(some of PHOENIX2014-T do), the published figures count an error, and so do these.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cslr_cli.errors import UsageError
+
+# Marks of place, classifier, question, possession and left hand: removed wherever they stand.
+_REMOVED_MARKS = ("loc-", "cl-", "qu-", "poss-", "lh-")
+_RESPELLED = (("S0NNE", "SONNE"), ("HABEN2", "HABEN"))
+_REMOVED_EVENTS = ("__EMOTION__", "__PU__", "__LEFTHAND__")
+_EPENTHESIS = "__EPENTHESIS__"  # the transition between two signs: a token with it is no gloss
+_ROOM_AFTER_CAPITALS = re.compile("([A-Z]{2})RAUM")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named way to prepare hypotheses for scoring.
+
+    Attributes:
+        name: what a corpus and the command line call it.
+        description: what it does to a hypothesis, one sentence.
+        comparable_when: under which conditions its figures may stand beside published ones.
+        normalise: glosses as decoded, in order, to glosses as scored; some may disappear.
+    """
+
+    name: str
+    description: str
+    comparable_when: str
+    normalise: Callable[[Sequence[str]], tuple[str, ...]]
+
+
+@lru_cache(maxsize=65536)
+def _normalise_gloss(gloss: str) -> str | None:
+    """One gloss under the rules of the PHOENIX evaluation, in their order; None if it disappears."""
+    for mark in _REMOVED_MARKS:
+        gloss = gloss.replace(mark, "")
+    for written, meant in _RESPELLED:
+        gloss = gloss.replace(written, meant)
+    for event in _REMOVED_EVENTS:
+        gloss = gloss.replace(event, "")
+    if not gloss or _EPENTHESIS in gloss:
+        return None
+    if gloss.endswith("ZEIGEN"):
+        gloss += "-BILDSCHIRM"
+    gloss = _ROOM_AFTER_CAPITALS.sub(r"\1", gloss)
+    return gloss.replace("-PLUSPLUS", "") or None
+
+
+def normalise_phoenix(glosses: Sequence[str]) -> tuple[str, ...]:
+    """Apply the PHOENIX evaluation's rules to each gloss of a hypothesis.
+
+    Repeats that arise here (`loc-REGEN REGEN`) stay: merging them belongs to decoding.
+    """
+    normalised = (_normalise_gloss(gloss) for gloss in glosses)
+    return tuple(gloss for gloss in normalised if gloss is not None)
+
+
+def normalise_nothing(glosses: Sequence[str]) -> tuple[str, ...]:
+    """The glosses as they are."""
+    return tuple(glosses)
+
+
+_PHOENIX_RULES = (
+    "removes loc-, cl-, qu-, poss-, lh-, -PLUSPLUS, __EMOTION__, __PU__ and __LEFTHAND__; drops "
+    "__EPENTHESIS__; writes S0NNE as SONNE, HABEN2 as HABEN, NORDRAUM as NORD and ZEIGEN as ZEIGEN-BILDSCHIRM"
+)
+_MERGED = "neighbouring repeats merged by the decoder (the default), and the corpus' split whole"
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            name="phoenix2014",
+            description=_PHOENIX_RULES,
+            comparable_when=(
+                "PHOENIX2014 and its signer-independent half (SI5) against the official STM files of the "
+                f"release, PHOENIX2014-T against the raw glosses of its annotation; {_MERGED}"
+            ),
+            normalise=normalise_phoenix,
+        ),
+        Protocol(
+            name="csl",
+            description=f"the rules of phoenix2014, which change no Chinese gloss: {_PHOENIX_RULES}",
+            comparable_when=f"CSL's 5,000 dev clips against the glosses of the split files; {_MERGED}",
+            normalise=normalise_phoenix,
+        ),
+        Protocol(
+            name="csl-daily",
+            description=f"the rules of phoenix2014, which change no Chinese gloss: {_PHOENIX_RULES}",
+            comparable_when=f"CSL-Daily's dev and test split against the annotation's glosses; {_MERGED}",
+            normalise=normalise_phoenix,
+        ),
+        Protocol(
+            name="plain",
+            description="changes nothing",
+            comparable_when="only with systems that were scored on the same references in the same way",
+            normalise=normalise_nothing,
+        ),
+    )
+}
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol of this name.
+
+    Raises:
+        UsageError: there is none; the message names those that there are and the nearest.
+    """
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    nearest = difflib.get_close_matches(name.lower(), PROTOCOLS, n=1, cutoff=0.4)
+    question = f"did you mean {nearest[0]}? " if nearest else ""
+    raise UsageError(
+        f"there is no scoring protocol named {name!r}", f"{question}the protocols are {', '.join(PROTOCOLS)}"
+    )

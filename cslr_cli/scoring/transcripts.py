@@ -1,0 +1,235 @@
+"""Transcripts on disk: references as STM, hypotheses as CTM, the two formats of NIST's sclite.
+
+An STM line is one clip, `ID 1 SIGNER 0.0 1.79769e+308 GLOSS GLOSS …`; a CTM line is one gloss,
+`ID 1 START END GLOSS`, with times in seconds. Fields are separated by ASCII white space, lines that
+begin with `;;` are comments, and the files are UTF-8.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cslr_cli.atomic import write_text
+from cslr_cli.errors import ScoringError
+
+STM_LAYOUT = "ID 1 SIGNER START END GLOSS GLOSS …"
+CTM_LAYOUT = "ID 1 START END GLOSS"
+EMPTY_HYPOTHESIS = "[EMPTY]"  # the one gloss that stands for a hypothesis without glosses
+UNKNOWN_SIGNER = "unknown"  # an STM line must name a signer
+
+_CHANNEL = "1"
+_WHOLE_CLIP = "0.0 1.79769e+308"  # start and end of a segment that nothing lies outside of
+_FIELD = re.compile(r"[^ \t\r\f\v]+")  # not str.split: that parts at ideographic spaces too
+_LABEL = re.compile(r"<[^<>]*>")
+_FAULTS_TOLD = 10
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What was signed in one clip.
+
+    Attributes:
+        sample_id: the name of the clip.
+        glosses: the glosses in order; none for a clip in which nothing is signed.
+        signer: who signs; None where that is not known.
+    """
+
+    sample_id: str
+    glosses: tuple[str, ...]
+    signer: str | None = None
+
+
+@dataclass(frozen=True)
+class TimedGloss:
+    """A recognised gloss and when it was signed.
+
+    Attributes:
+        gloss: the label.
+        start: seconds from the beginning of the clip.
+        end: seconds from the beginning of the clip. Where somebody else's CTM has a duration here,
+            as NIST defines the column, it is that; scoring uses neither.
+        confidence: 0 to 1, the optional sixth field of a CTM line; None where it is not given.
+    """
+
+    gloss: str
+    start: float
+    end: float
+    confidence: float | None = None
+
+
+def read_stm(path: Path) -> list[Reference]:
+    """Read references.
+
+    A line with no gloss after its times is a clip with an empty reference. If the sixth field is in
+    angle brackets (`<o,f0,male>`) it is a label of the format and no gloss.
+
+    Raises:
+        ScoringError: the file cannot be read or is not UTF-8; lines are not of the layout (all are
+            named); a clip has more than one line.
+    """
+    references: dict[str, Reference] = {}
+
+    def take(fields: list[str]) -> str | None:
+        if len(fields) < 5:
+            return f"{len(fields)} fields, expected at least 5"
+        sample_id, _, signer, start, end, *glosses = fields
+        if not (_is_number(start) and _is_number(end)):
+            return f"start and end are {start!r} and {end!r}, expected two numbers"
+        if sample_id in references:
+            return f"clip {sample_id!r} occurs twice"
+        if glosses and _LABEL.fullmatch(glosses[0]):
+            del glosses[0]
+        known_signer = None if signer == UNKNOWN_SIGNER else signer
+        references[sample_id] = Reference(sample_id, tuple(glosses), known_signer)
+        return None
+
+    _read_lines(path, take, f"an STM file has one line for each clip: {STM_LAYOUT}")
+    return list(references.values())
+
+
+def read_ctm(path: Path) -> dict[str, tuple[TimedGloss, ...]]:
+    """Read hypotheses: for each clip, in the file's order, its glosses in order of their start.
+
+    A clip whose only gloss is `[EMPTY]` has an empty hypothesis.
+
+    Raises:
+        ScoringError: the file cannot be read or is not UTF-8; lines are not of the layout (all are
+            named); the lines of a clip do not stand together, as when two files were joined.
+    """
+    hypotheses: dict[str, list[TimedGloss]] = {}
+    latest_id: str | None = None
+
+    def take(fields: list[str]) -> str | None:
+        nonlocal latest_id
+        if len(fields) not in (5, 6):
+            return f"{len(fields)} fields, expected 5 (or 6, the last a confidence)"
+        sample_id, _, start, end, gloss, *rest = fields
+        if not all(map(_is_finite, (start, end, *rest))):
+            return f"{' '.join((start, end, *rest))!r} where numbers were expected"
+        if sample_id in hypotheses and sample_id != latest_id:
+            return f"clip {sample_id!r} occurs twice, with other clips between"
+        latest_id = sample_id
+        confidence = float(rest[0]) if rest else None
+        timed = TimedGloss(gloss, float(start), float(end), confidence)
+        hypotheses.setdefault(sample_id, []).append(timed)
+        return None
+
+    _read_lines(path, take, f"a CTM file has one line for each gloss: {CTM_LAYOUT}")
+    return {sample_id: _in_order(glosses) for sample_id, glosses in hypotheses.items()}
+
+
+def write_stm(path: Path, references: Iterable[Reference]) -> None:
+    """Write references, one line a clip; `read_stm` gives them back.
+
+    Raises:
+        ScoringError: a name or a gloss is empty or has white space, which the format cannot hold.
+    """
+    write_text(path, "".join(map(_stm_line, references)))
+
+
+def write_ctm(path: Path, hypotheses: Mapping[str, Sequence[TimedGloss]]) -> None:
+    """Write hypotheses, one line a gloss, times in seconds to the millisecond.
+
+    A clip without glosses gets the line that the published systems give it, the one gloss
+    `[EMPTY]`, so that the file says of every clip that it was decoded. `read_ctm` undoes this.
+
+    Raises:
+        ScoringError: a name or a gloss is empty or has white space, which the format cannot hold.
+    """
+    nothing = (TimedGloss(EMPTY_HYPOTHESIS, 0.0, 0.0),)
+    lines = [
+        _ctm_line(sample_id, timed)
+        for sample_id, glosses in hypotheses.items()
+        for timed in (glosses or nothing)
+    ]
+    write_text(path, "".join(lines))
+
+
+def untimed(hypotheses: Mapping[str, Sequence[TimedGloss]]) -> dict[str, tuple[str, ...]]:
+    """The glosses alone of each clip, which is what scoring compares."""
+    return {sample_id: tuple(timed.gloss for timed in glosses) for sample_id, glosses in hypotheses.items()}
+
+
+def _in_order(glosses: list[TimedGloss]) -> tuple[TimedGloss, ...]:
+    if [timed.gloss for timed in glosses] == [EMPTY_HYPOTHESIS]:
+        return ()
+    return tuple(sorted(glosses, key=lambda timed: timed.start))  # as sclite does
+
+
+def _stm_line(reference: Reference) -> str:
+    signer = UNKNOWN_SIGNER if reference.signer is None else reference.signer
+    glosses = list(reference.glosses)
+    if glosses and _LABEL.fullmatch(glosses[0]):
+        glosses.insert(0, "<>")  # an empty label, so that `<unk>` is not taken for one
+    _check_fields(reference.sample_id, signer, *glosses)
+    return " ".join([reference.sample_id, _CHANNEL, signer, _WHOLE_CLIP, *glosses]) + "\n"
+
+
+def _ctm_line(sample_id: str, timed: TimedGloss) -> str:
+    _check_fields(sample_id, timed.gloss)
+    line = f"{sample_id} {_CHANNEL} {timed.start:.3f} {timed.end:.3f} {timed.gloss}"
+    return f"{line}\n" if timed.confidence is None else f"{line} {timed.confidence:.4f}\n"
+
+
+def _check_fields(sample_id: str, *fields: str) -> None:
+    for field in (sample_id, *fields):
+        if not _FIELD.fullmatch(field) or "\n" in field:
+            raise ScoringError(
+                f"clip {sample_id!r}: {field!r} cannot stand in an STM or CTM file",
+                "these files separate names and glosses by white space, so none may be empty or have any",
+            )
+    if sample_id.startswith(";;"):
+        raise ScoringError(
+            f"clip {sample_id!r}: a line that begins with ;; is a comment in STM and CTM files"
+        )
+
+
+def _read_lines(path: Path, take: Callable[[list[str]], str | None], layout: str) -> None:
+    """Give the fields of each line to `take`, which answers what is wrong with them, or None.
+
+    Raises:
+        ScoringError: with every fault of the file, up to a handful.
+    """
+    faults = []
+    for number, fields in _fields_of_lines(path, layout):
+        fault = take(fields)
+        if fault is not None:
+            faults.append(f"{path}, line {number}: {fault}")
+    if not faults:
+        return
+    message = "\n".join(faults[:_FAULTS_TOLD])
+    if len(faults) > _FAULTS_TOLD:
+        message += f"\nand {len(faults) - _FAULTS_TOLD} more such lines"
+    raise ScoringError(message, layout)
+
+
+def _fields_of_lines(path: Path, layout: str) -> Iterator[tuple[int, list[str]]]:
+    """The number and the fields of each line that is neither blank nor a comment."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ScoringError(f"{path}: cannot be read ({error.strerror})", layout) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ScoringError(
+            f"{path}, line {line}: not UTF-8", f"save it as UTF-8, for example with iconv; {layout}"
+        ) from error
+    for number, line_text in enumerate(text.split("\n"), start=1):
+        fields = _FIELD.findall(line_text)
+        if fields and not fields[0].startswith(";;"):
+            yield number, fields
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
+
+
+def _is_finite(text: str) -> bool:
+    return _is_number(text) and math.isfinite(float(text))
