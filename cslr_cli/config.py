@@ -143,6 +143,7 @@ class TrainingConfig(_Section):
 
     epochs: int = Field(40, ge=1, description="times that every training clip is seen")
     batch_size: int = Field(2, ge=1, description="clips a step")
+    group_by_length: bool = Field(False, description="put clips of similar length into one batch, to pad little")
     seed: int = Field(0, ge=0, description="of everything random")
     precision: Precision = Field("auto", description="auto: bf16 where the device has it fast, else fp16 on GPUs, else fp32")
     evaluation_interval: int = Field(1, ge=1, description="epochs from one evaluation on dev to the next")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cslr_cli.errors import ConfigError, MediaError
@@ -132,15 +132,18 @@ class TemporalPlan:
             lengths.append(length)
         return lengths
 
-    def check_lengths(self, lengths: Iterable[int]) -> None:
-        """Refuse clips that are too short for the network.
+    def check_length(self, num_frames: int, clip: str) -> None:
+        """Refuse a clip that is too short for the network.
+
+        Args:
+            num_frames: frames that the network would see of it, without padding.
+            clip: what to call it in the message.
 
         Raises:
-            MediaError: a clip has fewer frames than `min_frames`.
+            MediaError: it has fewer frames than `min_frames`.
         """
-        shortest = min(lengths)
-        if shortest < self.min_frames:
+        if num_frames < self.min_frames:
             raise MediaError(
-                f"a clip has {shortest} frames; the shortest that this network takes has {self.min_frames}",
-                "give a longer clip",
+                f"{clip}: {num_frames} frames; the shortest clip that this network takes has {self.min_frames}",
+                "give a longer one",
             )

@@ -5,6 +5,7 @@ Axes: B clips, T frames of the longest clip with its padding, H, W pixels.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -125,7 +126,7 @@ class ClipDataset(Dataset["_Clip | CslrError"]):
 
 
 class PaddedCollate:
-    """Makes a `Batch` of clips; passes on the first error among them.
+    """Makes a `Batch` of clips, or gives the first error among them: a worker hands over values only.
 
     Args:
         plan: says how clips are padded.
@@ -138,13 +139,17 @@ class PaddedCollate:
         for clip in clips:
             if isinstance(clip, CslrError):
                 return clip
-        return collate([clip for clip in clips if isinstance(clip, _Clip)], self.plan)
+        try:
+            return collate([clip for clip in clips if isinstance(clip, _Clip)], self.plan)
+        except CslrError as error:
+            return error
 
 
 def collate(clips: Sequence[_Clip], plan: TemporalPlan) -> Batch:
     """Pad clips to the longest one's length and put them side by side."""
     lengths = [len(clip.frames) for clip in clips]
-    plan.check_lengths(lengths)
+    for clip, length in zip(clips, lengths, strict=True):
+        plan.check_length(length, clip.sample_id)
     longest = plan.padded_length(max(lengths))
     frames = np.stack([clip.frames[plan.frame_index(len(clip.frames), longest)] for clip in clips])
     return Batch(
@@ -157,17 +162,39 @@ def collate(clips: Sequence[_Clip], plan: TemporalPlan) -> Batch:
     )
 
 
-def pad_clip(frames: Frames, plan: TemporalPlan) -> tuple[Tensor, Tensor]:
-    """One clip without a corpus: its frames (1, T, 3, H, W) padded, and its length (1,)."""
-    batch = collate([_Clip("", frames, ())], plan)
-    return batch.frames, batch.frame_lengths
+def single_clip(frames: Frames, plan: TemporalPlan, name: str) -> Batch:
+    """A batch of one clip that comes from no corpus and has no reference."""
+    return collate([_Clip(name, frames, ())], plan)
 
 
-def training_batches(indices: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[ClipKey]]:
-    """The clips of an epoch in random order, in batches; which order follows from (seed, epoch)."""
-    order = np.random.default_rng([seed, epoch]).permutation(np.asarray(indices))
-    keys = [ClipKey(int(index), epoch) for index in order]
-    return [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
+# Batches whose clips are sorted by length among themselves: enough that neighbours are alike, few
+# enough that the order stays random.
+_BATCHES_SORTED_TOGETHER = 12
+
+
+def training_batches(
+    lengths: Mapping[int, int], batch_size: int, seed: int, epoch: int, *, by_length: bool
+) -> list[list[ClipKey]]:
+    """The clips of an epoch in random order, in batches; which order follows from (seed, epoch).
+
+    Args:
+        lengths: frames of each clip that is to be seen, by its index in the data set.
+        batch_size: clips a batch.
+        seed: of the training.
+        epoch: from 1.
+        by_length: put clips of similar length together, so that little of a batch is padding; each
+            clip still comes once, and the batches in random order.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = [int(index) for index in rng.permutation(sorted(lengths))]
+    if by_length:
+        group = batch_size * _BATCHES_SORTED_TOGETHER
+        groups = [order[start : start + group] for start in range(0, len(order), group)]
+        order = [index for part in groups for index in sorted(part, key=lengths.__getitem__)]
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    if by_length:
+        batches = [batches[place] for place in rng.permutation(len(batches))]
+    return [[ClipKey(index, epoch) for index in batch] for batch in batches]
 
 
 def evaluation_batches(samples: Sequence[Sample], batch_size: int) -> list[list[ClipKey]]:
@@ -226,9 +253,10 @@ class _Lent:
 
 
 def _quiet_worker(worker: int) -> None:
-    """One thread a worker: the processes already share the cores."""
+    """One thread a worker, for the processes already share the cores; Ctrl-C is for the main process."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def target_shortfall(sample: Sample, config: DataConfig, plan: TemporalPlan) -> int:
@@ -242,7 +270,3 @@ def target_shortfall(sample: Sample, config: DataConfig, plan: TemporalPlan) -> 
     steps = plan.num_steps(len(range(0, sample.num_frames, config.frame_interval)))
     return max(0, len(sample.glosses) + repeats - steps)
 
-
-def samples_by_id(samples: Sequence[Sample]) -> Mapping[str, Sample]:
-    """The samples under their names."""
-    return {sample.sample_id: sample for sample in samples}

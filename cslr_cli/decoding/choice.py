@@ -18,6 +18,7 @@ def make_decoder(
     *,
     glosses: Sequence[str],
     beam_width: int = 10,
+    max_classes: int = 40,
     num_best: int = 1,
     keep_repeats: bool = False,
 ) -> Decoder:
@@ -28,6 +29,7 @@ def make_decoder(
             `pyctcdecode`.
         glosses: the vocabulary without the blank: `glosses[i]` is class i + 1.
         beam_width: prefixes kept after each step; greedy has no beam.
+        max_classes: classes that `beam` looks at in a step, the most probable ones.
         num_best: hypotheses returned at most; greedy knows one only.
         keep_repeats: leave neighbouring equal glosses as they are, instead of merging them.
 
@@ -36,7 +38,7 @@ def make_decoder(
         MissingPackageError: pyctcdecode is asked for and not installed.
     """
     if name == "beam":
-        return PrefixBeamDecoder(beam_width=beam_width, num_best=num_best, keep_repeats=keep_repeats)
+        return PrefixBeamDecoder(beam_width, max_classes, num_best, keep_repeats)
     if name == "greedy":
         return GreedyDecoder(keep_repeats=keep_repeats)
     if name == "pyctcdecode":

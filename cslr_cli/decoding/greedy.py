@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cslr_cli.decoding.hypothesis import BLANK_ID, Hypothesis, LogProbs, check_log_probs, merge_repeats
+from cslr_cli.decoding.hypothesis import Hypothesis, LogProbs, check_log_probs, merge_repeats
 from cslr_cli.decoding.timing import mean_posteriors
+from cslr_cli.vocabulary import BLANK_ID
 
 
 @dataclass(frozen=True)

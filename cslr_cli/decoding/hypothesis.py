@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from cslr_cli.errors import CslrError
 
-BLANK_ID = 0
-
 LogProbs = npt.NDArray[np.floating[Any]]
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cslr_cli.decoding.hypothesis import BLANK_ID, Hypothesis, LogProbs, check_log_probs
+from cslr_cli.decoding.hypothesis import Hypothesis, LogProbs, check_log_probs
 from cslr_cli.decoding.timing import best_hypotheses
 from cslr_cli.errors import UsageError
+from cslr_cli.vocabulary import BLANK_ID
 
 Prefix = tuple[int, ...]
 # Log-probabilities of the paths that give a prefix: of those that end in a blank, of the others.
@@ -87,7 +88,7 @@ def _best_classes(log_probs: LogProbs, max_classes: int) -> list[tuple[list[int]
     num_classes = log_probs.shape[1]
     if max_classes < num_classes:
         # (T', V) -> (T', max_classes), in no order yet
-        ids = np.argpartition(log_probs, num_classes - max_classes, axis=1)[:, num_classes - max_classes :]
+        ids = np.argpartition(log_probs, -max_classes, axis=1)[:, -max_classes:]
     else:
         ids = np.broadcast_to(np.arange(num_classes), log_probs.shape)
     values = np.take_along_axis(log_probs, ids, axis=1)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cslr_cli.decoding.hypothesis import BLANK_ID, Hypothesis, LogProbs, merge_ids, merge_repeats
+from cslr_cli.decoding.hypothesis import Hypothesis, LogProbs, merge_ids, merge_repeats
+from cslr_cli.vocabulary import BLANK_ID
 
 # Impossible classes count as this improbable in an alignment, so that of two paths the one that
 # needs fewer of them wins; -inf would make all such paths equal.
@@ -122,12 +123,13 @@ def _best_paths(log_probs: LogProbs, labellings: Sequence[tuple[int, ...]]) -> n
     skip = np.full(labels.shape, -np.inf)
     skip[:, 3::2] = np.where(labels[:, 3::2] != labels[:, 1:-2:2], 0.0, -np.inf)
 
-    num_steps, rows, states = len(log_probs), *np.indices(labels.shape, sparse=True)
+    num_labellings, num_states = labels.shape
+    rows, states = np.arange(num_labellings)[:, None], np.arange(num_states)  # (N, 1), (S,)
     arrivals = np.full((3, *labels.shape), -np.inf)  # from the same state, the one before, two before
     best = np.full(labels.shape, -np.inf)
     best[:, :2] = emissions[0, :, :2]
     came_from = np.zeros(emissions.shape, dtype=np.intp)  # how many states lower the step before was
-    for step in range(1, num_steps):
+    for step in range(1, len(log_probs)):
         arrivals[0] = best
         arrivals[1, :, 1:] = best[:, :-1]
         arrivals[2, :, 2:] = best[:, :-2] + skip[:, 2:]

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from cslr_cli.decoding.hypothesis import BLANK_ID, Hypothesis, LogProbs, check_log_probs
+from cslr_cli.decoding.hypothesis import Hypothesis, LogProbs, check_log_probs
 from cslr_cli.decoding.prefix_beam import check_beam
 from cslr_cli.decoding.timing import best_hypotheses
 from cslr_cli.errors import MissingPackageError, UsageError
+from cslr_cli.vocabulary import BLANK_ID
 
 _WORD_START = "▁"  # what pyctcdecode takes for the beginning of a word, sentencepiece's habit
 

@@ -28,7 +28,8 @@ class Camera:
 
         Pixel (0, 0) covers coordinates 0 to 1 on both axes.
         """
-        return np.asarray(self.origin) + self.unit * points
+        seen: Array = np.array(self.origin) + self.unit * points
+        return seen
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,17 @@ def find_joints(performance: Performance, signer: Signer, sway: Array) -> Joints
     wrists = performance.places - 0.5 * PALM_LENGTH * signer.hand * direction
     shoulder = np.array([signer.shoulders, 0.0])
     wrists, elbows = _bend_arms(wrists - shoulder, signer.upper_arm, signer.forearm)
-    own_side = np.stack([side, np.ones(2)], axis=-1)  # (2 arms, 2): x of an arm's own side to x of the picture
+    # (2 arms, x and y): from an arm's own side to the picture
+    to_picture = np.stack([side, np.ones(2)], axis=-1)
     trunk = sway[:, None, :]
     hands = wrists + shoulder + 0.5 * PALM_LENGTH * signer.hand * direction
     return Joints(
         side=side,
         trunk=sway,
-        shoulders=np.broadcast_to(shoulder, wrists.shape) * own_side + trunk,
-        elbows=(elbows + shoulder) * own_side + trunk,
-        wrists=(wrists + shoulder) * own_side + trunk,
-        hands=hands * own_side + trunk,
+        shoulders=np.broadcast_to(shoulder, wrists.shape) * to_picture + trunk,
+        elbows=(elbows + shoulder) * to_picture + trunk,
+        wrists=(wrists + shoulder) * to_picture + trunk,
+        hands=hands * to_picture + trunk,
         pointing=performance.pointing * side,
     )
 
@@ -105,7 +107,7 @@ def _bend_arms(wrists: Array, upper_arm: float, forearm: float) -> tuple[Array, 
     wrists_3d = np.concatenate([wrists, np.minimum(free, _HAND_DEPTH)], axis=-1)
     distance = np.maximum(np.linalg.norm(wrists_3d, axis=-1, keepdims=True), abs(upper_arm - forearm) + 1e-3)
     along = wrists_3d / distance
-    # The elbow lies on a circle around the line from shoulder to wrist: at its end that is lowest and most outward.
+    # The elbow lies on a circle around the line from shoulder to wrist: take its lowest, most outward point.
     to_foot = (upper_arm**2 - forearm**2 + distance**2) / (2 * distance)
     radius = np.sqrt(np.maximum(upper_arm**2 - to_foot**2, 0.0))
     pull = np.array([0.55, 1.0, -0.3])

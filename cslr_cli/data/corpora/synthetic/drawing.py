@@ -23,17 +23,32 @@ Frame = NDArray[np.uint8]
 _OVERSAMPLING = 2
 _SHIFT = 3  # binary digits after the point in coordinates given to OpenCV
 
-_HEAD = (0.0, -1.18)  # centre of the head, units of the body frame
+# Lengths from here on are in units of the body frame.
+_HEAD = (0.0, -1.18)  # centre of the head
 _HEAD_RADII = (0.47, 0.63)
+_FRINGE = {"short": -0.28, "long": -0.22, "cropped": -0.42, "bun": -0.36}  # where the hair ends on the brow
 _FINGER_LENGTH = (0.34, 0.44, 0.48, 0.44, 0.36)  # thumb to little finger, stretched
 _FINGER_ROOT = (-0.02, 0.36, 0.40, 0.38, 0.32)  # from the wrist along the hand's axis
 _FINGER_OFFSET = (0.17, 0.145, 0.05, -0.05, -0.145)  # from the hand's axis towards the thumb
 _FINGER_WIDTH = 0.125
+_PALM_WIDTH = 0.42
 _FOLDED = 0.26  # what a folded finger still shows of its length
-_EDGE = 0.035  # width of the darker line around hands and sleeves
+_EDGE = 0.07  # how much wider than a hand or sleeve the dark shape below it is
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Person:
+    """A signer in one clip: colours as they look in its light."""
+
+    signer: Signer
+    skin: Colour
+    hair: Colour
+    cloth: Colour
+    long_sleeves: bool
+    v_neck: bool
+
+
+@dataclass(frozen=True)
 class _Painter:
     """Draws shapes given in the picture's body frame onto the oversampled canvas."""
 
@@ -42,27 +57,38 @@ class _Painter:
 
     def line(self, start: Array, end: Array, width: float, colour: Colour) -> None:
         """A line with round ends."""
-        first, last = self._fixed_point(np.stack([start, end]))
+        first, last = self._fixed_point(np.stack([start, end])).tolist()
         thickness = max(1, round(width * self.camera.unit * _OVERSAMPLING))
-        cv2.line(self.canvas, first.tolist(), last.tolist(), colour, thickness, cv2.LINE_8, _SHIFT)
+        cv2.line(self.canvas, first, last, colour, thickness, cv2.LINE_8, _SHIFT)
 
     def polygon(self, points: Array, colour: Colour) -> None:
         """A filled polygon; points (N, 2)."""
         cv2.fillPoly(self.canvas, [self._fixed_point(points)], colour, cv2.LINE_8, _SHIFT)
 
     def ellipse(
-        self, centre: Array, radii: tuple[float, float], colour: Colour, arc: tuple[float, float] = (0, 360)
+        self, centre: Array, radii: tuple[float, float], colour: Colour, upper_half: bool = False
     ) -> None:
-        """A filled ellipse, or the part of it between two angles in degrees (0 right, 90 down)."""
-        (point,) = self._fixed_point(np.asarray(centre)[None]).tolist()
+        """A filled ellipse, or its upper half."""
+        (point,) = self._fixed_point(centre[None]).tolist()
         scale = self.camera.unit * _OVERSAMPLING * (1 << _SHIFT)
         axes = [max(1, round(radius * scale)) for radius in radii]
-        cv2.ellipse(self.canvas, point, axes, 0, arc[0], arc[1], colour, cv2.FILLED, cv2.LINE_8, _SHIFT)
+        first_angle = 180 if upper_half else 0  # degrees, clockwise from the right
+        cv2.ellipse(self.canvas, point, axes, 0, first_angle, 360, colour, cv2.FILLED, cv2.LINE_8, _SHIFT)
+
+    def limb(self, start: Array, end: Array, widths: tuple[float, float], colour: Colour) -> None:
+        """A limb with round ends that is `widths` wide at its start and at its end."""
+        along = end - start
+        across = np.array([-along[1], along[0]]) / (2 * max(float(np.hypot(*along)), 1e-6))
+        first, last = across * widths[0], across * widths[1]
+        self.polygon(np.stack([start + first, end + last, end - last, start - first]), colour)
+        self.ellipse(start, (widths[0] / 2, widths[0] / 2), colour)
+        self.ellipse(end, (widths[1] / 2, widths[1] / 2), colour)
 
     def _fixed_point(self, points: Array) -> NDArray[np.int32]:
         # OpenCV means the middle of a pixel by a whole number; half a pixel makes up for it.
         pixels = self.camera.pixels(points) * _OVERSAMPLING - 0.5
-        return np.rint(pixels * (1 << _SHIFT)).astype(np.int32)
+        rounded: NDArray[np.int32] = np.rint(pixels * (1 << _SHIFT)).astype(np.int32)
+        return rounded
 
 
 def draw_clip(performance: Performance, joints: Joints, signer: Signer, scene: Scene) -> Iterator[Frame]:
@@ -71,22 +97,23 @@ def draw_clip(performance: Performance, joints: Joints, signer: Signer, scene: S
     Yields:
         uint8 (FRAME_HEIGHT, FRAME_WIDTH, 3), RGB.
     """
-    skin, hair, cloth = (scene.lit(colour) for colour in (signer.skin, signer.hair, scene.garment.colour))
-    background = cv2.resize(
-        scene.background, None, fx=_OVERSAMPLING, fy=_OVERSAMPLING, interpolation=cv2.INTER_NEAREST
-    )
-    canvas = np.empty_like(background)
-    painter = _Painter(canvas, scene.camera)
+    garment = scene.garment
+    skin, hair, cloth = (scene.lit(colour) for colour in (signer.skin, signer.hair, garment.colour))
+    person = _Person(signer, skin, hair, cloth, garment.long_sleeves, garment.v_neck)
+    background = scene.background.repeat(_OVERSAMPLING, axis=0).repeat(_OVERSAMPLING, axis=1)
+    painter = _Painter(np.empty_like(background), scene.camera)
     for t in range(performance.num_frames):
-        np.copyto(canvas, background)
-        trunk = joints.trunk[t]
-        _draw_trunk(painter, trunk, signer, skin, hair, cloth, scene.garment.v_neck)
-        _draw_head(painter, trunk + scene.head_motion[t], signer, skin, hair, scene.mouth[t], bool(scene.blinks[t]))
-        for hand in (OTHER, DOMINANT):
-            _draw_arm(painter, joints, t, hand, skin, cloth, scene.garment.long_sleeves)
-            _draw_hand(painter, joints, performance.fingers[t, hand], t, hand, signer.hand, skin)
-        frame = cv2.resize(canvas, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_AREA)
-        yield cv2.add(frame, scene.sensor_field(t), dtype=cv2.CV_8U).astype(np.uint8, copy=False)
+        np.copyto(painter.canvas, background)
+        _draw_trunk(painter, person, joints.trunk[t])
+        head = joints.trunk[t] + scene.head_motion[t]
+        _draw_head(painter, person, head, float(scene.mouth[t]), bool(scene.blinks[t]))
+        for arm in (OTHER, DOMINANT):
+            _draw_arm(painter, person, joints, t, arm)
+        # After both arms: a hand is what the viewer must always see.
+        for arm in (OTHER, DOMINANT):
+            _draw_hand(painter, person, joints, performance.fingers[t, arm], t, arm)
+        frame = cv2.resize(painter.canvas, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_AREA)
+        yield np.asarray(cv2.add(frame, scene.sensor_field(t), dtype=cv2.CV_8U), dtype=np.uint8)
 
 
 def _shade(colour: Colour, factor: float) -> Colour:
@@ -94,99 +121,87 @@ def _shade(colour: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
-def _draw_trunk(
-    painter: _Painter, trunk: Array, signer: Signer, skin: Colour, hair: Colour, cloth: Colour, v_neck: bool
-) -> None:
-    width = signer.shoulders
+def _draw_trunk(painter: _Painter, person: _Person, trunk: Array) -> None:
+    signer = person.signer
     if signer.hair_style == "long":
-        painter.ellipse(trunk + (0.0, -0.75), (0.62 * signer.face_width, 0.78), _shade(hair, 0.85))
+        behind = trunk + np.array([0.0, -0.75])
+        painter.ellipse(behind, (0.62 * signer.face_width, 0.78), _shade(person.hair, 0.85))
     outline = np.array(
         [(0.26, -0.30), (0.55, -0.17), (0.92, -0.06), (1.10, 0.18), (1.06, 0.7), (0.92, 1.6), (0.98, 4.2)]
     )
-    outline[:, 0] *= width
-    outline = np.concatenate([outline, (outline * (-1.0, 1.0))[::-1]])
-    painter.polygon(trunk + outline, cloth)
-    painter.polygon(
-        trunk + np.array([(-0.2, -0.75), (0.2, -0.75), (0.25, -0.22), (-0.25, -0.22)]), _shade(skin, 0.86)
-    )
-    if v_neck:
-        painter.polygon(trunk + np.array([(-0.27, -0.26), (0.27, -0.26), (0.0, 0.32)]), _shade(skin, 0.94))
+    outline[:, 0] *= signer.shoulders
+    mirrored = (outline * np.array([-1.0, 1.0]))[::-1]
+    painter.polygon(trunk + np.concatenate([outline, mirrored]), person.cloth)
+    neck = np.array([(-0.2, -0.75), (0.2, -0.75), (0.25, -0.22), (-0.25, -0.22)])
+    painter.polygon(trunk + neck, _shade(person.skin, 0.86))
+    if person.v_neck:
+        opening = np.array([(-0.27, -0.26), (0.27, -0.26), (0.0, 0.32)])
+        painter.polygon(trunk + opening, _shade(person.skin, 0.94))
     else:
-        painter.ellipse(trunk + (0.0, -0.24), (0.26, 0.13), _shade(skin, 0.9))
+        painter.ellipse(trunk + np.array([0.0, -0.24]), (0.26, 0.13), _shade(person.skin, 0.9))
 
 
-def _draw_head(
-    painter: _Painter, place: Array, signer: Signer, skin: Colour, hair: Colour, mouth: float, blink: bool
-) -> None:
-    scale, wide = signer.head, signer.face_width
+def _draw_head(painter: _Painter, person: _Person, place: Array, mouth: float, blink: bool) -> None:
+    signer, skin, hair = person.signer, person.skin, person.hair
+    tall, wide = signer.head, signer.head * signer.face_width
     centre = place + np.array(_HEAD)
 
     def at(x: float, y: float) -> Array:
-        return centre + scale * np.array([x * wide, y])
+        place_in_picture: Array = centre + np.array([wide * x, tall * y])
+        return place_in_picture
 
     def radii(x: float, y: float) -> tuple[float, float]:
-        return scale * wide * x, scale * y
+        return wide * x, tall * y
 
     if signer.hair_style == "bun":
         painter.ellipse(at(0.0, -0.72), radii(0.24, 0.2), _shade(hair, 0.85))
     thickness = 0.03 if signer.hair_style == "cropped" else 0.09
     painter.ellipse(at(0.0, -0.06), radii(_HEAD_RADII[0] + thickness, _HEAD_RADII[1] + thickness), hair)
-    for ear in (-1, 1):
-        painter.ellipse(at(ear * 0.47, 0.05), radii(0.07, 0.13), _shade(skin, 0.9))
+    for side in (-1, 1):
+        painter.ellipse(at(side * 0.47, 0.05), radii(0.07, 0.13), _shade(skin, 0.9))
     painter.ellipse(at(0.0, 0.06), radii(0.45, 0.58), skin)
-    fringe = {"short": -0.28, "long": -0.22, "cropped": -0.42, "bun": -0.36}[signer.hair_style]
-    painter.ellipse(at(0.0, fringe), radii(0.45, 0.3), hair, (180, 360))
-    dark = (40.0, 32.0, 30.0)
-    for eye in (-1, 1):
-        painter.ellipse(at(eye * 0.18, 0.02), radii(0.09, 0.012 if blink else 0.05), (236.0, 236.0, 232.0))
+    painter.ellipse(at(0.0, _FRINGE[signer.hair_style]), radii(0.45, 0.3), hair, upper_half=True)
+    for side in (-1, 1):
+        painter.ellipse(at(side * 0.18, 0.02), radii(0.09, 0.012 if blink else 0.05), (236.0, 236.0, 232.0))
         if not blink:
-            painter.ellipse(at(eye * 0.18, 0.02), radii(0.045, 0.05), dark)
-        painter.line(at(eye * 0.1, -0.11), at(eye * 0.27, -0.10), 0.035, _shade(hair, 0.8))
+            painter.ellipse(at(side * 0.18, 0.02), radii(0.045, 0.05), (40.0, 32.0, 30.0))
+        painter.line(at(side * 0.1, -0.11), at(side * 0.27, -0.10), 0.035, _shade(hair, 0.8))
     painter.line(at(0.0, 0.06), at(0.03, 0.2), 0.03, _shade(skin, 0.78))
-    painter.ellipse(at(0.0, 0.37), radii(0.14, 0.03 + 0.07 * mouth), _shade((skin[0] * 0.75, skin[1] * 0.45, skin[2] * 0.5), 1))
+    lips = (0.75 * skin[0], 0.45 * skin[1], 0.5 * skin[2])
+    painter.ellipse(at(0.0, 0.37), radii(0.14, 0.03 + 0.07 * mouth), lips)
 
 
-def _draw_arm(
-    painter: _Painter, joints: Joints, t: int, hand: int, skin: Colour, cloth: Colour, long_sleeves: bool
-) -> None:
-    shoulder, elbow, wrist = joints.shoulders[t, hand], joints.elbows[t, hand], joints.wrists[t, hand]
-    sleeve, edge = _shade(cloth, 1.12), _shade(cloth, 0.6)
-    lower, lower_edge = (sleeve, edge) if long_sleeves else (skin, _shade(skin, 0.6))
-    shoulder = shoulder + np.array([0.0, 0.14])
-    for grow, upper_colour, lower_colour in ((2 * _EDGE, edge, lower_edge), (0.0, sleeve, lower)):
-        _tapered(painter, elbow, wrist, (0.36 + grow, 0.25 + grow), lower_colour)
-        _tapered(painter, shoulder, elbow, (0.46 + grow, 0.40 + grow), upper_colour)
+def _draw_arm(painter: _Painter, person: _Person, joints: Joints, t: int, arm: int) -> None:
+    shoulder, elbow, wrist = joints.shoulders[t, arm], joints.elbows[t, arm], joints.wrists[t, arm]
+    shoulder = shoulder + np.array([-0.06 * joints.side[arm], 0.14])
+    sleeve, sleeve_edge = _shade(person.cloth, 1.1), _shade(person.cloth, 0.6)
+    lower, lower_edge = sleeve, sleeve_edge
+    if not person.long_sleeves:
+        lower, lower_edge = person.skin, _shade(person.skin, 0.6)
+    painter.limb(elbow, wrist, (0.36 + _EDGE, 0.25 + _EDGE), lower_edge)
+    painter.limb(shoulder, elbow, (0.44 + _EDGE, 0.40 + _EDGE), sleeve_edge)
+    painter.limb(elbow, wrist, (0.36, 0.25), lower)
+    painter.limb(shoulder, elbow, (0.44, 0.40), sleeve)
+    # The sleeve is sewn to the trunk: no dark line across the shoulder.
+    collar = shoulder - np.array([0.30 * joints.side[arm], 0.03])
+    painter.limb(shoulder, collar, (0.44 + _EDGE, 0.36), sleeve)
 
 
-def _tapered(painter: _Painter, start: Array, end: Array, widths: tuple[float, float], colour: Colour) -> None:
-    """A limb with round ends that is `widths` wide at its start and at its end."""
-    along = end - start
-    across = np.array([-along[1], along[0]]) / (2 * max(float(np.hypot(*along)), 1e-6))
-    first, last = across * widths[0], across * widths[1]
-    painter.polygon(np.stack([start + first, end + last, end - last, start - first]), colour)
-    painter.ellipse(start, (widths[0] / 2, widths[0] / 2), colour)
-    painter.ellipse(end, (widths[1] / 2, widths[1] / 2), colour)
-
-
-def _draw_hand(
-    painter: _Painter, joints: Joints, fingers: Array, t: int, hand: int, scale: float, skin: Colour
-) -> None:
+def _draw_hand(painter: _Painter, person: _Person, joints: Joints, fingers: Array, t: int, arm: int) -> None:
     """The palm and five fingers, first their dark edge and then their skin."""
-    angle = np.radians(joints.pointing[t, hand])
+    scale, wrist, centre = person.signer.hand, joints.wrists[t, arm], joints.hands[t, arm]
+    angle = np.radians(joints.pointing[t, arm])
     axis = np.array([np.sin(angle), -np.cos(angle)])
-    # The palm faces the viewer, fingers up: the thumb is on the inner side.
-    to_thumb = np.array([-axis[1], axis[0]]) * -joints.side[hand]
-    centre, wrist = joints.hands[t, hand], joints.wrists[t, hand]
+    # The palm faces the viewer, so that with fingers up the thumb is on the inner side.
+    to_thumb = np.array([-axis[1], axis[0]]) * -joints.side[arm]
     extension, spread = fingers
-    lines = []
-    for finger in range(5):
-        root = wrist + scale * (_FINGER_ROOT[finger] * axis + _FINGER_OFFSET[finger] * to_thumb)
-        turn = np.radians(spread[finger])
-        direction = np.cos(turn) * axis + np.sin(turn) * to_thumb
-        shown = _FOLDED * (1 - extension[finger]) + extension[finger]
-        lines.append((root, root + scale * _FINGER_LENGTH[finger] * shown * direction))
-    palm_half = 0.5 * scale * (PALM_LENGTH - 0.26) * axis
-    for grow, colour in ((2 * _EDGE, _shade(skin, 0.55)), (0.0, skin)):
-        painter.line(centre - palm_half, centre + palm_half, 0.42 * scale + grow, colour)
-        for root, tip in lines:
-            painter.line(root, tip, _FINGER_WIDTH * scale + grow, colour)
+    roots = wrist + scale * (np.outer(_FINGER_ROOT, axis) + np.outer(_FINGER_OFFSET, to_thumb))
+    turns = np.radians(spread)
+    directions = np.outer(np.cos(turns), axis) + np.outer(np.sin(turns), to_thumb)
+    shown = np.multiply(_FINGER_LENGTH, _FOLDED * (1 - extension) + extension)
+    tips = roots + scale * shown[:, None] * directions
+    half_palm = 0.5 * scale * (PALM_LENGTH - 0.26) * axis  # what the round ends do not add
+    for wider, colour in ((_EDGE, _shade(person.skin, 0.55)), (0.0, person.skin)):
+        painter.line(centre - half_palm, centre + half_palm, _PALM_WIDTH * scale + wider, colour)
+        for root, tip in zip(roots, tips, strict=True):
+            painter.line(root, tip, _FINGER_WIDTH * scale + wider, colour)

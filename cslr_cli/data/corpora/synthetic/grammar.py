@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,8 +15,8 @@ Sentence = tuple[str, ...]
 
 _ROLE_OF_LETTER: dict[str, Role] = {"T": "time", "P": "place", "S": "subject", "V": "verb"}
 
-# A clause is: time, place, subject, verb, in this order and none but one of them needed; a verb may be followed
-# by a second one, or by another clause without a time. Letters in order of signing, by number of glosses.
+# A sentence may start with a time; then come clauses of a place, a subject and a verb, most of them in this
+# order and some without one of them; a second verb may follow the first. By number of glosses.
 PATTERNS: dict[int, tuple[str, ...]] = {
     2: ("SV", "PV", "TV", "PS"),
     3: ("TSV", "PSV", "SPV", "PVV", "TPV"),
@@ -27,7 +28,7 @@ PATTERNS: dict[int, tuple[str, ...]] = {
 
 # Share of the sentences that have so many glosses. Short ones are many, because they are what CTC learns to
 # align first.
-SHARE_OF_LENGTH: dict[int, float] = {2: 0.26, 3: 0.26, 4: 0.21, 5: 0.14, 6: 0.08, 7: 0.05}
+SHARE_OF_LENGTH: dict[int, float] = {2: 0.28, 3: 0.27, 4: 0.21, 5: 0.13, 6: 0.07, 7: 0.04}
 
 LARGEST_HELD_OUT_SHARE = 0.25  # of all sentences of a length; the rest is for train
 _CANDIDATES = 48  # sentences looked at for each one taken
@@ -37,7 +38,7 @@ def sentence_lengths(num_sentences: int, rng: np.random.Generator) -> list[int]:
     """Numbers of glosses for so many sentences, in the shares of `SHARE_OF_LENGTH`, in random order."""
     lengths = np.array(list(SHARE_OF_LENGTH))
     bounds = np.cumsum(list(SHARE_OF_LENGTH.values()))
-    # One in the middle of each of `num_sentences` equal parts of the distribution: no length is missed by chance.
+    # The middle of each of `num_sentences` equal parts of the distribution: no length is missed by chance.
     quantiles = (np.arange(num_sentences) + 0.5) / num_sentences
     chosen = lengths[np.searchsorted(bounds, quantiles * bounds[-1])]
     return [int(length) for length in rng.permutation(chosen)]
@@ -74,7 +75,7 @@ class SentenceSource:
         sentence = candidates[int(np.argmin(costs))]
         drawn[sentence] += 1
         self._glosses.update(sentence)
-        self._neighbours.update(zip(sentence, sentence[1:], strict=False))
+        self._neighbours.update(pairwise(sentence))
         return sentence
 
     def num_possible(self, length: int) -> int:
@@ -104,5 +105,5 @@ class SentenceSource:
     def _cost(self, sentence: Sentence, times_drawn: int) -> float:
         """Lower for sentences whose glosses and neighbours have been rare so far, and for new ones."""
         glosses = np.mean([self._glosses[gloss] for gloss in sentence])
-        neighbours = np.mean([self._neighbours[pair] for pair in zip(sentence, sentence[1:], strict=False)])
+        neighbours = np.mean([self._neighbours[pair] for pair in pairwise(sentence)])
         return float(glosses + 2.0 * neighbours + 4.0 * times_drawn)

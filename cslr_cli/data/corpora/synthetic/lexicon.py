@@ -47,6 +47,10 @@ RELAXED = Handshape("relaxed", (0.6, 0.7, 0.7, 0.7, 0.65), (26.0, 6.0, 1.0, -4.0
 """The hand at rest; no gloss has it."""
 
 
+def _array(point: Point) -> Array:
+    return np.array(point, dtype=np.float64)
+
+
 class Path(Protocol):
     """A way through signing space."""
 
@@ -64,7 +68,7 @@ class Line:
 
     def at(self, progress: Array) -> Array:
         """See `Path.at`."""
-        start, end = np.asarray(self.start), np.asarray(self.end)
+        start, end = _array(self.start), _array(self.end)
         return start + progress[:, None] * (end - start)
 
 
@@ -81,12 +85,13 @@ class Arc:
 
     def at(self, progress: Array) -> Array:
         """See `Path.at`."""
-        start, end = np.asarray(self.start), np.asarray(self.end)
+        start, end = _array(self.start), _array(self.end)
         along = end - start
-        left = np.array([along[1], -along[0]]) / np.hypot(*along)
+        left = _array((along[1], -along[0])) / np.hypot(*along)
         # Equal steps of the angle: an even speed along half an ellipse.
         angle = np.pi * progress[:, None]
-        return (start + end) / 2 - np.cos(angle) * along / 2 + np.sin(angle) * self.height * left
+        places: Array = (start + end) / 2 - np.cos(angle) * along / 2 + np.sin(angle) * self.height * left
+        return places
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Circle:
     def at(self, progress: Array) -> Array:
         """See `Path.at`."""
         angle = 2 * np.pi * progress[:, None]
-        return np.asarray(self.centre) + self.radius * np.hstack([np.sin(angle), np.cos(angle)])
+        return _array(self.centre) + self.radius * np.hstack([np.sin(angle), np.cos(angle)])
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,12 @@ class Zigzag:
 
     def at(self, progress: Array) -> Array:
         """See `Path.at`."""
-        start, end = np.asarray(self.start), np.asarray(self.end)
+        start, end = _array(self.start), _array(self.end)
         along = end - start
-        left = np.array([along[1], -along[0]]) / np.hypot(*along)
+        left = _array((along[1], -along[0])) / np.hypot(*along)
         swing = np.sin(2 * np.pi * self.swings * progress[:, None])
-        return start + progress[:, None] * along + swing * self.width * left
+        places: Array = start + progress[:, None] * along + swing * self.width * left
+        return places
 
 
 @dataclass(frozen=True)
@@ -148,32 +154,39 @@ class Sign:
 
 
 def _pair(
-    glosses: tuple[str, str], role: Role, path: Path, handshape: Handshape, pointing: float, both: bool = False
+    glosses: tuple[str, str],
+    role: Role,
+    path: Path,
+    handshape: Handshape,
+    pointing: float,
+    hands: int = 1,
 ) -> tuple[Sign, Sign]:
     """Two signs that share everything but the direction of the movement."""
     first, second = glosses
     return (
-        Sign(first, role, path, False, handshape, pointing, both),
-        Sign(second, role, path, True, handshape, pointing, both),
+        Sign(first, role, path, False, handshape, pointing, hands == 2),
+        Sign(second, role, path, True, handshape, pointing, hands == 2),
     )
 
 
 # The order matters: `num_glosses` takes signs from the front, so that every role has a pair among the
 # first eight, and the signs that are easiest to tell apart come first.
-LEXICON: tuple[Sign, ...] = (
-    *_pair(("STEIGEN", "SINKEN"), "verb", Line((0.8, 1.65), (0.8, -0.75)), FLAT, -75.0, both=True),
-    *_pair(("SONNE", "MOND"), "subject", Arc((-0.95, -0.1), (1.75, -0.1), 1.75), SPREAD, 0.0),
-    *_pair(("NORD", "SUED"), "place", Line((1.5, 1.35), (1.5, -1.45)), INDEX, 5.0),
-    *_pair(("MORGEN", "GESTERN"), "time", Circle((1.3, -0.75), 0.72), HORNS, 0.0),
-    *_pair(("KOMMEN", "GEHEN"), "verb", Zigzag((1.75, 1.25), (-0.8, 1.25), 0.33, 2.0), V_SHAPE, -35.0),
-    *_pair(("REGEN", "NEBEL"), "subject", Zigzag((1.0, -1.1), (1.0, 1.4), 0.38, 1.5), SPREAD, 10.0, both=True),
-    *_pair(("OST", "WEST"), "place", Line((-0.8, 0.25), (1.8, 0.25)), FLAT, 0.0),
-    *_pair(("ZUNEHMEN", "ABNEHMEN"), "verb", Line((0.3, 0.75), (1.75, 0.75)), FIST, 0.0, both=True),
-    *_pair(("HEUTE", "SPAETER"), "time", Arc((0.45, 1.6), (1.75, -0.5), 0.7), FIST, -10.0),
-    *_pair(("WIND", "FLAUTE"), "subject", Circle((0.95, 0.45), 0.72), INDEX, -20.0, both=True),
-    *_pair(("BERG", "TAL"), "place", Zigzag((-0.8, -0.4), (1.8, -0.4), 0.5, 1.0), HORNS, 0.0),
-    *_pair(("OEFFNEN", "SCHLIESSEN"), "verb", Arc((0.3, 1.3), (1.65, -0.6), -0.8), V_SHAPE, 0.0, both=True),
+_PAIRS = (
+    _pair(("STEIGEN", "SINKEN"), "verb", Line((0.8, 1.65), (0.8, -0.75)), FLAT, -75.0, hands=2),
+    _pair(("SONNE", "MOND"), "subject", Arc((-0.95, -0.1), (1.75, -0.1), 1.75), SPREAD, 0.0),
+    _pair(("NORD", "SUED"), "place", Line((1.5, 1.35), (1.5, -1.45)), INDEX, 5.0),
+    _pair(("MORGEN", "GESTERN"), "time", Circle((1.3, -0.75), 0.72), HORNS, 0.0),
+    _pair(("KOMMEN", "GEHEN"), "verb", Zigzag((1.75, 1.25), (-0.8, 1.25), 0.33, 2.0), V_SHAPE, -35.0),
+    _pair(("REGEN", "NEBEL"), "subject", Zigzag((1.0, -1.1), (1.0, 1.4), 0.38, 1.5), SPREAD, 10.0, hands=2),
+    _pair(("OST", "WEST"), "place", Line((-0.8, 0.25), (1.8, 0.25)), FLAT, 0.0),
+    _pair(("ZUNEHMEN", "ABNEHMEN"), "verb", Line((0.3, 0.75), (1.75, 0.75)), FIST, 0.0, hands=2),
+    _pair(("FRUEH", "SPAET"), "time", Arc((0.45, 1.6), (1.75, -0.5), 0.7), FIST, -10.0),
+    _pair(("WIND", "FLAUTE"), "subject", Circle((0.95, 0.45), 0.72), INDEX, -20.0, hands=2),
+    _pair(("BERG", "TAL"), "place", Zigzag((-0.8, -0.4), (1.8, -0.4), 0.5, 1.0), HORNS, 0.0),
+    _pair(("OEFFNEN", "SCHLIESSEN"), "verb", Arc((0.3, 1.3), (1.65, -0.6), -0.8), V_SHAPE, 0.0, hands=2),
 )
+
+LEXICON: tuple[Sign, ...] = tuple(sign for pair in _PAIRS for sign in pair)
 """Every sign there is, the two of a pair beside each other."""
 
 SIGN_OF_GLOSS: dict[str, Sign] = {sign.gloss: sign for sign in LEXICON}

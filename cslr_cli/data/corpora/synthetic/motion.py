@@ -10,10 +10,12 @@ import numpy as np
 from cslr_cli.data.corpora.synthetic.lexicon import RELAXED, Array, Handshape, Sign
 from cslr_cli.data.corpora.synthetic.signer import Signer
 
-_SIGN_FRAMES = 8.8  # of the average sign at the average pace, at 25 fps
+_SIGN_FRAMES = 8.6  # of the average sign at the average pace, at 25 fps
 _TRANSITION_FRAMES = (3, 5)  # fewest, most; far ways take longer
-_LONG_WAY = 2.6  # units of the body frame: from here on a transition takes the most frames
+_LONG_WAY = 4.0  # units of the body frame: from here on a transition takes the most frames
 _REST_FRAMES = (2, 4)  # fewest, most, at each end of a clip
+
+_TREMOR = 0.025  # largest deviation from the wanted place on each axis, units of the body frame
 
 _REST_PLACE = (0.42, 2.1)
 _REST_POINTING = -65.0
@@ -116,4 +118,5 @@ def _tremor(num_frames: int, rng: np.random.Generator) -> Array:
     """Small slow deviations (T, 2 hands, 2), because nobody moves along a ruler."""
     time = np.arange(num_frames)[:, None, None]
     period, phase = rng.uniform(7, 16, (2, 2)), rng.uniform(0, 2 * np.pi, (2, 2))
-    return 0.025 * np.sin(2 * np.pi * time / period + phase)
+    deviations: Array = _TREMOR * np.sin(2 * np.pi * time / period + phase)
+    return deviations

@@ -49,6 +49,6 @@ class SyntheticOptions:
             if not lowest <= getattr(self, name) <= highest
         ]
         if self.num_glosses % 2:
-            faults.append(f"num_glosses is {self.num_glosses}; expected an even number (glosses come in pairs)")
+            faults.append(f"num_glosses is {self.num_glosses}; expected an even number (they are pairs)")
         if faults:
             raise ConfigError("the options of the synthetic corpus are out of range", "\n".join(faults))

@@ -16,19 +16,19 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from cslr_cli.atomic import whole_file, write_text
 from cslr_cli.data.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, find_joints
 from cslr_cli.data.corpora.synthetic.drawing import draw_clip
 from cslr_cli.data.corpora.synthetic.lexicon import SIGN_OF_GLOSS, Array
-from cslr_cli.data.corpora.synthetic.motion import Performance, perform
+from cslr_cli.data.corpora.synthetic.motion import DOMINANT, OTHER, Performance, perform
 from cslr_cli.data.corpora.synthetic.options import SyntheticOptions
 from cslr_cli.data.corpora.synthetic.plan import ClipPlan, plan_clips
+from cslr_cli.data.corpora.synthetic.png import png_bytes
 from cslr_cli.data.corpora.synthetic.randomness import generator
 from cslr_cli.data.corpora.synthetic.scene import make_scene
 from cslr_cli.data.sample import SPLITS
-from cslr_cli.errors import DataError
+from cslr_cli.errors import ConfigError, DataError, MediaError
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 
 FPS = 25.0
@@ -38,7 +38,6 @@ RELEASE_FOLDER = Path("phoenix2014-release") / "phoenix-2014-multisigner"
 _FRAMES_FOLDER = RELEASE_FOLDER / "features" / f"fullFrame-{FRAME_WIDTH}x{FRAME_HEIGHT}px"
 _OPTIONS_FILE = "synthetic.json"
 _TRUTH_FILE = "truth.jsonl"
-_PNG_SETTINGS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
 @dataclass(frozen=True)
@@ -77,21 +76,22 @@ def make_release(
         progress: told after every clip.
 
     Raises:
+        ConfigError: `workers` is less than 1.
         DataError: there is a release in `output` already that was made from other options, or was not made by
-            this function at all.
+            this function at all; or `output` cannot be written to.
     """
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}", "expected 1 or more")
     clips = plan_clips(options)
-    _claim(output, options)
-    num_frames: Counter[str] = Counter()
-    truth: list[str] = []
-    draw = partial(_make_clip, output, options.seed)
-    with _mapping(workers) as mapping:
-        for clip, (length, line) in zip(clips, mapping(draw, clips), strict=True):
-            num_frames[clip.split] += length
-            truth.append(line)
-            progress(Progress("draw clips", len(truth), len(clips)))
-    _write_annotations(output / RELEASE_FOLDER, clips)
-    write_text(output / _TRUTH_FILE, "".join(f"{line}\n" for line in truth))
+    try:
+        _claim(output, options)
+        num_frames, truth = _make_clips(output, options.seed, clips, workers, progress)
+        # These come last: a release with annotations is a whole one.
+        _write_annotations(output / RELEASE_FOLDER, clips)
+        write_text(output / _TRUTH_FILE, "".join(f"{line}\n" for line in truth))
+    except OSError as error:
+        hint = "expected a folder that can be written to, on a disk with room"
+        raise DataError(f"{output}: cannot be written to ({error})", hint) from error
     signers = sorted({clip.signer.name for clip in clips})
     return SyntheticSummary(
         num_clips={split: sum(clip.split == split for clip in clips) for split in SPLITS},
@@ -100,6 +100,11 @@ def make_release(
         signers=tuple(signers),
         unseen_signer=signers[-1],
     )
+
+
+def clip_folder(output: Path, split: str, sample_id: str) -> Path:
+    """Where the pictures of one clip are; `output` is what was given to `make_release`."""
+    return output / _FRAMES_FOLDER / split / sample_id / "1"
 
 
 def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
@@ -111,17 +116,21 @@ def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
         output: the video file to write, 25 fps.
 
     Raises:
-        DataError: there is no such clip, or OpenCV cannot write the video.
+        DataError: there is no such clip.
+        MediaError: OpenCV cannot write the video.
     """
-    frames_dir = release / _FRAMES_FOLDER
-    pictures = sorted(frames_dir.glob(f"*/{sample_id}/1/*.png"))
+    folders = [clip_folder(release, split, sample_id) for split in SPLITS]
+    pictures = [path for folder in folders for path in sorted(folder.glob("*.png"))]
     if not pictures:
-        raise DataError(f"{frames_dir}: no clip {sample_id!r}", "expected the name of a clip of a synthetic corpus")
+        raise DataError(
+            f"{release / _FRAMES_FOLDER}: no clip {sample_id!r}",
+            "expected the name of a clip, and the folder that the synthetic corpus was made in",
+        )
     with whole_file(output) as unfinished:
         fourcc = cv2.VideoWriter_fourcc(*"mp4v")  # type: ignore[attr-defined]
         writer = cv2.VideoWriter(str(unfinished), fourcc, FPS, (FRAME_WIDTH, FRAME_HEIGHT))
         if not writer.isOpened():
-            raise DataError(f"{output}: this OpenCV cannot write a video there", "expected a name that ends in .mp4")
+            raise MediaError(f"{output}: no video can be written there", "expected a name that ends in .mp4")
         try:
             for picture in pictures:
                 writer.write(cv2.imread(str(picture)))
@@ -136,23 +145,38 @@ def _claim(output: Path, options: SyntheticOptions) -> None:
     if not options_file.exists():
         if (output / RELEASE_FOLDER).exists():
             raise DataError(
-                f"{output / RELEASE_FOLDER}: there is a release already, and {_OPTIONS_FILE} is not beside it",
-                "expected a folder without a release, or with a synthetic one; choose another folder",
+                f"{output / RELEASE_FOLDER}: there is a release here that is not a synthetic one",
+                f"a synthetic one has {output / _OPTIONS_FILE}; choose another folder",
             )
         write_text(options_file, json.dumps(wanted, indent=2) + "\n")
         return
     try:
         found = json.loads(options_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{options_file}: not a file of options ({error})", "remove the folder, or choose another") from error
-    differing = [
-        f"{name} is {found.get(name)} there and {value} here" for name, value in wanted.items() if found.get(name) != value
-    ]
+        differing = [name for name in wanted if found.get(name) != wanted[name]]
+    except (ValueError, AttributeError) as error:
+        hint = "remove the folder, or choose another one"
+        raise DataError(f"{options_file}: not the options of a synthetic corpus", hint) from error
     if differing:
+        differences = (f"{name} is {found.get(name)} there and {wanted[name]} here" for name in differing)
         raise DataError(
-            f"{output}: a synthetic corpus with other options is there already: {'; '.join(differing)}",
+            f"{output}: a synthetic corpus with other options is there already: {', '.join(differences)}",
             "give the same options, choose another folder, or remove this one",
         )
+
+
+def _make_clips(
+    output: Path, seed: int, clips: list[ClipPlan], workers: int, progress: ProgressCallback
+) -> tuple[Counter[str], list[str]]:
+    """Draw the clips that are not there yet; return the frames of each split and the lines of the truth."""
+    num_frames: Counter[str] = Counter()
+    truth: list[str] = []
+    make_clip = partial(_make_clip, output, seed)
+    with _mapping(min(workers, len(clips))) as mapping:
+        for clip, (length, line) in zip(clips, mapping(make_clip, clips), strict=True):
+            num_frames[clip.split] += length
+            truth.append(line)
+            progress(Progress("draw clips", len(truth), len(clips)))
+    return num_frames, truth
 
 
 @contextmanager
@@ -176,33 +200,36 @@ def _start_worker() -> None:
 
 def _make_clip(output: Path, seed: int, clip: ClipPlan) -> tuple[int, str]:
     """Draw one clip if it is not there yet; return its number of frames and its line of the truth."""
-    performance = perform(
-        [SIGN_OF_GLOSS[gloss] for gloss in clip.glosses], clip.signer, generator(seed, f"{clip.sample_id} motion")
-    )
+    signs = [SIGN_OF_GLOSS[gloss] for gloss in clip.glosses]
+    performance = perform(signs, clip.signer, generator(seed, f"{clip.sample_id} motion"))
     scene = make_scene(clip.signer, performance.num_frames, generator(seed, f"{clip.sample_id} scene"))
     joints = find_joints(performance, clip.signer, scene.sway)
-    folder = output / _FRAMES_FOLDER / clip.split / clip.sample_id
+    pictures = clip_folder(output, clip.split, clip.sample_id)
     names = [f"{clip.sample_id}.avi_pid0_fn{number:06d}-0.png" for number in range(performance.num_frames)]
-    if not all((folder / "1" / name).is_file() for name in names):
-        unfinished = folder.with_name(f".{folder.name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        (unfinished / "1").mkdir(parents=True)
-        for name, frame in zip(names, draw_clip(performance, joints, clip.signer, scene), strict=True):
-            _write_png(unfinished / "1" / name, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
+    if not all((pictures / name).is_file() for name in names):
+        with _whole_folder(pictures.parent) as unfinished:
+            (unfinished / pictures.name).mkdir()
+            for name, frame in zip(names, draw_clip(performance, joints, clip.signer, scene), strict=True):
+                (unfinished / pictures.name / name).write_bytes(png_bytes(frame))
     hands = scene.camera.pixels(joints.hands) / (FRAME_WIDTH, FRAME_HEIGHT)
     return performance.num_frames, _truth_line(clip, performance, hands)
 
 
-def _write_png(path: Path, picture: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), picture, _PNG_SETTINGS):
-        raise DataError(f"{path}: cannot be written", "is the disk full, or the folder write-protected?")
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder` to fill; give it the name `folder` when the block ends well."""
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    for leftover in (unfinished, folder):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    unfinished.mkdir(parents=True)
+    yield unfinished
+    unfinished.rename(folder)
 
 
 def _truth_line(clip: ClipPlan, performance: Performance, hands: Array) -> str:
     """One line of `truth.jsonl`; hands (T, 2, 2) in fractions of the picture's width and height."""
-    dominant, other = (np.round(hands[:, hand], 4).tolist() for hand in (0, 1))
+    places = hands.round(4)
     return json.dumps(
         {
             "sample_id": clip.sample_id,
@@ -215,7 +242,7 @@ def _truth_line(clip: ClipPlan, performance: Performance, hands: Array) -> str:
                 for signed in performance.glosses
             ],
             "dominant_hand": "left" if clip.signer.left_handed else "right",
-            "hands": {"dominant": dominant, "other": other},
+            "hands": {"dominant": places[:, DOMINANT].tolist(), "other": places[:, OTHER].tolist()},
         }
     )
 
@@ -228,6 +255,7 @@ def _write_annotations(release: Path, clips: list[ClipPlan]) -> None:
         write_text(release / "annotations" / "manual" / f"{split}.corpus.csv", "\n".join(rows) + "\n")
         if split == "train":
             continue  # the official release has references for the other two only
-        # The official references write signers in small letters, and this for the end of a clip.
-        lines = [f"{c.sample_id} 1 {c.signer.name.lower()} 0.0 1.79769e+308 {' '.join(c.glosses)}\n" for c in chosen]
-        write_text(release / "evaluation" / f"phoenix2014-groundtruth-{split}.stm", "".join(lines))
+        # The official references write signers in small letters, and these times for a whole clip.
+        whole = "0.0 1.79769e+308"
+        rows = [f"{c.sample_id} 1 {c.signer.name.lower()} {whole} {' '.join(c.glosses)}" for c in chosen]
+        write_text(release / "evaluation" / f"phoenix2014-groundtruth-{split}.stm", "\n".join(rows) + "\n")

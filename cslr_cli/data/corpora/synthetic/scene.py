@@ -15,7 +15,7 @@ from cslr_cli.data.corpora.synthetic.signer import Colour, Garment, Signer
 _SHOULDER_HEIGHT = 116.0  # pixels from the top of the frame
 _SHIFT_PIXELS = (5.0, 4.0)  # largest shift of the camera, sideways and up or down
 _ZOOM = 0.03
-_NUM_NOISE_FIELDS = 6  # drawn once a clip and used in turn: a new field a frame would cost more than the person
+_NUM_NOISE_FIELDS = 6  # used in turn: a new field for every frame would take longer than the drawing
 _NOISE_LEVELS = (0.4, 1.0)  # standard deviation of the sensor's noise, grey levels
 
 _BACKGROUND_COLOURS: tuple[Colour, ...] = (
@@ -89,21 +89,25 @@ def _wander(num_frames: int, num_axes: int, rng: np.random.Generator) -> Array:
     """Slow smooth movement (T, num_axes) between about -1 and 1."""
     time = np.arange(num_frames)[:, None]
     periods, phases = rng.uniform(15, 60, (2, num_axes)), rng.uniform(0, 2 * np.pi, (2, num_axes))
-    waves = [np.sin(2 * np.pi * time / period + phase) for period, phase in zip(periods, phases, strict=True)]
-    return (waves[0] + waves[1]) / 2
+    waves = np.sin(2 * np.pi * time[..., None] / periods.T + phases.T)  # (T, num_axes, 2)
+    wandering: Array = waves.mean(axis=-1)
+    return wandering
 
 
 def _background(brightness: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A wall that gets darker to one side, and on some walls a panel."""
-    colour = brightness * (np.array(_BACKGROUND_COLOURS[int(rng.integers(len(_BACKGROUND_COLOURS)))]) + rng.normal(0, 8, 3))
-    y, x = np.mgrid[0:1:FRAME_HEIGHT * 1j, 0:1:FRAME_WIDTH * 1j]
+    wall = _BACKGROUND_COLOURS[int(rng.integers(len(_BACKGROUND_COLOURS)))]
+    colour = brightness * (np.array(wall) + rng.normal(0, 8, 3))
+    x = np.linspace(-0.5, 0.5, FRAME_WIDTH)
+    y = np.linspace(-0.5, 0.5, FRAME_HEIGHT)[:, None]
     slope = rng.uniform(-0.22, 0.22, 2)
-    picture = (1 + slope[0] * (x - 0.5) + slope[1] * (y - 0.5))[..., None] * colour
+    picture: Array = (1 + slope[0] * x + slope[1] * y)[..., None] * colour
     if rng.random() < 0.5:
         left, width = int(rng.uniform(-30, FRAME_WIDTH - 30)), int(rng.uniform(40, 110))
         picture[:, max(left, 0) : left + width] *= rng.uniform(0.82, 1.15)
-        picture = cv2.GaussianBlur(picture, (0, 0), 1.5)
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.5))
+    wall_pixels: NDArray[np.uint8] = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return wall_pixels
 
 
 def _sensor_fields(rng: np.random.Generator) -> NDArray[np.int16]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cslr_cli.data.corpora.synthetic.lexicon import Array
 from cslr_cli.data.corpora.synthetic.randomness import generator
 
 Colour = tuple[float, float, float]
@@ -118,10 +119,7 @@ def make_signers(seed: int, num_signers: int) -> list[Signer]:
     """
     rng = generator(seed, "signers")
     num_known = num_signers - 1
-    shares = {
-        trait: np.append((rng.permutation(num_known) + rng.uniform(0.2, 0.8, num_known)) / num_known, rng.uniform(0.3, 0.7))
-        for trait in _TRAITS
-    }
+    shares = {trait: _shares_of_range(num_known, rng) for trait in _TRAITS}
     # Every third of the known signers is left-handed, whatever the seed.
     left_handed = np.append(rng.permutation(np.arange(num_known) % 3 == 2), False)
     looks = [(style, colour) for style in HAIR_STYLES for colour in _HAIR_COLOURS]
@@ -129,15 +127,25 @@ def make_signers(seed: int, num_signers: int) -> list[Signer]:
     signers = []
     for number in range(num_signers):
         values = {trait: low + shares[trait][number] * (high - low) for trait, (low, high) in _TRAITS.items()}
-        style, hair = looks[look_order[number % len(looks)]]
-        signers.append(_signer(f"Signer{number + 1:02d}", bool(left_handed[number]), values, style, hair, rng))
+        look = looks[look_order[number % len(looks)]]
+        signers.append(_signer(f"Signer{number + 1:02d}", bool(left_handed[number]), values, look, rng))
     return signers
 
 
+def _shares_of_range(num_known: int, rng: np.random.Generator) -> Array:
+    """Where everybody stands in the range of one trait, 0 to 1: one in each part, the last amid them."""
+    known = (rng.permutation(num_known) + rng.uniform(0.2, 0.8, num_known)) / num_known
+    return np.append(known, rng.uniform(0.3, 0.7))
+
+
 def _signer(
-    name: str, left_handed: bool, values: dict[str, float], hair_style: str, hair: Colour, rng: np.random.Generator
+    name: str,
+    left_handed: bool,
+    values: dict[str, float],
+    look: tuple[str, Colour],
+    rng: np.random.Generator,
 ) -> Signer:
-    values = dict(values)
+    hair_style, hair = look
     darkness = values.pop("skin")
     skin = (1 - darkness) * _LIGHTEST_SKIN + darkness * _DARKEST_SKIN + rng.normal(0, 4, 3)
     habit = (values.pop("habit_outwards"), values.pop("habit_down"))
@@ -153,7 +161,7 @@ def _signer(
     )
 
 
-def _wardrobe(skin: np.ndarray, rng: np.random.Generator) -> tuple[Garment, ...]:
+def _wardrobe(skin: Array, rng: np.random.Generator) -> tuple[Garment, ...]:
     """Garments whose colours stand out from the skin; if too few do, those that stand out most."""
     colours = np.array(_GARMENT_COLOURS) + rng.normal(0, 6, (len(_GARMENT_COLOURS), 3))
     contrast = np.linalg.norm(colours - skin, axis=1)
@@ -166,6 +174,6 @@ def _wardrobe(skin: np.ndarray, rng: np.random.Generator) -> tuple[Garment, ...]
     )
 
 
-def _colour(values: np.ndarray) -> Colour:
+def _colour(values: Array) -> Colour:
     red, green, blue = np.clip(values, 0, 255)
     return float(red), float(green), float(blue)

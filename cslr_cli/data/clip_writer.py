@@ -1,0 +1,149 @@
+"""Writing one clip of a prepared corpus: its frames resized, as pictures in a zip or a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from cslr_cli.atomic import whole_file
+from cslr_cli.data.frame_source import Frame
+from cslr_cli.data.frames import INTERPOLATIONS, open_frames, resize_frame
+from cslr_cli.errors import DataError, MediaError, UsageError
+
+LAYOUTS = ("zip", "folder")
+# For each image format the suffix of its files, and OpenCV's settings where its defaults do not do.
+IMAGE_FORMATS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "png": (".png", ()),
+    "jpeg": (".jpg", (cv2.IMWRITE_JPEG_QUALITY, 95)),
+}
+_FRAME_SIZES = range(8, 4097)
+# Part of every zip entry's header. Were it the time of writing, no two zips would be equal.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ClipFormat:
+    """How the frames of a prepared clip are stored.
+
+    Attributes:
+        frame_size: height and width, pixels.
+        interpolation: how frames are resized, a key of `frames.INTERPOLATIONS`.
+        layout: `zip`, one uncompressed file a clip, or `folder`, one folder a clip.
+        image_format: `png`, which is exact, or `jpeg`, which is smaller.
+
+    Raises:
+        UsageError: a value is none of these; all that are wrong are named.
+    """
+
+    frame_size: int = 256
+    interpolation: str = "lanczos"
+    layout: str = "zip"
+    image_format: str = "png"
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} is {value!r}; expected one of {', '.join(known)}"
+            for name, value, known in (
+                ("interpolation", self.interpolation, INTERPOLATIONS),
+                ("layout", self.layout, LAYOUTS),
+                ("image_format", self.image_format, IMAGE_FORMATS),
+            )
+            if value not in known
+        ]
+        if self.frame_size not in _FRAME_SIZES:
+            faults.append(
+                f"frame_size is {self.frame_size}; expected {_FRAME_SIZES[0]} to {_FRAME_SIZES[-1]}"
+            )
+        if faults:
+            raise UsageError("\n".join(faults))
+
+    def clip_name(self, sample_id: str) -> str:
+        """What the file or folder of a clip is called."""
+        return f"{sample_id}.zip" if self.layout == "zip" else sample_id
+
+
+def count_finished(target: Path) -> int | None:
+    """How many frames a clip that was written earlier has; None if there is none that can be used."""
+    if not target.exists():
+        return None
+    try:
+        return open_frames(target).num_frames
+    except MediaError:
+        return None
+
+
+def write_clip(source: Path, target: Path, clip_format: ClipFormat) -> int:
+    """Resize all frames of a clip and write them; `target` appears only when it is whole.
+
+    Args:
+        source: a folder or zip of pictures, or a video file.
+        target: the zip file or folder to write; what is there is replaced.
+        clip_format: size and form of the result.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        MediaError: a frame cannot be read; nothing is written.
+        DataError: `target` cannot be written, for example because the disk is full.
+    """
+    suffix, settings = IMAGE_FORMATS[clip_format.image_format]
+    frames = open_frames(source).iterate()
+    num_frames = 0
+    try:
+        with _store(target, clip_format.layout) as store:
+            for frame in frames:
+                resized = resize_frame(frame, clip_format.frame_size, clip_format.interpolation)
+                store(f"{num_frames:06d}{suffix}", _encode(resized, suffix, settings))
+                num_frames += 1
+    except OSError as error:
+        raise DataError(
+            f"{target}: cannot be written ({error.strerror})",
+            "what is finished stays as it is; when this is mended, the same command goes on from there",
+        ) from error
+    return num_frames
+
+
+def _encode(frame: Frame, suffix: str, settings: tuple[int, ...]) -> bytes:
+    _, data = cv2.imencode(suffix, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings)
+    return data.tobytes()
+
+
+def _store(target: Path, layout: str) -> AbstractContextManager[Callable[[str, bytes], None]]:
+    """Give a function that takes the pictures of a clip, each with its name, in order."""
+    return _zip_store(target) if layout == "zip" else _folder_store(target)
+
+
+@contextmanager
+def _zip_store(target: Path) -> Iterator[Callable[[str, bytes], None]]:
+    with whole_file(target) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+
+        def store(name: str, data: bytes) -> None:
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data)
+
+        yield store
+
+
+@contextmanager
+def _folder_store(target: Path) -> Iterator[Callable[[str, bytes], None]]:
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+
+    def store(name: str, data: bytes) -> None:
+        (unfinished / name).write_bytes(data)
+
+    unfinished.mkdir(parents=True, exist_ok=True)
+    try:
+        yield store
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,139 @@
+"""What every source of frames has in common, and how to say what lies in a folder instead."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cslr_cli.errors import MediaError
+
+# uint8 (H, W, 3), RGB.
+Frame = NDArray[np.uint8]
+
+# What is wrong with a file is said by a MediaError; the libraries' own remarks would only stand
+# between it and the reader. OpenCV's FFmpeg looks at the variable when it opens its first video.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+cv2.setLogLevel(0)
+
+_NAMES_SHOWN = 5
+
+
+class FrameSource(ABC):
+    """The frames of one clip, wherever they lie.
+
+    Attributes:
+        path: the folder or file they are read from.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    @abstractmethod
+    def num_frames(self) -> int:
+        """How many frames there are, at least 1.
+
+        Raises:
+            MediaError: there are none, or the source cannot be read.
+        """
+
+    @property
+    @abstractmethod
+    def timestamps(self) -> NDArray[np.float64] | None:
+        """When each frame is shown, float64 (T,), seconds after the first; None for pictures."""
+
+    @property
+    @abstractmethod
+    def fps(self) -> float | None:
+        """Frames a second, on average; None where the source does not say."""
+
+    @abstractmethod
+    def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
+        """Decode frames by strictly increasing indices, each with a name for messages."""
+
+    def iterate(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> Iterator[Frame]:
+        """Give frames one after the other, with one at a time in memory.
+
+        Args:
+            indices: which frames, from 0, never decreasing; all of them if None. A frame that is
+                asked for twice is decoded once and given twice, as one array.
+
+        Yields:
+            uint8 (H, W, 3), RGB; all of one size.
+
+        Raises:
+            MediaError: a frame cannot be decoded or has another size than the first one asked for.
+            IndexError: an index is not from 0 to `self.num_frames - 1`.
+            ValueError: the indices decrease somewhere.
+        """
+        chosen = np.arange(self.num_frames) if indices is None else np.asarray(indices, dtype=np.int64)
+        if len(chosen) == 0:
+            return
+        if (np.diff(chosen) < 0).any():
+            raise ValueError("the indices of frames decrease")
+        if chosen[0] < 0 or chosen[-1] >= self.num_frames:
+            raise IndexError(
+                f"{self.path} has {self.num_frames} frames, from 0; asked for {chosen[0]} to {chosen[-1]}"
+            )
+        unique, repeats = np.unique(chosen, return_counts=True)
+        shape: tuple[int, ...] | None = None
+        for (name, frame), repeat in zip(self._decode(unique.tolist()), repeats.tolist(), strict=True):
+            if shape is not None and frame.shape != shape:
+                raise MediaError(
+                    f"{name} is {frame.shape[1]}×{frame.shape[0]} pixels, "
+                    f"but the frames before it are {shape[1]}×{shape[0]}",
+                    "all frames of a clip must have one size",
+                )
+            shape = frame.shape
+            for _ in range(repeat):
+                yield frame
+
+    def read(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+        """Read frames into one array.
+
+        Args:
+            indices: which frames, from 0, in any order and as often as wished; all of them if None.
+
+        Returns:
+            uint8 (T, H, W, 3), RGB, in the order of `indices`.
+
+        Raises:
+            MediaError: a frame cannot be decoded or has another size than the others.
+            IndexError: an index is not from 0 to `self.num_frames - 1`.
+            ValueError: no index is given.
+        """
+        chosen = np.arange(self.num_frames) if indices is None else np.asarray(indices, dtype=np.int64)
+        if len(chosen) == 0:
+            raise ValueError("no frame was asked for")
+        order = np.argsort(chosen, kind="stable")
+        frames: NDArray[np.uint8] | None = None
+        for place, frame in zip(order.tolist(), self.iterate(chosen[order]), strict=True):
+            if frames is None:
+                frames = np.empty((len(chosen), *frame.shape), np.uint8)
+            frames[place] = frame
+        return cast("NDArray[np.uint8]", frames)
+
+
+def to_rgb(picture: cv2.typing.MatLike) -> Frame:
+    """Turn a picture as OpenCV decodes it, uint8 (H, W, 3), BGR, into RGB."""
+    return cast("Frame", cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+
+
+def folder_contents(folder: Path) -> str:
+    """Name the first few things that lie in a folder, for an error message."""
+    return some_of(sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir()))
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Name the first few of many, for an error message, and count the others."""
+    if not names:
+        return "nothing"
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more

@@ -1,0 +1,164 @@
+"""`Recognizer`: from a video, or a folder of pictures, to glosses with times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cslr_cli.checkpoint import Checkpoint, load_checkpoint
+from cslr_cli.config import DecodingConfig, Precision
+from cslr_cli.data.dataset import single_clip
+from cslr_cli.data.frame_source import FrameSource
+from cslr_cli.data.frames import open_frames
+from cslr_cli.data.pictures import resize_frame
+from cslr_cli.data.transforms import ClipPlan, apply_plan, evaluation_plan
+from cslr_cli.data.video import resample_indices
+from cslr_cli.decoding import Hypothesis
+from cslr_cli.decoding.glosses import decoder_for, timed_glosses
+from cslr_cli.errors import UsageError
+from cslr_cli.model.device import autocast, resolve_device, resolve_precision
+from cslr_cli.scoring import TimedGloss
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One of the n-best hypotheses.
+
+    Attributes:
+        glosses: with their times.
+        score: natural logarithm, as the decoder gives it.
+    """
+
+    glosses: tuple[TimedGloss, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What was recognised in one video.
+
+    Attributes:
+        source: where the frames came from.
+        glosses: the best hypothesis: each gloss with start and end in seconds and a confidence, 0 to 1.
+        score: of that hypothesis, a natural logarithm.
+        num_frames: frames that the network saw.
+        fps: frames a second that it saw.
+        nbest: all hypotheses that were asked for, best first.
+    """
+
+    source: str
+    glosses: tuple[TimedGloss, ...]
+    score: float
+    num_frames: int
+    fps: float
+    nbest: tuple[Alternative, ...]
+
+    @property
+    def text(self) -> str:
+        """The glosses, separated by spaces."""
+        return " ".join(timed.gloss for timed in self.glosses)
+
+    @property
+    def duration(self) -> float:
+        """Seconds of signing."""
+        return self.num_frames / self.fps
+
+
+class Recognizer:
+    """A trained network that reads videos as it read its training clips.
+
+    Args:
+        checkpoint: the network, its vocabulary and its preprocessing.
+        device: where to compute.
+        precision: what to compute in.
+        decoding: in place of the checkpoint's.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: torch.device,
+        precision: Precision = "auto",
+        decoding: DecodingConfig | None = None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.device = device
+        self._dtype = resolve_precision(precision, device)
+        self._network = checkpoint.network().to(device)
+        self._decoder = decoder_for(decoding or checkpoint.config.decoding, checkpoint.vocabulary)
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = "auto", precision: Precision = "auto") -> Recognizer:
+        """Make a recognizer of a checkpoint file.
+
+        Args:
+            path: of the checkpoint.
+            device: `auto`, `cpu` or the number of a GPU.
+            precision: `auto`, `fp32`, `bf16` or `fp16`.
+
+        Raises:
+            CheckpointError: the file is no checkpoint of this project.
+            DeviceError: the device is not there, or has not this precision.
+        """
+        return cls(load_checkpoint(Path(path)), device=resolve_device(device), precision=precision)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of the corpus that the network was trained on."""
+        return self.checkpoint.corpus.fps
+
+    def recognize(self, path: Path | str, fps: float | None = None) -> Recognition:
+        """Recognise the glosses of one video.
+
+        Frames go through what training frames went through: the corpus' frame rate (chosen by time
+        stamps), its frame size, the crop, the normalisation.
+
+        Args:
+            path: a video file, or a folder or `.zip` of pictures.
+            fps: frames a second of the source, where it does not say or says wrongly; pictures are
+                taken to have the corpus' rate.
+
+        Raises:
+            MediaError: it cannot be read, or is shorter than the network's shortest clip.
+            UsageError: `fps` is not positive.
+        """
+        source = open_frames(path)
+        frames = self._prepared_frames(source, fps)
+        config = self.checkpoint.config.data
+        plan = evaluation_plan(len(frames), frames.shape[1], config)
+        pictures = apply_plan(frames[list(plan.indices)], plan, config)
+        return self._recognize_pictures(pictures, str(path))
+
+    def _prepared_frames(self, source: FrameSource, fps: float | None) -> NDArray[np.uint8]:
+        """The frames at the corpus' rate and size: uint8 (T, frame_size, frame_size, 3)."""
+        if fps is not None and not fps > 0:
+            raise UsageError(f"--fps {fps:g}: not a frame rate", "expected a positive number")
+        times = source.timestamps
+        if fps is not None:
+            times = np.arange(source.num_frames) / fps
+        chosen = np.arange(source.num_frames) if times is None else resample_indices(times, self.fps)
+        size = self.checkpoint.corpus.frame_size
+        return np.stack([
+            frame if frame.shape[:2] == (size, size) else resize_frame(frame, size)
+            for frame in source.iterate(chosen)
+        ])
+
+    def _recognize_pictures(self, pictures: NDArray[np.uint8], source: str) -> Recognition:
+        """Recognise pictures that are just as the network wants them."""
+        batch = single_clip(pictures, self._network.plan, source)
+        with torch.inference_mode(), autocast(self.device, self._dtype):
+            logits = self._network(batch.frames.to(self.device), batch.frame_lengths).sequence_logits[0]
+        hypotheses = self._decoder.decode(logits.float().log_softmax(-1).cpu().numpy())
+        fps = self.fps / self.checkpoint.config.data.frame_interval
+        nbest = tuple(self._alternative(hypothesis, len(pictures), fps) for hypothesis in hypotheses)
+        return Recognition(source, nbest[0].glosses, nbest[0].score, len(pictures), fps, nbest)
+
+    def _alternative(self, hypothesis: Hypothesis, num_frames: int, fps: float) -> Alternative:
+        times = self._network.plan.step_times(num_frames, fps)
+        glosses = timed_glosses(hypothesis, self.checkpoint.vocabulary, times)
+        return Alternative(glosses, hypothesis.score)
