@@ -145,7 +145,9 @@ class TrainingConfig(_Section):
     batch_size: int = Field(2, ge=1, description="clips a step")
     group_by_length: bool = Field(False, description="put clips of similar length into one batch, to pad little")
     seed: int = Field(0, ge=0, description="of everything random")
-    precision: Precision = Field("auto", description="auto: bf16 where the device has it fast, else fp16 on GPUs, else fp32")
+    precision: Precision = Field(
+        "auto", description="auto: bf16 where the device has it fast, else fp16 on GPUs, else fp32"
+    )
     evaluation_interval: int = Field(1, ge=1, description="epochs from one evaluation on dev to the next")
     short_first_epochs: int = Field(
         0, ge=0, description="epochs in which only clips of at most `short_glosses` glosses are trained on"
@@ -230,12 +232,14 @@ def load_config(source: str | Path, settings: Sequence[str] = ()) -> Config:
     return Config.from_dict(values, where)
 
 
-def change_config(config: Config, settings: Sequence[str]) -> Config:
-    """The configuration with `--set` settings applied."""
-    values = config.to_dict()
-    for setting in settings:
-        _apply_setting(values, setting)
-    return Config.from_dict(values, "--set")
+def changed_decoding(decoding: DecodingConfig, **changes: Any) -> DecodingConfig:
+    """The decoding with some settings changed; those that are None stay as they are.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    return Config.from_dict({"decoding": {**decoding.model_dump(), **given}}, "decoding").decoding
 
 
 def _config_dir() -> Path:
@@ -262,7 +266,8 @@ def _apply_setting(values: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or len(parts) != 2 or not all(parts):
-        raise ConfigError(f"--set {setting}: not a setting", "expected section.key=value, for example optimizer.lr=5e-5")
+        expected = "expected section.key=value, for example optimizer.lr=5e-5"
+        raise ConfigError(f"--set {setting}: not a setting", expected)
     section, name = parts
     try:
         value = yaml.safe_load(text)

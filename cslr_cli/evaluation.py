@@ -20,7 +20,7 @@ from cslr_cli.errors import DataError
 from cslr_cli.model.device import autocast
 from cslr_cli.model.network import Network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
-from cslr_cli.scoring import Reference, Score, TimedGloss, protocol, read_stm, score, write_ctm
+from cslr_cli.scoring import Counts, Reference, Score, TimedGloss, protocol, read_stm, score, write_ctm
 from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.vocabulary import Vocabulary
 
@@ -62,6 +62,20 @@ class SplitResult:
     def wer(self) -> float:
         """Word error rate of the sequence head, percent."""
         return self.scores["sequence"].wer
+
+    @property
+    def of_unseen_signers(self) -> Counts:
+        """The counts of the clips by signers who are not in training."""
+        return self._of_signers(seen=False)
+
+    @property
+    def known_signers(self) -> Counts:
+        """The counts of the clips by signers who are in training, or who are not known by name."""
+        return self._of_signers(seen=True)
+
+    def _of_signers(self, *, seen: bool) -> Counts:
+        by_signer = self.scores["sequence"].by_signer().items()
+        return sum((counts for signer, counts in by_signer if (signer not in self.unseen_signers) == seen), Counts())
 
 
 def recognise_split(
@@ -254,6 +268,18 @@ def evaluate(
         )
         results.append(evaluator(network, progress))
     return results
+
+
+def find_corpus(checkpoint: Checkpoint, path: Path | None) -> PreparedCorpus:
+    """The prepared corpus to evaluate on: the one named, else where the network was trained, else `prepared/NAME`.
+
+    Raises:
+        DataError: there is none.
+    """
+    if path is not None:
+        return PreparedCorpus.open(path)
+    trained_on = Path(checkpoint.corpus.path)
+    return PreparedCorpus.open(trained_on if trained_on.is_dir() else Path("prepared") / checkpoint.corpus.name)
 
 
 def write_hypotheses(result: SplitResult, corpus: PreparedCorpus, output: Path) -> tuple[Path, Path]:

@@ -15,7 +15,7 @@ from cslr_cli.data.dataset import single_clip
 from cslr_cli.data.frame_source import FrameSource
 from cslr_cli.data.frames import open_frames
 from cslr_cli.data.pictures import resize_frame
-from cslr_cli.data.transforms import ClipPlan, apply_plan, evaluation_plan
+from cslr_cli.data.transforms import apply_plan, evaluation_plan
 from cslr_cli.data.video import resample_indices
 from cslr_cli.decoding import Hypothesis
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses

@@ -101,6 +101,7 @@ class ClipDataset(Dataset["_Clip | CslrError"]):
         self._vocabulary = corpus.vocabulary
 
     def __len__(self) -> int:
+        """How many clips there are."""
         return len(self.samples)
 
     def __getitem__(self, key: ClipKey) -> _Clip | CslrError:

@@ -15,6 +15,7 @@ from cslr_cli.data.frame_source import Frame, FrameSource, to_rgb
 from cslr_cli.errors import MediaError
 
 _MAX_PLAUSIBLE_FPS = 1000.0
+_MICROSECOND = 1e-6
 
 
 class VideoFrames(FrameSource):
@@ -135,8 +136,9 @@ def resample_indices(timestamps: ArrayLike, fps: float) -> NDArray[np.int64]:
     times = times - times[0]
     last_stays = float(np.median(np.diff(times))) if len(times) > 1 else 1 / fps
     wanted = np.arange(max(1, round((times[-1] + last_stays) * fps))) / fps
-    # A wanted time past the middle between two frames belongs to the later one.
-    middles = (times[1:] + times[:-1]) / 2
+    # A wanted time past the middle between two frames belongs to the later one; in the very middle,
+    # where rounding would decide, the earlier one stays.
+    middles = (times[1:] + times[:-1]) / 2 + _MICROSECOND
     return np.searchsorted(middles, wanted, side="left").astype(np.int64)
 
 

@@ -47,7 +47,7 @@ class ClipLayout:
     def unfold(self, x: Tensor, length: int) -> Tensor:
         """(N, ...) -> (B, length, ...), with zeros beyond each clip's length."""
         if self.is_even and self.lengths[0] == length:
-            return x.unflatten(0, (len(self.lengths), length))
+            return x.view(len(self.lengths), length, *x.shape[1:])
         clips = x.split(list(self.lengths))
         padded = x.new_zeros(len(clips), length, *x.shape[1:])
         for row, clip in zip(padded, clips, strict=True):

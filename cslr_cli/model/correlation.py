@@ -140,8 +140,8 @@ class CorrelationBlock(nn.Module):
             self.direction_weights,
             clips,
         )
-        # (N, P, C) -> (N, C, H, W)
-        correlated = correlated.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        # (N, P, C) -> (N, H, W, C) -> (N, C, H, W)
+        correlated = correlated.view(len(x), *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
         return correlated * (self.identification_map(x, clips).sigmoid() - 0.5)
 
     def identification_map(self, x: Tensor, clips: ClipLayout) -> Tensor:

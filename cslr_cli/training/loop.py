@@ -153,7 +153,10 @@ class _Course:
             load_imagenet_weights(self.state.network.backbone, self.config.model.backbone_weights)
 
     def resume(self, run: RunFolder) -> None:
-        """Go on from the run's last epoch."""
+        """Go on from the run's last epoch; from the start, where it did not finish one."""
+        if not run.last.is_file():
+            self.load_start_weights()
+            return
         checkpoint = load_checkpoint(run.last)
         if checkpoint.vocabulary.glosses != self.vocabulary.glosses:
             raise DataError(

@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "last.pt"
 
     @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
     def metrics(self) -> Path:
         """A JSON line for each epoch."""
         return self.path / "metrics.jsonl"
@@ -63,21 +68,22 @@ class RunFolder:
                 f"go on with it by --resume {path}, or start another one by --name",
             )
         path.mkdir(parents=True)
-        write_text(path / "config.yaml", config.to_yaml())
+        run = cls(path)
         write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
-        return cls(path)
+        write_text(run.config, config.to_yaml())
+        return run
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
-        """A run to go on with.
+        """A run to go on with, by its folder or one of its checkpoints.
 
         Raises:
-            UsageError: there is no run, or it has no checkpoint yet.
+            UsageError: there is no run.
         """
         run = cls(path.parent if path.suffix == ".pt" else path)
-        if not run.last.is_file():
-            what = "has no last.pt: it ended before its first epoch" if run.path.is_dir() else "no such run"
-            raise UsageError(f"{run.path}: {what}", "remove the folder and start the training again")
+        if not run.config.is_file():
+            there = "no such folder" if not run.path.is_dir() else f"there is no {run.config.name} in it"
+            raise UsageError(f"{run.path}: no run to resume: {there}", "expected a folder that `cslr train` made")
         return run
 
     def write_metrics(self, history: Sequence[Record]) -> None:

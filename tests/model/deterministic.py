@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from cslr_cli.model.published import our_name, our_tensor
 PARITY = Path(__file__).parent.parent / "data" / "parity"
 
 
-def weight(name: str, shape: list[int], seed: int) -> np.ndarray:
+def weight(name: str, shape: list[int], seed: int) -> np.ndarray[Any, Any]:
     """The tensor that the published network had under `name` when the fixtures were computed."""
     rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
     leaf = name.split(".")[-1]
@@ -40,7 +41,7 @@ def weight(name: str, shape: list[int], seed: int) -> np.ndarray:
     return value.astype(np.float32)
 
 
-def video(num_frames: int, seed: int) -> np.ndarray:
+def video(num_frames: int, seed: int) -> np.ndarray[Any, Any]:
     """uint8 (T, 224, 224, 3): coarse random squares, cropped to the middle."""
     rng = np.random.default_rng(seed)
     squares = rng.integers(0, 256, (num_frames, 16, 16, 3), dtype=np.uint8)

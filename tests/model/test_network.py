@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ LOSS_NAMES = {"SeqCTC": "sequence_ctc", "ConvCTC": "conv_ctc", "Dist": "distilla
 
 
 @cache
-def fixture() -> dict[str, np.ndarray]:
+def fixture() -> dict[str, np.ndarray[Any, Any]]:
     with np.load(PARITY / "corrnet.npz") as arrays:
         return dict(arrays)
 
@@ -36,6 +37,7 @@ def small_corrnet() -> Network:
     torch.manual_seed(0)
     network = Network(CorrNetBackbone(width=8), PLAN, hidden_size=32, num_classes=12)
     with torch.no_grad():
+        assert isinstance(network.backbone, CorrNetBackbone)
         network.backbone.alpha.copy_(torch.tensor([0.3, -0.2, 0.5]))
         for name, buffer in network.named_buffers():
             if name.endswith("running_var"):
@@ -43,14 +45,14 @@ def small_corrnet() -> Network:
     return network.eval()
 
 
-def padded_batch(videos: list[np.ndarray], plan: TemporalPlan = PLAN) -> tuple[torch.Tensor, torch.Tensor]:
+def padded_batch(videos: list[np.ndarray[Any, Any]], plan: TemporalPlan = PLAN) -> tuple[torch.Tensor, torch.Tensor]:
     lengths = [len(frames) for frames in videos]
     longest = plan.padded_length(max(lengths))
     clips = [frames[plan.frame_index(len(frames), longest)] for frames in videos]
     return torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3), torch.tensor(lengths)
 
 
-def largest_difference(ours: torch.Tensor, theirs: np.ndarray) -> float:
+def largest_difference(ours: torch.Tensor, theirs: np.ndarray[Any, Any]) -> float:
     """Relative to the largest value of the published array."""
     return float(np.abs(ours.numpy() - theirs).max() / np.abs(theirs).max())
 
@@ -100,7 +102,8 @@ def test_corrnet_gives_the_published_losses_and_gradient_norms() -> None:
     for name, norm in zip(expected["grad_names"].tolist(), expected["grad_norms"].tolist(), strict=True):
         if norm >= 1e-9:
             gradient = parameters[our_name(name)].grad
-            assert gradient is not None and gradient.norm().item() == pytest.approx(norm, rel=1e-6), name
+            assert gradient is not None
+            assert gradient.norm().item() == pytest.approx(norm, rel=1e-6), name
             compared += 1
     assert compared > 100
 

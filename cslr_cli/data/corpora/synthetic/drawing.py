@@ -33,6 +33,7 @@ _FINGER_OFFSET = (0.17, 0.145, 0.05, -0.05, -0.145)  # from the hand's axis towa
 _FINGER_WIDTH = 0.125
 _PALM_WIDTH = 0.42
 _FOLDED = 0.26  # what a folded finger still shows of its length
+_TURNING_POINT, _TURNING_RANGE = -55.0, 6.0  # pointing at which a hand turns from palm to back, degrees
 _EDGE = 0.07  # how much wider than a hand or sleeve the dark shape below it is
 
 
@@ -55,19 +56,18 @@ class _Painter:
     canvas: Frame
     camera: Camera
 
-    def line(self, start: Array, end: Array, width: float, colour: Colour) -> None:
-        """A line with round ends."""
-        first, last = self._fixed_point(np.stack([start, end])).tolist()
+    def lines(self, starts: Array, ends: Array, width: float, colour: Colour) -> None:
+        """Lines with round ends; starts and ends (N, 2)."""
         thickness = max(1, round(width * self.camera.unit * _OVERSAMPLING))
-        cv2.line(self.canvas, first, last, colour, thickness, cv2.LINE_8, _SHIFT)
+        firsts, lasts = self._fixed_point(np.array([starts, ends])).tolist()
+        for first, last in zip(firsts, lasts, strict=True):
+            cv2.line(self.canvas, first, last, colour, thickness, cv2.LINE_8, _SHIFT)
 
     def polygon(self, points: Array, colour: Colour) -> None:
         """A filled polygon; points (N, 2)."""
         cv2.fillPoly(self.canvas, [self._fixed_point(points)], colour, cv2.LINE_8, _SHIFT)
 
-    def ellipse(
-        self, centre: Array, radii: tuple[float, float], colour: Colour, upper_half: bool = False
-    ) -> None:
+    def ellipse(self, centre: Array, radii: tuple[float, float], colour: Colour, upper_half: bool = False) -> None:
         """A filled ellipse, or its upper half."""
         (point,) = self._fixed_point(centre[None]).tolist()
         scale = self.camera.unit * _OVERSAMPLING * (1 << _SHIFT)
@@ -80,7 +80,7 @@ class _Painter:
         along = end - start
         across = np.array([-along[1], along[0]]) / (2 * max(float(np.hypot(*along)), 1e-6))
         first, last = across * widths[0], across * widths[1]
-        self.polygon(np.stack([start + first, end + last, end - last, start - first]), colour)
+        self.polygon(np.array([start + first, end + last, end - last, start - first]), colour)
         self.ellipse(start, (widths[0] / 2, widths[0] / 2), colour)
         self.ellipse(end, (widths[1] / 2, widths[1] / 2), colour)
 
@@ -165,8 +165,9 @@ def _draw_head(painter: _Painter, person: _Person, place: Array, mouth: float, b
         painter.ellipse(at(side * 0.18, 0.02), radii(0.09, 0.012 if blink else 0.05), (236.0, 236.0, 232.0))
         if not blink:
             painter.ellipse(at(side * 0.18, 0.02), radii(0.045, 0.05), (40.0, 32.0, 30.0))
-        painter.line(at(side * 0.1, -0.11), at(side * 0.27, -0.10), 0.035, _shade(hair, 0.8))
-    painter.line(at(0.0, 0.06), at(0.03, 0.2), 0.03, _shade(skin, 0.78))
+    inner, outer = (np.array([at(-x, y), at(x, y)]) for x, y in ((0.1, -0.11), (0.27, -0.10)))
+    painter.lines(inner, outer, 0.035, _shade(hair, 0.8))  # the eyebrows
+    painter.lines(at(0.0, 0.06)[None], at(0.03, 0.2)[None], 0.03, _shade(skin, 0.78))
     lips = (0.75 * skin[0], 0.45 * skin[1], 0.5 * skin[2])
     painter.ellipse(at(0.0, 0.37), radii(0.14, 0.03 + 0.07 * mouth), lips)
 
@@ -192,8 +193,11 @@ def _draw_hand(painter: _Painter, person: _Person, joints: Joints, fingers: Arra
     scale, wrist, centre = person.signer.hand, joints.wrists[t, arm], joints.hands[t, arm]
     angle = np.radians(joints.pointing[t, arm])
     axis = np.array([np.sin(angle), -np.cos(angle)])
-    # The palm faces the viewer, so that with fingers up the thumb is on the inner side.
-    to_thumb = np.array([-axis[1], axis[0]]) * -joints.side[arm]
+    # With the palm to the viewer and the fingers up, the thumb is on the inner side. A hand that points inwards
+    # turns its back to the viewer, with the thumb on top; on the way there it is seen edge-on.
+    outwards = joints.pointing[t, arm] * joints.side[arm]
+    palm_seen = np.clip((outwards - _TURNING_POINT) / _TURNING_RANGE, -1.0, 1.0)
+    to_thumb = np.array([-axis[1], axis[0]]) * -joints.side[arm] * palm_seen
     extension, spread = fingers
     roots = wrist + scale * (np.outer(_FINGER_ROOT, axis) + np.outer(_FINGER_OFFSET, to_thumb))
     turns = np.radians(spread)
@@ -202,6 +206,6 @@ def _draw_hand(painter: _Painter, person: _Person, joints: Joints, fingers: Arra
     tips = roots + scale * shown[:, None] * directions
     half_palm = 0.5 * scale * (PALM_LENGTH - 0.26) * axis  # what the round ends do not add
     for wider, colour in ((_EDGE, _shade(person.skin, 0.55)), (0.0, person.skin)):
-        painter.line(centre - half_palm, centre + half_palm, _PALM_WIDTH * scale + wider, colour)
-        for root, tip in zip(roots, tips, strict=True):
-            painter.line(root, tip, _FINGER_WIDTH * scale + wider, colour)
+        palm_ends = (centre - half_palm)[None], (centre + half_palm)[None]
+        painter.lines(*palm_ends, _PALM_WIDTH * scale + wider, colour)
+        painter.lines(roots, tips, _FINGER_WIDTH * scale + wider, colour)

@@ -92,9 +92,7 @@ def _sign_poses(sign: Sign, signer: Signer, rest: Array, rng: np.random.Generato
     places = centre + amplitude * (places - centre) + signer.habit + rng.normal(0, 0.05, 2)
     shape = np.array([*sign.handshape.extension, *sign.handshape.spread])
     pointing = sign.pointing + signer.pointing + rng.normal(0, 4.0)
-    signing = np.column_stack(
-        [places, np.full(num_frames, pointing), np.broadcast_to(shape, (num_frames, len(shape)))]
-    )
+    signing = np.column_stack([places, np.full(num_frames, pointing), np.broadcast_to(shape, (num_frames, len(shape)))])
     other = signing if sign.both_hands else np.repeat(rest[OTHER][None], num_frames, axis=0)
     return np.stack([signing, other], axis=1)
 

@@ -68,9 +68,7 @@ def _sentences(source: SentenceSource, num_sentences: int) -> list[Sentence]:
     return [source.draw(length) for length in sentence_lengths(num_sentences, source.rng)]
 
 
-def _dealt(
-    sentences: list[Sentence], signers: list[Signer], rng: np.random.Generator
-) -> list[tuple[Signer, Sentence]]:
+def _dealt(sentences: list[Sentence], signers: list[Signer], rng: np.random.Generator) -> list[tuple[Signer, Sentence]]:
     """Give the sentences to the signers, as many to each as can be."""
     order = rng.permutation(len(signers))
     return [(signers[order[number % len(signers)]], sentence) for number, sentence in enumerate(sentences)]

@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -78,7 +79,7 @@ def make_release(
     Raises:
         ConfigError: `workers` is less than 1.
         DataError: there is a release in `output` already that was made from other options, or was not made by
-            this function at all; or `output` cannot be written to.
+            this function at all; or `output` cannot be written to; or a worker was killed.
     """
     if workers < 1:
         raise ConfigError(f"workers is {workers}", "expected 1 or more")
@@ -92,6 +93,9 @@ def make_release(
     except OSError as error:
         hint = "expected a folder that can be written to, on a disk with room"
         raise DataError(f"{output}: cannot be written to ({error})", hint) from error
+    except BrokenProcessPool as error:
+        hint = "often the memory was not enough: try fewer workers; what is drawn already is kept"
+        raise DataError(f"{output}: a process that drew was ended from outside", hint) from error
     signers = sorted({clip.signer.name for clip in clips})
     return SyntheticSummary(
         num_clips={split: sum(clip.split == split for clip in clips) for split in SPLITS},
@@ -117,7 +121,7 @@ def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
 
     Raises:
         DataError: there is no such clip.
-        MediaError: OpenCV cannot write the video.
+        MediaError: a picture cannot be read, or the video cannot be written.
     """
     folders = [clip_folder(release, split, sample_id) for split in SPLITS]
     pictures = [path for folder in folders for path in sorted(folder.glob("*.png"))]
@@ -127,13 +131,16 @@ def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
             "expected the name of a clip, and the folder that the synthetic corpus was made in",
         )
     with whole_file(output) as unfinished:
-        fourcc = cv2.VideoWriter_fourcc(*"mp4v")  # type: ignore[attr-defined]
+        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         writer = cv2.VideoWriter(str(unfinished), fourcc, FPS, (FRAME_WIDTH, FRAME_HEIGHT))
         if not writer.isOpened():
             raise MediaError(f"{output}: no video can be written there", "expected a name that ends in .mp4")
         try:
-            for picture in pictures:
-                writer.write(cv2.imread(str(picture)))
+            for path in pictures:
+                picture = cv2.imread(str(path))
+                if picture is None:
+                    raise MediaError(f"{path}: not a picture", "remove it and make the corpus again")
+                writer.write(picture)
         finally:
             writer.release()
 
@@ -217,7 +224,10 @@ def _make_clip(output: Path, seed: int, clip: ClipPlan) -> tuple[int, str]:
 
 @contextmanager
 def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside `folder` to fill; give it the name `folder` when the block ends well."""
+    """Give an empty folder beside `folder` to fill; give it the name `folder` when the block ends well.
+
+    What an earlier block left unfinished is removed first.
+    """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     for leftover in (unfinished, folder):
         if leftover.exists():

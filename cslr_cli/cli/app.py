@@ -1,0 +1,67 @@
+"""The Typer app: the commands, and what happens to errors on their way to the screen.
+
+Nothing here or in the commands' modules imports torch before a command runs: help is there at once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from cslr_cli import __version__
+from cslr_cli.cli import evaluate, predict, prepare, quickstart, train
+from cslr_cli.cli.console import print_error
+from cslr_cli.errors import CslrError
+
+INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Continuous sign language recognition: a video of signing in, glosses with times out.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"cslr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Continuous sign language recognition: a video of signing in, glosses with times out."""
+
+
+def _add(name: str, function: Callable[..., None]) -> None:
+    """Make a command of a function; a user's mistake becomes a message and a status, never a traceback."""
+
+    @functools.wraps(function)
+    def command(*args: object, **options: object) -> None:
+        try:
+            function(*args, **options)
+        except CslrError as error:
+            print_error(str(error))
+            raise typer.Exit(error.exit_status) from error
+        except KeyboardInterrupt as error:
+            print_error("interrupted; what was finished is kept, and the same command goes on", kind="stopped")
+            raise typer.Exit(INTERRUPTED) from error
+
+    app.command(name)(command)
+
+
+# In the order of the work.
+_add("quickstart", quickstart.quickstart)
+_add("prepare", prepare.prepare)
+_add("train", train.train)
+_add("evaluate", evaluate.evaluate)
+_add("predict", predict.predict)

@@ -1,0 +1,132 @@
+"""What goes to the screen: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cslr_cli.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# Where standard error is no terminal (a cluster's log file): seconds from one line to the next.
+_LINE_INTERVAL = 15.0
+
+
+def stderr() -> Console:
+    """Rich's view of standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def print_error(text: str, kind: str = "error") -> None:
+    """`error: …` on standard error, as it stands: no wrapping, no markup."""
+    console = stderr()
+    console.print(f"{kind}: ", style="bold red", end="")
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def print_note(text: str) -> None:
+    """A remark on standard error."""
+    stderr().print(text, markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """A result as JSON, on standard output, a line an object."""
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def print_result(renderable: RenderableType) -> None:
+    """A table or a text on standard output; wide enough not to be cut where that is no terminal."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    console.print(renderable)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
+    """A plain table; every column but the first is aligned right."""
+    from rich import box
+    from rich.table import Table
+
+    result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        result.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+@contextmanager
+def shown_progress() -> Iterator[ProgressCallback]:
+    """A callback that shows how far the work is, with the time left: a bar, or lines in a log file."""
+    if not sys.stderr.isatty():
+        yield _ProgressLines()
+        return
+    from rich import progress as rich_progress
+
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TextColumn("{task.fields[figures]}"),
+        rich_progress.TimeElapsedColumn(),
+        rich_progress.TextColumn("left"),
+        rich_progress.TimeRemainingColumn(),
+    )
+    with rich_progress.Progress(*columns, console=stderr(), transient=True, speed_estimate_period=60) as bars:
+        tasks: dict[str, rich_progress.TaskID] = {}
+
+        def show(progress: Progress) -> None:
+            figures = figures_text(progress.figures)
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, figures=figures)
+            task = tasks[progress.stage]
+            bars.update(task, completed=progress.done, total=progress.total, figures=figures)
+            if progress.done >= progress.total:
+                bars.remove_task(tasks.pop(progress.stage))
+
+        yield show
+
+
+class _ProgressLines:
+    """Progress as plain lines: one at the end of each stage, and one now and then before."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, tuple[float, int]] = {}
+        self._last_line = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        started, first = self._started.setdefault(progress.stage, (now, progress.done - 1))
+        finished = progress.done >= progress.total
+        if not finished and now - self._last_line < _LINE_INTERVAL:
+            return
+        self._last_line = now
+        elapsed = now - started
+        left = elapsed * (progress.total - progress.done) / max(1, progress.done - first)
+        times = f"{duration(elapsed)} elapsed" + ("" if finished else f", {duration(left)} left")
+        parts = [f"{progress.stage} {progress.done}/{progress.total}", figures_text(progress.figures), times]
+        print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
+        if finished:
+            del self._started[progress.stage]
+
+
+def figures_text(figures: Mapping[str, float]) -> str:
+    """`epoch 3, loss 1.92`: names with their underscores as spaces."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
+
+
+def duration(seconds: float) -> str:
+    """`1:02:03` or `2:03`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
