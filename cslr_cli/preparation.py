@@ -138,7 +138,8 @@ def prepare(
         outcomes = _write_frames(release, output, options, workers or available_cores(), progress)
         prepared = _prepared_samples(release, outcomes, options)
         report = _report(corpus, release, output, prepared, outcomes)
-        atomic.write_text(output / REPORT_FILE, report.to_json() + "\n")
+        with _disk_errors_told(output):
+            atomic.write_text(output / REPORT_FILE, report.to_json() + "\n")
         _check_left_out(report.left_out, options, output / REPORT_FILE)
         _check_splits(prepared, report)
         info = CorpusInfo(
@@ -148,7 +149,8 @@ def prepare(
             splits=report.splits,
             references=report.references,
         )
-        _finish(release, prepared, output, info)
+        with _disk_errors_told(output):
+            _finish(release, prepared, output, info)
     return report
 
 
@@ -164,9 +166,7 @@ def _check_references(release: Release) -> None:
             if sample.sample_id not in known
         ]
     if faults:
-        hint = (
-            "expected a line for each clip of the annotation; without this file references are made from it"
-        )
+        hint = "expected a line for each clip of the annotation; without this file references are made from it"
         raise DataError(gathered(faults), hint)
 
 
@@ -186,31 +186,29 @@ def _identity(corpus: CorpusReader, release: Release, options: PreparationOption
 @contextmanager
 def _claimed(output: Path, identity: Mapping[str, Any]) -> Iterator[None]:
     """Hold `output` for this preparation alone, having made sure that it goes on with the same one."""
-    try:
+    with _disk_errors_told(output):
         output.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(output, os.O_RDONLY)
-    except OSError as error:
-        raise DataError(f"{output}: cannot be made or opened ({error.strerror})") from error
     try:
         _lock(output, descriptor)
-        begun = _begun(output)
-        if begun is not None:
-            _check_same(output, begun, identity)
-        elif any(not path.name.startswith(".") for path in output.iterdir()):
-            raise DataError(
-                f"{output}: the folder is not empty and holds no prepared corpus",
-                "choose another --output, or remove what is there",
-            )
-        if not (output / CORPUS_FILE).exists():
-            atomic.write_text(output / _BEGUN_FILE, json.dumps(identity, indent=2) + "\n")
+        with _disk_errors_told(output):
+            _check_same(output, identity)
+            if not (output / CORPUS_FILE).exists():
+                atomic.write_text(output / _BEGUN_FILE, json.dumps(identity, indent=2) + "\n")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk_errors_told(output: Path) -> Iterator[None]:
+    try:
         yield
     except OSError as error:
         raise DataError(
             f"{error.filename or output}: cannot be read or written ({error.strerror})",
             "what is finished stays as it is; when this is mended, the same command goes on from there",
         ) from error
-    finally:
-        os.close(descriptor)
 
 
 def _lock(output: Path, descriptor: int) -> None:
@@ -235,24 +233,27 @@ def _begun(output: Path) -> Mapping[str, Any] | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error})", f"remove {output} and prepare it again"
-        ) from error
+        raise DataError(f"{path}: cannot be read ({error})", f"remove {output} and prepare it again") from error
     return values if isinstance(values, dict) else {}
 
 
-def _check_same(output: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _check_same(output: Path, wanted: Mapping[str, Any]) -> None:
+    """Have nothing in the folder but what the same preparation has put there."""
+    there = _begun(output)
+    if there is None:
+        if any(not path.name.startswith(".") for path in output.iterdir()):
+            raise DataError(
+                f"{output}: the folder is not empty and holds no prepared corpus",
+                "choose another --output, or remove what is there",
+            )
+        return
     differing = [name for name, value in wanted.items() if there.get(name) != value]
     # A release that was moved is the same one; a second one beside the first is not.
     if "source" in differing and not Path(str(there.get("source"))).exists():
         differing.remove("source")
     if not differing:
         return
-    faults = [
-        f"{name} is {there.get(name)} there, {wanted[name]} now"
-        for name in differing
-        if name != "annotations"
-    ]
+    faults = [f"{name} is {there.get(name)} there, {wanted[name]} now" for name in differing if name != "annotations"]
     if "annotations" in differing:
         faults.append("the release's annotations are not the same as then")
     raise DataError(

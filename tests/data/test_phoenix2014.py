@@ -104,7 +104,7 @@ def test_all_wrong_lines_are_named_with_file_and_number(tmp_path: Path) -> None:
     )
     path = tmp_path / "annotations" / "manual" / "train.corpus.csv"
     told = error.message.splitlines()
-    assert [line.removeprefix(f"{path}:")[0] for line in told] == ["3", "4", "5", "6", "7", "8", "9"] + ["1"]
+    assert [line.removeprefix(f"{path}:")[0] for line in told] == ["3", "4", "5", "6", "7", "8", "9", "1"]
     assert "3 fields instead of 4" in told[0]
     assert "5 fields instead of 4" in told[1]
     assert f"clip 'a' was there already ({path}:2)" in told[2]
@@ -136,9 +136,7 @@ def test_an_annotation_that_is_not_utf_8_is_named_with_its_line(tmp_path: Path) 
         ("name|video|start|end|speaker|orth|translation\n", "the first line is 'name|video|start"),
     ],
 )
-def test_an_annotation_without_clips_or_with_another_header_is_told(
-    tmp_path: Path, text: str, fault: str
-) -> None:
+def test_an_annotation_without_clips_or_with_another_header_is_told(tmp_path: Path, text: str, fault: str) -> None:
     write_release(tmp_path, num_frames=0)
     write_annotation(tmp_path, "test", text)
     error = refused(tmp_path)
@@ -151,7 +149,7 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     annotation = tmp_path / "annotations" / "manual" / "dev.corpus.csv"
     annotation.unlink()
     frames = tmp_path / "features" / "fullFrame-210x260px" / "test"
-    frames.rmdir() if not any(frames.iterdir()) else None
+    frames.rmdir()
     error = refused(tmp_path)
     assert error.message.splitlines() == [f"{annotation}: not there", f"{frames}: not there"]
     assert error.hint is not None
