@@ -9,12 +9,14 @@ import dataclasses
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from cslr_cli import __version__
@@ -27,6 +29,9 @@ from cslr_cli.vocabulary import Vocabulary
 
 FORMAT = "cslr checkpoint"
 FORMAT_VERSION = 1
+
+_EXPECTED = "expected a file that `cslr train` wrote"
+_FAULTS_TOLD = 10
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,57 @@ class Checkpoint:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
         """
         network = build_network(self.config.model, self.vocabulary.num_classes)
-        _check_weights(network.state_dict(), self.weights)
-        network.load_state_dict(dict(self.weights))
+        self.load_weights_into(network)
         return network.eval()
+
+    def load_weights_into(self, network: Network) -> None:
+        """Give a network these weights.
+
+        Raises:
+            CheckpointError: weights are missing, left over or of another shape; they are listed.
+        """
+        faults = _weight_faults(network.state_dict(), self.weights)
+        if faults:
+            raise CheckpointError("the checkpoint's weights are not those of the network", _told(faults))
+        network.load_state_dict(dict(self.weights))
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+
+
+class _PlainVocabulary(_Plain):
+    glosses: list[str]
+    counts: list[int]
+
+
+class _PlainCorpus(_Plain):
+    name: str
+    path: str
+    protocol: str
+    fps: float
+    frame_size: int
+
+
+class _Content(_Plain):
+    """What stands in the file beside format and version: a file from outside may hold anything."""
+
+    version: str
+    config: dict[str, Any]
+    vocabulary: _PlainVocabulary
+    corpus: _PlainCorpus
+    weights: dict[str, Tensor]
+    epoch: int
+    history: list[dict[str, Any]]
+    training: dict[str, Any] | None
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written; what stood under `path` before is still there.
+    """
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -101,73 +150,128 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "history": [dict(record) for record in checkpoint.history],
         "training": None if checkpoint.training is None else dict(checkpoint.training),
     }
-    with whole_file(path) as unfinished:
-        torch.save(content, unfinished)
+    try:
+        with whole_file(path) as unfinished, open(unfinished, "wb") as file:
+            torch.save(content, file)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be written ({error.strerror or error})",
+            "make room or mend the rights; the checkpoints written before are whole",
+        ) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint of this project.
 
     Raises:
-        CheckpointError: no such file, no checkpoint, one of the published code, or one of a newer
-            format; with what to do about it.
+        CheckpointError: no such file, no checkpoint, a damaged one, one of the published code, one
+            of another format, or one whose weights are not those of its network; with what to do
+            about it.
     """
     content = _read(path)
     if "model_state_dict" in content:
-        raise CheckpointError(f"{path}: a checkpoint of the published code, not of this project")
+        raise CheckpointError(f"{path}: a checkpoint of the published code, not of this project", _EXPECTED)
     if content.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not a checkpoint of cslr", "expected a file that `cslr train` wrote")
+        raise CheckpointError(f"{path}: weights or other data, but not a checkpoint of cslr", _EXPECTED)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: written in checkpoint format {version}; this version of cslr reads format {FORMAT_VERSION}",
             f"it was written by cslr {content.get('version', '(unknown)')}: install that version or a newer one",
         )
-    try:
-        return Checkpoint(
-            config=Config.from_dict(content["config"], str(path)),
-            vocabulary=Vocabulary(
-                tuple(content["vocabulary"]["glosses"]), tuple(content["vocabulary"]["counts"])
-            ),
-            corpus=CorpusOrigin(**content["corpus"]),
-            weights=content["weights"],
-            epoch=content["epoch"],
-            history=tuple(content["history"]),
-            training=content["training"],
-            version=content["version"],
+    checkpoint = _checked(content, path)
+    # Without memory for its weights, a network is built at once.
+    with torch.device("meta"):
+        network = build_network(checkpoint.config.model, checkpoint.vocabulary.num_classes)
+    faults = _weight_faults(network.state_dict(), checkpoint.weights)
+    if faults:
+        raise CheckpointError(
+            f"{path}: its weights are not those of the network that it describes",
+            f"{_told(faults)}\n{_EXPECTED}, unchanged",
         )
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
-        raise CheckpointError(f"{path}: damaged: {error}", "take another copy, or `last.pt` of the same run") from error
+    return checkpoint
+
+
+def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
+    """The content of a file as a checkpoint, if it has the form of one."""
+    try:
+        plain = _Content.model_validate(content)
+        vocabulary = Vocabulary(tuple(plain.vocabulary.glosses), tuple(plain.vocabulary.counts))
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, item['loc']))}: {item['msg'].lower()}" for item in error.errors()]
+        raise CheckpointError(f"{path}: not as a checkpoint should be", f"{_told(faults)}\n{_EXPECTED}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its vocabulary is not as it should be ({error})", _EXPECTED) from error
+    try:
+        config = Config.from_dict(plain.config, "its configuration")
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{path}: cslr {__version__} does not understand the configuration in it",
+            f"{error}\nit was written by cslr {plain.version}: install that version or a newer one",
+        ) from error
+    return Checkpoint(
+        config=config,
+        vocabulary=vocabulary,
+        corpus=CorpusOrigin(**plain.corpus.model_dump()),
+        weights=plain.weights,
+        epoch=plain.epoch,
+        history=tuple(plain.history),
+        training=plain.training,
+        version=plain.version,
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """What is in the file, with no code run and no damage overlooked."""
     if not path.exists():
         raise CheckpointError(f"{path}: no such checkpoint", "`cslr train` writes them to runs/NAME/best.pt")
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder, not a checkpoint", f"perhaps {path / 'best.pt'}")
-    hint = "expected a file that `cslr train` wrote"
     if not os.access(path, os.R_OK):
         raise CheckpointError(f"{path}: may not be read", "check the rights of the file")
     if path.stat().st_size == 0:
-        raise CheckpointError(f"{path}: an empty file", hint)
+        raise CheckpointError(f"{path}: an empty file", _EXPECTED)
     if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: not a checkpoint, or one that was cut off", hint)
+        raise CheckpointError(f"{path}: not a checkpoint, or one that was cut off", f"{_EXPECTED}, whole")
+    if _is_damaged(path):
+        raise CheckpointError(f"{path}: the file is damaged", "take another copy of it, or `last.pt` of the same run")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path}: not a checkpoint, or a damaged one", hint) from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: holds other things than tensors and plain values; it was not opened, and nothing in it was run",
+            _EXPECTED,
+        ) from error
+    except Exception as error:  # a zip of something else makes the unpickler raise anything
+        raise CheckpointError(f"{path}: not a checkpoint", _EXPECTED) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: not a checkpoint of cslr", hint)
+        raise CheckpointError(f"{path}: not a checkpoint of cslr", _EXPECTED)
     return content
 
 
-def _check_weights(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    faults = [f"missing: {name}" for name in expected if name not in found]
-    faults += [f"unexpected: {name}" for name in found if name not in expected]
-    faults += [
-        f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
-        for name in expected
-        if name in found and found[name].shape != expected[name].shape
+def _is_damaged(path: Path) -> bool:
+    """Whether the file's own checksums say so; torch does not look at them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is not None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
+        return True  # headers that contradict each other; RuntimeError: an unknown packing
+
+
+def _weight_faults(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """What is wrong with weights for a network that has those expected."""
+    return [
+        *(f"missing: {name}" for name in expected if name not in found),
+        *(f"left over: {name}" for name in found if name not in expected),
+        *(
+            f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
+            for name in expected
+            if name in found and found[name].shape != expected[name].shape
+        ),
     ]
-    if faults:
-        raise CheckpointError("the weights do not fit the network that the checkpoint describes", "\n".join(faults))
+
+
+def _told(faults: Sequence[str]) -> str:
+    """The first few of many faults, a line each."""
+    more = len(faults) - _FAULTS_TOLD
+    return "\n".join([*faults[:_FAULTS_TOLD], *([f"and {more} more"] if more > 0 else [])])

@@ -6,14 +6,23 @@ Priority: command line (`--set a.b=c`) > configuration file > the defaults that 
 from __future__ import annotations
 
 import difflib
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from cslr_cli.errors import ConfigError
 from cslr_cli.temporal_plan import TemporalLayer
@@ -22,8 +31,30 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+def _readable_layer(text: str) -> str:
+    try:
+        TemporalLayer.parse(text)
+    except ConfigError as error:
+        raise PydanticCustomError("temporal_layer", str(error.hint)) from error
+    return text
+
+
+Layer = Annotated[str, AfterValidator(_readable_layer)]
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    # Defaults are checked as well: `width: 24` makes the default of `pretrained` a wrong one.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), validate_default=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_and_no_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        expected = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and expected is not bool:
+            raise PydanticCustomError("truth_value", "input should be neither true nor false")
+        return value
 
 
 class CorpusConfig(_Section):
@@ -60,12 +91,12 @@ class DataConfig(_Section):
 
     @field_validator("image_scale")
     @classmethod
-    def _input_is_a_multiple_of_32(cls, value: float, info: Any) -> float:
+    def _input_is_a_multiple_of_32(cls, value: float, info: ValidationInfo) -> float:
         crop = info.data.get("crop_size")
-        if crop is not None and int(crop * value) % 32:
+        size = 32 if crop is None else int(crop * value)  # a wrong crop_size is told already
+        if size == 0 or size % 32:
             raise ValueError(
-                f"crop_size {crop} × image_scale {value:g} is {int(crop * value)} pixels; "
-                "the network takes a multiple of 32"
+                f"crop_size {crop} × image_scale {value:g} is {size} pixels; the network takes a multiple of 32"
             )
         return value
 
@@ -75,12 +106,14 @@ class ModelConfig(_Section):
 
     name: Literal["corrnet"] = Field("corrnet", description="which network")
     width: int = Field(64, ge=1, description="channels of the first ResNet stage; 64 in ResNet-18")
-    blocks: tuple[int, int, int, int] = Field((2, 2, 2, 2), description="residual blocks of each stage")
+    blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+        (2, 2, 2, 2), description="residual blocks of each stage"
+    )
     correlation_after: tuple[Literal["layer1", "layer2", "layer3", "layer4"], ...] = Field(
         ("layer2", "layer3", "layer4"), description="stages that a correlation block follows"
     )
-    temporal_layers: tuple[str, ...] = Field(
-        ("K5", "P2", "K5", "P2"), min_length=1, description="K: convolution, P: pooling, with their sizes"
+    temporal_layers: tuple[Layer, ...] = Field(
+        ("K5", "P2", "K5", "P2"), description="K: convolution, P: pooling, with their sizes"
     )
     hidden_size: int = Field(1024, ge=2, multiple_of=2, description="features of a step")
     pretrained: bool = Field(True, description="start from ImageNet weights (width 64 only)")
@@ -88,18 +121,17 @@ class ModelConfig(_Section):
 
     @field_validator("temporal_layers")
     @classmethod
-    def _layers_are_readable(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
-        for index, text in enumerate(layers):
-            try:
-                TemporalLayer.parse(text)
-            except ConfigError as error:
-                raise ValueError(f"[{index}] is '{text}': {error.hint}") from error
+    def _there_are_layers(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
+        # Not by min_length: that counts only the layers that can be read.
+        if not layers:
+            raise ValueError("expected at least one layer, for example K5")
         return layers
 
     @field_validator("pretrained")
     @classmethod
-    def _pretrained_weights_fit(cls, pretrained: bool, info: Any) -> bool:
-        width, blocks = info.data.get("width"), info.data.get("blocks")
+    def _pretrained_weights_fit(cls, pretrained: bool, info: ValidationInfo) -> bool:
+        # Where width or blocks are wrong, that is told already.
+        width, blocks = info.data.get("width", 64), info.data.get("blocks", (2, 2, 2, 2))
         if pretrained and (width, blocks) != (64, (2, 2, 2, 2)):
             raise ValueError("ImageNet weights fit width 64 and blocks [2, 2, 2, 2] only; set model.pretrained=false")
         return pretrained
@@ -113,6 +145,13 @@ class LossConfig(_Section):
     distillation: float = Field(25.0, ge=0, description="the convolution learns from the LSTM (Dist)")
     distillation_from_epoch: int = Field(1, ge=1, description="first epoch in which the distillation counts")
 
+    @field_validator("conv_ctc")
+    @classmethod
+    def _something_is_learned_from_glosses(cls, value: float, info: ValidationInfo) -> float:
+        if value == 0 and info.data.get("sequence_ctc") == 0:
+            raise ValueError("sequence_ctc is 0 as well; one of the two must be more, or no gloss is ever learned")
+        return value
+
     def weights(self, epoch: int) -> dict[str, float]:
         """The weight of each loss in an epoch (from 1)."""
         distillation = self.distillation if epoch >= self.distillation_from_epoch else 0.0
@@ -124,7 +163,7 @@ class OptimizerConfig(_Section):
 
     lr: float = Field(1e-4, gt=0, description="learning rate; the highest one under `one-cycle`")
     weight_decay: float = Field(1e-4, ge=0, description="added to the gradient (coupled, as in Adam's paper)")
-    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; none: no clipping")
+    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
 
 
 class ScheduleConfig(_Section):
@@ -177,6 +216,13 @@ class Config(_Section):
     training: TrainingConfig = TrainingConfig()
     decoding: DecodingConfig = DecodingConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections_have_the_defaults(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {name: {} if section is None else section for name, section in values.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, as YAML and checkpoints hold them."""
         return self.model_dump(mode="json")
@@ -190,7 +236,7 @@ class Config(_Section):
         """Check plain values, for example those of a checkpoint.
 
         Args:
-            values: sections by name.
+            values: sections by name; one without a value has the defaults.
             where: what to call the source in an error.
 
         Raises:
@@ -225,11 +271,10 @@ def load_config(source: str | Path, settings: Sequence[str] = ()) -> Config:
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: not a configuration", "expected sections such as 'model:' with keys below them")
-    where = str(source)
-    for setting in settings:
-        _apply_setting(values, setting)
-        where = f"{source} with --set"
-    return Config.from_dict(values, where)
+    faults = [fault for setting in settings if (fault := _apply_setting(values, setting)) is not None]
+    if faults:
+        raise ConfigError("\n".join(faults), "expected section.key=value, for example optimizer.lr=5e-5")
+    return Config.from_dict(values, f"{source} with --set" if settings else str(source))
 
 
 def changed_decoding(decoding: DecodingConfig, **changes: Any) -> DecodingConfig:
@@ -262,23 +307,24 @@ def _find_config(source: str | Path) -> Path:
     )
 
 
-def _apply_setting(values: dict[str, Any], setting: str) -> None:
+def _apply_setting(values: dict[str, Any], setting: str) -> str | None:
+    """Put a setting into `values`, or say what is wrong with its form."""
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or len(parts) != 2 or not all(parts):
-        expected = "expected section.key=value, for example optimizer.lr=5e-5"
-        raise ConfigError(f"--set {setting}: not a setting", expected)
+        return f"--set {setting}: not a setting"
     section, name = parts
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting}: the value cannot be read as YAML") from error
+    except yaml.YAMLError:
+        return f"--set {setting}: the value cannot be read as YAML"
     if isinstance(value, str):  # YAML 1.1 takes 5e-5, without a point, for a word
         value = _number_or_text(value)
     if values.get(section) is None:
         values[section] = {}
     if isinstance(values[section], dict):
         values[section][name] = value
+    return None
 
 
 def _number_or_text(text: str) -> float | str:
@@ -290,7 +336,7 @@ def _number_or_text(text: str) -> float | str:
 
 def _faults(error: ValidationError, where: str) -> tuple[str, str | None]:
     """Message and hint for all faults of a configuration: one line each where there are several."""
-    faults = [_fault(item["loc"], item) for item in error.errors()]
+    faults = list(dict.fromkeys(_fault(item["loc"], item) for item in error.errors()))
     if len(faults) == 1:
         return f"{where}: {faults[0][0]}", faults[0][1]
     lines = [message if hint is None else f"{message}: {hint}" for message, hint in faults]
@@ -298,28 +344,37 @@ def _faults(error: ValidationError, where: str) -> tuple[str, str | None]:
 
 
 def _fault(location: tuple[int | str, ...], item: Any) -> tuple[str, str | None]:
-    key = ".".join(str(part) for part in location)
-    if item["type"] == "extra_forbidden":
-        known = _keys_at(location[:-1])
-        prefix = "".join(f"{part}." for part in location[:-1])
-        nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
-        hint = f"the nearest known key is {prefix}{nearest[0]}" if nearest else f"{prefix[:-1]} has no keys"
-        return f"unknown key {key}", hint
+    if item["type"] in ("extra_forbidden", "invalid_key"):
+        key = ".".join(str(part) for part in location)
+        return f"unknown key {key}", f"the nearest known key is {_nearest_key(key)}"
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
     if item["type"] == "value_error":
         return f"{key}: {item['ctx']['error']}", None
+    if item["type"] == "missing":  # the only fields that must be there are the values of a list
+        return f"{key.rpartition('[')[0]} is {item['input']!r}", "it has too few values"
+    if item["type"] == "model_type" and not location:
+        return "not a configuration", "expected sections such as 'model:' with keys below them"
+    if item["type"] == "model_type":
+        return f"{key} is {item['input']!r}", f"expected keys below it, such as {_known_keys()[key][0]}"
     return f"{key} is {item['input']!r}", item["msg"][0].lower() + item["msg"][1:]
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Config
-    for part in location:
-        if not (isinstance(model, type) and issubclass(model, BaseModel)) or part not in model.model_fields:
-            return []
-        model = _model_of(model.model_fields[str(part)].annotation)
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+def _known_keys() -> dict[str, list[str]]:
+    """The keys of each section."""
+    sections = {name: field.annotation for name, field in Config.model_fields.items()}
+    return {
+        name: list(section.model_fields)
+        for name, section in sections.items()
+        if isinstance(section, type) and issubclass(section, BaseModel)
+    }
 
 
-def _model_of(annotation: Any) -> Any:
-    if isinstance(annotation, types.UnionType):
-        return next((arg for arg in typing.get_args(annotation) if arg is not type(None)), None)
-    return annotation
+def _nearest_key(unknown: str) -> str:
+    """The known key that was probably meant: of the same name in another section, or spelt alike."""
+    section, _, name = unknown.rpartition(".")
+    known = _known_keys()
+    elsewhere = [f"{other}.{name}" for other, keys in known.items() if name in keys]
+    if elsewhere:
+        return elsewhere[0]
+    spelt = [f"{section}.{key}" for key in known[section]] if section in known else list(known)
+    return difflib.get_close_matches(unknown, spelt, n=1, cutoff=0.0)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -151,7 +151,7 @@ class Evaluator:
         if not self.samples:
             raise DataError(f"{corpus.path}: the split {split} has no clip")
         self.references = _references(corpus, split, self.samples)
-        self._fps = corpus.fps / config.data.frame_interval
+        self._fps, self._frame_interval = corpus.fps, config.data.frame_interval
         self._protocol = protocol(corpus.protocol)
         self._plan, self._device, self._dtype = plan, device, dtype
         self._batch_size = config.training.batch_size
@@ -187,7 +187,7 @@ class Evaluator:
         by_id = {clip.sample_id: clip for clip in recognised}
         network.train(was_training)
         hypotheses = {
-            head: {sample.sample_id: self._timed(by_id[sample.sample_id], head) for sample in self.samples}
+            head: {sample.sample_id: self._timed(sample, by_id[sample.sample_id], head) for sample in self.samples}
             for head in HEADS
         }
         return SplitResult(
@@ -197,8 +197,11 @@ class Evaluator:
             self._unseen_signers,
         )
 
-    def _timed(self, clip: ClipHypotheses, head: str) -> tuple[TimedGloss, ...]:
-        times = self._plan.step_times(clip.num_frames, self._fps)
+    def _timed(self, sample: Sample, clip: ClipHypotheses, head: str) -> tuple[TimedGloss, ...]:
+        # Of the frames that `frame_interval` passes over, the last ones may not be there.
+        end_of_clip = (sample.num_frames or clip.num_frames * self._frame_interval) / self._fps
+        steps = self._plan.step_times(clip.num_frames, self._fps / self._frame_interval)
+        times = [(start, min(end, end_of_clip)) for start, end in steps]
         return timed_glosses(clip.heads[head][0], self._vocabulary, times)
 
     def _score(self, hypotheses: Mapping[str, Sequence[TimedGloss]]) -> Score:
@@ -207,7 +210,11 @@ class Evaluator:
 
 
 def _references(corpus: PreparedCorpus, split: str, samples: Sequence[Sample]) -> list[Reference]:
-    """The references of the clips that were prepared, in the corpus' order."""
+    """The references of the clips that were prepared, in the corpus' order.
+
+    Signers are called as the manifest calls them: PHOENIX2014's official references write their
+    names in another way than its annotations.
+    """
     by_id = {reference.sample_id: reference for reference in read_stm(corpus.references(split))}
     missing = [sample.sample_id for sample in samples if sample.sample_id not in by_id]
     if missing:
@@ -215,7 +222,7 @@ def _references(corpus: PreparedCorpus, split: str, samples: Sequence[Sample]) -
             f"{corpus.references(split)}: no reference for {len(missing)} clips, first {missing[0]}",
             "prepare the corpus again",
         )
-    return [by_id[sample.sample_id] for sample in samples]
+    return [replace(by_id[sample.sample_id], signer=sample.signer or by_id[sample.sample_id].signer) for sample in samples]
 
 
 def evaluate(
@@ -234,7 +241,7 @@ def evaluate(
     Args:
         checkpoint: the network and its preprocessing.
         corpus: prepared with frames of the size that the network was trained on.
-        splits: in the order wanted.
+        splits: in the order wanted, at least one.
         device: where to compute.
         dtype: what to compute in.
         decoding: in place of the checkpoint's.
@@ -278,8 +285,15 @@ def find_corpus(checkpoint: Checkpoint, path: Path | None) -> PreparedCorpus:
     """
     if path is not None:
         return PreparedCorpus.open(path)
-    trained_on = Path(checkpoint.corpus.path)
-    return PreparedCorpus.open(trained_on if trained_on.is_dir() else Path("prepared") / checkpoint.corpus.name)
+    origin = checkpoint.corpus
+    places = (Path(origin.path), Path("prepared") / origin.name)
+    for place in places:
+        if place.is_dir():
+            return PreparedCorpus.open(place)
+    raise DataError(
+        f"{places[0]}: the corpus that the network was trained on is not there any more, nor is it in {places[1]}",
+        f"say by --corpus where it is, or make it with: cslr prepare {origin.name} --size {origin.frame_size}",
+    )
 
 
 def write_hypotheses(result: SplitResult, corpus: PreparedCorpus, output: Path) -> tuple[Path, Path]:

@@ -17,11 +17,13 @@ from cslr_cli.data.frames import open_frames
 from cslr_cli.data.pictures import resize_frame
 from cslr_cli.data.transforms import apply_plan, evaluation_plan
 from cslr_cli.data.video import resample_indices
-from cslr_cli.decoding import Hypothesis
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.errors import UsageError
 from cslr_cli.model.device import autocast, resolve_device, resolve_precision
 from cslr_cli.scoring import TimedGloss
+
+# Frames a second that a source can be said to have; what lies beyond is a slip of the keyboard.
+_SLOWEST_FPS, _FASTEST_FPS = 1.0, 1000.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Recognition:
         score: of that hypothesis, a natural logarithm.
         num_frames: frames that the network saw.
         fps: frames a second that it saw.
+        duration: seconds of signing.
         nbest: all hypotheses that were asked for, best first.
     """
 
@@ -55,17 +58,13 @@ class Recognition:
     score: float
     num_frames: int
     fps: float
+    duration: float
     nbest: tuple[Alternative, ...]
 
     @property
     def text(self) -> str:
         """The glosses, separated by spaces."""
         return " ".join(timed.gloss for timed in self.glosses)
-
-    @property
-    def duration(self) -> float:
-        """Seconds of signing."""
-        return self.num_frames / self.fps
 
 
 class Recognizer:
@@ -125,40 +124,45 @@ class Recognizer:
 
         Raises:
             MediaError: it cannot be read, or is shorter than the network's shortest clip.
-            UsageError: `fps` is not positive.
+            UsageError: `fps` is no frame rate of signing.
         """
+        if fps is not None and not _SLOWEST_FPS <= fps <= _FASTEST_FPS:
+            raise UsageError(
+                f"{fps:g} frames a second: not a rate at which signing is filmed",
+                f"expected {_SLOWEST_FPS:g} to {_FASTEST_FPS:g}",
+            )
         source = open_frames(path)
-        frames = self._prepared_frames(source, fps)
+        at_corpus_rate = self._chosen_frames(source, fps)
         config = self.checkpoint.config.data
-        plan = evaluation_plan(len(frames), frames.shape[1], config)
-        pictures = apply_plan(frames[list(plan.indices)], plan, config)
-        return self._recognize_pictures(pictures, str(path))
+        plan = evaluation_plan(len(at_corpus_rate), self.checkpoint.corpus.frame_size, config)
+        frames = self._prepared_frames(source, at_corpus_rate[list(plan.indices)])
+        return self._recognize_pictures(apply_plan(frames, plan, config), str(path), len(at_corpus_rate) / self.fps)
 
-    def _prepared_frames(self, source: FrameSource, fps: float | None) -> NDArray[np.uint8]:
-        """The frames at the corpus' rate and size: uint8 (T, frame_size, frame_size, 3)."""
-        if fps is not None and not fps > 0:
-            raise UsageError(f"--fps {fps:g}: not a frame rate", "expected a positive number")
-        times = source.timestamps
-        if fps is not None:
-            times = np.arange(source.num_frames) / fps
-        chosen = np.arange(source.num_frames) if times is None else resample_indices(times, self.fps)
+    def _chosen_frames(self, source: FrameSource, fps: float | None) -> NDArray[np.int64]:
+        """Which frames show the video at the corpus' rate: indices, never decreasing."""
+        times = source.timestamps if fps is None else np.arange(source.num_frames) / fps
+        return np.arange(source.num_frames) if times is None else resample_indices(times, self.fps)
+
+    def _prepared_frames(self, source: FrameSource, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Frames of the corpus' size: uint8 (T, frame_size, frame_size, 3)."""
         size = self.checkpoint.corpus.frame_size
-        return np.stack([
-            frame if frame.shape[:2] == (size, size) else resize_frame(frame, size)
-            for frame in source.iterate(chosen)
-        ])
+        prepared = np.empty((len(indices), size, size, 3), np.uint8)
+        for place, frame in enumerate(source.iterate(indices)):
+            prepared[place] = frame if frame.shape[:2] == (size, size) else resize_frame(frame, size)
+        return prepared
 
-    def _recognize_pictures(self, pictures: NDArray[np.uint8], source: str) -> Recognition:
-        """Recognise pictures that are just as the network wants them."""
+    def _recognize_pictures(self, pictures: NDArray[np.uint8], source: str, duration: float) -> Recognition:
+        """Recognise pictures that are just as the network wants them, of `duration` seconds in all."""
         batch = single_clip(pictures, self._network.plan, source)
         with torch.inference_mode(), autocast(self.device, self._dtype):
             logits = self._network(batch.frames.to(self.device), batch.frame_lengths).sequence_logits[0]
         hypotheses = self._decoder.decode(logits.float().log_softmax(-1).cpu().numpy())
         fps = self.fps / self.checkpoint.config.data.frame_interval
-        nbest = tuple(self._alternative(hypothesis, len(pictures), fps) for hypothesis in hypotheses)
-        return Recognition(source, nbest[0].glosses, nbest[0].score, len(pictures), fps, nbest)
-
-    def _alternative(self, hypothesis: Hypothesis, num_frames: int, fps: float) -> Alternative:
-        times = self._network.plan.step_times(num_frames, fps)
-        glosses = timed_glosses(hypothesis, self.checkpoint.vocabulary, times)
-        return Alternative(glosses, hypothesis.score)
+        steps = self._network.plan.step_times(len(pictures), fps)
+        # Of the frames that `frame_interval` passes over, the last ones may not be there.
+        times = [(start, min(end, duration)) for start, end in steps]
+        nbest = tuple(
+            Alternative(timed_glosses(hypothesis, self.checkpoint.vocabulary, times), hypothesis.score)
+            for hypothesis in hypotheses
+        )
+        return Recognition(source, nbest[0].glosses, nbest[0].score, len(pictures), fps, duration, nbest)

@@ -47,7 +47,7 @@ class TemporalLayer:
         Raises:
             ConfigError: not `K` and an odd size, or `P` and a size of at least 2.
         """
-        match = re.fullmatch(r"([KP])(\d+)", text)
+        match = re.fullmatch(r"([KP])([0-9]+)", text)
         if match:
             layer = cls(match[1], int(match[2]))
             if (layer.kind == "K" and layer.size % 2 == 1) or (layer.kind == "P" and layer.size >= 2):

@@ -21,7 +21,7 @@ from cslr_cli.data.frames import open_frames
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.data.sample import Sample
 from cslr_cli.data.transforms import Frames, apply_plan, evaluation_plan, training_plan
-from cslr_cli.errors import CslrError
+from cslr_cli.errors import CslrError, DataError
 from cslr_cli.temporal_plan import TemporalPlan
 
 
@@ -120,7 +120,15 @@ class ClipDataset(Dataset["_Clip | CslrError"]):
             plan = training_plan(num_frames, self.corpus.frame_size, self.config, rng)
         else:
             plan = evaluation_plan(num_frames, self.corpus.frame_size, self.config)
-        return apply_plan(source.read(plan.indices), plan, self.config)
+        frames = source.read(plan.indices)
+        expected = self.corpus.frame_size
+        if frames.shape[1:3] != (expected, expected):
+            raise DataError(
+                f"{source.path}: its frames are {frames.shape[2]}×{frames.shape[1]} pixels, "
+                f"those of this corpus {expected}×{expected}",
+                "prepare the corpus again, in an empty folder",
+            )
+        return apply_plan(frames, plan, self.config)
 
     def _gloss_ids(self, sample: Sample) -> tuple[int, ...]:
         return tuple(self._vocabulary.encode(sample.glosses, unknown="skip"))
@@ -137,6 +145,7 @@ class PaddedCollate:
         self.plan = plan
 
     def __call__(self, clips: Sequence[_Clip | CslrError]) -> Batch | CslrError:
+        """The batch, or the first error."""
         for clip in clips:
             if isinstance(clip, CslrError):
                 return clip

@@ -47,7 +47,8 @@ class ColourChange:
         matrix = grey + np.eye(3, dtype=np.float32) * self.saturation
         matrix = np.diag(np.array(self.balance, np.float32)) @ matrix * (self.contrast * self.brightness)
         offset = 127.5 * (1 - self.contrast) * self.brightness
-        changed = frames.astype(np.float32) @ matrix.T.astype(np.float32) + np.float32(offset)
+        # Half a step more, for astype cuts off what comes after the point.
+        changed = frames.astype(np.float32) @ matrix.T.astype(np.float32) + np.float32(offset + 0.5)
         return changed.clip(0, 255).astype(np.uint8)
 
 
@@ -86,7 +87,9 @@ def resampled_indices(num_frames: int, config: DataConfig, rng: np.random.Genera
 def training_plan(num_frames: int, frame_size: int, config: DataConfig, rng: np.random.Generator) -> ClipPlan:
     """Random crop, flip, temporal resampling and colours for one pass over a training clip."""
     room = crop_room(frame_size, config.crop_size)
-    indices = np.arange(0, num_frames, config.frame_interval)
+    # As published, training begins with any of the first n frames, so that it sees all of them.
+    first = rng.integers(min(config.frame_interval, num_frames)) if config.frame_interval > 1 else 0
+    indices = np.arange(first, num_frames, config.frame_interval)
     top, left = (int(value) for value in rng.integers(0, room + 1, size=2))
     mirrored = bool(rng.random() < config.flip_probability)
     if config.temporal_scale:
@@ -96,7 +99,7 @@ def training_plan(num_frames: int, frame_size: int, config: DataConfig, rng: np.
 
 
 def evaluation_plan(num_frames: int, frame_size: int, config: DataConfig) -> ClipPlan:
-    """Every frame (or every n-th), cropped to the middle."""
+    """Every frame (or every n-th, from the first on), cropped to the middle."""
     margin = crop_room(frame_size, config.crop_size) // 2
     return ClipPlan(tuple(range(0, num_frames, config.frame_interval)), margin, margin)
 

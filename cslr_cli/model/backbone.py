@@ -71,7 +71,8 @@ class ResNet(nn.Module):
         x = self.maxpool(torch.relu_(self.bn1(self.conv1(pictures))))
         for stage in STAGES:
             x = self.after_stage(stage, self.get_submodule(stage)(x), clips)
-        return x.mean(dim=(2, 3))
+        features: Tensor = x.mean(dim=(2, 3))
+        return features
 
     def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
         """What a network does with the features of a stage before the next one; here nothing."""
@@ -110,4 +111,5 @@ class CorrNetBackbone(ResNet):
         if stage not in self.correlation_after:
             return x
         scale = self.alpha[self.correlation_after.index(stage)]
-        return x + scale.to(x.dtype) * self.correlation[stage](x, clips)
+        correlated: Tensor = self.correlation[stage](x, clips)
+        return x + scale.to(x.dtype) * correlated

@@ -26,7 +26,7 @@ def resolve_device(name: str) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
     number = name.removeprefix("cuda:")
-    if not number.isdigit():
+    if not (number.isascii() and number.isdigit()):
         raise UsageError(f"--device {name}: no device is called so", "expected auto, cpu, or the number of a GPU")
     if int(number) >= gpus:
         names = [f"{index} ({torch.cuda.get_device_name(index)})" for index in range(gpus)]
@@ -45,11 +45,22 @@ def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:
     """
     if name == "auto":
         if device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+            return torch.bfloat16 if _gpu_has_fast_bf16(device) else torch.float16
+        return torch.bfloat16 if _cpu_has_fast_bf16() else torch.float32
     if name == "fp16" and device.type == "cpu":
         raise DeviceError("--precision fp16: not on a CPU", "use bf16 or fp32, or a GPU")
     return _DTYPES[name]
+
+
+def _gpu_has_fast_bf16(device: torch.device) -> bool:
+    # torch.cuda.is_bf16_supported asks the current GPU, which need not be this one.
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _cpu_has_fast_bf16() -> bool:
+    # torch has no public question for this, and its first versions that cslr runs with have none at all.
+    ask = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return ask is not None and bool(ask())
 
 
 def precision_name(dtype: torch.dtype) -> str:

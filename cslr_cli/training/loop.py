@@ -161,7 +161,7 @@ class _Course:
         if checkpoint.vocabulary.glosses != self.vocabulary.glosses:
             raise DataError(
                 f"{self.corpus.path}: its vocabulary is not the one that {run.path} was trained with",
-                f"the corpus has {len(self.vocabulary)} glosses, the run {len(checkpoint.vocabulary)}",
+                f"the corpus has {len(self.vocabulary.glosses)} glosses, the run {len(checkpoint.vocabulary.glosses)}",
             )
         self.state.restore(checkpoint, run.last)
 
@@ -272,7 +272,7 @@ class _Course:
         parameters = sum(parameter.numel() for parameter in self.state.network.parameters())
         LOGGER.info(
             "%s with %d parameters, %s: %d clips, %d glosses, %d steps, %s on %s, from epoch %d",
-            *(self.config.model.name, parameters, self.corpus.name, len(self.samples), len(self.vocabulary)),
+            *(self.config.model.name, parameters, self.corpus.name, len(self.samples), len(self.vocabulary.glosses)),
             *(self.num_steps, precision_name(self.dtype), self.device, self.state.epoch + 1),
         )
         plan = self.state.network.plan
