@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+# Faults of one input that a message shows one by one; the others are only counted.
+FAULTS_SHOWN = 10
+
 
 class CslrError(Exception):
     """Something went wrong that the person at the keyboard can mend.
@@ -56,3 +61,9 @@ class ScoringError(CslrError):
 
 class MissingPackageError(CslrError):
     """An optional package is needed for what was asked and is not installed."""
+
+
+def gathered(faults: Sequence[str]) -> str:
+    """Tell the faults of an input, one a line: the first few, and how many more there are."""
+    more = len(faults) - FAULTS_SHOWN
+    return "\n".join([*faults[:FAULTS_SHOWN], *([f"and {more} more"] if more > 0 else [])])

@@ -222,7 +222,8 @@ def _references(corpus: PreparedCorpus, split: str, samples: Sequence[Sample]) -
             f"{corpus.references(split)}: no reference for {len(missing)} clips, first {missing[0]}",
             "prepare the corpus again",
         )
-    return [replace(by_id[sample.sample_id], signer=sample.signer or by_id[sample.sample_id].signer) for sample in samples]
+    found = [(sample, by_id[sample.sample_id]) for sample in samples]
+    return [replace(reference, signer=sample.signer or reference.signer) for sample, reference in found]
 
 
 def evaluate(

@@ -13,10 +13,9 @@ from cslr_cli.checkpoint import Checkpoint, load_checkpoint
 from cslr_cli.config import DecodingConfig, Precision
 from cslr_cli.data.dataset import single_clip
 from cslr_cli.data.frame_source import FrameSource
-from cslr_cli.data.frames import open_frames
+from cslr_cli.data.frames import open_frames, resample_indices
 from cslr_cli.data.pictures import resize_frame
 from cslr_cli.data.transforms import apply_plan, evaluation_plan
-from cslr_cli.data.video import resample_indices
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.errors import UsageError
 from cslr_cli.model.device import autocast, resolve_device, resolve_precision

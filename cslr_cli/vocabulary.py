@@ -14,12 +14,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cslr_cli import atomic
-from cslr_cli.errors import DataError
+from cslr_cli.errors import DataError, gathered
 
 BLANK_ID: Final = 0
-
-# Faults of a file that an error message shows one by one; the others are only counted.
-_FAULTS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -142,9 +139,8 @@ class Vocabulary:
             if fault is not None:
                 faults.append(f"{path}:{number}: {fault}")
         if faults:
-            more = [f"and {len(faults) - _FAULTS_SHOWN} more"] if len(faults) > _FAULTS_SHOWN else []
             raise DataError(
-                "\n".join([*faults[:_FAULTS_SHOWN], *more]),
+                gathered(faults),
                 "expected a gloss, a tab and its count on every line; line n is the gloss with id n",
             )
         return cls(tuple(counts), tuple(counts.values()))

@@ -58,9 +58,7 @@ def test_the_other_name_lies_beside_and_has_the_same_suffix(tmp_path: Path) -> N
         unfinished.touch()
 
 
-def test_two_processes_that_write_one_file_use_two_other_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_that_write_one_file_use_two_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with whole_file(tmp_path / "a.txt") as first:
         first.write_text("first")
         monkeypatch.setattr(os, "getpid", lambda: -1)

@@ -164,7 +164,8 @@ def test_what_a_file_leaves_out_has_the_default(tmp_path: Path, text: str) -> No
     lr=st.floats(1e-12, 1e3),
     clip_norm=st.none() | st.floats(1e-6, 1e6),
     milestones=st.lists(st.integers(0, 100), max_size=4),
-    path=st.none() | st.text(st.characters(exclude_categories=("C", "Z")), min_size=1).map(lambda name: f"/data/{name}"),
+    path=st.none()
+    | st.text(st.characters(exclude_categories=("C", "Z")), min_size=1).map(lambda name: f"/data/{name}"),
     keep_repeats=st.booleans(),
 )
 def test_a_configuration_that_was_written_is_read_as_the_same(tmp_path_factory: Any, **drawn: Any) -> None:
@@ -217,18 +218,18 @@ def test_one_fault_is_told_in_two_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "nearest"),
+    ("setting", "unknown", "nearest"),
     [
-        ("optimizer.lrr=1", "optimizer.lr"),
-        ("optimiser.lr=1", "optimizer.lr"),
-        ("training.lr=1", "optimizer.lr"),  # the same name in another section
-        ("data.crop=224", "data.crop_size"),
-        ("decodin.beams=4", "decoding"),
+        ("optimizer.lrr=1", "optimizer.lrr", "optimizer.lr"),
+        ("data.crop=224", "data.crop", "data.crop_size"),
+        ("training.lr=1", "training.lr", "optimizer.lr"),  # the same name in another section
+        ("optimiser.lr=1", "optimiser", "optimizer"),
+        ("decodin.beams=4", "decodin", "decoding"),
     ],
 )
-def test_an_unknown_key_names_the_nearest_known_one(setting: str, nearest: str) -> None:
+def test_an_unknown_key_names_the_nearest_known_one(setting: str, unknown: str, nearest: str) -> None:
     error = refused("phoenix2014", setting)
-    assert error.message == f"phoenix2014 with --set: unknown key {setting.partition('=')[0]}" or "." not in nearest
+    assert error.message == f"phoenix2014 with --set: unknown key {unknown}"
     assert error.hint == f"the nearest known key is {nearest}"
 
 
@@ -352,5 +353,5 @@ def test_decoding_changes_only_where_something_is_given() -> None:
     assert changed_decoding(decoding) == decoding
     changed = changed_decoding(decoding, beam_width=3, decoder=None, keep_repeats=False)
     assert changed == decoding.model_copy(update={"beam_width": 3})
-    with pytest.raises(ConfigError, match="decoding.beam_width is 0"):
+    with pytest.raises(ConfigError, match=r"decoding\.beam_width is 0"):
         changed_decoding(decoding, beam_width=0)

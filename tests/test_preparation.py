@@ -169,7 +169,7 @@ def test_official_references_that_lack_a_clip_are_refused_before_any_work(releas
     path.write_text("")
     error = refused(release, tmp_path / "prepared")
     assert error.message == f"{path}: there is no line for clip '12July_2010_heute-3' of test"
-    assert not (tmp_path / "prepared").exists()
+    assert [path.name for path in (tmp_path / "prepared").iterdir()] == ["prepare-report.json"]
 
 
 # Clips that cannot be read
@@ -226,7 +226,9 @@ def test_a_clip_without_a_folder_says_what_lies_beside_it(release: Path, tmp_pat
     folder = clip_dir(release, "train", CLIPS["train"][0][0])
     folder.rename(folder.with_name("2"))
     (left_out,) = prepared(release, tmp_path / "prepared").faults
-    assert left_out.reason == f"{folder}: there is no such file or folder ({folder.parent} holds 2/)"
+    assert left_out.reason == (
+        f"no frame matches {folder}/*.png; {folder}: there is no such file or folder ({folder.parent} holds 2/)"
+    )
 
 
 def test_a_split_without_a_readable_clip_is_refused(release: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -106,7 +108,7 @@ def test_the_steps_cover_the_clip_without_gaps(plan: TemporalPlan, num_frames: i
     assert times[0][0] == 0
     assert times[-1][1] == pytest.approx(num_frames / fps)
     assert all(start < end for start, end in times)
-    assert all(before[1] == after[0] for before, after in zip(times, times[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(times))
 
 
 def test_a_step_of_corrnet_lasts_four_frames_and_the_last_one_ends_with_the_clip() -> None:
@@ -136,7 +138,9 @@ def test_a_layer_is_a_letter_and_a_size(text: str) -> None:
     assert TemporalLayer.parse(text) == TemporalLayer(text[0], int(text[1:]))
 
 
-@pytest.mark.parametrize("text", ["K6", "K0", "P1", "P0", "k5", "X5", "K", "", "K-5", "K5 ", "K5\n", "5K", "K٥", "K5P2"])
+@pytest.mark.parametrize(
+    "text", ["K6", "K0", "P1", "P0", "k5", "X5", "K", "", "K-5", "K5 ", "K5\n", "5K", "K٥", "K5P2"]
+)
 def test_a_layer_that_is_none_is_refused_with_what_was_expected(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         TemporalPlan.parse(["K5", text])

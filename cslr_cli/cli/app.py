@@ -6,6 +6,7 @@ Nothing here or in the commands' modules imports torch before a command runs: he
 from __future__ import annotations
 
 import functools
+import signal
 from collections.abc import Callable
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from cslr_cli.cli.console import print_error
 from cslr_cli.errors import CslrError
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+
+_GOES_ON = "what is finished stays, and the same command goes on from there"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,8 +45,15 @@ def _common(
     """Continuous sign language recognition: a video of signing in, glosses with times out."""
 
 
-def _add(name: str, function: Callable[..., None]) -> None:
-    """Make a command of a function; a user's mistake becomes a message and a status, never a traceback."""
+def _add(name: str, function: Callable[..., None], after_interruption: str = "") -> None:
+    """Make a command of a function; what goes wrong becomes a message and a status, never a traceback.
+
+    Args:
+        name: of the command.
+        function: parses its options and does its work.
+        after_interruption: what to tell who has pressed Ctrl-C; the function may know better, and say
+            it in its KeyboardInterrupt.
+    """
 
     @functools.wraps(function)
     def command(*args: object, **options: object) -> None:
@@ -52,16 +62,23 @@ def _add(name: str, function: Callable[..., None]) -> None:
         except CslrError as error:
             print_error(str(error))
             raise typer.Exit(error.exit_status) from error
+        except BrokenPipeError:
+            raise  # whoever read our output has had enough: nothing to tell
+        except OSError as error:
+            print_error(f"{error.filename or name}: {error.strerror or error}")
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            print_error("interrupted; what was finished is kept, and the same command goes on", kind="stopped")
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends what is still being tidied up
+            what_next = str(error) or after_interruption
+            print_error("; ".join(filter(None, ["interrupted", what_next])), kind="stopped")
             raise typer.Exit(INTERRUPTED) from error
 
     app.command(name)(command)
 
 
 # In the order of the work.
-_add("quickstart", quickstart.quickstart)
-_add("prepare", prepare.prepare)
+_add("quickstart", quickstart.quickstart, after_interruption=_GOES_ON)
+_add("prepare", prepare.prepare, after_interruption=_GOES_ON)
 _add("train", train.train)
 _add("evaluate", evaluate.evaluate)
 _add("predict", predict.predict)

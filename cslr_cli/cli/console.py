@@ -44,24 +44,34 @@ def print_json(value: Any) -> None:
 
 def print_result(renderable: RenderableType) -> None:
     """A table or a text on standard output; wide enough not to be cut where that is no terminal."""
+    _print_wide(renderable, to_stderr=False)
+
+
+def print_remarks(renderable: RenderableType) -> None:
+    """A table on standard error; wide enough not to be cut where that is no terminal."""
+    _print_wide(renderable, to_stderr=True)
+
+
+def _print_wide(renderable: RenderableType, *, to_stderr: bool) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=to_stderr)
     if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+        console = Console(highlight=False, stderr=to_stderr, width=200)
     console.print(renderable)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
-    """A plain table; every column but the first is aligned right."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> RenderableType:
+    """A plain table; the first `left` columns are aligned left, the others right."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        result.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        result.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
-        result.add_row(*row)
+        result.add_row(*map(Text, row))  # as it stands: a bracket in a path is no markup
     return result
 
 

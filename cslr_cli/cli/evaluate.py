@@ -49,11 +49,13 @@ def evaluate(
     loaded = load_checkpoint(checkpoint)
     prepared = find_corpus(loaded, corpus)
     where = resolve_device(device)
+    folder = output or checkpoint.parent / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)  # now: what is wrong with it should not be told after the work
     with shown_progress() as progress:
         results = evaluate_checkpoint(
             loaded,
             prepared,
-            split or [name for name in ("dev", "test") if name in prepared.splits],
+            list(dict.fromkeys(split)) if split else [s for s in ("dev", "test") if s in prepared.splits],
             device=where,
             dtype=resolve_precision(precision.value, where),
             decoding=changed_decoding(
@@ -65,7 +67,6 @@ def evaluate(
             num_workers=workers,
             progress=progress,
         )
-    folder = output or checkpoint.parent / "evaluation"
     for result in results:
         write_hypotheses(result, prepared, folder)
     print_note(f"hypotheses and references: {folder}")

@@ -10,7 +10,7 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, print_note
-from cslr_cli.errors import CslrError
+from cslr_cli.errors import CslrError, UsageError
 
 if TYPE_CHECKING:
     from cslr_cli.recognizer import Recognition
@@ -64,6 +64,8 @@ def predict(
     for video in videos:
         try:
             recognition = recognizer.recognize(video, fps)
+        except UsageError:
+            raise  # wrong for all of them alike
         except CslrError as error:
             print_error(str(error))
             failed = True
@@ -77,7 +79,6 @@ def predict(
 
 
 def _newest_checkpoint(runs_dir: Path) -> Path:
-    from cslr_cli.errors import UsageError
     from cslr_cli.training.tracking import newest_run
 
     run = newest_run(runs_dir)
@@ -97,6 +98,7 @@ def _as_json(recognition: Recognition) -> dict[str, Any]:
         "score": recognition.score,
         "num_frames": recognition.num_frames,
         "fps": recognition.fps,
+        "duration": recognition.duration,
         "nbest": [
             {"glosses": [timed.gloss for timed in alternative.glosses], "score": alternative.score}
             for alternative in recognition.nbest

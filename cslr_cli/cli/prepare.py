@@ -2,40 +2,134 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cslr_cli.cli import options
-from cslr_cli.cli.console import print_json, print_note, print_result, shown_progress, table
+from cslr_cli.cli.console import shown_progress
+from cslr_cli.cli.prepare_report import tell_faults, tell_report
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.preparation import PreparationReport
+    from collections.abc import Mapping
 
+    from cslr_cli.data.corpora import CorpusReader, ReleasePlaces, SplitDrawing
+    from cslr_cli.preparation import PartReport, PreparationOptions, PreparationReport, Shard
+    from cslr_cli.progress import ProgressCallback
+
+_FRAMES = "Frames"
+_WORK = "Work"
+_OWN = "A corpus of one's own"
 _SYNTHETIC = "Synthetic corpus"
-_FAULTS_SHOWN = 10
 
 
 def prepare(
-    corpus: Annotated[str, typer.Argument(help="phoenix2014 or synthetic, in small or capital letters.")],
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily or synthetic, in small or capital "
+            "letters; or with --manifest any name for a corpus of your own."
+        ),
+    ],
     source: Annotated[
-        Path | None, typer.Option("--source", help="The release's folder, only read. Default: dataset/CORPUS.")
+        Path | None,
+        typer.Option("--source", help="The release's folder or its parent, only read. Default: dataset/CORPUS."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="Where the prepared corpus goes. Default: prepared/CORPUS.")
     ] = None,
-    size: Annotated[int, typer.Option("--size", help="Height and width of the prepared frames, pixels.")] = 256,
-    layout: Annotated[str, typer.Option("--layout", help="zip: a file a clip; folder: a folder a clip.")] = "zip",
-    image_format: Annotated[str, typer.Option("--image-format", help="png (exact) or jpeg (smaller).")] = "png",
+    annotations: Annotated[
+        Path | None, typer.Option("--annotations", metavar="DIR", help="Annotation files that are not in the release.")
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option("--references", metavar="DIR", help="STM files to score against.")
+    ] = None,
+    vocabulary_splits: Annotated[
+        str, typer.Option("--vocabulary-splits", metavar="SPLITS", help="Whose glosses get ids: all of them, or train.")
+    ] = "train,dev,test",
     strict: Annotated[bool, typer.Option("--strict", help="A clip that cannot be read is an error.")] = False,
+    size: Annotated[
+        int, typer.Option("--size", help="Height and width of the prepared frames, pixels.", rich_help_panel=_FRAMES)
+    ] = 256,
+    interpolation: Annotated[
+        str, typer.Option("--interpolation", help="lanczos, area, cubic or linear.", rich_help_panel=_FRAMES)
+    ] = "lanczos",
+    aspect: Annotated[
+        str,
+        typer.Option(
+            "--aspect",
+            help="How a frame becomes a square: stretch, crop (the middle) or pad (with black).",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = "stretch",
+    layout: Annotated[
+        str, typer.Option("--layout", help="zip: a file a clip; folder: a folder a clip.", rich_help_panel=_FRAMES)
+    ] = "zip",
+    image_format: Annotated[
+        str, typer.Option("--image-format", help="png (exact) or jpeg (smaller).", rich_help_panel=_FRAMES)
+    ] = "png",
+    quality: Annotated[
+        int | None,
+        typer.Option("--quality", help="Of JPEG pictures, 1 to 100.  [default: 95]", rich_help_panel=_FRAMES),
+    ] = None,
+    no_frames: Annotated[
+        bool,
+        typer.Option("--no-frames", help="Manifest, vocabulary and references only.", rich_help_panel=_FRAMES),
+    ] = False,
+    frame_counts: Annotated[
+        Path | None,
+        typer.Option(
+            "--frame-counts",
+            metavar="FILE",
+            help="With --no-frames: a line a clip, its name and the number of its frames.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; by default the cores that there are.")
+        int | None,
+        typer.Option("--workers", min=1, help="Processes; by default the cores that there are.", rich_help_panel=_WORK),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="N/COUNT",
+            help="Prepare one part of the clips, for job arrays; a last call without it joins the parts.",
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest",
+            metavar="FILE",
+            help="CSV or JSON lines: path, glosses, and if you like split, signer, id, translation, start, end.",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", help="Frames a second; videos are brought to it.  [default: 25]", rich_help_panel=_OWN),
+    ] = None,
+    split_shares: Annotated[
+        str | None,
+        typer.Option(
+            "--split-shares",
+            metavar="TRAIN,DEV,TEST",
+            help="Draw the splits that the manifest does not give.  [default: 80,10,10 if it gives none]",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    split_by: Annotated[
+        str | None,
+        typer.Option(
+            "--split-by", help="Draw by clip, or by signer: each one in one split only.", rich_help_panel=_OWN
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Everything random follows from it.", rich_help_panel=_SYNTHETIC)
+        int | None, typer.Option("--seed", help="What is drawn follows from it: splits, or the synthetic corpus.")
     ] = None,
     glosses: Annotated[
         int | None, typer.Option("--glosses", help="Size of the vocabulary.", rich_help_panel=_SYNTHETIC)
@@ -58,55 +152,112 @@ def prepare(
     """Make a prepared corpus of a release: frames of one size, manifests, vocabulary, references.
 
     Stopped at any moment and called again, it goes on where it was. `synthetic` draws its own
-    release first, into the source folder.
+    release first, into the source folder. A corpus of your own is a manifest of its clips:
+    `cslr prepare my-corpus --manifest clips.csv`.
     """
-    given = {
-        "seed": seed,
+    drawing = {
         "num_glosses": glosses,
         "num_signers": signers,
         "num_train_clips": train_clips,
         "num_dev_clips": dev_clips,
         "num_test_clips": test_clips,
     }
-    drawing = {name: value for name, value in given.items() if value is not None}
-    from cslr_cli.data.clip_workers import available_cores
-    from cslr_cli.data.corpora import find_corpus
-    from cslr_cli.preparation import PreparationOptions
-    from cslr_cli.preparation import prepare as prepare_corpus
+    from cslr_cli.data.corpora import AnnotationError, ReleasePlaces
+    from cslr_cli.preparation import PreparationOptions, Shard
 
-    reader = find_corpus(corpus)
-    source, output = source or reader.default_source, output or reader.default_output
-    processes = workers or available_cores()
+    if manifest is None:
+        _check_not_given({"--fps": fps, "--split-shares": split_shares, "--split-by": split_by})
+        reader = _published(corpus)
+    else:
+        reader = _own(corpus, manifest, fps, _split_drawing(split_shares, split_by, seed))
+    if reader.name != "synthetic":
+        _check_no_drawing(drawing, seed, reader.name, has_manifest=manifest is not None)
     form = PreparationOptions(
-        frame_size=size, layout=layout, image_format=image_format, strict=strict
+        frame_size=size,
+        interpolation=interpolation,
+        aspect=aspect,
+        layout=layout,
+        image_format=image_format,
+        image_quality=quality,
+        strict=strict,
+        frames=not no_frames,
+        frame_counts=frame_counts,
+        vocabulary_splits=tuple(part.strip() for part in vocabulary_splits.split(",")),
     )
+    part = None if shard is None else Shard.parse(shard)
+    places = ReleasePlaces(source or reader.default_source, annotations, references)
+    output = output or reader.default_output
     with shown_progress() as progress:
         if reader.name == "synthetic":
-            from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release
-
-            make_release(source, SyntheticOptions(**drawing), workers=processes, progress=progress)
-        elif drawing:
-            raise UsageError(f"--seed, --glosses, --signers and --…-clips are for `synthetic`, not for {reader.name}")
-        report = prepare_corpus(reader, source, output, form, workers=processes, progress=progress)
-    for fault in report.faults[:_FAULTS_SHOWN]:
-        print_note(f"left out: {fault.split} {fault.sample_id}: {fault.reason}")
-    if len(report.faults) > _FAULTS_SHOWN:
-        print_note(f"left out: {len(report.faults) - _FAULTS_SHOWN} clips more; see {output / 'prepare-report.json'}")
-    if as_json:
-        print_json({"output": str(output), **json.loads(report.to_json())})
-    else:
-        print_result(report_table(report))
+            _draw(places.source, {**drawing, "seed": seed}, workers, progress)
+        try:
+            report = _prepare(reader, places, output, form, part, workers, progress)
+        except AnnotationError as error:
+            raise tell_faults(error) from error
+    tell_report(report, as_json=as_json)
 
 
-def report_table(report: PreparationReport) -> Any:
-    """Clips, frames and glosses of each split, and what was left out."""
-    rows = [
-        [split, str(counts.clips), str(counts.frames), str(counts.glosses), str(_left_out(report, split))]
-        for split, counts in report.splits.items()
-    ]
-    rows.append(["different glosses", "", "", str(report.num_glosses), ""])
-    return table([str(report.output), "clips", "frames", "glosses", "left out"], rows)
+def _published(name: str) -> CorpusReader:
+    from cslr_cli.data.corpora import find_corpus
+
+    return find_corpus(name)
 
 
-def _left_out(report: PreparationReport, split: str) -> int:
-    return sum(left_out.split == split for left_out in report.left_out)
+def _own(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | None) -> CorpusReader:
+    from cslr_cli.data.corpora import CORPORA, OwnCorpus
+
+    if name.lower() in (known.lower() for known in CORPORA):
+        raise UsageError(f"{name} is the name of a published corpus", "give your own, in --manifest, another name")
+    if fps is not None and not 0 < fps <= 1000:
+        raise UsageError(f"--fps {fps:g}: not a frame rate", "expected a positive number")
+    reader = OwnCorpus(name, manifest=manifest, drawing=drawing)
+    return reader if fps is None else OwnCorpus(name, fps=fps, manifest=manifest, drawing=drawing)
+
+
+def _split_drawing(shares: str | None, unit: str | None, seed: int | None) -> SplitDrawing | None:
+    """How splits are drawn; None if nothing is said of it."""
+    from cslr_cli.data.corpora import SplitDrawing
+
+    if shares is None and unit is None and seed is None:
+        return None
+    default = SplitDrawing()
+    return SplitDrawing(
+        default.shares if shares is None else SplitDrawing.parse_shares(shares),
+        unit or default.unit,
+        default.seed if seed is None else seed,
+    )
+
+
+def _check_not_given(own: Mapping[str, object]) -> None:
+    given = [name for name, value in own.items() if value is not None]
+    if given:
+        raise UsageError(f"{', '.join(given)}: for a corpus of one's own, with --manifest")
+
+
+def _check_no_drawing(drawing: Mapping[str, int | None], seed: int | None, name: str, *, has_manifest: bool) -> None:
+    if any(value is not None for value in drawing.values()) or (seed is not None and not has_manifest):
+        raise UsageError(f"--seed, --glosses, --signers and --…-clips are for `synthetic`, not for {name}")
+
+
+def _draw(source: Path, drawing: Mapping[str, int | None], workers: int | None, progress: ProgressCallback) -> None:
+    from cslr_cli.data.clip_workers import available_cores
+    from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release
+
+    given = {name: value for name, value in drawing.items() if value is not None}
+    make_release(source, SyntheticOptions(**given), workers=workers or available_cores(), progress=progress)
+
+
+def _prepare(
+    reader: CorpusReader,
+    places: ReleasePlaces,
+    output: Path,
+    form: PreparationOptions,
+    part: Shard | None,
+    workers: int | None,
+    progress: ProgressCallback,
+) -> PreparationReport | PartReport:
+    from cslr_cli.preparation import prepare, prepare_part
+
+    if part is None:
+        return prepare(reader, places, output, form, workers=workers, progress=progress)
+    return prepare_part(reader, places, output, form, part, workers=workers, progress=progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +13,19 @@ from cslr_cli.cli.console import duration, print_json, print_note, print_result,
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cslr_cli.training.loop import TrainingResult
     from cslr_cli.training.state import Record
+
+_DEFAULT_CONFIG = "phoenix2014"
 
 
 def train(
     config: Annotated[
-        str, typer.Option("--config", help="A shipped configuration by name, or a YAML file.")
-    ] = "phoenix2014",
+        str | None,
+        typer.Option("--config", help="A shipped configuration by name, or a YAML file. Default: phoenix2014."),
+    ] = None,
     corpus: Annotated[
         Path | None, typer.Option("--corpus", help="Prepared corpus, in place of the configuration's.")
     ] = None,
@@ -47,17 +54,16 @@ def train(
     configuration, the metrics of each epoch and a log.
     """
     given = {
-        "corpus.path": corpus,
-        "training.precision": None if precision is None else precision.value,
-        "data.num_workers": workers,
-        "model.backbone_weights": backbone_weights,
+        "--corpus": ("corpus.path", corpus),
+        "--precision": ("training.precision", None if precision is None else precision.value),
+        "--workers": ("data.num_workers", workers),
+        "--backbone-weights": ("model.backbone_weights", backbone_weights),
     }
-    changes = [*(settings or []), *(f"{key}={value}" for key, value in given.items() if value is not None)]
-    if resume is not None and changes:
-        raise UsageError(
-            f"--resume goes on with the run's own configuration; it cannot be changed ({changes[0]})",
-            "leave the other settings out, or start another run by --name",
-        )
+    given = {option: (key, value) for option, (key, value) in given.items() if value is not None}
+    if resume is not None:
+        options_given = {"--config": config, "--name": name, "--set": settings, **given}
+        _refuse_changes([option for option, value in options_given.items() if value])
+    changes = [*(settings or []), *(f"{key}={_as_yaml(value)}" for key, value in given.values())]
     from cslr_cli.config import load_config
     from cslr_cli.model.device import resolve_device
     from cslr_cli.training.loop import train as train_network
@@ -67,21 +73,30 @@ def train(
         run = RunFolder.existing(resume)
         recipe, path = load_config(run.config), run.path
     else:
-        recipe = load_config(config, changes)
-        path = runs_dir / (name or Path(config).stem)
-    with shown_progress() as progress:
-        result = train_network(
-            recipe,
-            path,
-            device=resolve_device(device),
-            resume=resume is not None,
-            progress=progress,
-            on_epoch=lambda record: print_note(epoch_line(record, recipe.training.epochs)),
-        )
-    best = result.best
+        recipe = load_config(config or _DEFAULT_CONFIG, changes)
+        path = runs_dir / _run_name(name, config or _DEFAULT_CONFIG)
+    try:
+        with shown_progress() as progress:
+            result = train_network(
+                recipe,
+                path,
+                device=resolve_device(device),
+                resume=resume is not None,
+                progress=progress,
+                on_epoch=lambda record: print_note(epoch_line(record, recipe.training.epochs)),
+            )
+    except KeyboardInterrupt as error:
+        if not RunFolder(path).config.is_file():
+            raise
+        raise KeyboardInterrupt(f"go on from the last finished epoch with: cslr train --resume {path}") from error
     if as_json:
-        print_json({"run": str(path), "best": dict(best), "checkpoint": str(result.run.best)})
-        return
+        print_json({"run": str(path), "best": dict(result.best), "checkpoint": str(result.run.best)})
+    else:
+        print_result(_result_table(result))
+
+
+def _result_table(result: TrainingResult) -> RenderableType:
+    best = result.best
     seconds = sum(float(record["seconds"]) for record in result.history)
     rows = [
         ["best WER on dev", f"{best['wer']:.1f} % (epoch {best['epoch']})"],
@@ -90,7 +105,30 @@ def train(
         ["checkpoint", str(result.run.best)],
         ["next", f"cslr evaluate {result.run.best}"],
     ]
-    print_result(table(["training", ""], rows))
+    return table(["training", ""], rows)
+
+
+def _refuse_changes(options_given: list[str]) -> None:
+    if options_given:
+        raise UsageError(
+            f"--resume goes on with the run's own configuration; {', '.join(options_given)} cannot change it",
+            "leave that out, or start another run: --name without --resume",
+        )
+
+
+def _run_name(name: str | None, config: str) -> str:
+    if name is None:
+        return Path(config).stem
+    if Path(name).name != name:
+        raise UsageError(
+            f"--name {name}: not the name of a folder", "for a run in another place, use --runs-dir as well"
+        )
+    return name
+
+
+def _as_yaml(value: object) -> str:
+    """The value as `--set` reads it; quoted, for a path may look like a number or have a # in it."""
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
 def epoch_line(record: Record, epochs: int) -> str:
@@ -100,5 +138,5 @@ def epoch_line(record: Record, epochs: int) -> str:
         parts.append(f"dev WER {record['wer']:.1f} % (convolution {record['conv_wer']:.1f} %)")
     parts += [f"{record['clips_per_second']:.1f} clips/s", duration(record["seconds"])]
     if record["skipped"]:
-        parts.append(f"skipped, loss not finite: {', '.join(record['skipped'])}")
+        parts.append(f"{len(record['skipped'])} clips skipped, loss not finite: {', '.join(record['skipped'])}")
     return ", ".join(parts)

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 
 from cslr_cli.data.clip_writer import ClipFormat, count_finished, write_clip
+from cslr_cli.data.frames import NoFramesError, Segment, clip_frames
 from cslr_cli.errors import DataError, MediaError
 
 
@@ -29,12 +30,16 @@ class ClipTask:
         source: a folder or zip of pictures, or a video file.
         target: the zip file or folder to write.
         clip_format: size and form of the result.
+        fps: frames a second of the result.
+        segment: which part of the source; None for all of it.
     """
 
     sample_id: str
     source: Path
     target: Path
     clip_format: ClipFormat
+    fps: float
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,14 @@ class ClipOutcome:
         sample_id: its name.
         num_frames: how many frames it has; 0 if it could not be read.
         fault: why it could not be read, None if it could.
+        is_missing: it could not be read because there is nothing where its frames should be.
         was_finished: an earlier call had written it already.
     """
 
     sample_id: str
     num_frames: int
     fault: str | None = None
+    is_missing: bool = False
     was_finished: bool = False
 
 
@@ -80,9 +87,7 @@ def write_clips(tasks: Sequence[ClipTask], workers: int) -> Iterator[ClipOutcome
         return
     # Not forked: a process that has started threads (torch does) cannot be forked safely.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        min(workers, max(1, len(tasks))), mp_context=context, initializer=_start_worker
-    )
+    pool = ProcessPoolExecutor(min(workers, max(1, len(tasks))), mp_context=context, initializer=_start_worker)
     try:
         for future in as_completed([pool.submit(_write_if_needed, task) for task in tasks]):
             yield future.result()
@@ -100,10 +105,11 @@ def _write_if_needed(task: ClipTask) -> ClipOutcome:
     if finished is not None:
         return ClipOutcome(task.sample_id, finished, was_finished=True)
     try:
-        return ClipOutcome(task.sample_id, write_clip(task.source, task.target, task.clip_format))
+        frames = clip_frames(task.source, task.fps, task.segment)
+        return ClipOutcome(task.sample_id, write_clip(frames, task.target, task.clip_format))
     except MediaError as error:
         fault = error.message if error.hint is None else f"{error.message} ({error.hint})"
-        return ClipOutcome(task.sample_id, 0, fault)
+        return ClipOutcome(task.sample_id, 0, fault, is_missing=isinstance(error, NoFramesError))
 
 
 @contextmanager

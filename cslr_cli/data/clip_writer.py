@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,15 @@ import cv2
 
 from cslr_cli.atomic import whole_file
 from cslr_cli.data.frame_source import Frame
-from cslr_cli.data.frames import INTERPOLATIONS, open_frames, resize_frame
+from cslr_cli.data.frames import ASPECTS, INTERPOLATIONS, open_frames, resize_frame
 from cslr_cli.errors import DataError, MediaError, UsageError
 
 LAYOUTS = ("zip", "folder")
-# For each image format the suffix of its files, and OpenCV's settings where its defaults do not do.
-IMAGE_FORMATS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "png": (".png", ()),
-    "jpeg": (".jpg", (cv2.IMWRITE_JPEG_QUALITY, 95)),
-}
+# For each image format the suffix of its files.
+IMAGE_FORMATS = {"png": ".png", "jpeg": ".jpg"}
+DEFAULT_JPEG_QUALITY = 95
 _FRAME_SIZES = range(8, 4097)
+_QUALITIES = range(1, 101)
 # Part of every zip entry's header. Were it the time of writing, no two zips would be equal.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -35,8 +34,10 @@ class ClipFormat:
     Attributes:
         frame_size: height and width, pixels.
         interpolation: how frames are resized, a key of `frames.INTERPOLATIONS`.
+        aspect: how they become squares, one of `frames.ASPECTS`.
         layout: `zip`, one uncompressed file a clip, or `folder`, one folder a clip.
         image_format: `png`, which is exact, or `jpeg`, which is smaller.
+        image_quality: of JPEG pictures, 1 to 100; None for PNG, and for JPEG the default, 95.
 
     Raises:
         UsageError: a value is none of these; all that are wrong are named.
@@ -44,23 +45,30 @@ class ClipFormat:
 
     frame_size: int = 256
     interpolation: str = "lanczos"
+    aspect: str = "stretch"
     layout: str = "zip"
     image_format: str = "png"
+    image_quality: int | None = None
 
     def __post_init__(self) -> None:
+        if self.image_format == "jpeg" and self.image_quality is None:
+            object.__setattr__(self, "image_quality", DEFAULT_JPEG_QUALITY)
         faults = [
             f"{name} is {value!r}; expected one of {', '.join(known)}"
             for name, value, known in (
                 ("interpolation", self.interpolation, INTERPOLATIONS),
+                ("aspect", self.aspect, ASPECTS),
                 ("layout", self.layout, LAYOUTS),
                 ("image_format", self.image_format, IMAGE_FORMATS),
             )
             if value not in known
         ]
         if self.frame_size not in _FRAME_SIZES:
-            faults.append(
-                f"frame_size is {self.frame_size}; expected {_FRAME_SIZES[0]} to {_FRAME_SIZES[-1]}"
-            )
+            faults.append(f"frame_size is {self.frame_size}; expected {_FRAME_SIZES[0]} to {_FRAME_SIZES[-1]}")
+        if self.image_format == "png" and self.image_quality is not None:
+            faults.append(f"image_quality is {self.image_quality}; PNG is exact and has none")
+        elif self.image_quality is not None and self.image_quality not in _QUALITIES:
+            faults.append(f"image_quality is {self.image_quality}; expected {_QUALITIES[0]} to {_QUALITIES[-1]}")
         if faults:
             raise UsageError("\n".join(faults))
 
@@ -79,11 +87,11 @@ def count_finished(target: Path) -> int | None:
         return None
 
 
-def write_clip(source: Path, target: Path, clip_format: ClipFormat) -> int:
-    """Resize all frames of a clip and write them; `target` appears only when it is whole.
+def write_clip(frames: Iterable[Frame], target: Path, clip_format: ClipFormat) -> int:
+    """Resize frames and write them; `target` appears only when it is whole.
 
     Args:
-        source: a folder or zip of pictures, or a video file.
+        frames: of a clip, uint8 (H, W, 3), RGB.
         target: the zip file or folder to write; what is there is replaced.
         clip_format: size and form of the result.
 
@@ -94,14 +102,13 @@ def write_clip(source: Path, target: Path, clip_format: ClipFormat) -> int:
         MediaError: a frame cannot be read; nothing is written.
         DataError: `target` cannot be written, for example because the disk is full.
     """
-    suffix, settings = IMAGE_FORMATS[clip_format.image_format]
-    frames = open_frames(source).iterate()
+    suffix = IMAGE_FORMATS[clip_format.image_format]
     num_frames = 0
     try:
         with _store(target, clip_format.layout) as store:
             for frame in frames:
-                resized = resize_frame(frame, clip_format.frame_size, clip_format.interpolation)
-                store(f"{num_frames:06d}{suffix}", _encode(resized, suffix, settings))
+                resized = resize_frame(frame, clip_format.frame_size, clip_format.interpolation, clip_format.aspect)
+                store(f"{num_frames:06d}{suffix}", _encode(resized, clip_format))
                 num_frames += 1
     except OSError as error:
         raise DataError(
@@ -111,7 +118,10 @@ def write_clip(source: Path, target: Path, clip_format: ClipFormat) -> int:
     return num_frames
 
 
-def _encode(frame: Frame, suffix: str, settings: tuple[int, ...]) -> bytes:
+def _encode(frame: Frame, clip_format: ClipFormat) -> bytes:
+    quality = clip_format.image_quality
+    settings = () if quality is None else (cv2.IMWRITE_JPEG_QUALITY, quality)
+    suffix = IMAGE_FORMATS[clip_format.image_format]
     _, data = cv2.imencode(suffix, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings)
     return data.tobytes()
 

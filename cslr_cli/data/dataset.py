@@ -45,9 +45,7 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """The batch with its frames in page-locked memory, from which GPUs copy while they compute."""
-        return Batch(
-            self.frames.pin_memory(), self.frame_lengths, self.targets, self.target_lengths, self.sample_ids
-        )
+        return Batch(self.frames.pin_memory(), self.frame_lengths, self.targets, self.target_lengths, self.sample_ids)
 
 
 @dataclass(frozen=True)
@@ -225,10 +223,10 @@ class Loader:
     """
 
     def __init__(self, dataset: ClipDataset, plan: TemporalPlan, num_workers: int, *, pin_memory: bool = False) -> None:
-        self._keys: list[list[ClipKey]] = []
+        self._order = _Order()
         self._loader = DataLoader(
             dataset,
-            batch_sampler=cast("Sequence[list[int]]", _Lent(self)),
+            batch_sampler=cast("Sequence[list[int]]", self._order),
             collate_fn=PaddedCollate(plan),
             num_workers=num_workers,
             pin_memory=pin_memory,
@@ -242,24 +240,31 @@ class Loader:
         Raises:
             CslrError: whatever reading a clip raised.
         """
-        self._keys = keys
+        self._order.batches = keys
         for batch in self._loader:
             if isinstance(batch, CslrError):
-                raise batch
+                try:
+                    raise batch
+                finally:
+                    del batch  # the error knows this call; were it known here too, see `_Order`
             yield batch
 
 
-class _Lent:
-    """The keys that a loader is to read next: torch asks for them anew at each pass."""
+class _Order:
+    """The batches that a loader is to read next: torch asks for them anew at each pass.
 
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
+    It does not know its loader. Were there a circle of references, the garbage collector would
+    take the queues before it ends the workers, and torch would wait five seconds for each of them.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[ClipKey]] = []
 
     def __iter__(self) -> Iterator[list[ClipKey]]:
-        return iter(self._loader._keys)
+        return iter(self.batches)
 
     def __len__(self) -> int:
-        return len(self._loader._keys)
+        return len(self.batches)
 
 
 def _quiet_worker(worker: int) -> None:
@@ -279,4 +284,3 @@ def target_shortfall(sample: Sample, config: DataConfig, plan: TemporalPlan) -> 
     repeats = sum(a == b for a, b in zip(sample.glosses, sample.glosses[1:], strict=False))
     steps = plan.num_steps(len(range(0, sample.num_frames, config.frame_interval)))
     return max(0, len(sample.glosses) + repeats - steps)
-

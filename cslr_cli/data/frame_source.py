@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cslr_cli.data.frame_times import Segment, resample_indices
 from cslr_cli.errors import MediaError
 
 # uint8 (H, W, 3), RGB.
@@ -23,6 +24,11 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 cv2.setLogLevel(0)
 
 _NAMES_SHOWN = 5
+_ALLOWED_OVERHANG = 0.5  # seconds by which a segment may end after its video
+
+
+class NoFramesError(MediaError):
+    """There is nothing where frames should be, or no picture in it: the folders are not laid out as expected."""
 
 
 class FrameSource(ABC):
@@ -79,21 +85,30 @@ class FrameSource(ABC):
         if (np.diff(chosen) < 0).any():
             raise ValueError("the indices of frames decrease")
         if chosen[0] < 0 or chosen[-1] >= self.num_frames:
-            raise IndexError(
-                f"{self.path} has {self.num_frames} frames, from 0; asked for {chosen[0]} to {chosen[-1]}"
-            )
+            raise IndexError(f"{self.path} has {self.num_frames} frames, from 0; asked for {chosen[0]} to {chosen[-1]}")
         unique, repeats = np.unique(chosen, return_counts=True)
-        shape: tuple[int, ...] | None = None
-        for (name, frame), repeat in zip(self._decode(unique.tolist()), repeats.tolist(), strict=True):
-            if shape is not None and frame.shape != shape:
-                raise MediaError(
-                    f"{name} is {frame.shape[1]}×{frame.shape[0]} pixels, "
-                    f"but the frames before it are {shape[1]}×{shape[0]}",
-                    "all frames of a clip must have one size",
-                )
-            shape = frame.shape
-            for _ in range(repeat):
-                yield frame
+        yield from of_one_size(self._decode(unique.tolist()), repeats.tolist())
+
+    def iterate_segment(self, segment: Segment, fps: float) -> Iterator[Frame]:
+        """Give the frames of a part of the clip, brought to an even frame rate.
+
+        The parts between 0 and 2 s and between 2 and 5 s are together exactly the part between 0 and 5 s.
+
+        Args:
+            segment: which part.
+            fps: frames a second wanted; pictures without times are taken to have this rate.
+
+        Yields:
+            uint8 (H, W, 3), RGB; all of one size.
+
+        Raises:
+            MediaError: the clip ends long before the segment does, or a frame cannot be decoded.
+        """
+        times = self.timestamps
+        chosen = np.arange(self.num_frames) if times is None else resample_indices(times, fps)
+        first, last = segment.steps(fps)
+        check_reaches(self.path, segment, len(chosen) / fps)
+        yield from self.iterate(chosen[first:last])
 
     def read(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
         """Read frames into one array.
@@ -119,6 +134,42 @@ class FrameSource(ABC):
                 frames = np.empty((len(chosen), *frame.shape), np.uint8)
             frames[place] = frame
         return cast("NDArray[np.uint8]", frames)
+
+
+def of_one_size(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[int]) -> Iterator[Frame]:
+    """Give each frame as often as `repeats` says.
+
+    Raises:
+        MediaError: a frame has another size than those before it; it is named.
+    """
+    shape: tuple[int, ...] | None = None
+    for (name, frame), repeat in zip(named_frames, repeats, strict=True):
+        if shape is not None and frame.shape != shape:
+            raise MediaError(
+                f"{name} is {frame.shape[1]}×{frame.shape[0]} pixels, "
+                f"but the frames before it are {shape[1]}×{shape[0]}",
+                "all frames of a clip must have one size",
+            )
+        shape = frame.shape
+        for _ in range(repeat):
+            yield frame
+
+
+def check_reaches(path: Path, segment: Segment, duration: float) -> None:
+    """Refuse a segment that ends long after its clip does; annotators' clocks may be a little off.
+
+    Args:
+        path: of the clip.
+        segment: the part that is wanted.
+        duration: of the clip, seconds.
+
+    Raises:
+        MediaError: more than half a second of the segment is missing, or all of it.
+    """
+    end = segment.start if segment.end is None else segment.end - _ALLOWED_OVERHANG
+    if segment.start >= duration or end > duration:
+        asked = f"{segment.start:g} s" if segment.end is None else f"{segment.start:g} s to {segment.end:g} s"
+        raise MediaError(f"{path}: the clip ends after {duration:.2f} s; asked for the part from {asked}")
 
 
 def to_rgb(picture: cv2.typing.MatLike) -> Frame:

@@ -7,10 +7,13 @@ two calls, so that it may be sent to another process or live through a fork.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from cslr_cli.data.frame_source import Frame, FrameSource, folder_contents
+from cslr_cli.data.frame_source import Frame, FrameSource, NoFramesError, folder_contents
+from cslr_cli.data.frame_times import Segment, resample_indices
 from cslr_cli.data.pictures import (
+    ASPECTS,
     INTERPOLATIONS,
     PICTURE_SUFFIXES,
     FolderFrames,
@@ -18,17 +21,21 @@ from cslr_cli.data.pictures import (
     decode_picture,
     resize_frame,
 )
-from cslr_cli.data.video import VideoFrames, resample_indices
+from cslr_cli.data.video import VideoFrames
 from cslr_cli.errors import MediaError
 
 __all__ = [
+    "ASPECTS",
     "INTERPOLATIONS",
     "PICTURE_SUFFIXES",
     "FolderFrames",
     "Frame",
     "FrameSource",
+    "NoFramesError",
+    "Segment",
     "VideoFrames",
     "ZipFrames",
+    "clip_frames",
     "decode_picture",
     "folder_contents",
     "open_frames",
@@ -44,15 +51,39 @@ def open_frames(path: Path | str) -> FrameSource:
         path: a folder of pictures, a `.zip` of pictures, or a video file.
 
     Raises:
-        MediaError: there is nothing under this path, or the file has not a single byte. Whether
-            the contents can be read shows when they are asked for.
+        NoFramesError: there is nothing under this path.
+        MediaError: the file has not a single byte. Whether the contents can be read shows when they
+            are asked for.
     """
     path = Path(path)
     if path.is_dir():
         return FolderFrames(path)
     if not path.exists():
         hint = f"{path.parent} holds {folder_contents(path.parent)}" if path.parent.is_dir() else None
-        raise MediaError(f"{path}: there is no such file or folder", hint)
+        raise NoFramesError(f"{path}: there is no such file or folder", hint)
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes)")
     return ZipFrames(path) if path.suffix.lower() == ".zip" else VideoFrames(path)
+
+
+def clip_frames(path: Path, fps: float, segment: Segment | None = None) -> Iterator[Frame]:
+    """Give the frames of a clip as a corpus wants them: at its frame rate, and only the part that was annotated.
+
+    Args:
+        path: a folder of pictures, a `.zip` of pictures, or a video file.
+        fps: frames a second of the corpus. A video is brought to this rate; pictures, and videos
+            that carry no times, are taken to have it.
+        segment: which part; None for all of it.
+
+    Yields:
+        uint8 (H, W, 3), RGB; all of one size, and at least one.
+
+    Raises:
+        MediaError: there is no such clip, a frame cannot be decoded or has another size than the
+            first, or the clip ends long before the segment does.
+    """
+    source = open_frames(path)
+    if segment is not None:
+        return source.iterate_segment(segment, fps)
+    times = source.timestamps
+    return source.iterate(None if times is None else resample_indices(times, fps))

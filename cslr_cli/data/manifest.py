@@ -26,6 +26,9 @@ from cslr_cli.vocabulary import Vocabulary
 FORMAT_VERSION = 1
 CORPUS_FILE = "corpus.yaml"
 VOCABULARY_FILE = "vocabulary.txt"
+# Says what is being prepared in a folder, from the beginning until `corpus.yaml` says it.
+BEGUN_FILE = ".preparing.json"
+NO_FRAMES = "none"  # the layout of a corpus that was prepared without frames
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,12 @@ class SplitCounts:
 
     Attributes:
         clips: samples in the manifest.
-        frames: pictures of all of them.
+        frames: pictures of all of them; None if they have not been counted.
         glosses: glosses of all of them, each occurrence counted.
     """
 
     clips: int
-    frames: int
+    frames: int | None
     glosses: int
 
 
@@ -53,12 +56,15 @@ class CorpusInfo:
         fps: frames a second.
         frame_size: height and width of the prepared frames, pixels.
         interpolation: how frames were resized, a key of `frames.INTERPOLATIONS`.
-        layout: `zip` or `folder`: what the frames of a clip are.
-        image_format: of the pictures: `png`.
+        layout: `zip` or `folder`: what the frames of a clip are; `none` if it was prepared without frames.
+        image_format: of the pictures: `png` or `jpeg`.
         source: the release folder that it was prepared from.
         annotations: 16 hexadecimal digits that differ where the annotations differ.
         splits: how much is in each split.
         references: where each split's references come from, in words.
+        aspect: how frames became squares, one of `frames.ASPECTS`.
+        image_quality: of JPEG pictures, 1 to 100; None for PNG.
+        vocabulary_splits: the splits whose glosses are in the vocabulary.
         format_version: of the folder's form.
     """
 
@@ -73,11 +79,14 @@ class CorpusInfo:
     annotations: str
     splits: Mapping[str, SplitCounts]
     references: Mapping[str, str]
+    aspect: str = "stretch"
+    image_quality: int | None = None
+    vocabulary_splits: tuple[str, ...] = SPLITS
     format_version: int = FORMAT_VERSION
 
     def to_yaml(self) -> str:
         """The contents of `corpus.yaml`."""
-        values = dataclasses.asdict(self)
+        values = {**dataclasses.asdict(self), "vocabulary_splits": list(self.vocabulary_splits)}
         first = {"format_version": values.pop("format_version")}
         return yaml.safe_dump(first | values, sort_keys=False, allow_unicode=True)
 
@@ -108,7 +117,8 @@ class CorpusInfo:
             splits = {split: SplitCounts(**counts) for split, counts in values["splits"].items()}
         except (AttributeError, TypeError) as error:
             raise DataError(f"{path}: the counts of the splits cannot be read", hint) from error
-        return cls(**{**values, "splits": splits, "fps": float(values["fps"])})
+        vocabulary_splits = tuple(values.get("vocabulary_splits", SPLITS))
+        return cls(**{**values, "splits": splits, "fps": float(values["fps"]), "vocabulary_splits": vocabulary_splits})
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,7 @@ class PreparedCorpus:
         if not path.is_dir():
             raise DataError(f"{path}: this is a file, not the folder of a prepared corpus", command)
         if not (path / CORPUS_FILE).is_file():
-            if (path / "frames").is_dir():
+            if (path / "frames").is_dir() or (path / BEGUN_FILE).is_file():
                 raise DataError(
                     f"{path}: the preparation of this corpus has not come to its end",
                     f"the same command goes on where it stopped: {_prepare_command(path)}",
@@ -206,7 +216,16 @@ class PreparedCorpus:
         return references_path(self.path, self._known(split))
 
     def frames_path(self, sample: Sample) -> Path:
-        """Where the pictures of a sample are: what `frames.open_frames` opens."""
+        """Where the pictures of a sample are: what `frames.open_frames` opens.
+
+        Raises:
+            DataError: the corpus was prepared without frames.
+        """
+        if self.info.layout == NO_FRAMES:
+            raise DataError(
+                f"{self.path}: this corpus was prepared without frames",
+                "the same cslr prepare command without --no-frames adds them",
+            )
         return self.path / sample.frames
 
     def _known(self, split: str) -> str:
@@ -241,7 +260,9 @@ def _prepare_command(path: Path) -> str:
 
 def _field_faults(values: dict[str, Any]) -> list[str]:
     """What is missing in, or foreign to, the values of a `corpus.yaml`."""
-    known = {field.name for field in dataclasses.fields(CorpusInfo)}
+    fields = dataclasses.fields(CorpusInfo)
+    known = {field.name for field in fields}
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
     types: dict[str, type | tuple[type, ...]] = {
         "name": str,
         "protocol": str,
@@ -249,7 +270,7 @@ def _field_faults(values: dict[str, Any]) -> list[str]:
         "frame_size": int,
     }
     return [
-        *(f"{key} is missing" for key in sorted(known - values.keys())),
+        *(f"{key} is missing" for key in sorted(needed - values.keys())),
         *(f"{key} is unknown" for key in sorted(map(str, values.keys() - known))),
         *(
             f"{key} is {values[key]!r}"

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from cslr_cli.data.frame_source import Frame, FrameSource, folder_contents, some_of, to_rgb
+from cslr_cli.data.frame_source import Frame, FrameSource, NoFramesError, folder_contents, some_of, to_rgb
 from cslr_cli.errors import MediaError
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
@@ -28,6 +28,9 @@ INTERPOLATIONS: Final = {
     "cubic": cv2.INTER_CUBIC,
     "linear": cv2.INTER_LINEAR,
 }
+
+# How a frame becomes a square: by another proportion, by losing what is too much, or by getting black edges.
+ASPECTS: Final = ("stretch", "crop", "pad")
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -53,7 +56,7 @@ class FolderFrames(FrameSource):
             raise MediaError(f"{self.path}: the folder cannot be read ({error.strerror})") from error
         names = _sorted_pictures(files)
         if not names:
-            raise MediaError(
+            raise NoFramesError(
                 f"{self.path}: no pictures in this folder",
                 f"{_expected_pictures()}; the folder holds {folder_contents(self.path)}",
             )
@@ -94,7 +97,7 @@ class ZipFrames(FrameSource):
             inside = archive.namelist()
         names = _sorted_pictures(inside)
         if not names:
-            raise MediaError(
+            raise NoFramesError(
                 f"{self.path}: no pictures in this zip",
                 f"{_expected_pictures()}; the zip holds {some_of(sorted(inside))}",
             )
@@ -161,18 +164,36 @@ def decode_picture(data: bytes, name: str) -> Frame:
     return to_rgb(picture)
 
 
-def resize_frame(frame: Frame, size: int, interpolation: str = "lanczos") -> Frame:
-    """Resize a frame to a square, whatever its proportions were.
+def resize_frame(frame: Frame, size: int, interpolation: str = "lanczos", aspect: str = "stretch") -> Frame:
+    """Resize a frame to a square.
 
     Args:
         frame: uint8 (H, W, 3).
         size: height and width of the result, pixels.
         interpolation: a key of `INTERPOLATIONS`; the published systems use `lanczos`.
+        aspect: one of `ASPECTS`: `stretch` the frame whatever its proportions were, as the published
+            systems do; `crop` the middle out of it; or `pad` it with black to a square.
 
     Returns:
         uint8 (size, size, 3).
     """
-    return cast("Frame", cv2.resize(frame, (size, size), interpolation=INTERPOLATIONS[interpolation]))
+    method = INTERPOLATIONS[interpolation]
+    height, width = frame.shape[:2]
+    if aspect == "stretch" or height == width:
+        return cast("Frame", cv2.resize(frame, (size, size), interpolation=method))
+    if aspect == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        middle = frame[top : top + side, left : left + side]
+        return cast("Frame", cv2.resize(middle, (size, size), interpolation=method))
+    longer = max(height, width)
+    new_height, new_width = max(1, round(size * height / longer)), max(1, round(size * width / longer))
+    padded = np.zeros((size, size, 3), np.uint8)
+    top, left = (size - new_height) // 2, (size - new_width) // 2
+    padded[top : top + new_height, left : left + new_width] = cv2.resize(
+        frame, (new_width, new_height), interpolation=method
+    )
+    return padded
 
 
 def _expected_pictures() -> str:

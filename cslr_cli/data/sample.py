@@ -10,6 +10,17 @@ from cslr_cli.errors import DataError
 
 SPLITS = ("train", "dev", "test")
 
+# The keys of a manifest's line, and what their values are.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "sample_id": str,
+    "split": str,
+    "frames": str,
+    "num_frames": (int, type(None)),
+    "signer": (str, type(None)),
+    "glosses": list,
+    "translation": (str, type(None)),
+}
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -34,6 +45,11 @@ class Sample:
     glosses: tuple[str, ...]
     translation: str | None = None
 
+    @property
+    def steps_needed(self) -> int:
+        """The fewest network steps that CTC can spell the glosses in: one each, and one between two equal neighbours."""
+        return len(self.glosses) + sum(a == b for a, b in zip(self.glosses, self.glosses[1:], strict=False))
+
     def to_json(self) -> str:
         """The sample as one line of JSON, without the line end."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
@@ -49,12 +65,18 @@ class Sample:
         Raises:
             DataError: the line is no JSON object or its keys are not those of a sample.
         """
-        keys = [field.name for field in dataclasses.fields(cls)]
         try:
             values = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(f"{where}: not a line of JSON ({error})") from error
-        if not isinstance(values, dict) or set(values) != set(keys):
-            raise DataError(f"{where}: not a sample", f"expected an object with the keys {', '.join(keys)}")
+        if not isinstance(values, dict) or set(values) != set(_KINDS):
+            raise DataError(f"{where}: not a sample", f"expected an object with the keys {', '.join(_KINDS)}")
+        wrong = [f"{key} is {values[key]!r}" for key, kind in _KINDS.items() if not isinstance(values[key], kind)]
+        if not wrong and not all(isinstance(gloss, str) for gloss in values["glosses"]):
+            wrong = [f"glosses is {values['glosses']!r}"]
+        if wrong:
+            raise DataError(
+                f"{where}: not a sample: {', '.join(wrong)}", "expected a line that cslr prepare has written"
+            )
         values["glosses"] = tuple(values["glosses"])
         return cls(**values)

@@ -1,4 +1,4 @@
-"""Video files: their frames, their times, and the choice of frames for another frame rate."""
+"""Video files: their frames, their times, and parts of long ones without reading the rest."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from cslr_cli.data.frame_source import Frame, FrameSource, to_rgb
+from cslr_cli.data.frame_source import Frame, FrameSource, check_reaches, of_one_size, to_rgb
+from cslr_cli.data.frame_times import Segment, nearest_frames, usual_gap
 from cslr_cli.errors import MediaError
 
 _MAX_PLAUSIBLE_FPS = 1000.0
-_MICROSECOND = 1e-6
+# Jumping to a place lands on a frame before it, from which the decoder runs on; for places near the
+# beginning it is not worth the while. Seconds.
+_NEAR_THE_BEGINNING = 2.0
 
 
 class VideoFrames(FrameSource):
@@ -74,9 +77,69 @@ class VideoFrames(FrameSource):
         # Raw streams carry no times: all that is left is what the container says of the rate.
         return np.arange(len(times)) / (declared_fps or 1.0), declared_fps is not None
 
-    def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
+    def iterate_segment(self, segment: Segment, fps: float) -> Iterator[Frame]:
+        """Give the frames of a part of the video, brought to an even frame rate.
+
+        Reads only that part, and some frames around it, where the video can be read from its middle.
+
+        Args:
+            segment: which part.
+            fps: frames a second wanted.
+
+        Yields:
+            uint8 (H, W, 3), RGB; all of one size.
+
+        Raises:
+            MediaError: the video ends long before the segment does, or a frame cannot be decoded.
+        """
+        first, last = segment.steps(fps)
+        window = None if last is None else self._times_around(first / fps, last / fps)
+        if window is None:
+            yield from super().iterate_segment(segment, fps)
+            return
+        times, is_end = window
+        wanted = np.arange(first, last) / fps
+        if is_end:
+            duration = float(times[-1]) + usual_gap(times, fps)
+            check_reaches(self.path, segment, duration)
+            wanted = wanted[wanted < max(duration, wanted[0])]
+        unique, repeats = np.unique(nearest_frames(times, wanted), return_counts=True)
+        yield from of_one_size(self._decode(unique.tolist(), jump_to=first / fps), repeats.tolist())
+
+    def _times_around(self, start: float, end: float) -> tuple[NDArray[np.float64], bool] | None:
+        """The times of the frames from one at or before `start` to one behind `end`, without the others.
+
+        Returns:
+            Their times, seconds after the first frame of the video, and whether the video ends there;
+            None if that cannot be found out without reading all of it.
+        """
+        milliseconds = []
+        with self._opened() as capture:
+            if not capture.grab():
+                return None
+            beginning = capture.get(cv2.CAP_PROP_POS_MSEC)
+            if not self._jump(capture, start):
+                milliseconds.append(beginning)
+            while is_within := capture.grab():
+                milliseconds.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+                if milliseconds[-1] - beginning > 1000 * end:
+                    break
+        times = (np.array(milliseconds) - beginning) / 1000
+        if len(times) < 2 or times[0] > start or (np.diff(times) <= 0).any():
+            return None
+        return times, not is_within
+
+    def _jump(self, capture: cv2.VideoCapture, start: float) -> bool:
+        """Let the next frame be one shortly before `start`, seconds; False if nothing was done."""
+        if start < _NEAR_THE_BEGINNING:
+            return False
+        capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (start - _NEAR_THE_BEGINNING / 2))
+        return True
+
+    def _decode(self, indices: Sequence[int], jump_to: float = 0.0) -> Iterator[tuple[str, Frame]]:
         with self._opened() as capture:
             position = -1
+            self._jump(capture, jump_to)
             for index in indices:
                 name = f"{self.path}, frame {index}"
                 while position < index:
@@ -111,35 +174,6 @@ class VideoFrames(FrameSource):
         if all(byte >= 32 or byte in b"\t\n\r\f" for byte in beginning):
             return "the file holds text, not video, whatever its name says"
         return "it is not in a format that OpenCV can decode, or damaged; ffmpeg -i FILE new.mp4 may mend it"
-
-
-def resample_indices(timestamps: ArrayLike, fps: float) -> NDArray[np.int64]:
-    """Choose the frames that show a video at another, even frame rate.
-
-    The k-th frame chosen is the one whose time is nearest to k/fps, so that signing keeps its speed.
-    A video that has this rate already, but for the rounding of its times, comes out frame by frame.
-
-    Args:
-        timestamps: when each frame is shown, seconds, increasing, (T,).
-        fps: the rate wanted, frames a second.
-
-    Returns:
-        int64, indices into `timestamps` that never decrease; as many as the video's length times
-        `fps`, rounded, and at least one. The last frame is taken to stay as long as a usual one.
-
-    Raises:
-        ValueError: there are no times, they do not increase, or `fps` is not positive.
-    """
-    times = np.asarray(timestamps, dtype=np.float64)
-    if len(times) == 0 or (np.diff(times) <= 0).any() or not fps > 0:
-        raise ValueError("expected increasing times and a positive frame rate")
-    times = times - times[0]
-    last_stays = float(np.median(np.diff(times))) if len(times) > 1 else 1 / fps
-    wanted = np.arange(max(1, round((times[-1] + last_stays) * fps))) / fps
-    # A wanted time past the middle between two frames belongs to the later one; in the very middle,
-    # where rounding would decide, the earlier one stays.
-    middles = (times[1:] + times[:-1]) / 2 + _MICROSECOND
-    return np.searchsorted(middles, wanted, side="left").astype(np.int64)
 
 
 def _is_cut_off(path: Path) -> bool:

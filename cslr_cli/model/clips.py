@@ -50,8 +50,8 @@ class ClipLayout:
             return x.view(len(self.lengths), length, *x.shape[1:])
         clips = x.split(list(self.lengths))
         padded = x.new_zeros(len(clips), length, *x.shape[1:])
-        for row, clip in zip(padded, clips, strict=True):
-            row[: len(clip)] = clip
+        for index, clip in enumerate(clips):
+            padded[index, : len(clip)] = clip
         return padded
 
     def neighbour(self, offset: int) -> Tensor:

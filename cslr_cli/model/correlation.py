@@ -22,9 +22,7 @@ class _Correlate(torch.autograd.Function):
     """Frames against their neighbours, block by block, with the affinities made again in backward."""
 
     @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, keys: Tensor, weights: Tensor, following: Tensor, preceding: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, query: Tensor, keys: Tensor, weights: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
         ctx.save_for_backward(query, keys, weights, following, preceding)
         output = torch.empty_like(query)
         for block in _blocks(query):

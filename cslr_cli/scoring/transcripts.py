@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cslr_cli.atomic import write_text
-from cslr_cli.errors import ScoringError
+from cslr_cli.errors import ScoringError, gathered
 
 STM_LAYOUT = "ID 1 SIGNER START END GLOSS GLOSS …"
 CTM_LAYOUT = "ID 1 START END GLOSS"
@@ -25,7 +25,6 @@ _CHANNEL = "1"
 _WHOLE_CLIP = "0.0 1.79769e+308"  # start and end of a segment that nothing lies outside of
 _FIELD = re.compile(r"[^ \t\r\f\v]+")  # not str.split: that parts at ideographic spaces too
 _LABEL = re.compile(r"<[^<>]*>")
-_FAULTS_TOLD = 10
 
 
 @dataclass(frozen=True)
@@ -199,12 +198,8 @@ def _read_lines(path: Path, take: Callable[[list[str]], str | None], layout: str
         fault = take(fields)
         if fault is not None:
             faults.append(f"{path}, line {number}: {fault}")
-    if not faults:
-        return
-    message = "\n".join(faults[:_FAULTS_TOLD])
-    if len(faults) > _FAULTS_TOLD:
-        message += f"\nand {len(faults) - _FAULTS_TOLD} more such lines"
-    raise ScoringError(message, layout)
+    if faults:
+        raise ScoringError(gathered(faults), layout)
 
 
 def _fields_of_lines(path: Path, layout: str) -> Iterator[tuple[int, list[str]]]:

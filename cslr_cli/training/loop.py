@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from cslr_cli.checkpoint import CorpusOrigin, load_checkpoint, save_checkpoint
+from cslr_cli.checkpoint import Checkpoint, CorpusOrigin, load_checkpoint, save_checkpoint
 from cslr_cli.config import Config
 from cslr_cli.data.dataset import Batch, ClipDataset, ClipKey, Loader, target_shortfall, training_batches
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.data.sample import Sample
+from cslr_cli.data.transforms import crop_room
 from cslr_cli.errors import ConfigError, DataError
 from cslr_cli.evaluation import Evaluator
 from cslr_cli.model.device import autocast, precision_name, resolve_precision
@@ -74,10 +75,14 @@ def train(
     Raises:
         UsageError: the folder is there already, or there is nothing to resume.
         DataError: the corpus cannot be read, or differs from the one that the run began with.
+        CheckpointError: the run's `last.pt` cannot be read or written.
     """
-    course = _Course(config, device, progress)
     if resume:
         run = RunFolder.existing(run_path)
+    else:
+        RunFolder.check_new(run_path)  # before the work of putting everything together
+    course = _Course(config, device, progress)
+    if resume:
         course.resume(run)
     else:
         course.load_start_weights()
@@ -116,6 +121,7 @@ class _Course:
         self.progress = progress
         self.dtype = resolve_precision(config.training.precision, device)
         self.corpus = PreparedCorpus.open(config.corpus.folder)
+        crop_room(self.corpus.frame_size, config.data.crop_size)  # now, not when the first clip is read
         self.samples = _training_samples(self.corpus, config)
         self.vocabulary = self.corpus.vocabulary
         self.state = self._fresh_state()
@@ -141,9 +147,7 @@ class _Course:
         torch.manual_seed(self.config.training.seed)
         network = build_network(self.config.model, self.vocabulary.num_classes).to(self.device)
         settings = self.config.optimizer
-        optimizer = torch.optim.Adam(
-            network.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True
-        )
+        optimizer = torch.optim.Adam(network.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         return TrainingState(network.train(), optimizer, scaler)
 
@@ -158,12 +162,28 @@ class _Course:
             self.load_start_weights()
             return
         checkpoint = load_checkpoint(run.last)
-        if checkpoint.vocabulary.glosses != self.vocabulary.glosses:
-            raise DataError(
-                f"{self.corpus.path}: its vocabulary is not the one that {run.path} was trained with",
-                f"the corpus has {len(self.vocabulary.glosses)} glosses, the run {len(checkpoint.vocabulary.glosses)}",
-            )
+        self._check_same_corpus(checkpoint, run)
         self.state.restore(checkpoint, run.last)
+        run.write_metrics(self.state.history)  # the last epoch's may have been cut off
+
+    def _check_same_corpus(self, checkpoint: Checkpoint, run: RunFolder) -> None:
+        then, now = checkpoint.corpus, self._origin()
+        differing = [
+            f"its {name} was {getattr(then, name)} and is {getattr(now, name)}"
+            for name in ("name", "protocol", "fps", "frame_size")
+            if getattr(then, name) != getattr(now, name)
+        ]
+        if checkpoint.vocabulary.glosses != self.vocabulary.glosses:
+            differing.append("its vocabulary has other glosses")
+        if differing:
+            raise DataError(
+                f"{self.corpus.path}: not the corpus that {run.path} began with: {'; '.join(differing)}",
+                "prepare it as it was, or start another run by --name",
+            )
+
+    def _origin(self) -> CorpusOrigin:
+        corpus = self.corpus
+        return CorpusOrigin(corpus.name, str(corpus.path.resolve()), corpus.protocol, corpus.fps, corpus.frame_size)
 
     def run_epoch(self, epoch: int) -> Record:
         """Train on every clip once, then evaluate on dev if this epoch is one for it."""
@@ -209,9 +229,7 @@ class _Course:
         # Dropout draws from here: the same after an interruption as without one.
         seed = np.random.SeedSequence([self.config.training.seed, epoch, state.step]).generate_state(1)
         torch.manual_seed(int(seed[0]))
-        rate = learning_rate(
-            settings.lr, self.config.schedule, epoch=epoch, step=state.step, num_steps=self.num_steps
-        )
+        rate = learning_rate(settings.lr, self.config.schedule, epoch=epoch, step=state.step, num_steps=self.num_steps)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         with autocast(self.device, self.dtype):
@@ -256,10 +274,7 @@ class _Course:
         state = self.state
         is_best = record["wer"] is not None and (state.best_wer is None or record["wer"] < state.best_wer)
         state.history.append(record)
-        corpus = self.corpus
-        origin = CorpusOrigin(
-            corpus.name, str(corpus.path.resolve()), corpus.protocol, corpus.fps, corpus.frame_size
-        )
+        origin = self._origin()
         if is_best:
             best = state.checkpoint(self.config, self.vocabulary, origin, resumable=False)
             save_checkpoint(best, run.best)
@@ -297,9 +312,7 @@ def _epoch_batches(samples: Sequence[Sample], config: Config, epoch: int) -> lis
         lengths = {i: length for i, length in lengths.items() if len(samples[i].glosses) <= settings.short_glosses}
         if not lengths:
             raise ConfigError(f"training.short_glosses is {settings.short_glosses}: no training clip is so short")
-    return training_batches(
-        lengths, settings.batch_size, settings.seed, epoch, by_length=settings.group_by_length
-    )
+    return training_batches(lengths, settings.batch_size, settings.seed, epoch, by_length=settings.group_by_length)
 
 
 def _line(record: Record) -> str:

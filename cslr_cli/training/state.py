@@ -70,15 +70,21 @@ class TrainingState:
         """Go back to what a resumable checkpoint says.
 
         Raises:
-            CheckpointError: the checkpoint has no training state.
+            CheckpointError: the checkpoint has no training state, or that of another network.
         """
         if checkpoint.training is None:
             raise CheckpointError(f"{path}: holds weights only", "resume from a run's `last.pt`")
-        self.network.load_state_dict(dict(checkpoint.weights))
-        self.optimizer.load_state_dict(dict(checkpoint.training["optimizer"]))
-        self.scaler.load_state_dict(dict(checkpoint.training["scaler"]))
-        self.step = checkpoint.training["step"]
+        try:
+            checkpoint.load_weights_into(self.network)
+            self.optimizer.load_state_dict(dict(checkpoint.training["optimizer"]))
+            scaler = dict(checkpoint.training["scaler"])
+            if scaler and self.scaler.is_enabled():  # the run may have begun in another precision
+                self.scaler.load_state_dict(scaler)
+            self.step = int(checkpoint.training["step"])
+        except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path}: not the state of a training with this configuration",
+                f"{error}\nwas the run's config.yaml changed? start another run by --name",
+            ) from error
         self.epoch = checkpoint.epoch
         self.history = list(checkpoint.history)
-
-

@@ -19,10 +19,12 @@ import torch
 from cslr_cli import __version__
 from cslr_cli.atomic import write_text
 from cslr_cli.config import Config
-from cslr_cli.errors import UsageError
+from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.training.state import Record
 
 LOGGER = logging.getLogger("cslr_cli")
+
+_CONFIG_FILE = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """The resolved configuration."""
-        return self.path / "config.yaml"
+        return self.path / _CONFIG_FILE
 
     @property
     def metrics(self) -> Path:
@@ -62,16 +64,30 @@ class RunFolder:
         Raises:
             UsageError: the folder is there already; nothing in it is touched.
         """
-        if path.exists():
+        cls.check_new(path)
+        record = json.dumps(environment(), indent=2) + "\n"
+        path.mkdir(parents=True)
+        run = cls(path)
+        write_text(run.config, config.to_yaml())  # makes it a run that can be resumed
+        write_text(path / "environment.json", record)
+        return run
+
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """Refuse a folder that is there already.
+
+        Raises:
+            UsageError: it is; nothing in it is touched.
+        """
+        if (path / _CONFIG_FILE).is_file():
             raise UsageError(
                 f"{path}: a run of this name is there already",
                 f"go on with it by --resume {path}, or start another one by --name",
             )
-        path.mkdir(parents=True)
-        run = cls(path)
-        write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
-        write_text(run.config, config.to_yaml())
-        return run
+        if path.exists() or path.is_symlink():
+            raise UsageError(
+                f"{path}: something that is no run has this name", "choose another one by --name, or move that away"
+            )
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
@@ -92,13 +108,16 @@ class RunFolder:
 
     @contextmanager
     def logging(self) -> Iterator[None]:
-        """Write what is logged into `train.log` as long as the block lasts."""
+        """Write what is logged into `train.log` as long as the block lasts, and what ended it early."""
         handler = logging.FileHandler(self.path / "train.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOGGER.addHandler(handler)
         LOGGER.setLevel(logging.INFO)
         try:
             yield
+        except BaseException as error:
+            LOGGER.error("stopped: %s", error if isinstance(error, CslrError) else repr(error))
+            raise
         finally:
             LOGGER.removeHandler(handler)
             handler.close()

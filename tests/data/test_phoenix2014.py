@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.data.corpora import CORPORA, find_corpus
-from cslr_cli.data.corpora.base import recognise_release
+from cslr_cli.data.corpora import CORPORA, Release, ReleasePlaces, find_corpus, recognise_release
 from cslr_cli.data.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.data.sample import Sample
 from cslr_cli.errors import DataError, UsageError
@@ -15,9 +14,13 @@ from tests.data.phoenix_release import CLIPS, HEADER, write_annotation, write_re
 UNUSABLE = "13April_2011_Wednesday_tagesschau_default-14"
 
 
+def read(source: Path) -> Release:
+    return Phoenix2014().read(ReleasePlaces(source)).check()
+
+
 def refused(source: Path) -> DataError:
     with pytest.raises(DataError) as caught:
-        Phoenix2014().read(source)
+        read(source)
     return caught.value
 
 
@@ -29,7 +32,7 @@ def with_train(root: Path, *lines: str) -> Path:
 
 
 def test_a_line_of_the_annotation_becomes_a_sample(tmp_path: Path) -> None:
-    release = Phoenix2014().read(write_release(tmp_path, num_frames=0))
+    release = read(write_release(tmp_path, num_frames=0))
     assert release.root == tmp_path
     assert release.samples[0] == Sample(
         sample_id="01April_2010_heute-1",
@@ -49,7 +52,7 @@ def test_a_line_of_the_annotation_becomes_a_sample(tmp_path: Path) -> None:
 def test_the_release_is_found_in_the_folder_its_parent_and_its_grandparent(tmp_path: Path, depth: int) -> None:
     root = write_release(tmp_path / "phoenix2014-release" / "phoenix-2014-multisigner", num_frames=0)
     source = [root, *root.parents][depth]
-    release = Phoenix2014().read(source)
+    release = read(source)
     assert release.root == root
     assert len(release.samples) == 4
 
@@ -59,12 +62,12 @@ def test_official_references_are_found(tmp_path: Path) -> None:
     (root / "evaluation").mkdir()
     path = root / "evaluation" / "phoenix2014-groundtruth-dev.stm"
     path.touch()
-    assert Phoenix2014().read(root).official_references == {"dev": path}
+    assert read(root).official_references == {"dev": path}
 
 
 def test_the_clip_that_is_known_to_be_unusable_is_left_out_and_said(tmp_path: Path) -> None:
     lines = (f"{UNUSABLE}|{UNUSABLE}/1/*.png|Signer05|", "other|other/1/*.png|Signer05|WETTER")
-    release = Phoenix2014().read(with_train(tmp_path, *lines))
+    release = read(with_train(tmp_path, *lines))
     assert [sample.sample_id for sample in release.samples if sample.split == "train"] == ["other"]
     (left_out,) = release.left_out
     assert (left_out.sample_id, left_out.split, left_out.expected) == (UNUSABLE, "train", True)
@@ -72,7 +75,7 @@ def test_the_clip_that_is_known_to_be_unusable_is_left_out_and_said(tmp_path: Pa
 
 
 def test_a_clip_without_glosses_is_left_out_and_its_line_named(tmp_path: Path) -> None:
-    release = Phoenix2014().read(with_train(tmp_path, "a|a/1/*.png|Signer05|WARM", "b|b/1/*.png|Signer05| "))
+    release = read(with_train(tmp_path, "a|a/1/*.png|Signer05|WARM", "b|b/1/*.png|Signer05| "))
     (left_out,) = release.left_out
     assert left_out.sample_id == "b"
     assert not left_out.expected
@@ -83,7 +86,7 @@ def test_windows_line_ends_a_byte_order_mark_and_quotes_change_nothing(tmp_path:
     write_release(tmp_path, num_frames=0)
     text = f'\ufeff{HEADER}\r\na|a/1/*.png|Signer05|"SO" WARM \r\n\r\n'
     write_annotation(tmp_path, "train", text)
-    sample = Phoenix2014().read(tmp_path).samples[0]
+    sample = read(tmp_path).samples[0]
     assert sample.glosses == ('"SO"', "WARM")
 
 

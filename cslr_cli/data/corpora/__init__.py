@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import difflib
 
-from cslr_cli.data.corpora.base import CorpusReader, LeftOut, Release
+from cslr_cli.data.corpora.annotation import AnnotationError, Fault, LeftOut
+from cslr_cli.data.corpora.base import CorpusReader, Release
+from cslr_cli.data.corpora.csl import CSL
+from cslr_cli.data.corpora.csl_daily import CSLDaily
+from cslr_cli.data.corpora.lookup import ReleasePlaces, recognise_release
+from cslr_cli.data.corpora.own import OwnCorpus
 from cslr_cli.data.corpora.phoenix2014 import Phoenix2014
+from cslr_cli.data.corpora.phoenix2014_si5 import Phoenix2014SI5
+from cslr_cli.data.corpora.phoenix2014_t import Phoenix2014T
+from cslr_cli.data.corpora.split_drawing import SplitDrawing
 from cslr_cli.errors import UsageError
 
-__all__ = ["CORPORA", "CorpusReader", "LeftOut", "Release", "find_corpus"]
+__all__ = [
+    "CORPORA",
+    "AnnotationError",
+    "CorpusReader",
+    "Fault",
+    "LeftOut",
+    "OwnCorpus",
+    "Release",
+    "ReleasePlaces",
+    "SplitDrawing",
+    "find_corpus",
+    "recognise_release",
+]
 
 CORPORA: dict[str, CorpusReader] = {
     reader.name: reader
     for reader in (
         Phoenix2014(),
+        Phoenix2014SI5(),
+        Phoenix2014T(),
+        CSL(),
+        CSLDaily(),
         # The drawn corpus is written in PHOENIX2014's layout, and nothing of it is unusable.
         Phoenix2014(name="synthetic", title="the synthetic corpus", unusable={}),
     )
@@ -29,6 +53,9 @@ def find_corpus(name: str) -> CorpusReader:
     for known, reader in CORPORA.items():
         if known.lower() == name.lower():
             return reader
-    nearest = difflib.get_close_matches(name.lower(), CORPORA, n=1)
-    question = f"did you mean {nearest[0]}? " if nearest else ""
-    raise UsageError(f"there is no corpus named {name!r}", f"{question}the corpora are {', '.join(CORPORA)}")
+    nearest = difflib.get_close_matches(name.lower(), [known.lower() for known in CORPORA], n=1)
+    question = "".join(f"did you mean {known}? " for known in CORPORA if known.lower() in nearest)
+    raise UsageError(
+        f"there is no corpus named {name!r}",
+        f"{question}the corpora are {', '.join(CORPORA)}; one of your own is prepared with --manifest FILE",
+    )

@@ -8,48 +8,17 @@ in the registry (`cslr_cli.data.corpora`).
 
 from __future__ import annotations
 
-import itertools
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cslr_cli.data.corpora.annotation import AnnotationError, Fault, LeftOut, SampleCollector
+from cslr_cli.data.corpora.lookup import ReleasePlaces, find_file, recognise_release
 from cslr_cli.data.frame_source import folder_contents
-from cslr_cli.data.sample import Sample
+from cslr_cli.data.frame_times import Segment
+from cslr_cli.data.sample import SPLITS, Sample
 from cslr_cli.errors import DataError
-
-# Faults of a release that an error message shows one by one; the others are only counted.
-FAULTS_SHOWN = 10
-
-# Releases that people have on their disks, and a file or folder by which each is recognised.
-_MARKS = (
-    ("PHOENIX2014-T", "annotations/manual/PHOENIX-2014-T.*.corpus.csv"),
-    ("PHOENIX2014's signer-independent half (SI5)", "annotations/manual/*.SI5.corpus.csv"),
-    ("PHOENIX2014", "annotations/manual/train.corpus.csv"),
-    ("CSL-Daily", "frames_512x512"),
-    ("CSL-Daily", "video_map.txt"),
-    ("a prepared corpus", "corpus.yaml"),
-)
-_FOLDERS_LOOKED_AT = 50  # on each level, when guessing what a folder holds
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A clip that does not go into the prepared corpus.
-
-    Attributes:
-        sample_id: its name.
-        split: the split it would have been in.
-        reason: why, in words for the user.
-        expected: the corpus is known to have this clip unusable, so that leaving it out is right;
-            otherwise something is wrong with this copy of the release.
-    """
-
-    sample_id: str
-    split: str
-    reason: str
-    expected: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,14 +28,32 @@ class Release:
     Attributes:
         root: the folder that the samples' `frames` are relative to.
         samples: the usable clips, split by split and in the order of the annotation; `num_frames` is None.
-        official_references: the STM files that come with the release, by split; they may hold more clips.
+        official_references: STM files with the references, by split; they may hold more clips.
         left_out: clips of the annotation that are not among the samples.
+        segments: for clips that are a part of a longer video, by their names, which part.
+        faults: what is wrong with the annotation and has to be mended before anything is prepared.
+        hint: how.
+        notes: what the user should know though nothing is wrong.
     """
 
     root: Path
     samples: tuple[Sample, ...]
     official_references: Mapping[str, Path] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    segments: Mapping[str, Segment] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    hint: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def check(self) -> Release:
+        """Give the release back if it has no faults.
+
+        Raises:
+            AnnotationError: it has; all of them are told at once.
+        """
+        if self.faults:
+            raise AnnotationError(self.faults, self.hint)
+        return self
 
 
 @dataclass(frozen=True)
@@ -79,7 +66,10 @@ class CorpusReader(ABC):
         fps: frame rate of its pictures, frames a second.
         protocol: name of the scoring protocol that its published figures rest on.
         layout: a drawing of the release's folders, for messages.
+        frame_pattern: which files in a clip's folder are its frames; empty where a clip may be anything.
+        splits: the splits that it has.
         unusable: clips known to be unusable, each with the reason.
+        reference_names: what its STM files are called, `{split}` for the split's name.
     """
 
     name: str
@@ -87,7 +77,10 @@ class CorpusReader(ABC):
     fps: float
     protocol: str
     layout: str
-    unusable: Mapping[str, str]
+    frame_pattern: str
+    splits: tuple[str, ...] = SPLITS
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    reference_names: tuple[str, ...] = ("{split}.stm",)
 
     @property
     def default_source(self) -> Path:
@@ -100,18 +93,19 @@ class CorpusReader(ABC):
         return Path("prepared") / self.name
 
     @abstractmethod
-    def read(self, source: Path) -> Release:
-        """Find the release in or below `source`, and read its annotations.
+    def read(self, places: ReleasePlaces) -> Release:
+        """Find the release, and read its annotations.
+
+        Returns:
+            What is in it, with everything that is wrong with its annotations.
 
         Raises:
-            DataError: it is not there, not whole, or its annotations have faults; all are told at once.
+            DataError: there is no such release in these places.
         """
 
     def not_found(self, source: Path) -> DataError:
         """The error for a `source` in which this release is not."""
-        expected = (
-            f"expected this layout of {self.title}, in the folder or one or two levels below:\n{self.layout}"
-        )
+        expected = f"expected this layout of {self.title}, in the folder or one or two levels below:\n{self.layout}"
         if not source.exists():
             message = f"{source}: there is no such folder"
             return DataError(message, f"{expected}\nsay where the release is with --source")
@@ -123,110 +117,73 @@ class CorpusReader(ABC):
         hint = "\n".join([*looks_like, expected, contents])
         return DataError(f"{source}: no release of {self.title} in this folder", hint)
 
+    def find_annotation(
+        self, places: ReleasePlaces, folders: Sequence[Path], names: Sequence[str], collector: SampleCollector
+    ) -> Path | None:
+        """Find an annotation file in the release, or else where the user says that annotations are.
 
-@dataclass(frozen=True)
-class AnnotationLine:
-    """A line of an annotation file, with where it stands for messages (`file:line`)."""
+        Args:
+            places: where to look.
+            folders: of the release, in which the file may be.
+            names: what it may be called, relative to those folders.
+            collector: gets a fault where the file is in neither place, and a note where it is in both.
+        """
+        found = find_file(folders, names)
+        if places.annotations is None:
+            if found is None:
+                collector.add_fault(str(folders[0] / names[0]), "not there")
+                collector.add_hint(self.expected_layout)
+                collector.add_hint("if it lies elsewhere, say where with --annotations DIR")
+            return found
+        given = find_file([places.annotations], names)
+        if found is None and given is None:
+            collector.add_fault(str(folders[0] / names[0]), f"not there, nor is it in {places.annotations}")
+            collector.add_hint(self.expected_layout)
+        if found is not None and given is not None and not found.samefile(given):
+            collector.notes.append(f"{found} was read, which is in the release, and not {given}")
+        return found or given
 
-    where: str
-    text: str
+    @property
+    def expected_layout(self) -> str:
+        """The layout of the release as a part of a message."""
+        return f"expected this layout of {self.title}:\n{self.layout}"
 
+    def find_references(
+        self, places: ReleasePlaces, folders: Sequence[Path], collector: SampleCollector
+    ) -> dict[str, Path]:
+        """The STM files with the references, by split: those that the user has named, else the release's own.
 
-def read_annotation_lines(path: Path) -> list[AnnotationLine]:
-    """Read the lines of an annotation file that are not blank.
+        Args:
+            places: where to look first.
+            folders: of the release, in which they may be; none where the release has no such files.
+            collector: gets a fault where the user has named a folder and there are none in it.
+        """
+        names = {split: [name.format(split=split) for name in self.reference_names] for split in self.splits}
+        own = {split: find_file(folders, names[split]) for split in self.splits}
+        given: dict[str, Path | None] = {}
+        if places.references is not None:
+            given = {split: find_file([places.references], names[split]) for split in self.splits}
+            if not any(given.values()):
+                sought = ", ".join(name.rpartition("/")[2] for split in self.splits for name in names[split])
+                collector.add_fault(str(places.references), f"there are no references; files sought: {sought}")
+        found = {split: given.get(split) or own[split] for split in self.splits}
+        return {split: path for split, path in found.items() if path is not None}
 
-    A byte-order mark and Windows line ends are tolerated.
-
-    Raises:
-        DataError: the file cannot be read, or is not UTF-8 text; the line is named.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{path}:{line}: not UTF-8 text (byte 0x{error.object[error.start]:02x})",
-            f"expected UTF-8; if the file is in Latin-1: iconv -f LATIN1 -t UTF-8 {path.name}",
-        ) from error
-    # Not splitlines: that parts lines at characters which may stand in a translation.
-    lines = enumerate(text.split("\n"), start=1)
-    return [AnnotationLine(f"{path}:{number}", line.rstrip("\r")) for number, line in lines if line.strip()]
-
-
-class SampleCollector:
-    """Gathers the clips of a release, those left out, and all that is wrong with the annotation."""
-
-    def __init__(self, unusable: Mapping[str, str]) -> None:
-        self.samples: list[Sample] = []
-        self.left_out: list[LeftOut] = []
-        self.faults: list[str] = []
-        self._unusable = unusable
-        self._seen: dict[str, str] = {}
-
-    def add_fault(self, where: str, what: str) -> None:
-        """Note something that is wrong with the annotation."""
-        self.faults.append(f"{where}: {what}")
-
-    def add(self, sample: Sample, where: str) -> None:
-        """Take a clip in, or note why not: its name is no name, occurs twice, or nothing is signed in it."""
-        sample_id = sample.sample_id
-        if not is_plain_name(sample_id):
-            self.add_fault(where, f"{sample_id!r} cannot be the name of a clip (it becomes a file name)")
-        elif sample.signer is not None and not is_plain_name(sample.signer):
-            self.add_fault(
-                where, f"{sample.signer!r} cannot be the name of a signer (it has spaces or slashes)"
-            )
-        elif sample_id in self._seen:
-            self.add_fault(where, f"clip {sample_id!r} was there already ({self._seen[sample_id]})")
-        elif sample_id in self._unusable:
-            self.left_out.append(LeftOut(sample_id, sample.split, self._unusable[sample_id], expected=True))
-        elif not sample.glosses:
-            self.left_out.append(LeftOut(sample_id, sample.split, f"{where}: no glosses in the annotation"))
-        else:
-            self.samples.append(sample)
-        self._seen.setdefault(sample_id, where)
-
-    def raise_faults(self, hint: str) -> None:
-        """Raise a DataError that tells all faults noted so far, if there are any."""
-        if self.faults:
-            raise DataError(gathered(self.faults), hint)
-
-
-def is_plain_name(text: str) -> bool:
-    """Whether `text` can be a file name and a field of an STM line: no spaces, no slashes, not hidden."""
-    return re.fullmatch(r"[^\s./\\\0;][^\s/\\\0]*", text) is not None
-
-
-def is_inside(path: str) -> bool:
-    """Whether a path of an annotation stays below the folder that it is relative to."""
-    return bool(path) and not path.startswith("/") and ".." not in path.split("/")
-
-
-def gathered(faults: list[str]) -> str:
-    """Tell faults, one a line: the first few, and how many more there are."""
-    more = len(faults) - FAULTS_SHOWN
-    return "\n".join([*faults[:FAULTS_SHOWN], *([f"and {more} more"] if more > 0 else [])])
-
-
-def recognise_release(folder: Path) -> str | None:
-    """Guess which release lies in `folder` or up to two levels below it; None if it looks like none."""
-    for level in range(3):
-        for below in _folders_below(folder, level):
-            for title, mark in _MARKS:
-                if next(below.glob(mark), None) is not None:
-                    return title
-    return None
-
-
-def _folders_below(folder: Path, level: int) -> Iterator[Path]:
-    """The folders exactly `level` levels below `folder`, at most a handful on each."""
-    if level == 0:
-        yield folder
-        return
-    children = (entry for entry in itertools.islice(folder.iterdir(), _FOLDERS_LOOKED_AT) if entry.is_dir())
-    for child in children:
-        yield from _folders_below(child, level - 1)
+    def as_found(
+        self,
+        root: Path,
+        collector: SampleCollector,
+        references: Mapping[str, Path],
+        segments: Mapping[str, Segment] | None = None,
+    ) -> Release:
+        """Put together what was found in a release."""
+        return Release(
+            root,
+            tuple(collector.samples),
+            references,
+            tuple(collector.left_out),
+            segments or {},
+            tuple(collector.faults),
+            "\n".join(collector.hints) or None,
+            tuple(collector.notes),
+        )

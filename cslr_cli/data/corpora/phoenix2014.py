@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cslr_cli.data.corpora.base import (
-    AnnotationLine,
-    CorpusReader,
-    Release,
-    SampleCollector,
-    gathered,
-    is_inside,
-    read_annotation_lines,
-)
-from cslr_cli.data.sample import SPLITS, Sample
-from cslr_cli.errors import DataError
+from cslr_cli.data.corpora.annotation import SampleCollector, is_inside
+from cslr_cli.data.corpora.base import CorpusReader, Release
+from cslr_cli.data.corpora.lookup import ReleasePlaces, find_root
+from cslr_cli.data.sample import Sample
 
-_FIELDS = ("id", "folder", "signer", "annotation")
-_HEADER = "|".join(_FIELDS)
-_FRAMES_DIR = "features/fullFrame-210x260px"
-_RELEASE_DIRS = ("phoenix2014-release", "phoenix-2014-multisigner")
+FRAMES_DIR = "features/fullFrame-210x260px"
+_COLUMNS = ("id", "folder", "signer", "annotation")
+_MULTISIGNER = "phoenix-2014-multisigner"
 
 _LAYOUT = f"""\
-{"/".join(_RELEASE_DIRS)}/
+phoenix2014-release/{_MULTISIGNER}/
 ├── annotations/manual/{{train,dev,test}}.corpus.csv
-├── {_FRAMES_DIR}/{{train,dev,test}}/ID/1/*.png
+├── {FRAMES_DIR}/{{train,dev,test}}/ID/1/*.png
 └── evaluation/phoenix2014-groundtruth-{{dev,test}}.stm   (where there)"""
 
 
@@ -42,7 +35,10 @@ def _unusable() -> dict[str, str]:
 class Phoenix2014(CorpusReader):
     """Reads a PHOENIX2014 release, or anything that has its layout.
 
-    `source` may be the folder that holds `annotations` and `features`, its parent, or its grandparent.
+    Attributes:
+        release_folders: what the release's folders are called, the outermost first.
+        annotation_name: what its annotation files are called, `{split}` for the split's name.
+        frame_homes: folders, relative to the innermost one, in which its frames may be.
     """
 
     name: str = "phoenix2014"
@@ -50,80 +46,69 @@ class Phoenix2014(CorpusReader):
     fps: float = 25.0
     protocol: str = "phoenix2014"
     layout: str = _LAYOUT
+    frame_pattern: str = "*.png"
     unusable: Mapping[str, str] = field(default_factory=_unusable)
+    reference_names: tuple[str, ...] = ("evaluation/phoenix2014-groundtruth-{split}.stm", "{split}.stm")
+    release_folders: tuple[str, ...] = ("phoenix2014-release", _MULTISIGNER)
+    annotation_name: str = "annotations/manual/{split}.corpus.csv"
+    frame_homes: tuple[str, ...] = (".",)
 
-    def read(self, source: Path) -> Release:
-        """Find the release in or below `source`, and read its annotations.
+    def read(self, places: ReleasePlaces) -> Release:
+        """Find the release, and read its annotations.
+
+        Returns:
+            What is in it, with everything that is wrong with its annotations.
 
         Raises:
-            DataError: it is not there, not whole, or its annotations have faults; all are told at once.
+            DataError: there is no such release in these places.
         """
-        root = self._find_root(source)
+        root = self._find_root(places)
         collector = SampleCollector(self.unusable)
-        for split in SPLITS:
-            self._read_split(root, split, collector)
-        collector.raise_faults(f"expected lines of the form {_HEADER}, with ID/1/*.png for the folder")
-        return Release(
-            root,
-            tuple(collector.samples),
-            official_references={
-                split: path
-                for split in SPLITS
-                if (path := root / f"evaluation/phoenix2014-groundtruth-{split}.stm").is_file()
-            },
-            left_out=tuple(collector.left_out),
-        )
+        for split in self.splits:
+            name = self.annotation_name.format(split=split)
+            path = self.find_annotation(places, [root], [name], collector)
+            frames = self._find_frames(root, split, places, collector)
+            if path is not None:
+                self._read_split(path, split, frames, collector)
+        homes = [root / home for home in self.frame_homes]
+        references = self.find_references(places, homes, collector)
+        if collector.faults:
+            collector.add_hint(f"expected lines of the form {'|'.join(_COLUMNS)}, with ID/1/*.png for the folder")
+        return self.as_found(root, collector, references)
 
-    def _find_root(self, source: Path) -> Path:
-        for parts in ((), _RELEASE_DIRS[1:], _RELEASE_DIRS):
-            root = source.joinpath(*parts)
-            if any(_annotation_path(root, split).is_file() for split in SPLITS):
-                break
-        else:
-            raise self.not_found(source)
-        needed = [_annotation_path(root, split) for split in SPLITS]
-        needed += [root / _FRAMES_DIR / split for split in SPLITS]
-        missing = [f"{path}: not there" for path in needed if not path.exists()]
-        if missing:
-            raise DataError(gathered(missing), f"expected this layout of {self.title}:\n{self.layout}")
+    def _find_root(self, places: ReleasePlaces) -> Path:
+        marks = [self.annotation_name.format(split=split) for split in self.splits]
+        root = find_root(places.source, self.release_folders, marks)
+        if root is None and places.annotations is not None:
+            # The annotations are elsewhere: what is left to know the release by is its frames.
+            root = find_root(places.source, self.release_folders, [FRAMES_DIR])
+            if root is None and not places.need_frames:
+                root = places.source
+        if root is None:
+            raise self.not_found(places.source)
         return root
 
-    def _read_split(self, root: Path, split: str, collector: SampleCollector) -> None:
-        path = _annotation_path(root, split)
-        lines = read_annotation_lines(path)
-        if not lines:
-            collector.add_fault(str(path), "the file is empty")
-            return
-        header, *rows = lines
-        if header.text.strip() != _HEADER:
-            collector.add_fault(header.where, f"the first line is {header.text!r} instead of {_HEADER!r}")
-            return
-        if not rows:
-            collector.add_fault(str(path), "there are no clips in it")
-        for row in rows:
-            _read_row(row, split, collector)
+    def _find_frames(self, root: Path, split: str, places: ReleasePlaces, collector: SampleCollector) -> str:
+        """The folder of a split's frames, relative to `root`."""
+        folders = [os.path.normpath(f"{home}/{FRAMES_DIR}/{split}") for home in self.frame_homes]
+        found = next((folder for folder in folders if os.path.isdir(root / folder)), None)
+        if found is None and places.need_frames:
+            collector.add_fault(str(root / folders[0]), "not there")
+            collector.add_hint(self.expected_layout)
+        return found or folders[0]
 
-
-def _annotation_path(root: Path, split: str) -> Path:
-    return root / "annotations" / "manual" / f"{split}.corpus.csv"
-
-
-def _read_row(row: AnnotationLine, split: str, collector: SampleCollector) -> None:
-    fields = row.text.split("|")
-    if len(fields) != len(_FIELDS):
-        collector.add_fault(row.where, f"{len(fields)} fields instead of {len(_FIELDS)}: {row.text[:80]!r}")
-        return
-    sample_id, pattern, signer, annotation = (text.strip() for text in fields)
-    folder, slash, _ = pattern.rpartition("/")  # ID/1/*.png -> ID/1
-    if not slash or not is_inside(folder):
-        collector.add_fault(row.where, f"{pattern!r} is no folder of pictures below {_FRAMES_DIR}/{split}")
-        return
-    sample = Sample(
-        sample_id=sample_id,
-        split=split,
-        frames=f"{_FRAMES_DIR}/{split}/{folder}",
-        num_frames=None,
-        signer=signer or None,
-        glosses=tuple(annotation.split()),  # two spaces between glosses occur
-    )
-    collector.add(sample, row.where)
+    def _read_split(self, path: Path, split: str, frames: str, collector: SampleCollector) -> None:
+        for where, (sample_id, pattern, signer, annotation) in collector.table(path, _COLUMNS):
+            folder, slash, _ = pattern.rpartition("/")  # ID/1/*.png -> ID/1
+            if not slash or not is_inside(folder):
+                collector.add_fault(where, f"{pattern!r} is no folder of pictures below {frames}")
+                continue
+            sample = Sample(
+                sample_id=sample_id,
+                split=split,
+                frames=f"{frames}/{folder}",
+                num_frames=None,
+                signer=signer or None,
+                glosses=tuple(annotation.split()),  # two spaces between glosses occur
+            )
+            collector.add(sample, where)

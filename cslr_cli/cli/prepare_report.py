@@ -1,0 +1,105 @@
+"""What `cslr prepare` tells of its work: remarks and faults on standard error, the result on standard output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cslr_cli.cli.console import print_json, print_note, print_remarks, print_result, table
+from cslr_cli.errors import FAULTS_SHOWN, DataError
+
+if TYPE_CHECKING:
+    from cslr_cli.data.corpora import AnnotationError, LeftOut
+    from cslr_cli.preparation import PartReport, PreparationReport
+
+
+def tell_faults(error: AnnotationError) -> DataError:
+    """Print the faults of a release as a table; give the error that is left to tell."""
+    rows = [[fault.where, fault.what] for fault in error.faults[:FAULTS_SHOWN]]
+    print_remarks(_faults_table(["where", "what is wrong"], rows, len(error.faults)))
+    noun = "fault" if len(error.faults) == 1 else "faults"
+    return DataError(f"{len(error.faults)} {noun} in the release; nothing was prepared", error.hint)
+
+
+def tell_report(report: PreparationReport | PartReport, *, as_json: bool) -> None:
+    """What has come of it: remarks on standard error, the result on standard output."""
+    from cslr_cli.preparation import PreparationReport
+
+    if isinstance(report, PreparationReport):
+        for remark in _remarks(report):
+            print_note(remark)
+    _tell_left_out(report.faults, report.expected_layout)
+    if not isinstance(report, PreparationReport):
+        if as_json:
+            print_json(_part_json(report))
+        else:
+            print_result(_part_table(report))
+            print_note("when all parts are done, the same command without --shard joins them")
+    elif as_json:
+        print_json({"output": str(report.output), **json.loads(report.to_json())})
+    else:
+        print_result(_report_table(report))
+
+
+def _remarks(report: PreparationReport) -> list[str]:
+    remarks = list(report.notes)
+    for split, unseen in report.unseen_glosses.items():
+        if unseen:
+            remarks.append(
+                f"{split} has {sum(unseen.values())} glosses that training never sees ({len(unseen)} different)"
+            )
+    by_origin: dict[str, list[str]] = {}
+    for split, origin in report.references.items():
+        by_origin.setdefault(origin, []).append(split)
+    remarks += [f"references of {' and '.join(splits)}: {origin}" for origin, splits in by_origin.items()]
+    return remarks
+
+
+def _tell_left_out(left_out: Sequence[LeftOut], expected_layout: str | None) -> None:
+    if not left_out:
+        return
+    rows = [[clip.sample_id, clip.split, clip.reason] for clip in left_out[:FAULTS_SHOWN]]
+    print_remarks(_faults_table(["left out", "split", "why"], rows, len(left_out)))
+    if expected_layout is not None:
+        print_note(f"expected this layout of the release:\n{expected_layout}")
+
+
+def _faults_table(columns: Sequence[str], rows: Sequence[Sequence[str]], count: int) -> Any:
+    more = count - len(rows)
+    ending = [[f"and {more} more: prepare-report.json has all", *[""] * (len(columns) - 1)]] if more > 0 else []
+    return table(columns, [*rows, *ending], left=len(columns))
+
+
+def _report_table(report: PreparationReport) -> Any:
+    """Clips, frames and glosses of each split, and what was left out."""
+    rows = [
+        [
+            split,
+            str(counts.clips),
+            "–" if counts.frames is None else str(counts.frames),
+            str(counts.glosses),
+            str(sum(clip.split == split for clip in report.left_out)),
+        ]
+        for split, counts in report.splits.items()
+    ]
+    rows.append(["different glosses", "", "", str(report.num_glosses), ""])
+    return table([str(report.output), "clips", "frames", "glosses", "left out"], rows)
+
+
+def _part_table(report: PartReport) -> Any:
+    row = [f"part {report.shard}", str(report.num_clips), str(report.num_frames), str(len(report.left_out))]
+    return table([str(report.output), "clips", "frames", "left out"], [row])
+
+
+def _part_json(report: PartReport) -> dict[str, Any]:
+    return {
+        "output": str(report.output),
+        "corpus": report.corpus,
+        "shard": report.shard,
+        "clips": report.num_clips,
+        "frames": report.num_frames,
+        "left_out": [
+            {"sample_id": clip.sample_id, "split": clip.split, "reason": clip.reason} for clip in report.left_out
+        ],
+    }

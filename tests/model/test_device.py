@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cslr_cli.config import Precision
+from cslr_cli.errors import DeviceError, UsageError
+from cslr_cli.model.device import autocast, precision_name, resolve_device, resolve_precision
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 1)
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the GPUs that torch sees; none until a test puts some in."""
+    names: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(names))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: names[index])
+    return names
+
+
+def test_auto_is_the_first_gpu_and_without_one_the_cpu(gpus: list[str]) -> None:
+    assert resolve_device("auto") == CPU
+    gpus += ["RTX 3090", "RTX 3090"]
+    assert resolve_device("auto") == torch.device("cuda", 0)
+
+
+def test_cpu_is_the_cpu_whatever_else_there_is(gpus: list[str]) -> None:
+    gpus.append("RTX 3090")
+    assert resolve_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("name", ["1", "cuda:1"])
+def test_a_gpu_is_named_by_its_number(gpus: list[str], name: str) -> None:
+    gpus += ["RTX 3090", "RTX 4090"]
+    assert resolve_device(name) == GPU
+
+
+@pytest.mark.parametrize("name", ["0", "cuda:0", "7"])
+def test_a_gpu_where_there_is_none_is_an_error_and_no_fall_back(gpus: list[str], name: str) -> None:
+    with pytest.raises(DeviceError) as caught:
+        resolve_device(name)
+    assert caught.value.message == f"--device {name}: there is no such GPU"
+    assert caught.value.hint == "this machine has cpu only: torch sees no GPU here"
+
+
+def test_a_gpu_that_is_not_there_is_an_error_that_says_what_there_is(gpus: list[str]) -> None:
+    gpus += ["RTX 3090", "RTX 4090"]
+    with pytest.raises(DeviceError) as caught:
+        resolve_device("2")
+    assert caught.value.hint == "this machine has cpu, 0 (RTX 3090), 1 (RTX 4090)"
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda", "cuda:", "-1", "", "1.0", "²", "٣", "CPU0", "mps"])
+def test_a_name_that_no_device_has_is_wrong_usage(gpus: list[str], name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve_device(name)
+    assert caught.value.message == f"--device {name}: no device is called so"
+    assert caught.value.hint == "expected auto, cpu, or the number of a GPU"
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_a_precision_means_its_dtype_and_is_called_by_it(name: Precision, dtype: torch.dtype) -> None:
+    assert resolve_precision(name, GPU) == dtype
+    assert precision_name(dtype) == name
+
+
+def test_fp16_on_a_cpu_is_refused_with_what_it_can_do() -> None:
+    with pytest.raises(DeviceError) as caught:
+        resolve_precision("fp16", CPU)
+    assert str(caught.value) == "--precision fp16: not on a CPU\n  use bf16 or fp32, or a GPU"
+    assert resolve_precision("bf16", CPU) == torch.bfloat16
+
+
+@pytest.mark.parametrize(("has_bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_on_a_cpu_is_bf16_where_its_instructions_have_it(
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bf16, raising=False)
+    assert resolve_precision("auto", CPU) == dtype
+
+
+def test_auto_on_a_cpu_is_fp32_where_torch_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    assert resolve_precision("auto", CPU) == torch.float32
+
+
+def test_auto_on_a_gpu_asks_that_gpu_and_not_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", {GPU: (7, 5), torch.device("cuda", 0): (8, 0)}.get)
+    assert resolve_precision("auto", GPU) == torch.float16
+    assert resolve_precision("auto", torch.device("cuda", 0)) == torch.bfloat16
+
+
+def test_in_bf16_products_are_computed_in_it_and_in_fp32_nothing_changes() -> None:
+    x = torch.randn(3, 3)
+    with autocast(CPU, torch.bfloat16):
+        assert (x @ x).dtype == torch.bfloat16
+    with autocast(CPU, torch.float32):
+        assert (x @ x).dtype == torch.float32

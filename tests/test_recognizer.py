@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cslr_cli.checkpoint import Checkpoint, save_checkpoint
+from cslr_cli.config import Config, DecodingConfig
+from cslr_cli.data.corpora.synthetic import write_clip_video
+from cslr_cli.data.corpora.synthetic.release import clip_folder
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.data.sample import Sample
+from cslr_cli.errors import DeviceError, MediaError, UsageError
+from cslr_cli.evaluation import evaluate
+from cslr_cli.recognizer import Recognition, Recognizer
+from cslr_cli.scoring import TimedGloss
+from cslr_cli.training.loop import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_checkpoint: Checkpoint) -> Recognizer:
+    return Recognizer(tiny_checkpoint, device=CPU, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> Mapping[str, Sequence[TimedGloss]]:
+    (result,) = evaluate(tiny_checkpoint, tiny_corpus, ["test"], device=CPU, dtype=torch.float32)
+    return result.hypotheses["sequence"]
+
+
+@pytest.fixture(scope="module")
+def sample(tiny_corpus: PreparedCorpus) -> Sample:
+    return tiny_corpus.samples("test")[1]
+
+
+@pytest.fixture(scope="module")
+def pictures(tiny_release: Path, sample: Sample) -> list[Path]:
+    """The frames of a clip as the release has them: 210×260."""
+    return sorted(clip_folder(tiny_release, sample.split, sample.sample_id).glob("*.png"))
+
+
+def folder_of(pictures: Sequence[Path], folder: Path) -> Path:
+    """A folder with these pictures in this order."""
+    folder.mkdir()
+    for place, picture in enumerate(pictures):
+        shutil.copy(picture, folder / f"{place:05d}.png")
+    return folder
+
+
+def write_video(path: Path, frames: Sequence[Any], fps: float) -> Path:
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def assert_same(glosses: Sequence[TimedGloss], expected: Sequence[TimedGloss]) -> None:
+    """The same glosses at the same times, and confidences that differ by rounding only."""
+    assert [(timed.gloss, timed.start, timed.end) for timed in glosses] == [
+        (timed.gloss, timed.start, timed.end) for timed in expected
+    ]
+    assert [timed.confidence for timed in glosses] == pytest.approx([timed.confidence for timed in expected], rel=1e-4)
+
+
+def assert_times_inside(recognition: Recognition) -> None:
+    last_end = 0.0
+    for timed in recognition.glosses:
+        assert last_end <= timed.start < timed.end
+        last_end = timed.end
+    assert last_end <= recognition.duration
+
+
+# The same as in evaluation
+
+
+def test_a_prepared_clip_is_recognised_as_in_evaluation(
+    recognizer: Recognizer, tiny_corpus: PreparedCorpus, evaluated: Mapping[str, Sequence[TimedGloss]]
+) -> None:
+    for sample in tiny_corpus.samples("test"):
+        recognition = recognizer.recognize(tiny_corpus.frames_path(sample))
+        assert_same(recognition.glosses, evaluated[sample.sample_id])
+        assert (recognition.num_frames, recognition.fps) == (sample.num_frames, 25.0)
+        assert recognition.duration == pytest.approx((sample.num_frames or 0) / 25)
+        assert_times_inside(recognition)
+
+
+def test_the_pictures_of_a_release_are_recognised_as_in_evaluation(
+    recognizer: Recognizer,
+    tiny_release: Path,
+    tiny_corpus: PreparedCorpus,
+    evaluated: Mapping[str, Sequence[TimedGloss]],
+) -> None:
+    for sample in tiny_corpus.samples("test"):
+        recognition = recognizer.recognize(clip_folder(tiny_release, "test", sample.sample_id))
+        assert_same(recognition.glosses, evaluated[sample.sample_id])
+
+
+def test_colours_order_and_side_matter_so_that_the_tests_above_would_notice(
+    recognizer: Recognizer, pictures: list[Path], tmp_path: Path
+) -> None:
+    original = recognizer.recognize(folder_of(pictures, tmp_path / "original"))
+    wrong = {
+        "swapped": [cv2.imread(str(path))[..., ::-1] for path in pictures],
+        "mirrored": [cv2.imread(str(path))[:, ::-1] for path in pictures],
+        "reversed": [cv2.imread(str(path)) for path in pictures[::-1]],
+    }
+    for name, frames in wrong.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        for place, frame in enumerate(frames):
+            cv2.imwrite(str(folder / f"{place:05d}.png"), frame)
+        recognition = recognizer.recognize(folder)
+        assert recognition.text != original.text
+        assert recognition.score != pytest.approx(original.score, rel=1e-3)
+
+
+# Frame rates
+
+
+def test_a_folder_at_twice_the_rate_gives_the_same_as_the_original(
+    recognizer: Recognizer, pictures: list[Path], tmp_path: Path
+) -> None:
+    original = recognizer.recognize(folder_of(pictures, tmp_path / "original"))
+    doubled = folder_of([picture for picture in pictures for _ in range(2)], tmp_path / "doubled")
+    assert recognizer.recognize(doubled, fps=50) == dataclasses.replace(original, source=str(doubled))
+    # Pictures have no rate of their own: without a word they are taken to have the corpus'.
+    assert recognizer.recognize(doubled).num_frames == 2 * len(pictures)
+
+
+def test_a_folder_at_half_the_rate_keeps_its_length_in_seconds(
+    recognizer: Recognizer, pictures: list[Path], tmp_path: Path
+) -> None:
+    half = recognizer.recognize(folder_of(pictures[::2], tmp_path / "half"), fps=12.5)
+    assert half.fps == 25
+    assert half.num_frames == len(pictures) + len(pictures) % 2
+    assert half.duration == pytest.approx(len(pictures) / 25, abs=0.05)
+
+
+def test_videos_of_any_rate_are_seen_at_that_of_the_corpus(
+    recognizer: Recognizer, pictures: list[Path], tmp_path: Path
+) -> None:
+    frames = [cv2.imread(str(path)) for path in pictures]
+    at_25 = recognizer.recognize(write_video(tmp_path / "25.mp4", frames, 25))
+    at_50 = recognizer.recognize(write_video(tmp_path / "50.mp4", [f for f in frames for _ in range(2)], 50))
+    assert at_25.num_frames == at_50.num_frames == len(pictures)
+    assert at_25.duration == at_50.duration == pytest.approx(len(pictures) / 25)
+    assert at_25.score == pytest.approx(at_50.score, rel=0.05)  # compressed anew
+    # What the user says goes before what the file says.
+    assert recognizer.recognize(tmp_path / "50.mp4", fps=25).num_frames == 2 * len(pictures)
+
+
+@pytest.mark.parametrize("fps", [0.0, -25.0, 0.001, 1e9, float("nan"), float("inf")])
+def test_a_rate_that_cannot_be_is_refused(recognizer: Recognizer, pictures: list[Path], fps: float) -> None:
+    with pytest.raises(UsageError, match="frames a second"):
+        recognizer.recognize(pictures[0].parent, fps=fps)
+
+
+# Sources
+
+
+def test_a_video_made_of_a_clip_is_recognised(
+    recognizer: Recognizer, tiny_release: Path, sample: Sample, tmp_path: Path
+) -> None:
+    video = tmp_path / "clip.mp4"
+    write_clip_video(tiny_release, sample.sample_id, video)
+    recognition = recognizer.recognize(video)
+    assert recognition.source == str(video)
+    assert recognition.num_frames == sample.num_frames
+    assert recognition.glosses
+    assert recognition.text == " ".join(timed.gloss for timed in recognition.glosses)
+    assert_times_inside(recognition)
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 4, 5, 9])
+def test_the_shortest_clips_are_recognised(
+    recognizer: Recognizer, pictures: list[Path], tmp_path: Path, num_frames: int
+) -> None:
+    recognition = recognizer.recognize(folder_of(pictures[:num_frames], tmp_path / "short"))
+    assert recognition.num_frames == num_frames
+    assert recognition.duration == pytest.approx(num_frames / 25)
+    assert_times_inside(recognition)
+
+
+def test_a_video_of_one_frame_is_recognised(recognizer: Recognizer, pictures: list[Path], tmp_path: Path) -> None:
+    video = write_video(tmp_path / "one.mp4", [cv2.imread(str(pictures[0]))], 30)
+    assert recognizer.recognize(video).num_frames == 1
+
+
+def test_frames_of_any_shape_are_resized_as_the_corpus_was(recognizer: Recognizer, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for width, height in [(640, 360), (36, 36), (20, 500)]:
+        folder = tmp_path / f"{width}x{height}"
+        folder.mkdir()
+        for place in range(6):
+            cv2.imwrite(str(folder / f"{place}.png"), rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+        assert recognizer.recognize(folder).num_frames == 6
+
+
+def test_what_cannot_be_read_is_an_error_and_the_recognizer_goes_on(
+    recognizer: Recognizer, pictures: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "missing.mp4", tmp_path / "text.mp4", tmp_path / "empty"):
+        with pytest.raises(MediaError) as caught:
+            recognizer.recognize(path)
+        assert str(path) in str(caught.value)
+    assert recognizer.recognize(pictures[0].parent).num_frames == len(pictures)
+
+
+# Hypotheses
+
+
+def test_the_n_best_list_begins_with_the_answer_and_falls(tiny_checkpoint: Checkpoint, pictures: list[Path]) -> None:
+    decoding = DecodingConfig(num_best=4)
+    recognizer = Recognizer(tiny_checkpoint, device=CPU, precision="fp32", decoding=decoding)
+    recognition = recognizer.recognize(pictures[0].parent)
+    assert len(recognition.nbest) == 4
+    assert (recognition.nbest[0].glosses, recognition.nbest[0].score) == (recognition.glosses, recognition.score)
+    scores = [alternative.score for alternative in recognition.nbest]
+    assert scores == sorted(scores, reverse=True)
+    labellings = [tuple(timed.gloss for timed in alternative.glosses) for alternative in recognition.nbest]
+    assert len(set(labellings)) == 4
+
+
+def test_glosses_are_those_of_the_vocabulary_with_confidences(
+    recognizer: Recognizer, tiny_corpus: PreparedCorpus, pictures: list[Path]
+) -> None:
+    glosses = recognizer.recognize(pictures[0].parent).glosses
+    assert glosses
+    assert all(timed.gloss in tiny_corpus.vocabulary for timed in glosses)
+    assert all(timed.confidence is not None and 0 < timed.confidence <= 1 for timed in glosses)
+
+
+# Making one
+
+
+def test_a_recognizer_is_made_of_a_file(tiny_checkpoint: Checkpoint, pictures: list[Path], tmp_path: Path) -> None:
+    save_checkpoint(tiny_checkpoint, tmp_path / "best.pt")
+    loaded = Recognizer.load(tmp_path / "best.pt", device="cpu", precision="fp32")
+    expected = Recognizer(tiny_checkpoint, device=CPU, precision="fp32")
+    assert loaded.recognize(pictures[0].parent) == expected.recognize(pictures[0].parent)
+
+
+def test_bf16_on_a_cpu_works_and_fp16_is_refused(tiny_checkpoint: Checkpoint, pictures: list[Path]) -> None:
+    assert Recognizer(tiny_checkpoint, device=CPU, precision="bf16").recognize(pictures[0].parent).num_frames
+    with pytest.raises(DeviceError, match="fp16"):
+        Recognizer(tiny_checkpoint, device=CPU, precision="fp16")
+
+
+# Settings that change what the network sees
+
+
+@pytest.mark.parametrize(
+    "settings", [{"frame_interval": 2}, {"frame_interval": 3, "image_scale": 2.0}, {"image_scale": 2.0}]
+)
+def test_frame_interval_and_image_scale_hold_from_training_to_recognition(
+    tiny_config: Config,
+    tiny_corpus: PreparedCorpus,
+    pictures: list[Path],
+    sample: Sample,
+    tmp_path: Path,
+    settings: dict[str, Any],
+) -> None:
+    values = tiny_config.to_dict()
+    values = {**values, "data": {**values["data"], **settings}, "training": {**values["training"], "epochs": 1}}
+    config = Config.from_dict(values, "changed")
+    run = train(config, tmp_path / "run", device=CPU).run
+    recognizer = Recognizer.load(run.last, device="cpu", precision="fp32")
+    assert recognizer.checkpoint.config.data.input_size == 32 * settings.get("image_scale", 1)
+    (result,) = evaluate(recognizer.checkpoint, tiny_corpus, ["test"], device=CPU, dtype=torch.float32)
+    recognition = recognizer.recognize(pictures[0].parent)
+    assert_same(recognition.glosses, result.hypotheses["sequence"][sample.sample_id])
+    interval = settings.get("frame_interval", 1)
+    assert recognition.num_frames == -(-len(pictures) // interval)
+    assert recognition.fps == 25 / interval
+    assert recognition.duration == pytest.approx(len(pictures) / 25)
+    assert_times_inside(recognition)

@@ -1,0 +1,411 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.config import Config, load_config
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.data.sample import Sample
+from cslr_cli.errors import CheckpointError, ConfigError, DataError, UsageError
+from cslr_cli.progress import Progress, ProgressCallback, no_progress
+from cslr_cli.training import loop
+from cslr_cli.training.loop import TrainingResult, train
+from cslr_cli.training.state import Record
+
+CPU = torch.device("cpu")
+TIMES = {"seconds", "clips_per_second", "waiting_percent"}
+
+
+def changed(config: Config, **sections: Mapping[str, Any]) -> Config:
+    values = config.to_dict()
+    return Config.from_dict({**values, **{name: {**values[name], **new} for name, new in sections.items()}}, "changed")
+
+
+def figures(history: Sequence[Record]) -> list[dict[str, Any]]:
+    """The records without what the clock says."""
+    return [{name: value for name, value in record.items() if name not in TIMES} for record in history]
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    """Two `last.pt` with the same weights, the same state of the optimizer and the same figures, bit by bit."""
+    a, b = load_checkpoint(one), load_checkpoint(other)
+    assert figures(a.history) == figures(b.history)
+    assert {name for name, value in a.weights.items() if not torch.equal(value, b.weights[name])} == set()
+    assert a.training is not None
+    assert b.training is not None
+    assert a.training["step"] == b.training["step"]
+    moments = [training["optimizer"]["state"] for training in (a.training, b.training)]
+    assert moments[0].keys() == moments[1].keys()
+    for key, state in moments[0].items():
+        assert all(torch.equal(value, moments[1][key][name]) for name, value in state.items())
+
+
+def stop_after_epoch(epoch: int) -> Callable[[Record], None]:
+    def on_epoch(record: Record) -> None:
+        if record["epoch"] == epoch:
+            raise KeyboardInterrupt
+
+    return on_epoch
+
+
+def stop_at_step(step: int) -> ProgressCallback:
+    def progress(told: Progress) -> None:
+        if told.stage == "train" and told.done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def copied(corpus: PreparedCorpus, folder: Path) -> PreparedCorpus:
+    shutil.copytree(corpus.path, folder)
+    return PreparedCorpus.open(folder)
+
+
+def rewrite_samples(corpus: PreparedCorpus, split: str, change: Callable[[Sample], Sample]) -> None:
+    lines = [change(sample).to_json() for sample in corpus.samples(split)]
+    (corpus.path / f"{split}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+# Determinism
+
+
+def test_two_trainings_with_one_seed_end_at_the_same_weights(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    again = train(tiny_config, tmp_path / "again", device=CPU)
+    assert_same_state(again.run.last, tiny_training.run.last)
+
+
+def test_another_seed_ends_at_other_weights(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    config = changed(tiny_config, training={"seed": 1, "epochs": 1})
+    other = load_checkpoint(train(config, tmp_path / "other", device=CPU).run.last)
+    weights = load_checkpoint(tiny_training.run.last).weights
+    assert not torch.equal(other.weights["classifier.weight"], weights["classifier.weight"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_training_stopped_after_an_epoch_and_resumed_ends_as_one_that_was_not(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, workers: int
+) -> None:
+    config = changed(tiny_config, data={"num_workers": workers})
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(config, run, device=CPU, on_epoch=stop_after_epoch(1))
+    assert load_checkpoint(run / "last.pt").epoch == 1
+    resumed = train(config, run, device=CPU, resume=True)
+    assert [record["epoch"] for record in resumed.history] == [1, 2]
+    assert_same_state(resumed.run.last, tiny_training.run.last)
+    lines = resumed.run.metrics.read_text().splitlines()
+    assert figures([json.loads(line) for line in lines]) == figures(tiny_training.history)
+
+
+@pytest.mark.parametrize("step", [1, 6])
+def test_a_training_stopped_within_an_epoch_does_that_epoch_again(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, step: int
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config, run, device=CPU, progress=stop_at_step(step))
+    assert (run / "last.pt").exists() == (step > 4)  # four steps are an epoch
+    train(tiny_config, run, device=CPU, resume=True)
+    assert_same_state(run / "last.pt", tiny_training.run.last)
+
+
+def test_a_run_killed_while_it_was_put_in_place_can_be_resumed(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text(tiny_config.to_yaml())
+    train(load_config(run / "config.yaml"), run, device=CPU, resume=True)
+    assert_same_state(run / "last.pt", tiny_training.run.last)
+
+
+def test_a_one_cycle_training_goes_on_at_the_rate_where_it_stopped(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(tiny_config, schedule={"kind": "one-cycle"}, training={"group_by_length": True})
+    whole = train(config, tmp_path / "whole", device=CPU)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "stopped", device=CPU, on_epoch=stop_after_epoch(1))
+    resumed = train(config, tmp_path / "stopped", device=CPU, resume=True)
+    assert whole.history[0]["lr"] != whole.history[1]["lr"]
+    assert_same_state(resumed.run.last, whole.run.last)
+
+
+def test_a_finished_run_can_be_resumed_and_stays_as_it_is(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
+    # As if it had been killed after the last checkpoint, before its metrics.
+    metrics = run / "metrics.jsonl"
+    whole = metrics.read_text()
+    metrics.write_text(whole.splitlines(keepends=True)[0])
+    resumed = train(tiny_config, run, device=CPU, resume=True)
+    assert resumed.history == tiny_training.history
+    assert metrics.read_text() == whole
+    assert (run / "last.pt").read_bytes() == tiny_training.run.last.read_bytes()
+
+
+# What a run leaves behind
+
+
+def test_a_run_folder_has_checkpoints_configuration_metrics_log_and_environment(
+    tiny_config: Config, tiny_training: TrainingResult
+) -> None:
+    run = tiny_training.run
+    assert {path.name for path in run.path.iterdir()} == {
+        *("best.pt", "last.pt", "config.yaml", "metrics.jsonl", "train.log", "environment.json")
+    }
+    assert load_config(run.config) == tiny_config
+    records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert records == [dict(record) for record in tiny_training.history]
+    assert [(record["epoch"], record["step"]) for record in records] == [(1, 4), (2, 8)]
+    for record in records:
+        parts = tiny_config.loss.weights(record["epoch"])
+        assert record["loss"] == pytest.approx(sum(weight * record[name] for name, weight in parts.items()), rel=1e-5)
+        assert 0 <= record["waiting_percent"] <= 100
+        assert record["skipped"] == []
+    log = (run.path / "train.log").read_text()
+    assert "8 clips, 8 glosses, 8 steps, fp32 on cpu, from epoch 1" in log
+    assert "epoch 1:" in log
+    assert "epoch 2:" in log
+
+
+def test_an_existing_run_folder_is_refused_and_not_touched(
+    tiny_config: Config, tiny_training: TrainingResult
+) -> None:
+    run = tiny_training.run.path
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.iterdir()}
+    with pytest.raises(UsageError) as caught:
+        train(tiny_config, run, device=CPU)
+    assert f"--resume {run}" in str(caught.value)
+    assert "--name" in str(caught.value)
+    assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.iterdir()} == before
+
+
+class ScriptedEvaluator:
+    """Gives the word error rates that it was told to, one an epoch."""
+
+    wers: list[float]
+
+    def __init__(self, *args: object, **options: object) -> None:
+        self.remaining = list(self.wers)
+
+    def __call__(self, network: object, progress: object) -> Any:
+        wer = self.remaining.pop(0)
+        result = dataclasses.make_dataclass("Scripted", ["wer", "scores"])
+        return result(wer, {"conv": result(wer + 1, {})})
+
+
+def test_the_best_checkpoint_is_that_of_the_first_epoch_with_the_lowest_dev_wer(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScriptedEvaluator, "wers", [80.0, 60.0, 60.0, 70.0], raising=False)
+    monkeypatch.setattr(loop, "Evaluator", ScriptedEvaluator)
+    result = train(changed(tiny_config, training={"epochs": 4}), tmp_path / "run", device=CPU)
+    assert result.best["epoch"] == 2
+    assert load_checkpoint(result.run.best).epoch == 2
+    assert load_checkpoint(result.run.last).epoch == 4
+    assert [(record["wer"], record["conv_wer"]) for record in result.history] == [(80, 81), (60, 61), (60, 61), (70, 71)]
+
+
+def test_dev_is_evaluated_every_so_many_epochs_and_at_the_end(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScriptedEvaluator, "wers", [50.0, 40.0], raising=False)
+    monkeypatch.setattr(loop, "Evaluator", ScriptedEvaluator)
+    config = changed(tiny_config, training={"epochs": 3, "evaluation_interval": 2})
+    result = train(config, tmp_path / "run", device=CPU)
+    assert [record["wer"] for record in result.history] == [None, 50.0, 40.0]
+    assert result.best["epoch"] == 3
+
+
+def test_progress_goes_up_to_the_last_step_with_loss_and_speed(tiny_config: Config, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    train(tiny_config, tmp_path / "run", device=CPU, progress=told.append)
+    training = [progress for progress in told if progress.stage == "train"]
+    assert [progress.done for progress in training] == list(range(1, 9))
+    assert {progress.total for progress in training} == {8}
+    assert all(progress.figures["clips_per_second"] > 0 for progress in training)
+    assert [progress.figures["epoch"] for progress in training] == [1] * 4 + [2] * 4
+    assert "best_wer" in training[-1].figures
+    evaluation = [progress for progress in told if progress.stage == "evaluate dev"]
+    assert [progress.done for progress in evaluation] == [2, 4, 2, 4]
+
+
+# Courses of training
+
+
+def test_short_clips_come_first_where_that_is_asked_for(
+    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    num_short = sum(len(sample.glosses) <= 3 for sample in tiny_corpus.samples("train"))
+    assert num_short == 4
+    result = train(changed(tiny_config, training={"short_first_epochs": 1}), tmp_path / "run", device=CPU)
+    assert [record["step"] for record in result.history] == [2, 2 + 4]  # batches of two: 4 clips, then all 8
+
+
+def test_no_clip_being_short_enough_is_told_before_anything_is_made(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(tiny_config, training={"short_first_epochs": 1, "short_glosses": 1})
+    with pytest.raises(ConfigError, match="short_glosses is 1"):
+        train(config, tmp_path / "run", device=CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_bf16_trains_and_can_be_resumed_in_another_precision(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(tiny_config, training={"precision": "bf16"})
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", device=CPU, on_epoch=stop_after_epoch(1))
+    assert "bf16 on cpu" in (tmp_path / "run" / "train.log").read_text()
+    weights = load_checkpoint(tmp_path / "run" / "last.pt").weights
+    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
+    train(tiny_config, tmp_path / "run", device=CPU, resume=True)
+
+
+def with_an_impossible_clip(corpus: PreparedCorpus, folder: Path) -> tuple[PreparedCorpus, str]:
+    """A copy of the corpus in which one training clip has more glosses than steps: its CTC loss is infinite."""
+    result = copied(corpus, folder)
+    impossible = corpus.samples("train")[2].sample_id
+    rewrite_samples(
+        result,
+        "train",
+        lambda sample: (
+            dataclasses.replace(sample, glosses=sample.glosses * 30) if sample.sample_id == impossible else sample
+        ),
+    )
+    return result, impossible
+
+
+def test_a_step_whose_loss_is_not_finite_is_skipped_and_its_clips_are_named(
+    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus, impossible = with_an_impossible_clip(tiny_corpus, tmp_path / "prepared")
+    config = changed(tiny_config, corpus={"path": str(corpus.path)})
+    told: list[Progress] = []
+    result = train(config, tmp_path / "run", device=CPU, progress=told.append)
+    for record in result.history:
+        assert impossible in record["skipped"]
+        assert len(record["skipped"]) == 2  # the batch that it is in
+        assert record["loss"] < float("inf")
+    weights = load_checkpoint(result.run.last).weights
+    assert all(value.isfinite().all() for value in weights.values())
+    log = (result.run.path / "train.log").read_text()
+    assert f"1 clips have fewer steps than their glosses need: {impossible}" in log
+    assert log.count("skipped, loss inf") == 2
+    assert [progress for progress in told if progress.stage == "train"][-1].figures["skipped"] == 2
+
+
+def test_a_skipped_step_leaves_weights_and_optimizer_as_they_were(
+    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus = copied(tiny_corpus, tmp_path / "prepared")
+    rewrite_samples(corpus, "train", lambda sample: dataclasses.replace(sample, glosses=sample.glosses * 30))
+    config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 1})
+    result = train(config, tmp_path / "run", device=CPU)
+    assert len(result.history[0]["skipped"]) == 8
+    assert "loss" not in result.history[0]
+    checkpoint = load_checkpoint(result.run.last)
+    assert checkpoint.training is not None
+    assert checkpoint.training["optimizer"]["state"] == {}
+    torch.manual_seed(config.training.seed)
+    fresh = loop.build_network(config.model, corpus.vocabulary.num_classes)
+    assert all(torch.equal(value, checkpoint.weights[name]) for name, value in fresh.named_parameters())
+
+
+# What stands in the way
+
+
+def test_a_training_that_cannot_begin_leaves_no_folder(
+    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    no_train = copied(tiny_corpus, tmp_path / "no train")
+    (no_train.path / "train.jsonl").write_text("")
+    for config, words in [
+        (changed(tiny_config, corpus={"path": str(tmp_path / "missing")}), "there is no prepared corpus"),
+        (changed(tiny_config, data={"crop_size": 64}), "crop_size is 64"),
+        (changed(tiny_config, corpus={"path": str(no_train.path)}), "train has no clip"),
+    ]:
+        with pytest.raises(DataError) as caught:
+            train(config, tmp_path / "run", device=CPU)
+        assert words in str(caught.value)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_clip_that_cannot_be_read_stops_the_training_by_name(
+    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus = copied(tiny_corpus, tmp_path / "prepared")
+    clip = corpus.frames_path(corpus.samples("train")[0])
+    clip.unlink()
+    config = changed(tiny_config, corpus={"path": str(corpus.path)}, data={"num_workers": 1})
+    with pytest.raises(Exception, match=clip.name):
+        train(config, tmp_path / "run", device=CPU)
+    assert clip.name in (tmp_path / "run" / "train.log").read_text()
+
+
+def resume_fails(config: Config, training: TrainingResult, folder: Path) -> Exception:
+    shutil.copytree(training.run.path, folder)
+    before = (folder / "last.pt").read_bytes()
+    with pytest.raises((DataError, CheckpointError)) as caught:
+        train(config, folder, device=CPU, resume=True)
+    assert (folder / "last.pt").read_bytes() == before
+    return caught.value
+
+
+def test_a_run_is_not_resumed_on_another_corpus(
+    tiny_config: Config, tiny_training: TrainingResult, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus = copied(tiny_corpus, tmp_path / "prepared")
+    vocabulary = (corpus.path / "vocabulary.txt").read_text()
+    (corpus.path / "vocabulary.txt").write_text(vocabulary.replace("SONNE", "WOLKE"))
+    config = changed(tiny_config, corpus={"path": str(corpus.path)})
+    assert "vocabulary" in str(resume_fails(config, tiny_training, tmp_path / "one"))
+    (corpus.path / "vocabulary.txt").write_text(vocabulary)
+    info = (corpus.path / "corpus.yaml").read_text()
+    (corpus.path / "corpus.yaml").write_text(info.replace("frame_size: 36", "frame_size: 40"))
+    assert "frame_size was 36 and is 40" in str(resume_fails(config, tiny_training, tmp_path / "other"))
+
+
+def test_a_run_whose_corpus_was_moved_can_be_resumed(
+    tiny_config: Config, tiny_training: TrainingResult, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus = copied(tiny_corpus, tmp_path / "elsewhere")
+    run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
+    train(changed(tiny_config, corpus={"path": str(corpus.path)}), run, device=CPU, resume=True)
+
+
+def test_a_run_is_not_resumed_as_another_network(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    error = resume_fails(changed(tiny_config, model={"width": 8}), tiny_training, tmp_path / "run")
+    assert "last.pt" in str(error)
+    assert "config.yaml" in str(error)
+
+
+def test_a_run_is_not_resumed_from_weights_alone(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
+    shutil.copy(run / "best.pt", run / "last.pt")
+    with pytest.raises(CheckpointError, match="holds weights only"):
+        train(tiny_config, run, device=CPU, resume=True, progress=no_progress)
+
+
+def test_a_training_state_that_is_damaged_is_refused(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
+    content = torch.load(run / "last.pt", weights_only=True)
+    for training in ({}, {**content["training"], "optimizer": {}}, {**content["training"], "step": "four"}):
+        torch.save({**content, "training": training}, run / "last.pt")
+        with pytest.raises(CheckpointError, match=r"last\.pt"):
+            train(tiny_config, run, device=CPU, resume=True)
