@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from cslr_cli.cli.app import app
+import sys
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    app(prog_name="cslr")
+    try:
+        from cslr_cli.cli.app import app  # within reach of Ctrl-C: no traceback while it is imported
+
+        app(prog_name="cslr")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,7 @@ A checkpoint is plain tensors and plain values; reading one runs none of its cod
 from __future__ import annotations
 
 import dataclasses
-import os
-import pickle
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,17 +17,20 @@ from torch import Tensor
 
 from cslr_cli import __version__
 from cslr_cli.atomic import whole_file
+from cslr_cli.checkpoint_file import EXPECTED, read_checkpoint_file
 from cslr_cli.config import Config
-from cslr_cli.errors import CheckpointError, ConfigError
+from cslr_cli.errors import CheckpointError, ConfigError, gathered
 from cslr_cli.model.network import Network
 from cslr_cli.model.networks import build_network
+from cslr_cli.model.published import is_published, without_wrappers
+from cslr_cli.model.weights import finiteness_warnings, weight_faults
+from cslr_cli.network_parts import NETWORKS
 from cslr_cli.vocabulary import Vocabulary
 
 FORMAT = "cslr checkpoint"
 FORMAT_VERSION = 1
 
-_EXPECTED = "expected a file that `cslr train` wrote"
-_FAULTS_TOLD = 10
+NETWORKS_EXPECTED = f"expected one of {', '.join(NETWORKS)}, as their published code saves them"
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,20 @@ class CorpusOrigin:
 
 
 @dataclass(frozen=True)
+class Converted:
+    """Where a network came from that was not trained here.
+
+    Attributes:
+        source: name of the published checkpoint.
+        unused: tensors of it that its network does not use, under their published names; kept so that
+            the way back loses nothing.
+    """
+
+    source: str
+    unused: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A trained network with everything that using it or training it on needs.
 
@@ -65,6 +78,7 @@ class Checkpoint:
         epoch: epochs of training behind it.
         history: a record for each epoch: losses, rates, word error rates.
         training: what resuming needs (optimizer, schedule, scaler); None where it cannot be resumed.
+        converted: where it came from; None where it was trained here.
         version: of this package, when it was written.
     """
 
@@ -75,7 +89,13 @@ class Checkpoint:
     epoch: int = 0
     history: tuple[Mapping[str, Any], ...] = ()
     training: Mapping[str, Any] | None = None
+    converted: Converted | None = None
     version: str = field(default=__version__)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know of it before using it."""
+        return finiteness_warnings(self.weights)
 
     def network(self) -> Network:
         """The network with its weights, on the CPU, in evaluation mode.
@@ -93,9 +113,9 @@ class Checkpoint:
         Raises:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
         """
-        faults = _weight_faults(network.state_dict(), self.weights)
+        faults = weight_faults(network.state_dict(), self.weights)
         if faults:
-            raise CheckpointError("the checkpoint's weights are not those of the network", _told(faults))
+            raise CheckpointError("the checkpoint's weights are not those of the network", gathered(faults))
         network.load_state_dict(dict(self.weights))
 
 
@@ -116,6 +136,11 @@ class _PlainCorpus(_Plain):
     frame_size: int
 
 
+class _PlainConverted(_Plain):
+    source: str
+    unused: dict[str, Tensor]
+
+
 class _Content(_Plain):
     """What stands in the file beside format and version: a file from outside may hold anything."""
 
@@ -127,6 +152,7 @@ class _Content(_Plain):
     epoch: int
     history: list[dict[str, Any]]
     training: dict[str, Any] | None
+    converted: _PlainConverted | None = None  # files of the first release have none
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -149,13 +175,31 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "epoch": checkpoint.epoch,
         "history": [dict(record) for record in checkpoint.history],
         "training": None if checkpoint.training is None else dict(checkpoint.training),
+        "converted": _plain_converted(checkpoint.converted),
     }
+    write_checkpoint_file(content, path)
+
+
+def _plain_converted(converted: Converted | None) -> dict[str, Any] | None:
+    return None if converted is None else {"source": converted.source, "unused": dict(converted.unused)}
+
+
+def write_checkpoint_file(content: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain values, whole or not at all.
+
+    Raises:
+        CheckpointError: they cannot be written; what stood under `path` before is still there.
+    """
     try:
         with whole_file(path) as unfinished, open(unfinished, "wb") as file:
-            torch.save(content, file)
-    except OSError as error:
+            torch.save(dict(content), file)
+    except (OSError, RuntimeError) as error:
+        # Some releases of torch tell a full disk by a RuntimeError raised while the OSError is handled.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
         raise CheckpointError(
-            f"{path}: cannot be written ({error.strerror or error})",
+            f"{path}: cannot be written ({cause.strerror or cause})",
             "make room or mend the rights; the checkpoints written before are whole",
         ) from error
 
@@ -168,11 +212,34 @@ def load_checkpoint(path: Path) -> Checkpoint:
             of another format, or one whose weights are not those of its network; with what to do
             about it.
     """
-    content = _read(path)
-    if "model_state_dict" in content:
-        raise CheckpointError(f"{path}: a checkpoint of the published code, not of this project", _EXPECTED)
+    return checkpoint_of(read_checkpoint_file(path), path)
+
+
+def published_state(content: Mapping[str, Any]) -> dict[str, Tensor] | None:
+    """The tensors of a checkpoint of the published code, by name and without prefixes; None if it is none.
+
+    Args:
+        content: of a file; a dictionary of nothing but the tensors is one too.
+    """
+    state = content.get("model_state_dict", content)
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        return None
+    plain = without_wrappers(state)
+    return plain if is_published(plain) else None
+
+
+def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
+    """The checkpoint that a file holds.
+
+    Args:
+        content: what `read_checkpoint_file` found in it.
+        path: what to call it in an error.
+
+    Raises:
+        CheckpointError: as in `load_checkpoint`.
+    """
     if content.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: weights or other data, but not a checkpoint of cslr", _EXPECTED)
+        raise _not_of_ours(content, path)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(
@@ -183,13 +250,30 @@ def load_checkpoint(path: Path) -> Checkpoint:
     # Without memory for its weights, a network is built at once.
     with torch.device("meta"):
         network = build_network(checkpoint.config.model, checkpoint.vocabulary.num_classes)
-    faults = _weight_faults(network.state_dict(), checkpoint.weights)
+    faults = weight_faults(network.state_dict(), checkpoint.weights)
     if faults:
         raise CheckpointError(
             f"{path}: its weights are not those of the network that it describes",
-            f"{_told(faults)}\n{_EXPECTED}, unchanged",
+            f"{gathered(faults)}\n{EXPECTED}, unchanged",
         )
     return checkpoint
+
+
+def _not_of_ours(content: Mapping[str, Any], path: Path) -> CheckpointError:
+    if published_state(content) is not None:
+        return CheckpointError(
+            f"{path}: a checkpoint of the published code, which has no vocabulary in it",
+            f"convert it: cslr convert {path} --vocabulary gloss_dict.npy --output {path.stem}-cslr.pt\n"
+            "or, where there is a --vocabulary, name the vocabulary by it",
+        )
+    if "model_state_dict" in content:
+        return CheckpointError(f"{path}: in the form of the published code, but of another network", NETWORKS_EXPECTED)
+    if content and all(isinstance(value, Tensor) for value in content.values()):
+        return CheckpointError(
+            f"{path}: weights alone (a state dict), with nothing that says of which network",
+            f"{EXPECTED}, or one of the published code: {NETWORKS_EXPECTED.removeprefix('expected ')}",
+        )
+    return CheckpointError(f"{path}: weights or other data, but not a checkpoint of cslr", EXPECTED)
 
 
 def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
@@ -199,9 +283,9 @@ def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
         vocabulary = Vocabulary(tuple(plain.vocabulary.glosses), tuple(plain.vocabulary.counts))
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, item['loc']))}: {item['msg'].lower()}" for item in error.errors()]
-        raise CheckpointError(f"{path}: not as a checkpoint should be", f"{_told(faults)}\n{_EXPECTED}") from error
+        raise CheckpointError(f"{path}: not as a checkpoint should be", f"{gathered(faults)}\n{EXPECTED}") from error
     except ValueError as error:
-        raise CheckpointError(f"{path}: its vocabulary is not as it should be ({error})", _EXPECTED) from error
+        raise CheckpointError(f"{path}: its vocabulary is not as it should be ({error})", EXPECTED) from error
     try:
         config = Config.from_dict(plain.config, "its configuration")
     except ConfigError as error:
@@ -217,61 +301,6 @@ def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
         epoch=plain.epoch,
         history=tuple(plain.history),
         training=plain.training,
+        converted=None if plain.converted is None else Converted(plain.converted.source, plain.converted.unused),
         version=plain.version,
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """What is in the file, with no code run and no damage overlooked."""
-    if not path.exists():
-        raise CheckpointError(f"{path}: no such checkpoint", "`cslr train` writes them to runs/NAME/best.pt")
-    if path.is_dir():
-        raise CheckpointError(f"{path}: a folder, not a checkpoint", f"perhaps {path / 'best.pt'}")
-    if not os.access(path, os.R_OK):
-        raise CheckpointError(f"{path}: may not be read", "check the rights of the file")
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"{path}: an empty file", _EXPECTED)
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: not a checkpoint, or one that was cut off", f"{_EXPECTED}, whole")
-    if _is_damaged(path):
-        raise CheckpointError(f"{path}: the file is damaged", "take another copy of it, or `last.pt` of the same run")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: holds other things than tensors and plain values; it was not opened, and nothing in it was run",
-            _EXPECTED,
-        ) from error
-    except Exception as error:  # a zip of something else makes the unpickler raise anything
-        raise CheckpointError(f"{path}: not a checkpoint", _EXPECTED) from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: not a checkpoint of cslr", _EXPECTED)
-    return content
-
-
-def _is_damaged(path: Path) -> bool:
-    """Whether the file's own checksums say so; torch does not look at them."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is not None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
-        return True  # headers that contradict each other; RuntimeError: an unknown packing
-
-
-def _weight_faults(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """What is wrong with weights for a network that has those expected."""
-    return [
-        *(f"missing: {name}" for name in expected if name not in found),
-        *(f"left over: {name}" for name in found if name not in expected),
-        *(
-            f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
-            for name in expected
-            if name in found and found[name].shape != expected[name].shape
-        ),
-    ]
-
-
-def _told(faults: Sequence[str]) -> str:
-    """The first few of many faults, a line each."""
-    more = len(faults) - _FAULTS_TOLD
-    return "\n".join([*faults[:_FAULTS_TOLD], *([f"and {more} more"] if more > 0 else [])])

@@ -5,10 +5,11 @@ Priority: command line (`--set a.b=c`) > configuration file > the defaults that 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -25,6 +26,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from cslr_cli.errors import ConfigError
+from cslr_cli.network_parts import NETWORKS, Classifier, NetworkParts, Pool
 from cslr_cli.temporal_plan import TemporalLayer
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -42,6 +44,17 @@ def _readable_layer(text: str) -> str:
 Layer = Annotated[str, AfterValidator(_readable_layer)]
 
 
+def _known_network(name: str) -> str:
+    if name not in NETWORKS:
+        nearest = difflib.get_close_matches(name.lower(), NETWORKS, n=1)
+        question = "".join(f"; did you mean {known}?" for known in nearest)
+        raise PydanticCustomError("network", f"the networks are {', '.join(NETWORKS)}{question}")
+    return name
+
+
+NetworkName = Annotated[str, AfterValidator(_known_network)]
+
+
 class _Section(BaseModel):
     # Defaults are checked as well: `width: 24` makes the default of `pretrained` a wrong one.
     model_config = ConfigDict(
@@ -52,7 +65,7 @@ class _Section(BaseModel):
     @classmethod
     def _yes_and_no_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         expected = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and expected is not bool:
+        if isinstance(value, bool) and bool not in (expected, *get_args(expected)):
             raise PydanticCustomError("truth_value", "input should be neither true nor false")
         return value
 
@@ -91,12 +104,12 @@ class DataConfig(_Section):
 
     @field_validator("image_scale")
     @classmethod
-    def _input_is_a_multiple_of_32(cls, value: float, info: ValidationInfo) -> float:
+    def _input_is_a_multiple_of_16(cls, value: float, info: ValidationInfo) -> float:
         crop = info.data.get("crop_size")
         size = 32 if crop is None else int(crop * value)  # a wrong crop_size is told already
-        if size == 0 or size % 32:
+        if size < 32 or size % 16:  # 16: what the stages before the last divide by
             raise ValueError(
-                f"crop_size {crop} × image_scale {value:g} is {size} pixels; the network takes a multiple of 32"
+                f"crop_size {crop} × image_scale {value:g} is {size} pixels; the network takes a multiple of 16 from 32"
             )
         return value
 
@@ -104,18 +117,23 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The network."""
 
-    name: Literal["corrnet"] = Field("corrnet", description="which network")
+    name: NetworkName = Field("corrnet", description="which network: corrnet, corrnet-plus, vac or vac-smkd")
     width: int = Field(64, ge=1, description="channels of the first ResNet stage; 64 in ResNet-18")
     blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
         (2, 2, 2, 2), description="residual blocks of each stage"
     )
     correlation_after: tuple[Literal["layer1", "layer2", "layer3", "layer4"], ...] = Field(
-        ("layer2", "layer3", "layer4"), description="stages that a correlation block follows"
+        ("layer2", "layer3", "layer4"), description="stages that a correlation block follows (not in VAC)"
     )
     temporal_layers: tuple[Layer, ...] = Field(
         ("K5", "P2", "K5", "P2"), description="K: convolution, P: pooling, with their sizes"
     )
     hidden_size: int = Field(1024, ge=2, multiple_of=2, description="features of a step")
+    pool: Pool | None = Field(None, description="max or lifting; null: as the network has it")
+    classifier: Classifier | None = Field(None, description="linear or normalised; null: as the network has it")
+    shared_classifier: bool | None = Field(
+        None, description="one classifier for both heads, or one for each; null: as the network has it"
+    )
     pretrained: bool = Field(True, description="start from ImageNet weights (width 64 only)")
     backbone_weights: Path | None = Field(None, description="file with ResNet-18's ImageNet weights")
 
@@ -127,6 +145,15 @@ class ModelConfig(_Section):
             raise ValueError("expected at least one layer, for example K5")
         return layers
 
+    @field_validator("pool")
+    @classmethod
+    def _the_pool_can_pool_so(cls, pool: Pool | None, info: ValidationInfo) -> Pool | None:
+        network = NETWORKS.get(info.data.get("name", ""))  # a wrong name is told already
+        wide = [layer for layer in info.data.get("temporal_layers", ()) if layer[0] == "P" and layer != "P2"]
+        if wide and (pool or (network and network.pool)) == "lifting":
+            raise ValueError(f"a lifting pool takes two steps, and temporal_layers has {wide[0]}; set model.pool=max")
+        return pool
+
     @field_validator("pretrained")
     @classmethod
     def _pretrained_weights_fit(cls, pretrained: bool, info: ValidationInfo) -> bool:
@@ -136,6 +163,17 @@ class ModelConfig(_Section):
             raise ValueError("ImageNet weights fit width 64 and blocks [2, 2, 2, 2] only; set model.pretrained=false")
         return pretrained
 
+    @property
+    def parts(self) -> NetworkParts:
+        """What the network is made of: what its name stands for, but for what is set here."""
+        parts = NETWORKS[self.name]
+        return dataclasses.replace(
+            parts,
+            pool=self.pool or parts.pool,
+            classifier=self.classifier or parts.classifier,
+            shared_classifier=parts.shared_classifier if self.shared_classifier is None else self.shared_classifier,
+        )
+
 
 class LossConfig(_Section):
     """Weights of the losses; one of weight 0 is not computed."""
@@ -144,6 +182,10 @@ class LossConfig(_Section):
     conv_ctc: float = Field(1.0, ge=0, description="CTC on the temporal convolution's logits (ConvCTC)")
     distillation: float = Field(25.0, ge=0, description="the convolution learns from the LSTM (Dist)")
     distillation_from_epoch: int = Field(1, ge=1, description="first epoch in which the distillation counts")
+    lifting_update: float = Field(5e-4, ge=0, description="on the sums of lifting pools, where there are some (Cu)")
+    lifting_prediction: float = Field(
+        5e-4, ge=0, description="on the differences of lifting pools, where there are some (Cp)"
+    )
 
     @field_validator("conv_ctc")
     @classmethod
@@ -153,7 +195,7 @@ class LossConfig(_Section):
         return value
 
     def weights(self, epoch: int) -> dict[str, float]:
-        """The weight of each loss in an epoch (from 1)."""
+        """The weight of each loss that every network has, in an epoch (from 1)."""
         distillation = self.distillation if epoch >= self.distillation_from_epoch else 0.0
         return {"sequence_ctc": self.sequence_ctc, "conv_ctc": self.conv_ctc, "distillation": distillation}
 
@@ -186,6 +228,9 @@ class TrainingConfig(_Section):
     seed: int = Field(0, ge=0, description="of everything random")
     precision: Precision = Field(
         "auto", description="auto: bf16 where the device has it fast, else fp16 on GPUs, else fp32"
+    )
+    num_threads: int | None = Field(
+        None, ge=1, description="threads that compute on a CPU; null: as torch has it, usually one a core"
     )
     evaluation_interval: int = Field(1, ge=1, description="epochs from one evaluation on dev to the next")
     short_first_epochs: int = Field(
@@ -222,6 +267,14 @@ class Config(_Section):
         if not isinstance(values, Mapping):
             return values
         return {name: {} if section is None else section for name, section in values.items()}
+
+    def loss_weights(self, epoch: int) -> dict[str, float]:
+        """The weight of each loss that this network has, in an epoch (from 1)."""
+        weights = self.loss.weights(epoch)
+        if self.model.parts.pool == "lifting":
+            weights["lifting_update"] = self.loss.lifting_update
+            weights["lifting_prediction"] = self.loss.lifting_prediction
+        return weights
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, as YAML and checkpoints hold them."""
@@ -271,10 +324,19 @@ def load_config(source: str | Path, settings: Sequence[str] = ()) -> Config:
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: not a configuration", "expected sections such as 'model:' with keys below them")
+    apply_settings(values, settings)
+    return Config.from_dict(values, f"{source} with --set" if settings else str(source))
+
+
+def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
+    """Change plain values, sections by name, by `section.key=value` settings; later ones win.
+
+    Raises:
+        ConfigError: a setting has another form; all of them at once.
+    """
     faults = [fault for setting in settings if (fault := _apply_setting(values, setting)) is not None]
     if faults:
         raise ConfigError("\n".join(faults), "expected section.key=value, for example optimizer.lr=5e-5")
-    return Config.from_dict(values, f"{source} with --set" if settings else str(source))
 
 
 def changed_decoding(decoding: DecodingConfig, **changes: Any) -> DecodingConfig:

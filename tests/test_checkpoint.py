@@ -7,14 +7,13 @@ import random
 import resource
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from cslr_cli import checkpoint as checkpoint_module
 from cslr_cli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, CslrError
@@ -160,7 +159,7 @@ def test_what_is_no_checkpoint_is_refused_by_name(best: Path, tmp_path: Path) ->
     torch.save(torch.zeros(3), path)
     assert "not a checkpoint of cslr" in refused(path).message
     torch.save(content_of(best)["weights"], path)
-    assert "not a checkpoint of cslr" in refused(path).message
+    assert "weights alone" in refused(path).message
     torch.save({"epoch": 3, "model_state_dict": {}}, path)
     assert "published code" in refused(path).message
 
@@ -197,10 +196,8 @@ def test_any_other_damage_is_an_error_of_ours_or_does_no_harm(best: Path, tmp_pa
         start = rng.randrange(len(content))
         damaged = content[:start] + rng.randbytes(rng.randrange(40)) + content[start + rng.randrange(40) :]
         path.write_bytes(damaged)
-        try:
+        with suppress(CslrError):
             load_checkpoint(path)
-        except CslrError:
-            pass
 
 
 def test_a_newer_format_is_refused_with_the_version_that_reads_it(best: Path, tmp_path: Path) -> None:
@@ -220,7 +217,9 @@ def test_all_that_is_not_as_it_should_be_is_told_at_once(best: Path, tmp_path: P
     assert all(key in hint for key in ("epoch", "weights", "corpus.fps"))
 
 
-@pytest.mark.parametrize("key", ["version", "config", "vocabulary", "corpus", "weights", "epoch", "history", "training"])
+@pytest.mark.parametrize(
+    "key", ["version", "config", "vocabulary", "corpus", "weights", "epoch", "history", "training"]
+)
 @pytest.mark.parametrize("value", [5, "text", [1], {"a": 1}, {1: 2}])
 def test_a_part_of_the_wrong_kind_is_refused(best: Path, tmp_path: Path, key: str, value: object) -> None:
     path = changed(best, tmp_path / "wrong.pt", lambda content: content.update({key: value}))
@@ -280,7 +279,7 @@ def test_saving_that_is_interrupted_leaves_the_older_checkpoint_whole(
         file.write(b"PK\x03\x04 and no more")
         raise interruption
 
-    monkeypatch.setattr(checkpoint_module.torch, "save", save_half)
+    monkeypatch.setattr(torch, "save", save_half)
     with pytest.raises(type(interruption)):
         save_checkpoint(load_checkpoint(best), path)
     assert path.read_bytes() == best.read_bytes()

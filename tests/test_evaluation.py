@@ -129,7 +129,9 @@ def test_known_and_unseen_signers_are_told_apart(tiny_corpus: PreparedCorpus, ti
     unseen = {sample.sample_id for sample in samples if sample.signer == "Signer03"}
     assert len(unseen) == 2
     hypotheses = {
-        sample.sample_id: ([another_gloss(tiny_corpus, *sample.glosses)] if sample.sample_id in unseen else sample.glosses)
+        sample.sample_id: (
+            [another_gloss(tiny_corpus, *sample.glosses)] if sample.sample_id in unseen else sample.glosses
+        )
         for sample in samples
     }
     result = scripted(tiny_corpus, "test", tiny_config, hypotheses)
@@ -185,7 +187,9 @@ def test_no_gloss_ends_after_its_clip_where_frames_are_passed_over(
             last_step = PLAN.num_steps(seen) - 1
             # So many glosses that the last one is on the last step, if that is an even one.
             glosses = [tiny_corpus.vocabulary.glosses[place % 3] for place in range(last_step // 2 + 1)]
-            script = {other.sample_id: glosses[:1] for other in tiny_corpus.samples(split)} | {sample.sample_id: glosses}
+            script = {other.sample_id: glosses[:1] for other in tiny_corpus.samples(split)} | {
+                sample.sample_id: glosses
+            }
             last = scripted(tiny_corpus, split, config, script).hypotheses["sequence"][sample.sample_id][-1]
             assert last.start == pytest.approx(last_step // 2 * 2 * 4 * 3 / 25)
             if last_step % 2 == 0:
@@ -228,7 +232,9 @@ def assert_same_hypotheses(one: Mapping[str, Any], other: Mapping[str, Any]) -> 
     """The same glosses at the same times, and confidences that differ by rounding only."""
     assert list(one) == list(other)
     for sample_id, glosses in one.items():
-        without = [[dataclasses.replace(gloss, confidence=None) for gloss in clip] for clip in (glosses, other[sample_id])]
+        without = [
+            [dataclasses.replace(gloss, confidence=None) for gloss in clip] for clip in (glosses, other[sample_id])
+        ]
         assert without[0] == without[1]
         expected = [gloss.confidence for gloss in glosses]
         assert [gloss.confidence for gloss in other[sample_id]] == pytest.approx(expected, rel=1e-4)
@@ -240,6 +246,7 @@ def test_both_heads_have_hypotheses_of_their_own(tiny_checkpoint: Checkpoint, ti
     assert result.hypotheses["sequence"] != result.hypotheses["conv"]
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # torch's own choice, from Python 3.12 on
 def test_workers_change_nothing(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> None:
     def with_workers(num_workers: int) -> SplitResult:
         (result,) = evaluate(

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
 from cslr_cli.film_strip import draw_film_strip
@@ -27,15 +28,17 @@ def grey_frames(folder: Path, num_frames: int) -> Path:
     return folder
 
 
-def drawn(source: Path, recognition: Recognition, output: Path, reference: list[str] | None = None) -> np.ndarray:
+def drawn(
+    source: Path, recognition: Recognition, output: Path, reference: list[str] | None = None
+) -> NDArray[np.uint8]:
     """The picture, uint8 (H, W, 3), RGB."""
     draw_film_strip(source, recognition, output, reference)
     picture = cv2.imread(str(output))
     assert picture is not None
-    return picture[..., ::-1]
+    return np.asarray(picture[..., ::-1], dtype=np.uint8)
 
 
-def at(picture: np.ndarray, across: float, down: float) -> list[int]:
+def at(picture: NDArray[np.uint8], across: float, down: float) -> list[int]:
     """The colour at a place, given in shares of the width and the height."""
     height, width = picture.shape[:2]
     return [int(value) for value in picture[int(down * height), int(across * width)]]

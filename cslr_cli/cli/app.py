@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from cslr_cli import __version__
-from cslr_cli.cli import evaluate, predict, prepare, quickstart, train
+from cslr_cli.cli import convert, evaluate, inspect, predict, prepare, quickstart, train
 from cslr_cli.cli.console import print_error
 from cslr_cli.errors import CslrError
 
@@ -79,6 +79,8 @@ def _add(name: str, function: Callable[..., None], after_interruption: str = "")
 # In the order of the work.
 _add("quickstart", quickstart.quickstart, after_interruption=_GOES_ON)
 _add("prepare", prepare.prepare, after_interruption=_GOES_ON)
+_add("inspect", inspect.inspect)
 _add("train", train.train)
 _add("evaluate", evaluate.evaluate)
 _add("predict", predict.predict)
+_add("convert", convert.convert)

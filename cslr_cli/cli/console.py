@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -61,15 +61,15 @@ def _print_wide(renderable: RenderableType, *, to_stderr: bool) -> None:
     console.print(renderable)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> RenderableType:
-    """A plain table; the first `left` columns are aligned left, the others right."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Container[int] = (0,)) -> RenderableType:
+    """A plain table; the columns whose places are in `left` are aligned left, the others right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        result.add_column(column, justify="left" if index < left else "right", overflow="fold")
+        result.add_column(column, justify="left" if index in left else "right", overflow="fold")
     for row in rows:
         result.add_row(*map(Text, row))  # as it stands: a bracket in a path is no markup
     return result

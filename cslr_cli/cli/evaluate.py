@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cslr_cli.cli import options
+from cslr_cli.cli.checkpoints import open_for_use
 from cslr_cli.cli.console import print_json, print_note, print_result, shown_progress, table
+from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cslr_cli.evaluation import SplitResult
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint that `cslr train` wrote.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint that `cslr train` or `cslr convert` wrote.")],
     corpus: Annotated[
         Path | None,
         typer.Option("--corpus", help="Prepared corpus; else where the checkpoint was trained, else prepared/NAME."),
@@ -25,6 +27,7 @@ def evaluate(
     split: Annotated[
         list[str] | None, typer.Option("--split", help="dev, test or train; repeatable. Default: dev and test.")
     ] = None,
+    vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
     precision: options.Precision = options.PrecisionName.auto,
     decoder: options.Decoder = None,
@@ -40,16 +43,18 @@ def evaluate(
 
     Writes the hypotheses as CTM beside the references as STM.
     """
-    from cslr_cli.checkpoint import load_checkpoint
     from cslr_cli.config import changed_decoding
+    from cslr_cli.data.manifest import PreparedCorpus
     from cslr_cli.evaluation import evaluate as evaluate_checkpoint
     from cslr_cli.evaluation import find_corpus, write_hypotheses
     from cslr_cli.model.device import resolve_device, resolve_precision
 
-    loaded = load_checkpoint(checkpoint)
+    loaded = open_for_use(checkpoint, vocabulary, None if corpus is None else PreparedCorpus.open(corpus))
     prepared = find_corpus(loaded, corpus)
     where = resolve_device(device)
     folder = output or checkpoint.parent / "evaluation"
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--output {folder}: a file, not a folder", "choose another name")
     folder.mkdir(parents=True, exist_ok=True)  # now: what is wrong with it should not be told after the work
     with shown_progress() as progress:
         results = evaluate_checkpoint(

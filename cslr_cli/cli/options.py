@@ -37,6 +37,13 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, for example optimizer.lr=5e-5. Repeatable."),
 ]
+Vocabulary = Annotated[
+    Path | None,
+    typer.Option(
+        "--vocabulary",
+        help="Of a published checkpoint: its gloss_dict.npy, a prepared corpus, or a text file with a gloss a line.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder of the runs.")]
 Decoder = Annotated[

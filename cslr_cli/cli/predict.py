@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cslr_cli.cli import options
+from cslr_cli.cli.checkpoints import open_for_use
 from cslr_cli.cli.console import print_error, print_json, print_note
 from cslr_cli.errors import CslrError, UsageError
 
@@ -27,6 +28,7 @@ def predict(
         float | None,
         typer.Option("--fps", help="Frames a second of the source; pictures are taken to have the corpus' rate."),
     ] = None,
+    vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
     precision: options.Precision = options.PrecisionName.auto,
     decoder: options.Decoder = None,
@@ -41,13 +43,12 @@ def predict(
     Prints them in order, a line a video; with `--json` also their times, confidences and the n-best
     list. Several videos: a bad one is named and passed over, and the exit status is 1.
     """
-    from cslr_cli.checkpoint import load_checkpoint
     from cslr_cli.config import changed_decoding
     from cslr_cli.model.device import resolve_device
     from cslr_cli.recognizer import Recognizer
 
     path = checkpoint or _newest_checkpoint(runs_dir)
-    loaded = load_checkpoint(path)
+    loaded = open_for_use(path, vocabulary)
     recognizer = Recognizer(
         loaded,
         device=resolve_device(device),

@@ -19,7 +19,7 @@ def tell_faults(error: AnnotationError) -> DataError:
     rows = [[fault.where, fault.what] for fault in error.faults[:FAULTS_SHOWN]]
     print_remarks(_faults_table(["where", "what is wrong"], rows, len(error.faults)))
     noun = "fault" if len(error.faults) == 1 else "faults"
-    return DataError(f"{len(error.faults)} {noun} in the release; nothing was prepared", error.hint)
+    return DataError(f"{len(error.faults)} {noun}; nothing was prepared", error.hint)
 
 
 def tell_report(report: PreparationReport | PartReport, *, as_json: bool) -> None:
@@ -46,13 +46,12 @@ def _remarks(report: PreparationReport) -> list[str]:
     remarks = list(report.notes)
     for split, unseen in report.unseen_glosses.items():
         if unseen:
-            remarks.append(
-                f"{split} has {sum(unseen.values())} glosses that training never sees ({len(unseen)} different)"
-            )
+            count = f"{sum(unseen.values())} ({len(unseen)} different)"
+            remarks.append(f"glosses of {split} that training never sees: {count}")
     by_origin: dict[str, list[str]] = {}
     for split, origin in report.references.items():
         by_origin.setdefault(origin, []).append(split)
-    remarks += [f"references of {' and '.join(splits)}: {origin}" for origin, splits in by_origin.items()]
+    remarks += [f"references of {', '.join(splits)}: {origin}" for origin, splits in by_origin.items()]
     return remarks
 
 
@@ -68,7 +67,7 @@ def _tell_left_out(left_out: Sequence[LeftOut], expected_layout: str | None) -> 
 def _faults_table(columns: Sequence[str], rows: Sequence[Sequence[str]], count: int) -> Any:
     more = count - len(rows)
     ending = [[f"and {more} more: prepare-report.json has all", *[""] * (len(columns) - 1)]] if more > 0 else []
-    return table(columns, [*rows, *ending], left=len(columns))
+    return table(columns, [*rows, *ending], left=range(len(columns)))
 
 
 def _report_table(report: PreparationReport) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -127,8 +128,8 @@ def _run_name(name: str | None, config: str) -> str:
 
 
 def _as_yaml(value: object) -> str:
-    """The value as `--set` reads it; quoted, for a path may look like a number or have a # in it."""
-    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+    """The value as `--set` reads it; a path may look like a number, or have a # in it."""
+    return json.dumps(os.path.join(os.curdir, value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
 def epoch_line(record: Record, epochs: int) -> str:

@@ -1,4 +1,4 @@
-"""Writing many clips of a prepared corpus, in this process or in several."""
+"""Work on many clips, in this process or in several: above all writing those of a prepared corpus."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 
 from cslr_cli.data.clip_writer import ClipFormat, count_finished, write_clip
 from cslr_cli.data.frames import NoFramesError, Segment, clip_frames
 from cslr_cli.errors import DataError, MediaError
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -75,21 +80,41 @@ def write_clips(tasks: Sequence[ClipTask], workers: int) -> Iterator[ClipOutcome
         tasks: the clips.
         workers: processes that write, each a clip at a time; 1 writes in this one.
 
-    Yields:
+    Returns:
         The outcome of each clip, in the order in which they are done.
 
     Raises:
-        DataError: a file cannot be written, or a worker process was killed.
+        DataError: a file cannot be written, or a worker process was killed; while the outcomes are taken.
+    """
+    return work_on_clips(_write_if_needed, tasks, workers)
+
+
+def work_on_clips(work: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int) -> Iterator[_Result]:
+    """Do some work for each clip.
+
+    Args:
+        work: a function of a module, so that other processes find it; OpenCV starts no threads in it.
+        tasks: what it gets, one after the other.
+        workers: processes that work, each on a clip at a time; 1 works in this one.
+
+    Yields:
+        The result of each task, in the order in which they are done.
+
+    Raises:
+        DataError: a worker process was killed.
+        CslrError: whatever the work raises.
     """
     if workers == 1:
         with _single_threaded():
-            yield from map(_write_if_needed, tasks)
+            yield from map(work, tasks)
         return
     # Not forked: a process that has started threads (torch does) cannot be forked safely.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, max(1, len(tasks))), mp_context=context, initializer=_start_worker)
     try:
-        for future in as_completed([pool.submit(_write_if_needed, task) for task in tasks]):
+        with interruptions_held_back():
+            futures = [pool.submit(work, task) for task in tasks]
+        for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool as error:
         raise DataError(
@@ -98,6 +123,21 @@ def write_clips(tasks: Sequence[ClipTask], workers: int) -> Iterator[ClipOutcome
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def interruptions_held_back() -> Iterator[None]:
+    """Have Ctrl-C wait while a block starts worker processes, which then never hear of it.
+
+    Ctrl-C is for the parent, which stops its workers. A worker learns that only when it has started,
+    and until then would fill the terminal with a traceback of its own.
+    """
+    resource_tracker.ensure_running()  # if started within the block, it would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _write_if_needed(task: ClipTask) -> ClipOutcome:
@@ -125,7 +165,6 @@ def _single_threaded() -> Iterator[None]:
 
 def _start_worker() -> None:
     cv2.setNumThreads(0)  # there is a process for each core already
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
     # What is wrong with a picture comes back as an error; keep libpng and libjpeg from telling the
     # terminal as well. Python's own messages still go there.

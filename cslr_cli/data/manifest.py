@@ -199,13 +199,36 @@ class PreparedCorpus:
         Raises:
             DataError: the corpus has no such split, or its manifest is not as it should be.
         """
+        return tuple(Sample.from_json(line, where) for where, line in self._manifest_lines(split))
+
+    def readable_samples(self, split: str) -> tuple[list[Sample], list[str]]:
+        """The samples of a split as far as its manifest can be read, and what is wrong with the rest of it.
+
+        Raises:
+            DataError: the corpus has no such split.
+        """
+        self._known(split)
+        samples: list[Sample] = []
+        faults: list[str] = []
+        try:
+            lines = self._manifest_lines(split)
+        except DataError as error:
+            return samples, [error.message]
+        for where, line in lines:
+            try:
+                samples.append(Sample.from_json(line, where))
+            except DataError as error:
+                faults.append(error.message)
+        return samples, faults
+
+    def _manifest_lines(self, split: str) -> list[tuple[str, str]]:
+        """The lines of a manifest that are not empty, each with where it stands."""
         path = samples_path(self.path, self._known(split))
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: the manifest cannot be read ({error})") from error
-        numbered = enumerate(lines, start=1)
-        return tuple(Sample.from_json(line, f"{path}:{number}") for number, line in numbered if line)
+        return [(f"{path}:{number}", line) for number, line in enumerate(lines, start=1) if line]
 
     def references(self, split: str) -> Path:
         """The STM file with what was signed in each clip of a split.

@@ -47,7 +47,7 @@ class Sample:
 
     @property
     def steps_needed(self) -> int:
-        """The fewest network steps that CTC can spell the glosses in: one each, and one between two equal neighbours."""
+        """The fewest network steps for CTC to spell the glosses in: one each, and one between equal neighbours."""
         return len(self.glosses) + sum(a == b for a, b in zip(self.glosses, self.glosses[1:], strict=False))
 
     def to_json(self) -> str:

@@ -94,15 +94,15 @@ class VideoFrames(FrameSource):
         """
         first, last = segment.steps(fps)
         window = None if last is None else self._times_around(first / fps, last / fps)
-        if window is None:
+        if last is None or window is None:
             yield from super().iterate_segment(segment, fps)
             return
         times, is_end = window
-        wanted = np.arange(first, last) / fps
         if is_end:
-            duration = float(times[-1]) + usual_gap(times, fps)
-            check_reaches(self.path, segment, duration)
-            wanted = wanted[wanted < max(duration, wanted[0])]
+            length = round((float(times[-1]) + usual_gap(times, fps)) * fps)
+            check_reaches(self.path, segment, length / fps)
+            last = min(last, length)
+        wanted = np.arange(first, last) / fps
         unique, repeats = np.unique(nearest_frames(times, wanted), return_counts=True)
         yield from of_one_size(self._decode(unique.tolist(), jump_to=first / fps), repeats.tolist())
 

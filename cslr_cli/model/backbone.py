@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cslr_cli.config import ModelConfig
 from cslr_cli.model.clips import ClipLayout
 from cslr_cli.model.correlation import CorrelationBlock
 
@@ -66,6 +67,11 @@ class ResNet(nn.Module):
             in_channels = channels
         self.num_features = in_channels
 
+    @classmethod
+    def from_config(cls, config: ModelConfig) -> ResNet:
+        """Make one as a configuration says."""
+        return cls(config.width, config.blocks)
+
     def forward(self, pictures: Tensor, clips: ClipLayout) -> Tensor:
         """Pictures (N, 3, H, W), float in -1…1 -> features (N, num_features)."""
         x = self.maxpool(torch.relu_(self.bn1(self.conv1(pictures))))
@@ -105,6 +111,11 @@ class CorrNetBackbone(ResNet):
             {stage: CorrelationBlock(self.stage_channels[stage]) for stage in self.correlation_after}
         )
         self.alpha = nn.Parameter(torch.zeros(len(self.correlation_after)))
+
+    @classmethod
+    def from_config(cls, config: ModelConfig) -> CorrNetBackbone:
+        """Make one as a configuration says."""
+        return cls(config.width, config.blocks, config.correlation_after)
 
     def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
         """Add the correlation block of this stage, if it has one."""

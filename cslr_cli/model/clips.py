@@ -63,6 +63,14 @@ class ClipLayout:
             start += length
         return torch.cat(index).to(self.device)
 
+    def has_neighbour(self, offset: int) -> Tensor:
+        """Whether the clip of each frame has one `offset` frames later: bool (N,)."""
+        there = []
+        for length in self.lengths:
+            position = torch.arange(length) + offset
+            there.append((position >= 0) & (position < length))
+        return torch.cat(there).to(self.device)
+
     @cached_property
     def following(self) -> Tensor:
         """int64 (N,): the next frame; the last frame of a clip is followed by itself."""
@@ -74,7 +82,7 @@ class ClipLayout:
         return self.neighbour(-1)
 
     def over_time(self, x: Tensor, gap: int) -> Tensor:
-        """(N, C, H, W) -> (1, C, N + gaps, H, W): one time axis with `gap` zero frames between clips.
+        """(N, C, ...) -> (1, C, N + gaps, ...): one time axis with `gap` zero frames between clips.
 
         A convolution over time that reaches at most `gap` frames to each side, itself padded with
         zeros, sees the same as it would with each clip alone.
@@ -88,7 +96,7 @@ class ClipLayout:
         return x.transpose(0, 1).unsqueeze(0)
 
     def from_time(self, x: Tensor, gap: int) -> Tensor:
-        """(1, C, N + gaps, H, W) -> (N, C, H, W): the inverse of `over_time`."""
+        """(1, C, N + gaps, ...) -> (N, C, ...): the inverse of `over_time`."""
         x = x.squeeze(0).transpose(0, 1)
         if len(self.lengths) == 1:
             return x

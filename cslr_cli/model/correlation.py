@@ -100,8 +100,8 @@ def correlate(query: Tensor, keys: Tensor, weights: Tensor, clips: ClipLayout) -
     return result
 
 
-class CorrelationBlock(nn.Module):
-    """Correlation with the neighbouring frames, gated by what the identification map finds important.
+class IdentifyingBlock(nn.Module):
+    """What the blocks of CorrNet and CorrNet+ share: keys, and the identification map (section 3.2).
 
     Args:
         channels: C of the features that come in and go out.
@@ -125,6 +125,29 @@ class CorrelationBlock(nn.Module):
         )
         self.expand = nn.Conv2d(reduced, channels, 1, bias=False)
         self.aggregation_weights = nn.Parameter(torch.full((3,), 1 / 3))
+
+    def identification_map(self, x: Tensor, clips: ClipLayout) -> Tensor:
+        """M of section 3.2, before the sigmoid: (N, C, H, W), from 9 frames at three dilations."""
+        reduced = clips.over_time(self.reduce(x), gap=AGGREGATION_REACH)
+        aggregated = torch.stack(
+            [
+                weight * aggregation(reduced)
+                for weight, aggregation in zip(self.aggregation_weights, self.aggregations, strict=True)
+            ]
+        ).sum(0)
+        expanded: Tensor = self.expand(clips.from_time(aggregated, gap=AGGREGATION_REACH))
+        return expanded
+
+
+class CorrelationBlock(IdentifyingBlock):
+    """Correlation with the neighbouring frames, gated by what the identification map finds important.
+
+    Args:
+        channels: C of the features that come in and go out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
         self.direction_weights = nn.Parameter(torch.full((2,), 1 / 2))
 
     def forward(self, x: Tensor, clips: ClipLayout) -> Tensor:
@@ -141,15 +164,3 @@ class CorrelationBlock(nn.Module):
         # (N, P, C) -> (N, H, W, C) -> (N, C, H, W)
         correlated = correlated.view(len(x), *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
         return correlated * (self.identification_map(x, clips).sigmoid() - 0.5)
-
-    def identification_map(self, x: Tensor, clips: ClipLayout) -> Tensor:
-        """M of section 3.2, before the sigmoid: (N, C, H, W), from 9 frames at three dilations."""
-        reduced = clips.over_time(self.reduce(x), gap=AGGREGATION_REACH)
-        aggregated = torch.stack(
-            [
-                weight * aggregation(reduced)
-                for weight, aggregation in zip(self.aggregation_weights, self.aggregations, strict=True)
-            ]
-        ).sum(0)
-        expanded: Tensor = self.expand(clips.from_time(aggregated, gap=AGGREGATION_REACH))
-        return expanded

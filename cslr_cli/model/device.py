@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from cslr_cli.config import Precision
@@ -71,3 +74,15 @@ def precision_name(dtype: torch.dtype) -> str:
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """The context in which the network computes in `dtype`."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+@contextmanager
+def computing_threads(number: int | None) -> Iterator[None]:
+    """Compute on a CPU with so many threads as long as the block lasts; None: as torch has it."""
+    before = torch.get_num_threads()
+    if number is not None:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

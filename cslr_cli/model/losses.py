@@ -95,7 +95,17 @@ class LossValues:
 
 
 def weighted_loss(output: NetworkOutput, targets: Targets, weights: Mapping[str, float]) -> LossValues:
-    """The weighted sum of the named losses; those of weight 0 are not computed."""
-    parts = {name: LOSSES[name](output, targets) for name, weight in weights.items() if weight}
+    """The weighted sum of the named losses; those of weight 0 are not computed.
+
+    Args:
+        output: of the network.
+        targets: what was signed.
+        weights: by name: of `LOSSES`, or of `output.losses`.
+    """
+    parts = {
+        name: LOSSES[name](output, targets) if name in LOSSES else output.losses[name]
+        for name, weight in weights.items()
+        if weight
+    }
     total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
     return LossValues(total, {name: part.detach() for name, part in parts.items()})

@@ -6,14 +6,15 @@ It knows nothing of vocabularies, decoding, files or losses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.temporal import BiLSTM, NormalisedClassifier, TemporalConvolution
+from cslr_cli.model.temporal import BiLSTM, TemporalConvolution
 from cslr_cli.temporal_plan import TemporalPlan
 
 
@@ -25,31 +26,43 @@ class NetworkOutput:
         sequence_logits: (B, T', V), from the LSTM: what is decoded.
         conv_logits: (B, T', V), from the temporal convolution.
         step_lengths: int64 (B,), on the CPU: steps of each clip; what lies beyond has no meaning.
+        losses: those that the network's own parts have, by name: scalars.
     """
 
     sequence_logits: Tensor
     conv_logits: Tensor
     step_lengths: Tensor
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Network(nn.Module):
     """A backbone over frames, then temporal convolution, BiLSTM and classifiers.
 
     Args:
-        backbone: makes one feature vector a frame.
         plan: how frames become steps.
-        hidden_size: features of a step.
-        num_classes: V, the vocabulary and the blank.
+        backbone: makes one feature vector a frame.
+        temporal: makes steps of them, by the plan.
+        lstm: over the steps.
+        classifier: step features -> logits of V classes.
+        conv_classifier: for the temporal convolution's features; None: they share the other one.
     """
 
-    def __init__(self, backbone: ResNet, plan: TemporalPlan, hidden_size: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        plan: TemporalPlan,
+        backbone: ResNet,
+        temporal: TemporalConvolution,
+        lstm: BiLSTM,
+        classifier: nn.Module,
+        conv_classifier: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.plan = plan
         self.backbone = backbone
-        self.temporal = TemporalConvolution(backbone.num_features, hidden_size, plan)
-        self.lstm = BiLSTM(hidden_size)
-        # One classifier for both heads (SMKD): what the convolution learns, the LSTM's output shares.
-        self.classifier = NormalisedClassifier(hidden_size, num_classes)
+        self.temporal = temporal
+        self.lstm = lstm
+        self.classifier = classifier
+        self.conv_classifier = conv_classifier
 
     def forward(self, frames: Tensor, frame_lengths: Tensor) -> NetworkOutput:
         """Logits of a batch.
@@ -61,24 +74,29 @@ class Network(nn.Module):
         """
         features = self.frame_features(frames, frame_lengths)
         # (B, T, C) -> (B, C, T) -> (B, C, T') -> (B, T', C)
-        steps = self.temporal(features.transpose(1, 2)).transpose(1, 2)
+        temporal = self.temporal(features.transpose(1, 2), self._seen_lengths(frames, frame_lengths))
+        steps = temporal.features.transpose(1, 2)
         step_lengths = torch.tensor([self.plan.num_steps(int(length)) for length in frame_lengths])
         return NetworkOutput(
             sequence_logits=self.classifier(self.lstm(steps, step_lengths)),
-            conv_logits=self.classifier(steps),
+            conv_logits=(self.conv_classifier or self.classifier)(steps),
             step_lengths=step_lengths,
+            losses=temporal.losses,
         )
 
     def frame_features(self, frames: Tensor, frame_lengths: Tensor) -> Tensor:
         """The backbone's features (B, T, C) of padded frames; zeros where a clip has none."""
-        lengths = [self.plan.padded_length(int(length)) for length in frame_lengths]
-        if self.training and self.backbone.sees_batch_padding:
-            lengths = [frames.shape[1]] * len(lengths)
-        clips = ClipLayout.of(lengths, frames.device)
+        clips = ClipLayout.of(self._seen_lengths(frames, frame_lengths), frames.device)
         features = self.backbone(self._pictures(clips.fold(frames)), clips)
         return clips.unfold(features, frames.shape[1])
 
+    def _seen_lengths(self, frames: Tensor, frame_lengths: Tensor) -> list[int]:
+        """How many frames of each clip the network sees: in evaluation, no other clip's padding."""
+        if self.training and self.backbone.sees_batch_padding:
+            return [frames.shape[1]] * len(frames)
+        return [self.plan.padded_length(int(length)) for length in frame_lengths]
+
     def _pictures(self, frames: Tensor) -> Tensor:
         """uint8 (N, 3, H, W), 0…255 -> the parameters' float dtype, -1…1, channels last."""
-        pictures = frames.to(self.classifier.weight.dtype, memory_format=torch.channels_last)
+        pictures = frames.to(self.backbone.conv1.weight.dtype, memory_format=torch.channels_last)
         return pictures.div_(127.5).sub_(1)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from cslr_cli.errors import CheckpointError
-from cslr_cli.model.backbone import ResNet
+from cslr_cli.model.backbone import STAGES, ResNet
 
 # Torchvision's ResNet18_Weights.IMAGENET1K_V1; the name ends with the beginning of the file's SHA-256.
 _WEIGHTS_FILE = "resnet18-f37072fd.pth"
 _WEIGHTS_URL = f"https://download.pytorch.org/models/{_WEIGHTS_FILE}"
 _EXPECTED = "expected torchvision's resnet18 .pth"
+_RESNET_LAYERS = ("conv1.", "bn1.", *(f"{stage}." for stage in STAGES))
 
 
 def load_imagenet_weights(backbone: ResNet, path: Path | None) -> None:
@@ -35,7 +36,7 @@ def load_imagenet_weights(backbone: ResNet, path: Path | None) -> None:
     own = {
         name: value
         for name, value in backbone.state_dict().items()
-        if not name.startswith(("correlation", "alpha")) and not name.endswith("num_batches_tracked")
+        if name.startswith(_RESNET_LAYERS) and not name.endswith("num_batches_tracked")
     }
     wrong = sorted(name for name in own if name not in trunk or trunk[name].shape != own[name].shape)
     if wrong:

@@ -5,28 +5,47 @@ Axes: B clips, T frames, T' steps, C channels, V classes with the blank.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from cslr_cli.model.lifting import LiftingPool
+from cslr_cli.network_parts import Pool
 from cslr_cli.temporal_plan import TemporalPlan
 
 
-class TemporalConvolution(nn.Sequential):
+@dataclass(frozen=True)
+class Steps:
+    """What a temporal convolution makes of frames.
+
+    Attributes:
+        features: (B, C, T').
+        losses: those that its own parts have, by name: scalars.
+    """
+
+    features: Tensor
+    losses: Mapping[str, Tensor]
+
+
+class TemporalConvolution(nn.ModuleList):
     """Frame features (B, C, T) -> step features (B, hidden_size, T'), by the plan's layers.
 
     Args:
         num_features: C of the frame features.
         hidden_size: channels of every convolution.
         plan: the schedule; no layer pads, the clip comes padded.
+        pool: what `P` stands for: the maximum, or CorrNet+'s lifting pool, which takes two steps.
     """
 
-    def __init__(self, num_features: int, hidden_size: int, plan: TemporalPlan) -> None:
+    def __init__(self, num_features: int, hidden_size: int, plan: TemporalPlan, pool: Pool = "max") -> None:
         layers: list[nn.Module] = []
         for layer in plan.layers:
             if layer.kind == "P":
-                layers.append(nn.MaxPool1d(layer.size))
+                layers.append(nn.MaxPool1d(layer.size) if pool == "max" else LiftingPool(num_features))
                 continue
             layers += [
                 nn.Conv1d(num_features, hidden_size, layer.size),
@@ -34,7 +53,32 @@ class TemporalConvolution(nn.Sequential):
                 nn.ReLU(inplace=True),
             ]
             num_features = hidden_size
-        super().__init__(*layers)
+        super().__init__(layers)
+        self.plan = plan
+        self.num_features = num_features
+
+    def forward(self, x: Tensor, lengths: Sequence[int]) -> Steps:
+        """Steps of frames.
+
+        Args:
+            x: (B, C, T), frame features.
+            lengths: frames of each clip with its own padding; what lies beyond, no lifting pool sees.
+        """
+        modules = iter(self)
+        losses: dict[str, list[Tensor]] = {}
+        for layer in self.plan.layers:
+            if layer.kind == "K":
+                for _ in ("convolution", "batch norm", "ReLU"):
+                    x = next(modules)(x)
+            elif isinstance(pool := next(modules), LiftingPool):
+                lifted = pool(x, lengths)
+                x = lifted.features
+                losses.setdefault("lifting_update", []).append(lifted.update)
+                losses.setdefault("lifting_prediction", []).append(lifted.prediction)
+            else:
+                x = pool(x)
+            lengths = [layer.output_length(length) for length in lengths]
+        return Steps(x, {name: torch.stack(values).sum() for name, values in losses.items()})
 
 
 class BiLSTM(nn.Module):

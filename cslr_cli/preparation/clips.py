@@ -127,10 +127,10 @@ def counted_clips(samples: Sequence[Sample], frame_counts: Path | None) -> ClipR
         return ClipResults({sample.sample_id: None for sample in samples})
     counts = read_frame_counts(frame_counts)
     without = [sample.sample_id for sample in samples if sample.sample_id not in counts]
-    notes = [f"{frame_counts} does not say how many frames {len(without)} clips have, first {without[0]}"] * bool(
-        without
-    )
-    return ClipResults({sample.sample_id: counts.get(sample.sample_id) for sample in samples}, notes=tuple(notes))
+    notes: tuple[str, ...] = ()
+    if without:
+        notes = (f"{frame_counts} does not say how many frames {len(without)} clips have, first {without[0]}",)
+    return ClipResults({sample.sample_id: counts.get(sample.sample_id) for sample in samples}, notes=notes)
 
 
 def read_frame_counts(path: Path) -> dict[str, int]:

@@ -21,7 +21,7 @@ from cslr_cli.data.sample import Sample
 from cslr_cli.data.transforms import crop_room
 from cslr_cli.errors import ConfigError, DataError
 from cslr_cli.evaluation import Evaluator
-from cslr_cli.model.device import autocast, precision_name, resolve_precision
+from cslr_cli.model.device import autocast, computing_threads, precision_name, resolve_precision
 from cslr_cli.model.losses import Targets, weighted_loss
 from cslr_cli.model.networks import build_network, temporal_plan
 from cslr_cli.model.pretrained import load_imagenet_weights
@@ -87,7 +87,7 @@ def train(
     else:
         course.load_start_weights()
         run = RunFolder.create(run_path, config)
-    with run.logging():
+    with run.logging(), computing_threads(config.training.num_threads):
         course.log_start()
         for epoch in range(course.state.epoch + 1, config.training.epochs + 1):
             record = course.run_epoch(epoch)
@@ -232,10 +232,11 @@ class _Course:
         rate = learning_rate(settings.lr, self.config.schedule, epoch=epoch, step=state.step, num_steps=self.num_steps)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
+        running_statistics = [buffer.clone() for buffer in state.network.buffers()]
         with autocast(self.device, self.dtype):
             output = state.network(batch.frames.to(self.device, non_blocking=True), batch.frame_lengths)
         targets = Targets(batch.targets, batch.target_lengths)
-        loss = weighted_loss(output, targets, self.config.loss.weights(epoch))
+        loss = weighted_loss(output, targets, self.config.loss_weights(epoch))
         state.optimizer.zero_grad()
         state.scaler.scale(loss.total).backward()
         state.scaler.unscale_(state.optimizer)
@@ -252,6 +253,9 @@ class _Course:
             for name, value in loss.parts.items():
                 sums.losses[name] += value.item()
         else:
+            # What batch norm has seen may be infinite as well, and would stay in its means for ever.
+            for buffer, before in zip(state.network.buffers(), running_statistics, strict=True):
+                buffer.copy_(before)
             sums.skipped += batch.sample_ids
             LOGGER.warning(
                 "epoch %d, step %d: skipped, loss %s, gradient norm %s; clips: %s",

@@ -162,6 +162,35 @@ def test_resizing_is_lanczos_whatever_the_proportions() -> None:
     np.testing.assert_array_equal(resize_frame(frame, 256), expected)
 
 
+def test_cropping_keeps_the_middle_and_the_proportions() -> None:
+    frame = picture(0, 260, 210)
+    expected = cv2.resize(frame[25:235], (64, 64), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(resize_frame(frame, 64, "area", "crop"), expected)
+    wide = picture(1, 100, 161)
+    expected = cv2.resize(wide[:, 30:130], (64, 64), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(resize_frame(wide, 64, "linear", "crop"), expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(260, 210), (210, 260), (1, 300), (300, 1)])
+def test_padding_keeps_everything_and_the_proportions(height: int, width: int) -> None:
+    frame = np.full((height, width, 3), 255, np.uint8)
+    padded = resize_frame(frame, 64, "area", "pad")
+    assert padded.shape == (64, 64, 3)
+    rows, columns = (padded[:, :, 0] > 0).any(axis=1), (padded[:, :, 0] > 0).any(axis=0)
+    longer = max(height, width)
+    assert abs(rows.sum() - max(1, 64 * height / longer)) <= 0.5
+    assert abs(columns.sum() - max(1, 64 * width / longer)) <= 0.5
+    for is_picture in (rows, columns):
+        empty = np.flatnonzero(~is_picture)
+        assert abs((empty < 32).sum() - (empty >= 32).sum()) <= 1  # as much on both sides
+
+
+@pytest.mark.parametrize("aspect", ["crop", "pad"])
+def test_a_square_is_resized_alike_whatever_becomes_of_others(aspect: str) -> None:
+    frame = picture(0, 100, 100)
+    np.testing.assert_array_equal(resize_frame(frame, 64, "lanczos", aspect), resize_frame(frame, 64))
+
+
 # Pictures that cannot be read
 
 

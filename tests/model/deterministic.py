@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from cslr_cli.model.published import our_name, our_tensor
+from cslr_cli.config import ModelConfig
+from cslr_cli.model.published import from_published
 
 PARITY = Path(__file__).parent.parent / "data" / "parity"
 
@@ -48,15 +49,34 @@ def video(num_frames: int, seed: int) -> np.ndarray[Any, Any]:
     return squares.repeat(16, axis=1).repeat(16, axis=2)[:, 16:240, 16:240]
 
 
-def load_published(network: nn.Module, name: str, seed: int) -> None:
+def published_shapes(name: str) -> dict[str, list[int]]:
+    """The names and shapes of a published network's tensors, V = 1296."""
+    shapes: dict[str, list[int]] = json.loads((PARITY / f"{name}_state_dict.json").read_text())
+    return shapes
+
+
+# Sizes in a published checkpoint -> those of the same network, narrow enough for a test.
+_NARROW = {64: 4, 128: 8, 256: 16, 512: 32, 1024: 64, 2048: 128, 1296: 13, 8: 1, 16: 1, 32: 2}
+
+
+def narrow_shapes(name: str) -> dict[str, list[int]]:
+    """The names of a published network's tensors and the shapes that they have in a narrow one, V = 13."""
+    shapes = published_shapes(name)
+    return {published: [_NARROW.get(size, size) for size in shape] for published, shape in shapes.items()}
+
+
+def published_state(name: str, shapes: dict[str, list[int]], seed: int = 0) -> dict[str, torch.Tensor]:
+    """The tensors that a published network of these shapes had when the fixtures were computed."""
+
+    def value(published: str, shape: list[int]) -> torch.Tensor:
+        is_shared = published.startswith("conv1d.fc.") and name != "vac"
+        source = published.replace("conv1d.fc.", "classifier.") if is_shared else published
+        return torch.from_numpy(weight(source, shape, seed))
+
+    return {published: value(published, shape) for published, shape in shapes.items()}
+
+
+def load_published(network: nn.Module, name: str, config: ModelConfig, seed: int) -> None:
     """Fill a network with the fixtures' weights under the published names; nothing may be left over."""
-    shapes = json.loads((PARITY / f"{name}_state_dict.json").read_text())
-    ours = network.state_dict()
-    state = {}
-    for published, shape in shapes.items():
-        key = our_name(published)
-        source = published
-        if published.startswith("conv1d.fc.") and name != "vac":
-            source = published.replace("conv1d.fc.", "classifier.")
-        state[key] = our_tensor(torch.from_numpy(weight(source, shape, seed)), like=ours[key])
-    network.load_state_dict(state, strict=True)
+    weights, _ = from_published(published_state(name, published_shapes(name), seed), config)
+    network.load_state_dict(weights, strict=True)

@@ -15,6 +15,7 @@ from cslr_cli.config import Config, load_config
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.data.sample import Sample
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, UsageError
+from cslr_cli.model.networks import build_network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.training import loop
 from cslr_cli.training.loop import TrainingResult, train
@@ -84,15 +85,14 @@ def test_two_trainings_with_one_seed_end_at_the_same_weights(
     assert_same_state(again.run.last, tiny_training.run.last)
 
 
-def test_another_seed_ends_at_other_weights(
-    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
-) -> None:
+def test_another_seed_ends_at_other_weights(tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path) -> None:
     config = changed(tiny_config, training={"seed": 1, "epochs": 1})
     other = load_checkpoint(train(config, tmp_path / "other", device=CPU).run.last)
     weights = load_checkpoint(tiny_training.run.last).weights
     assert not torch.equal(other.weights["classifier.weight"], weights["classifier.weight"])
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # torch's own choice, from Python 3.12 on
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_training_stopped_after_an_epoch_and_resumed_ends_as_one_that_was_not(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, workers: int
@@ -170,8 +170,8 @@ def test_a_run_folder_has_checkpoints_configuration_metrics_log_and_environment(
     assert records == [dict(record) for record in tiny_training.history]
     assert [(record["epoch"], record["step"]) for record in records] == [(1, 4), (2, 8)]
     for record in records:
-        parts = tiny_config.loss.weights(record["epoch"])
-        assert record["loss"] == pytest.approx(sum(weight * record[name] for name, weight in parts.items()), rel=1e-5)
+        weighted = record["sequence_ctc"] + record["conv_ctc"] + 25 * record["distillation"]
+        assert record["loss"] == pytest.approx(weighted, rel=1e-5)
         assert 0 <= record["waiting_percent"] <= 100
         assert record["skipped"] == []
     log = (run.path / "train.log").read_text()
@@ -180,9 +180,7 @@ def test_a_run_folder_has_checkpoints_configuration_metrics_log_and_environment(
     assert "epoch 2:" in log
 
 
-def test_an_existing_run_folder_is_refused_and_not_touched(
-    tiny_config: Config, tiny_training: TrainingResult
-) -> None:
+def test_an_existing_run_folder_is_refused_and_not_touched(tiny_config: Config, tiny_training: TrainingResult) -> None:
     run = tiny_training.run.path
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.iterdir()}
     with pytest.raises(UsageError) as caught:
@@ -215,7 +213,12 @@ def test_the_best_checkpoint_is_that_of_the_first_epoch_with_the_lowest_dev_wer(
     assert result.best["epoch"] == 2
     assert load_checkpoint(result.run.best).epoch == 2
     assert load_checkpoint(result.run.last).epoch == 4
-    assert [(record["wer"], record["conv_wer"]) for record in result.history] == [(80, 81), (60, 61), (60, 61), (70, 71)]
+    assert [(record["wer"], record["conv_wer"]) for record in result.history] == [
+        (80, 81),
+        (60, 61),
+        (60, 61),
+        (70, 71),
+    ]
 
 
 def test_dev_is_evaluated_every_so_many_epochs_and_at_the_end(
@@ -304,7 +307,7 @@ def test_a_step_whose_loss_is_not_finite_is_skipped_and_its_clips_are_named(
     assert [progress for progress in told if progress.stage == "train"][-1].figures["skipped"] == 2
 
 
-def test_a_skipped_step_leaves_weights_and_optimizer_as_they_were(
+def test_a_skipped_step_leaves_network_and_optimizer_as_they_were(
     tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
     corpus = copied(tiny_corpus, tmp_path / "prepared")
@@ -317,8 +320,9 @@ def test_a_skipped_step_leaves_weights_and_optimizer_as_they_were(
     assert checkpoint.training is not None
     assert checkpoint.training["optimizer"]["state"] == {}
     torch.manual_seed(config.training.seed)
-    fresh = loop.build_network(config.model, corpus.vocabulary.num_classes)
-    assert all(torch.equal(value, checkpoint.weights[name]) for name, value in fresh.named_parameters())
+    fresh = build_network(config.model, corpus.vocabulary.num_classes)
+    # The means of batch norm as well: what a bad batch has put there would stay for ever.
+    assert all(torch.equal(value, checkpoint.weights[name]) for name, value in fresh.state_dict().items())
 
 
 # What stands in the way
@@ -340,6 +344,7 @@ def test_a_training_that_cannot_begin_leaves_no_folder(
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_clip_that_cannot_be_read_stops_the_training_by_name(
     tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from cslr_cli import __version__
 from cslr_cli.config import Config, load_config
 from cslr_cli.errors import DataError, UsageError
 from cslr_cli.training import tracking
+from cslr_cli.training.state import Record
 from cslr_cli.training.tracking import LOGGER, RunFolder, environment, newest_run
 
 
@@ -31,6 +33,7 @@ def test_a_new_run_has_the_configuration_that_made_it_and_its_environment(tmp_pa
     assert recorded["command"] == sys.argv
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_the_environment_names_the_commit_and_what_was_changed_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +99,7 @@ def test_the_newest_run_is_the_one_whose_best_checkpoint_was_written_last(tmp_pa
 
 def test_metrics_are_a_line_of_json_an_epoch(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    history = [{"epoch": 1, "wer": None, "skipped": ["SÜD"]}, {"epoch": 2, "wer": 30.5, "skipped": []}]
+    history: list[Record] = [{"epoch": 1, "wer": None, "skipped": ["SÜD"]}, {"epoch": 2, "wer": 30.5, "skipped": []}]
     run.write_metrics(history)
     assert [json.loads(line) for line in run.metrics.read_text().splitlines()] == history
 

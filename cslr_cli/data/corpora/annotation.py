@@ -186,7 +186,8 @@ class SampleCollector:
             if len(fields) == num_fields:
                 yield line.where, fields
             else:
-                self.add_fault(line.where, f"{len(fields)} fields instead of {num_fields}: {line.text[:80]!r}")
+                count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
+                self.add_fault(line.where, f"{count} instead of {num_fields}: {line.text[:80]!r}")
 
     def add(self, sample: Sample, where: str) -> bool:
         """Take a clip in, or note why not: its name is no name, occurs twice, or nothing is signed in it.

@@ -120,7 +120,7 @@ class OwnCorpus(CorpusReader):
             row = _Row(f"{self.manifest}:{number}", {key: value for key, value in values.items() if value})
             missing = [name for name in _NEEDED if name not in values]
             if missing:
-                collector.add_fault(row.where, f"there is no {' and no '.join(missing)}")
+                collector.add_fault(row.where, f"{' and '.join(map(repr, missing))} missing")
             elif "path" not in row.values:
                 collector.add_fault(row.where, "the path is empty")
             else:
@@ -129,23 +129,11 @@ class OwnCorpus(CorpusReader):
             collector.add_fault(str(self.manifest), "there are no clips in it")
 
     def _splits(self, rows: list[_Row], collector: SampleCollector) -> dict[str, str]:
-        """The split of each clip, by where it stands; drawn for those that have none."""
+        """The split of each clip, by where it stands; drawn for those that have none, where that is wanted."""
         split_of = {row.where: row.values["split"] for row in rows if "split" in row.values}
+        drawing = self._drawing_for(split_of)
         without = [row for row in rows if "split" not in row.values]
-        drawing = self.drawing
-        if drawing is None and not split_of:
-            drawing = SplitDrawing()
-        if not without:
-            return split_of
-        if drawing is None:
-            for row in without:
-                collector.add_fault(row.where, "the split is empty")
-            collector.add_hint("--split-shares 80,10,10 draws the splits of such clips")
-            return split_of
-        if drawing.unit == "signer" and any("signer" not in row.values for row in without):
-            for row in without:
-                if "signer" not in row.values:
-                    collector.add_fault(row.where, "there is no signer, by whom the split is to be drawn")
+        if drawing is None or not without or (drawing.unit == "signer" and any(map(_has_no_signer, without))):
             return split_of
         # By what the clip is, not where it stands: another order of lines must not change it.
         names = {row.where: "\0".join([_sample_id(row), *row.values.values()]) for row in without}
@@ -157,6 +145,10 @@ class OwnCorpus(CorpusReader):
         collector.notes.append(f"splits drawn for {len(without)} clips, {how}: {numbers}")
         return split_of
 
+    def _drawing_for(self, split_of: Mapping[str, str]) -> SplitDrawing | None:
+        """How splits are drawn: as asked for, or in a usual way where the manifest has no splits at all."""
+        return SplitDrawing() if self.drawing is None and not split_of else self.drawing
+
     def _add(
         self,
         row: _Row,
@@ -167,7 +159,12 @@ class OwnCorpus(CorpusReader):
     ) -> None:
         faults = []
         split = split_of.get(row.where, "")
-        if split and split not in self.splits:
+        if not split and self.drawing is None:
+            faults.append("the split is empty")
+            collector.add_hint("--split-shares 80,10,10 draws the splits of clips that have none")
+        elif not split and _has_no_signer(row):
+            faults.append("there is no signer, by whom the split is to be drawn")
+        elif split and split not in self.splits:
             faults.append(f"{split!r} is no split; expected one of {', '.join(self.splits)}")
         path = _inner_path(row.values["path"], root)
         if path is None:
@@ -187,6 +184,10 @@ class OwnCorpus(CorpusReader):
         )
         if collector.add(sample, row.where) and segment is not None:
             segments[sample.sample_id] = segment
+
+
+def _has_no_signer(row: _Row) -> bool:
+    return "signer" not in row.values
 
 
 def _csv_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tuple[int, dict[str, str]]]:

@@ -81,7 +81,8 @@ class Phoenix2014(CorpusReader):
         root = find_root(places.source, self.release_folders, marks)
         if root is None and places.annotations is not None:
             # The annotations are elsewhere: what is left to know the release by is its frames.
-            root = find_root(places.source, self.release_folders, [FRAMES_DIR])
+            homes = [f"{home}/{FRAMES_DIR}" for home in self.frame_homes]
+            root = find_root(places.source, self.release_folders, homes)
             if root is None and not places.need_frames:
                 root = places.source
         if root is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +18,7 @@ from pathlib import Path
 import cv2
 
 from cslr_cli.atomic import whole_file, write_text
+from cslr_cli.data.clip_workers import interruptions_held_back
 from cslr_cli.data.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, find_joints
 from cslr_cli.data.corpora.synthetic.drawing import draw_clip
 from cslr_cli.data.corpora.synthetic.lexicon import SIGN_OF_GLOSS, Array
@@ -194,15 +194,19 @@ def _mapping(workers: int) -> Iterator[Callable[..., Iterable[tuple[int, str]]]]
         return
     # Not forked: a process that has started threads (torch does) cannot be forked safely.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+
+    def started(function: Callable[..., tuple[int, str]], clips: list[ClipPlan]) -> Iterable[tuple[int, str]]:
+        with interruptions_held_back():
+            return pool.map(function, clips, chunksize=2)
+
     try:
-        yield partial(pool.map, chunksize=2)
+        yield started
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
 
 
 def _make_clip(output: Path, seed: int, clip: ClipPlan) -> tuple[int, str]:

@@ -1,0 +1,1 @@
+"""Speed and memory, measured on whatever machine this is: `python -m benchmarks.NAME`."""

@@ -1,0 +1,24 @@
+"""Checkpoints that commands are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cslr_cli.cli.console import print_error, print_note
+
+if TYPE_CHECKING:
+    from cslr_cli.checkpoint import Checkpoint
+    from cslr_cli.data.manifest import PreparedCorpus
+
+
+def open_for_use(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | None = None) -> Checkpoint:
+    """Read a checkpoint of cslr, or a published one with its vocabulary; what is odd about it is told."""
+    from cslr_cli.published_checkpoint import open_checkpoint
+
+    conversion = open_checkpoint(path, vocabulary, corpus)
+    for note in conversion.notes:
+        print_note(f"note: {note}")
+    for warning in conversion.checkpoint.warnings:
+        print_error(f"{path}: {warning}", kind="warning")
+    return conversion.checkpoint

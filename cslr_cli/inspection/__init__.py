@@ -1,0 +1,12 @@
+"""What is in a prepared corpus, and what is wrong with it.
+
+- `corpus`: the counts, and all checks one after the other.
+- `checks`: each check gives findings.
+- `plots`: lengths and gloss frequencies as a picture.
+"""
+
+from cslr_cli.inspection.checks import Finding
+from cslr_cli.inspection.corpus import CorpusInspection, SplitContents, inspect_corpus
+from cslr_cli.inspection.plots import draw_plots
+
+__all__ = ["CorpusInspection", "Finding", "SplitContents", "draw_plots", "inspect_corpus"]

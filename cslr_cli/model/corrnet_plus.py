@@ -1,0 +1,183 @@
+"""CorrNet+ (Hu et al., arXiv 2404.11111): a frame's summary finds itself in the frames around it.
+
+Axes: N frames of all clips, C channels, H, W places in a frame (P = H·W of them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cslr_cli.config import ModelConfig
+from cslr_cli.model.backbone import STAGES, ResNet
+from cslr_cli.model.clips import ClipLayout
+from cslr_cli.model.correlation import IdentifyingBlock
+
+# Frames on each side that the block after a stage looks at: the fewer places a frame has, the more.
+NEIGHBOURS = {"layer1": 1, "layer2": 1, "layer3": 3, "layer4": 5}
+# Frames that the temporal weighting sees on each side: a kernel of 3, dilated by up to 3.
+WEIGHTING_REACH = 3
+
+
+class AttentionPool(nn.Module):
+    """The places of a frame in one vector: attention with a single head and a learned query.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(1, 1, channels) / channels**0.5)
+        self.k_proj = nn.Linear(channels, channels)
+        self.q_proj = nn.Linear(channels, channels)
+        self.v_proj = nn.Linear(channels, channels)
+        self.c_proj = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, P, C) -> (N, C).
+
+        The projections are linear and the attention sums to one, so that what they do to every
+        place can be done once: to the query, and to the attended mean.
+        """
+        query = self.q_proj(self.query[0, 0])  # (C,)
+        key_query = query @ self.k_proj.weight  # <q, K x> = <Kᵀ q, x>
+        scores = (x @ key_query + query @ self.k_proj.bias) * query.shape[0] ** -0.5
+        attended = torch.einsum("np,npc->nc", scores.softmax(-1), x)
+        pooled: Tensor = self.c_proj(self.v_proj(attended))
+        return pooled
+
+
+def correlate_summaries(summaries: Tensor, keys: Tensor, weights: Tensor, clips: ClipLayout) -> Tensor:
+    """What each frame's summary finds of itself at the places of the frames around it.
+
+    `f[t] = Σ_l Σ_p k · (σ(<summaries[t], k>) − ½)` with `k = weights[l] · keys[t + l, p]`. Frames
+    beyond the clip's ends are zero, and add nothing.
+
+    Args:
+        summaries: (N, C).
+        keys: (N, P, C), of the same dtype.
+        weights: (2n,), of the frames from n before to n after, without the frame itself.
+        clips: where each clip begins and ends.
+
+    Returns:
+        (N, C).
+    """
+    reach = len(weights) // 2
+    offsets = [offset for offset in range(-reach, reach + 1) if offset]
+    found = torch.zeros_like(summaries)
+    for weight, offset in zip(weights.to(keys.dtype), offsets, strict=True):
+        overlap = len(keys) - abs(offset)
+        if overlap <= 0:
+            continue
+        # Frame t meets frame t + offset, for all t at once: two views of the fold, one of them moved.
+        there = keys[max(offset, 0) :][:overlap]  # (n, P, C)
+        here = summaries[max(-offset, 0) :][:overlap]  # (n, C)
+        affinity = weight * torch.einsum("nc,npc->np", here, there)
+        same_clip = clips.has_neighbour(offset)[max(-offset, 0) :][:overlap, None]
+        gate = (affinity.sigmoid() - 0.5) * (weight * same_clip)
+        contribution = torch.einsum("np,npc->nc", gate, there)
+        found = found + functional.pad(contribution, (0, 0, max(-offset, 0), max(offset, 0)))
+    return found
+
+
+class SummaryCorrelationBlock(IdentifyingBlock):
+    """Correlation of a frame's summary with its neighbours, gated by the identification map.
+
+    Args:
+        channels: C of the features that come in and go out.
+        neighbours: frames on each side.
+    """
+
+    def __init__(self, channels: int, neighbours: int) -> None:
+        super().__init__(channels)
+        self.attention = AttentionPool(channels)
+        self.neighbour_weights = nn.Parameter(torch.full((2 * neighbours,), 1 / (2 * neighbours)))
+        self.summary_weights = nn.Parameter(torch.full((3,), 1 / 3))
+
+    def forward(self, x: Tensor, clips: ClipLayout) -> Tensor:
+        """Features (N, C, H, W), channels last -> what to add to them, of the same shape."""
+        keys = self.keys(x).permute(0, 2, 3, 1).flatten(1, 2)  # (N, C, H, W) -> (N, P, C)
+        places = x.permute(0, 2, 3, 1).flatten(1, 2)
+        mean, largest, attended = self.summary_weights
+        summaries = mean * places.mean(1) + largest * places.amax(1) + attended * self.attention(places)
+        found = correlate_summaries(summaries.to(keys.dtype), keys, self.neighbour_weights, clips)
+        return found[:, :, None, None] * (self.identification_map(x, clips).sigmoid() - 0.5)
+
+
+class TemporalWeighting(nn.Module):
+    """Which channels of which frames matter, from the frames' means over their places.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        reduced = max(1, channels // 16)
+        self.reduce = nn.Conv1d(channels, reduced, 1)
+        self.enhance = nn.ModuleList(
+            nn.Conv1d(reduced, reduced, 3, padding=dilation, dilation=dilation, groups=reduced)
+            for dilation in range(1, WEIGHTING_REACH + 1)
+        )
+        self.expand = nn.Conv1d(reduced, channels, 1)
+        self.weights = nn.Parameter(torch.full((3,), 1 / 3))
+        self.alpha = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor, clips: ClipLayout) -> Tensor:
+        """Features (N, C, H, W) -> what to add to them, of the same shape."""
+        # (N, C, H, W) -> (C, N): frames are the time axis, clip after clip
+        reduced = self.reduce(x.mean(dim=(2, 3)).T)
+        timeline = clips.over_time(reduced.T, gap=WEIGHTING_REACH)
+        enhanced = torch.stack(
+            [weight * layer(timeline) for weight, layer in zip(self.weights, self.enhance, strict=True)]
+        ).sum(0)
+        importance: Tensor = self.expand(clips.from_time(enhanced, gap=WEIGHTING_REACH).T).T  # (N, C)
+        return x * ((importance.sigmoid() - 0.5) * self.alpha)[:, :, None, None]
+
+
+class CorrNetPlusBackbone(ResNet):
+    """ResNet-18 with summary correlation and temporal weighting after some stages.
+
+    `x ← x + alpha[k] · block_k(x)`, then `x ← x + weighting_k(x)`; both are zero at the start.
+
+    Args:
+        width: as in `ResNet`.
+        blocks: as in `ResNet`.
+        correlation_after: the stages that they follow; published: layers 2 to 4.
+    """
+
+    sees_batch_padding = True
+
+    def __init__(
+        self,
+        width: int = 64,
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        correlation_after: Sequence[str] = ("layer2", "layer3", "layer4"),
+    ) -> None:
+        super().__init__(width, blocks)
+        self.correlation_after = tuple(stage for stage in STAGES if stage in correlation_after)
+        channels = {stage: self.stage_channels[stage] for stage in self.correlation_after}
+        self.correlation = nn.ModuleDict(
+            {stage: SummaryCorrelationBlock(size, NEIGHBOURS[stage]) for stage, size in channels.items()}
+        )
+        self.temporal_weighting = nn.ModuleDict({stage: TemporalWeighting(size) for stage, size in channels.items()})
+        self.alpha = nn.Parameter(torch.zeros(len(self.correlation_after)))
+
+    @classmethod
+    def from_config(cls, config: ModelConfig) -> CorrNetPlusBackbone:
+        """Make one as a configuration says."""
+        return cls(config.width, config.blocks, config.correlation_after)
+
+    def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
+        """Add the correlation of this stage, if it has one, and then its temporal weighting."""
+        if stage not in self.correlation_after:
+            return x
+        scale = self.alpha[self.correlation_after.index(stage)]
+        correlated: Tensor = self.correlation[stage](x, clips)
+        x = x + scale.to(x.dtype) * correlated
+        weighted: Tensor = self.temporal_weighting[stage](x, clips)
+        return x + weighted

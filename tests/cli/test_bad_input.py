@@ -1,0 +1,283 @@
+"""What a user gets for a mistake: what is wrong, where, and how to mend it; never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.data.manifest import PreparedCorpus
+from tests.cli.conftest import Command, Outcome, in_a_process, started
+
+TINY = ["--size", 36, "--glosses", 8, "--signers", 3, "--train-clips", 8, "--dev-clips", 4, "--test-clips", 4]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_told(outcome: Outcome, status: int, *words: object) -> None:
+    """An error with this status that has these words, and results with none."""
+    assert outcome.status == status, outcome
+    assert outcome.stdout == ""
+    assert "Traceback" not in outcome.stderr
+    for word in words:
+        assert str(word) in outcome.stderr
+    if status == 1:
+        assert outcome.stderr.lstrip().startswith("error: ") or "\nerror: " in outcome.stderr
+
+
+# prepare
+
+
+def test_a_release_that_is_not_there_is_named_with_the_layout_that_was_expected(
+    cslr: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = cslr("prepare", "phoenix2014")
+    assert_told(outcome, 1, "dataset/phoenix2014: there is no such folder", "phoenix-2014-multisigner", "--source")
+    assert_told(cslr("prepare", "phoenix2014", "--source", "here"), 1, "here: there is no such folder", "train")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_corpus_that_nobody_knows_is_wrong_usage_and_the_nearest_is_named(cslr: Command, workplace: Path) -> None:
+    assert_told(cslr("prepare", "phoenx2014"), 2, "phoenx2014", "did you mean phoenix2014")
+
+
+def test_options_of_the_synthetic_corpus_are_not_for_others(cslr: Command, workplace: Path) -> None:
+    assert_told(cslr("prepare", "phoenix2014", "--glosses", 8), 2, "--glosses", "phoenix2014")
+
+
+def test_options_that_are_out_of_range_are_told_at_once(cslr: Command, workplace: Path) -> None:
+    outcome = cslr("prepare", "synthetic", "--glosses", 7, "--signers", 1)
+    assert_told(outcome, 2, "num_glosses is 7", "num_signers is 1")
+    assert not Path("dataset").exists()
+
+
+# train
+
+
+def test_training_without_a_prepared_corpus_says_which_command_makes_it(
+    cslr: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_told(cslr("train"), 1, "prepared/phoenix2014", "cslr prepare phoenix2014")
+    assert_told(cslr("train", "--config", "quickstart"), 1, "prepared/synthetic", "cslr prepare synthetic")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_faults_of_the_settings_are_told_at_once_with_the_nearest_keys(cslr: Command, workplace: Path) -> None:
+    settings = ["optimiser.lr=1", "model.widht=3", "training.epochs=zero", "data.crop_size=16"]
+    outcome = cslr("train", *(part for setting in settings for part in ("--set", setting)))
+    assert_told(
+        outcome,
+        2,
+        *("4 settings are wrong", "optimiser", "optimizer", "model.widht", "model.width"),
+        *("training.epochs is 'zero'", "data.crop_size is 16"),
+    )
+    assert not Path("runs").exists()
+
+
+def test_a_configuration_that_is_not_there_is_wrong_usage(cslr: Command, workplace: Path) -> None:
+    assert_told(cslr("train", "--config", "missing.yaml"), 2, "missing.yaml")
+    assert_told(cslr("train", "--config", "phoenix"), 2, "'phoenix' is no configuration", "phoenix2014")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+def test_a_device_that_is_not_there_is_told_with_those_that_are(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, command: str
+) -> None:
+    video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
+    options: dict[str, list[object]] = {
+        "train": ["--config", "tiny.yaml", "--name", "other"],
+        "evaluate": [trained],
+        "predict": [video],
+    }
+    there = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    assert_told(cslr(command, *options[command], "--device", 99), 1, "--device 99: there is no such GPU", there)
+    assert_told(cslr(command, *options[command], "--device", "gpu"), 2, "--device gpu", "auto, cpu")
+    assert not Path("runs/other").exists()
+
+
+def test_a_run_folder_that_exists_is_refused_and_kept(cslr: Command, trained: Path) -> None:
+    before = contents(Path("runs"))
+    outcome = cslr("train", "--config", "tiny.yaml")
+    assert_told(outcome, 2, "runs/tiny", "--resume runs/tiny", "--name")
+    assert contents(Path("runs")) == before
+
+
+def test_resuming_changes_no_setting(cslr: Command, trained: Path) -> None:
+    before = contents(Path("runs"))
+    for given in (["--config", "tiny.yaml"], ["--name", "new"], ["--set", "training.epochs=9"], ["--workers", 0]):
+        assert_told(cslr("train", "--resume", "runs/tiny", *given), 2, given[0])
+    assert_told(cslr("train", "--resume", "runs/missing"), 2, "runs/missing", "no such folder")
+    assert contents(Path("runs")) == before
+
+
+def test_the_name_of_a_run_is_no_path(cslr: Command, workplace: Path) -> None:
+    assert_told(cslr("train", "--config", "tiny.yaml", "--name", "../mine"), 2, "--name ../mine", "--runs-dir")
+
+
+def test_a_mistake_that_only_the_corpus_shows_leaves_no_run_behind(cslr: Command, workplace: Path) -> None:
+    outcome = cslr("train", "--config", "tiny.yaml", "--set", "data.crop_size=64")
+    assert_told(outcome, 1, "crop_size is 64", "36")
+    assert not Path("runs").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(cslr: Command, workplace: Path) -> None:
+    Path("runs").write_text("a file")
+    assert_told(cslr("train", "--config", "tiny.yaml"), 1, "runs")
+
+
+# evaluate
+
+
+def test_what_is_no_checkpoint_is_told(cslr: Command, trained: Path) -> None:
+    Path("cut.pt").write_bytes(trained.read_bytes()[:5000])
+    Path("empty.pt").touch()
+    for path, words in [
+        ("missing.pt", "no such checkpoint"),
+        ("cut.pt", "cut off"),
+        ("empty.pt", "empty file"),
+        ("tiny.yaml", "not a checkpoint"),
+        ("runs/tiny", "perhaps runs/tiny/best.pt"),
+    ]:
+        assert_told(cslr("evaluate", path), 1, path, words)
+        assert_told(cslr("predict", "--checkpoint", path, "video.mp4"), 1, path, words)
+
+
+def test_a_corpus_that_was_moved_is_asked_for(
+    cslr: Command, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = torch.load(trained, weights_only=True)
+    content["corpus"]["path"] = "/gone/synthetic"
+    torch.save(content, "moved.pt")
+    Path("prepared").rename("elsewhere")
+    assert_told(cslr("evaluate", "moved.pt"), 1, "/gone/synthetic", "--corpus", "cslr prepare synthetic --size 36")
+    assert cslr("evaluate", "moved.pt", "--corpus", "elsewhere/synthetic", "--split", "dev").status == 0
+
+
+def test_what_is_wrong_with_the_output_is_told_before_the_work(cslr: Command, trained: Path) -> None:
+    outcome = cslr("evaluate", trained, "--output", "tiny.yaml")
+    assert_told(outcome, 2, "tiny.yaml", "not a folder")
+    assert "evaluate dev" not in outcome.stderr
+
+
+def test_a_split_that_the_corpus_has_not_is_told_with_those_that_it_has(cslr: Command, trained: Path) -> None:
+    assert_told(cslr("evaluate", trained, "--split", "validation"), 1, "validation", "train, dev, test")
+
+
+# predict
+
+
+def test_predicting_without_any_run_says_how_to_get_one(cslr: Command, workplace: Path) -> None:
+    assert_told(cslr("predict", "video.mp4"), 2, "runs", "--checkpoint", "cslr quickstart", "cslr train")
+
+
+@pytest.mark.parametrize("fps", ["0", "-25", "inf", "nan", "1e9"])
+def test_a_frame_rate_that_cannot_be_is_wrong_usage_and_told_once(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, fps: str
+) -> None:
+    video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
+    outcome = cslr("predict", video, video, "--fps", fps)
+    assert_told(outcome, 2, "frames a second")
+    assert outcome.stderr.count("error: ") == 1
+
+
+def test_bad_videos_are_named_and_the_others_are_recognised(
+    trained: Path, workplace: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    good = [tiny_corpus.frames_path(sample) for sample in tiny_corpus.samples("test")[:2]]
+    Path("text.mp4").write_text("This is no video.\n")
+    Path("empty").mkdir()
+    Path("nothing.mp4").touch()
+    writer = cv2.VideoWriter("no_frames.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 64))
+    writer.release()
+    Path("damaged").mkdir()
+    _, picture = cv2.imencode(".png", np.zeros((36, 36, 3), np.uint8))
+    Path("damaged/1.png").write_bytes(picture.tobytes()[:-30])
+    Path("noise.zip").write_bytes(b"PK\x03\x04" + bytes(range(256)))
+    bad = ["text.mp4", "empty", "nothing.mp4", "no_frames.mp4", "damaged", "noise.zip", "missing.mp4"]
+    outcome = in_a_process("predict", good[0], *bad, good[1], "--json", cwd=workplace)
+    assert outcome.status == 1
+    assert [json.loads(line)["source"] for line in outcome.stdout.splitlines()] == [str(path) for path in good]
+    errors = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == len(bad)
+    for name, error in zip(bad, errors, strict=True):
+        assert name in error
+    assert "Traceback" not in outcome.stderr
+    others = [line for line in outcome.stderr.splitlines() if not line.startswith(("error: ", "  ", "checkpoint: "))]
+    assert others == []  # no library has its say in between
+
+
+# Ctrl-C
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def interrupt(process: subprocess.Popen[str]) -> Outcome:
+    """Press Ctrl-C, as a terminal does: every process of the command gets it."""
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    return Outcome(process.returncode, stdout, stderr)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # torch's own choice, from Python 3.12 on
+def test_ctrl_c_stops_a_training_cleanly_and_it_can_go_on(cslr: Command, workplace: Path) -> None:
+    last = Path("runs/tiny/last.pt")
+    given = ["--set", "training.epochs=60", "--workers", 1]
+    process = started("train", "--config", "tiny.yaml", *given, cwd=workplace)
+    wait_for(last.exists, process)
+    outcome = interrupt(process)
+    assert outcome.status == 130
+    assert outcome.stdout == ""
+    assert "Traceback" not in outcome.stderr
+    assert "cslr train --resume runs/tiny" in outcome.stderr
+    epoch = load_checkpoint(last).epoch
+    assert 1 <= epoch < 60
+    assert load_checkpoint(last.with_name("best.pt")).epoch <= epoch
+    assert [path.name for path in last.parent.iterdir() if "unfinished" in path.name] == []
+    # Sixty epochs would take a while: let it be one more.
+    config = Path("runs/tiny/config.yaml")
+    config.write_text(config.read_text().replace("epochs: 60", f"epochs: {epoch + 1}"))
+    assert cslr("train", "--resume", "runs/tiny").status == 0
+    assert load_checkpoint(last).epoch == epoch + 1
+
+
+def test_ctrl_c_stops_a_preparation_cleanly_and_the_same_command_goes_on(
+    cslr: Command, tiny_corpus: PreparedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["prepare", "synthetic", *TINY, "--workers", 2]
+    process = started(*command, cwd=tmp_path)
+    # Both workers are at work by then.
+    wait_for(lambda: len(list(Path("dataset").glob("**/train/synthetic_*"))) >= 4, process)
+    outcome = interrupt(process)
+    assert outcome.status == 130
+    assert outcome.stdout == ""
+    assert "Traceback" not in outcome.stderr
+    assert "the same command goes on" in outcome.stderr
+    assert not Path("prepared").exists()
+    finished = cslr(*command[:-1], 1)
+    assert finished.status == 0
+    made, expected = contents(Path("prepared/synthetic")), contents(tiny_corpus.path)
+    assert made.keys() == expected.keys()
+    assert {name for name in made if made[name] != expected[name]} <= {"corpus.yaml"}  # names its release
+    shutil.rmtree("dataset")

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import pytest
+
+from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.config import load_config
+from cslr_cli.data.corpora.synthetic import write_clip_video
+from cslr_cli.data.corpora.synthetic.release import clip_folder
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.scoring import protocol, read_ctm, read_stm, score
+from cslr_cli.training.loop import TrainingResult
+from tests.cli.conftest import Command, command_line, environment, in_a_process
+
+TINY = ["--glosses", 8, "--signers", 3, "--train-clips", 8, "--dev-clips", 4, "--test-clips", 4]
+
+
+def clip(corpus: PreparedCorpus, number: int = 0) -> Path:
+    """A test clip, as it lies in the prepared corpus."""
+    return corpus.frames_path(corpus.samples("test")[number])
+
+
+# prepare
+
+
+def test_prepare_prints_what_is_in_the_corpus_and_finds_it_finished_the_next_time(
+    cslr: Command, tiny_release: Path, tiny_corpus: PreparedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_release, "dataset/synthetic")
+    outcome = cslr("prepare", "synthetic", *TINY, "--size", 36, "--workers", 1, "--json")
+    assert outcome.status == 0
+    report = json.loads(outcome.stdout)
+    assert report["output"] == "prepared/synthetic"
+    assert {split: counts["clips"] for split, counts in report["splits"].items()} == {"train": 8, "dev": 4, "test": 4}
+    assert PreparedCorpus.open("prepared/synthetic").vocabulary == tiny_corpus.vocabulary
+    before = {path: path.stat().st_mtime_ns for path in Path("prepared").rglob("*.zip")}
+    again = cslr("prepare", "synthetic", *TINY, "--size", 36, "--workers", 1)
+    assert again.status == 0
+    assert "train" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in Path("prepared").rglob("*.zip")} == before
+
+
+# train
+
+
+def test_train_prints_the_best_epoch_and_tells_of_each_on_the_way(cslr: Command, workplace: Path) -> None:
+    outcome = cslr("train", "--config", "tiny.yaml", "--json")
+    assert outcome.status == 0
+    result = json.loads(outcome.stdout)
+    assert (result["run"], result["checkpoint"]) == ("runs/tiny", "runs/tiny/best.pt")
+    assert result["best"]["wer"] == load_checkpoint(Path("runs/tiny/best.pt")).history[-1]["wer"]
+    told = outcome.stderr.splitlines()
+    assert [line for line in told if line.startswith("epoch 1/2, loss ")]
+    assert [line for line in told if line.startswith("epoch 2/2, loss ") and "dev WER" in line and "clips/s" in line]
+    assert [line for line in told if line.startswith("train 8/8") and "elapsed" in line]
+
+
+def test_train_says_which_command_comes_next(cslr: Command, workplace: Path) -> None:
+    outcome = cslr("train", "--config", "tiny.yaml", "--set", "training.epochs=1", "--name", "again")
+    assert "best WER on dev" in outcome.stdout
+    assert "cslr evaluate runs/again/best.pt" in outcome.stdout
+
+
+def test_the_command_line_goes_before_the_file_and_the_file_before_the_default(cslr: Command, workplace: Path) -> None:
+    (workplace / "tiny.yaml").rename("own.yaml")
+    given = ["--set", "optimizer.lr=5e-5", "--set", "training.epochs=1", "--precision", "bf16", "--workers", 0]
+    assert cslr("train", "--config", "own.yaml", *given).status == 0
+    config = load_config("runs/own/config.yaml")
+    assert (config.optimizer.lr, config.training.epochs, config.training.precision) == (5e-5, 1, "bf16")
+    assert (config.model.width, config.data.num_workers) == (4, 0)  # from the file
+    assert config.decoding.beam_width == 10  # from nowhere
+
+
+@pytest.mark.parametrize("name", ["corpus # 1", "2014", "5e3", "null", "a=b", "[1]", "ÄÖÜ 手语"])
+def test_a_corpus_may_lie_in_a_folder_of_any_name(
+    cslr: Command, workplace: Path, name: str, tiny_corpus: PreparedCorpus
+) -> None:
+    (workplace / name).symlink_to(tiny_corpus.path)
+    outcome = cslr("train", "--config", "tiny.yaml", "--corpus", name, "--set", "data.crop_size=224")
+    assert outcome.status == 1
+    assert "the prepared frames have 36" in outcome.stderr  # so it was found
+
+
+def test_train_goes_on_with_a_run(cslr: Command, trained: Path, tiny_training: TrainingResult) -> None:
+    run = trained.parent
+    # As it was after the first epoch of two.
+    os.remove(trained)
+    os.remove(run / "last.pt")
+    outcome = cslr("train", "--resume", run, "--json")
+    assert outcome.status == 0
+    assert json.loads(outcome.stdout)["best"]["wer"] == tiny_training.best["wer"]
+    # Now it is finished, and can be asked again, by a file of it as well.
+    outcome = cslr("train", "--resume", run / "last.pt", "--json")
+    assert outcome.status == 0
+    assert json.loads(outcome.stdout)["best"]["epoch"] == tiny_training.best["epoch"]
+
+
+def test_skipped_clips_are_named_on_the_screen(cslr: Command, workplace: Path, tiny_corpus: PreparedCorpus) -> None:
+    shutil.copytree(tiny_corpus.path, "impossible")
+    manifest = Path("impossible/train.jsonl")
+    first, *rest = [json.loads(line) for line in manifest.read_text().splitlines()]
+    first["glosses"] *= 30
+    manifest.write_text("".join(json.dumps(sample) + "\n" for sample in [first, *rest]))
+    outcome = cslr("train", "--config", "tiny.yaml", "--corpus", "impossible", "--set", "training.epochs=1")
+    assert outcome.status == 0
+    (line,) = [line for line in outcome.stderr.splitlines() if line.startswith("epoch 1/1")]
+    assert "2 clips skipped, loss not finite" in line
+    assert first["sample_id"] in line
+
+
+# evaluate
+
+
+def test_evaluate_prints_the_figures_of_both_heads_and_all_signers(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    outcome = cslr("evaluate", trained, "--precision", "fp32", "--json")
+    assert outcome.status == 0
+    result = json.loads(outcome.stdout)
+    assert set(result["splits"]) == {"dev", "test"}
+    for split, figures in result["splits"].items():
+        hypotheses = {
+            sample_id: [timed.gloss for timed in glosses]
+            for sample_id, glosses in read_ctm(trained.parent / "evaluation" / f"{split}.ctm").items()
+        }
+        references = read_stm(trained.parent / "evaluation" / f"{split}.stm")
+        counts = score(references, hypotheses, protocol(tiny_corpus.protocol)).counts
+        names = ("wer", "substitutions", "deletions", "insertions", "references")
+        assert [figures[name] for name in names] == [getattr(counts, name) for name in names]
+        assert figures["clips"] == 4
+        assert figures["conv"]["references"] == counts.references
+    test = result["splits"]["test"]
+    assert test["known_signers"]["references"] + test["unseen_signers"]["references"] == test["references"]
+    assert test["unseen_signers"] == test["signers"]["Signer03"]
+    assert test["unseen_signers"]["references"] > 0
+    assert result["splits"]["dev"]["unseen_signers"]["wer"] is None
+
+
+def test_evaluate_prints_a_table_in_which_unseen_signers_stand_apart(cslr: Command, trained: Path) -> None:
+    outcome = cslr("evaluate", trained)
+    rows = [line.strip().split("  ")[0] for line in outcome.stdout.splitlines() if "%" not in line]
+    rows = [row for row in rows if row and "─" not in row]
+    assert rows == [
+        *("dev", "convolution head"),
+        *("test", "known signers", "unseen Signer03", "convolution head"),
+    ]
+
+
+def test_evaluate_takes_one_split_once_and_a_folder_for_its_files(cslr: Command, trained: Path) -> None:
+    outcome = cslr("evaluate", trained, "--split", "dev", "--split", "dev", "--output", "here/it", "--json")
+    assert list(json.loads(outcome.stdout)["splits"]) == ["dev"]
+    assert {path.name for path in Path("here/it").iterdir()} == {"dev.ctm", "dev.conv.ctm", "dev.stm"}
+    assert "here/it" in outcome.stderr
+    assert not (trained.parent / "evaluation").exists()
+
+
+def test_evaluate_decodes_in_another_way_if_asked(cslr: Command, trained: Path) -> None:
+    def ctm(*given: object) -> str:
+        assert cslr("evaluate", trained, "--split", "dev", "--precision", "fp32", *given).status == 0
+        return (trained.parent / "evaluation" / "dev.ctm").read_text()
+
+    assert ctm() == ctm("--decoder", "beam", "--beam-width", 10)
+    assert ctm("--decoder", "greedy") != ctm()
+
+
+# predict
+
+
+def test_predict_prints_the_glosses_of_a_video_and_nothing_else(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    outcome = cslr("predict", clip(tiny_corpus))
+    assert outcome.status == 0
+    (line,) = outcome.stdout.splitlines()
+    glosses = line.split(" ")
+    assert glosses
+    assert all(gloss in tiny_corpus.vocabulary for gloss in glosses)
+    assert outcome.stderr == f"checkpoint: {trained}\n"
+
+
+def test_predict_of_several_videos_begins_each_line_with_its_name(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    videos = [clip(tiny_corpus, number) for number in range(3)]
+    alone = [cslr("predict", video).stdout for video in videos]
+    together = cslr("predict", *videos).stdout
+    assert together == "".join(f"{video}\t{line}" for video, line in zip(videos, alone, strict=True))
+
+
+def test_predict_gives_times_and_alternatives_as_json(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    videos = [clip(tiny_corpus, number) for number in range(2)]
+    outcome = cslr("predict", *videos, "--json", "--nbest", 3, "--precision", "fp32")
+    results = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [result["source"] for result in results] == [str(video) for video in videos]
+    for result, sample in zip(results, tiny_corpus.samples("test"), strict=False):
+        assert result["num_frames"] == sample.num_frames
+        assert result["fps"] == 25
+        assert len(result["nbest"]) == 3
+        assert result["nbest"][0]["glosses"] == [timed["gloss"] for timed in result["glosses"]]
+        assert all(0 <= timed["start"] < timed["end"] <= result["duration"] for timed in result["glosses"])
+        assert all(0 < timed["confidence"] <= 1 for timed in result["glosses"])
+
+
+def test_predict_takes_the_best_checkpoint_of_the_newest_run_or_the_one_named(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    shutil.copytree("runs/tiny", "runs/older")
+    os.utime("runs/older/best.pt", (0, 0))
+    shutil.copytree("runs/tiny", "elsewhere/other")
+    assert "checkpoint: runs/tiny/best.pt" in cslr("predict", clip(tiny_corpus)).stderr
+    assert "elsewhere/other/best.pt" in cslr("predict", clip(tiny_corpus), "--runs-dir", "elsewhere").stderr
+    named = cslr("predict", clip(tiny_corpus), "--checkpoint", "runs/older/last.pt")
+    assert (named.status, named.stderr) == (0, "")
+
+
+def test_predict_reads_videos_and_folders_at_the_rate_that_is_said(
+    cslr: Command, trained: Path, tiny_release: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    sample = tiny_corpus.samples("test")[0]
+    write_clip_video(tiny_release, sample.sample_id, Path("clip.mp4"))
+    folder = clip_folder(tiny_release, "test", sample.sample_id)
+    outcome = cslr("predict", "clip.mp4", folder, "--json")
+    assert [json.loads(line)["num_frames"] for line in outcome.stdout.splitlines()] == [sample.num_frames] * 2
+    outcome = cslr("predict", folder, "--fps", 12.5, "--json")
+    assert json.loads(outcome.stdout)["num_frames"] == 2 * (sample.num_frames or 0)
+
+
+def test_frame_interval_and_image_scale_hold_from_training_to_prediction(
+    cslr: Command, workplace: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    settings = ["data.frame_interval=2", "data.image_scale=2", "training.epochs=1"]
+    given = [part for setting in settings for part in ("--set", setting)]
+    assert cslr("train", "--config", "tiny.yaml", *given).status == 0
+    assert cslr("evaluate", "runs/tiny/best.pt", "--precision", "fp32").status == 0
+    evaluated = read_ctm(Path("runs/tiny/evaluation/test.ctm"))
+    for number, sample in enumerate(tiny_corpus.samples("test")):
+        outcome = cslr("predict", clip(tiny_corpus, number), "--json", "--precision", "fp32")
+        result = json.loads(outcome.stdout)
+        assert (result["num_frames"], result["fps"]) == (-(-(sample.num_frames or 0) // 2), 12.5)
+        expected = [(timed.gloss, timed.start, timed.end) for timed in evaluated[sample.sample_id]]
+        assert [(t["gloss"], round(t["start"], 3), round(t["end"], 3)) for t in result["glosses"]] == expected
+
+
+# Streams
+
+
+def test_results_can_be_piped_while_all_else_goes_to_the_screen(
+    trained: Path, workplace: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    videos = [clip(tiny_corpus), workplace / "missing.mp4", clip(tiny_corpus, 1)]
+    outcome = in_a_process("predict", *videos, "--json", cwd=workplace)
+    assert outcome.status == 1
+    assert [json.loads(line)["source"] for line in outcome.stdout.splitlines()] == [str(videos[0]), str(videos[2])]
+    assert "checkpoint: runs/tiny/best.pt" in outcome.stderr
+    assert "missing.mp4" in outcome.stderr
+    assert "\x1b" not in outcome.stderr  # no colours where there is no terminal
+
+
+def test_a_reader_that_has_had_enough_is_no_fault_to_tell(
+    trained: Path, workplace: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        command_line(["predict", clip(tiny_corpus), clip(tiny_corpus)]),
+        cwd=workplace,
+        env=environment(),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert done.returncode != 0
+    assert done.stderr == f"checkpoint: {trained}\n"
+
+
+def test_a_picture_is_recognised_as_a_clip_of_one_frame(cslr: Command, trained: Path, tiny_release: Path) -> None:
+    picture = sorted(clip_folder(tiny_release, "test", "synthetic_test-0001").glob("*.png"))[0]
+    Path("one").mkdir()
+    cv2.imwrite("one/frame.png", cv2.imread(str(picture)))
+    outcome = cslr("predict", "one", "--json")
+    assert outcome.status == 0
+    assert json.loads(outcome.stdout)["num_frames"] == 1

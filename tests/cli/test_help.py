@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cslr_cli import __version__
+from cslr_cli.cli.app import app
+from tests.cli.conftest import REPOSITORY, Command, environment
+
+COMMANDS = [str(command.name) for command in app.registered_commands]
+SECONDS = 0.4
+TRIES = 4
+
+# Asks for help as a user does, and says afterwards what it took and which modules are there.
+PROGRAM = """
+import json, os, sys
+sys.argv = ["cslr", *sys.argv[1:]]
+from cslr_cli.__main__ import main
+try:
+    main()
+finally:
+    sys.stdout.flush()
+    used = os.times()
+    print(json.dumps({"seconds": used.user + used.system, "modules": sorted(sys.modules)}), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=["cslr", *COMMANDS])
+def test_help_is_there_at_once_and_without_torch(command: tuple[str, ...]) -> None:
+    seconds = []
+    for _ in range(TRIES):  # the best of some: the machine may be busy with something else
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *command, "--help"],
+            cwd=REPOSITORY,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Usage: cslr" in done.stdout
+        told = json.loads(done.stderr)
+        assert {"torch", "torchvision", "cv2", "matplotlib"} & set(told["modules"]) == set()
+        seconds.append(told["seconds"])
+        if seconds[-1] < SECONDS:
+            return
+    pytest.fail(f"{os.cpu_count()} cores took {min(seconds):.2f} s of processor time for --help")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_says_what_it_is_for(command: str, cslr: Command) -> None:
+    (registered,) = (info for info in app.registered_commands if info.name == command)
+    assert registered.callback is not None
+    assert inspect.getdoc(registered.callback)
+    for name, parameter in inspect.signature(registered.callback, eval_str=True).parameters.items():
+        (option,) = parameter.annotation.__metadata__
+        assert option.help, name
+    outcome = cslr(command, "--help")
+    assert outcome.status == 0
+    assert outcome.stderr == ""
+
+
+def test_the_version_is_printed(cslr: Command) -> None:
+    outcome = cslr("--version")
+    assert (outcome.status, outcome.stdout) == (0, f"cslr {__version__}\n")
+
+
+def test_without_a_command_there_is_help(cslr: Command) -> None:
+    outcome = cslr()
+    assert outcome.status in (0, 2)  # versions of Typer differ
+    assert "Commands" in outcome.stdout + outcome.stderr
+
+
+def test_a_command_that_is_not_there_is_wrong_usage(cslr: Command) -> None:
+    outcome = cslr("trian")
+    assert outcome.status == 2
+    assert "trian" in outcome.stderr
+    assert outcome.stdout == ""

@@ -1,0 +1,114 @@
+"""Parts of longer videos, brought to an even frame rate."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cslr_cli.data.frame_source import FrameSource
+from cslr_cli.data.frames import Segment, VideoFrames, clip_frames, open_frames
+from cslr_cli.errors import MediaError
+from tests.data.phoenix_release import picture, write_picture
+
+NUM_FRAMES = 1000
+_BITS = 12
+
+
+def write_numbered_video(path: Path, codec: str, fps: float) -> Path:
+    """A video whose n-th frame shows n in twelve black or white fields."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (64, 48))
+    for number in range(NUM_FRAMES):
+        bits = np.array([255 * (number >> bit & 1) for bit in range(_BITS)], np.uint8).reshape(3, 4)
+        writer.write(np.repeat(np.kron(bits, np.ones((16, 16), np.uint8))[..., None], 3, axis=2))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="module", params=[("a.mp4", "mp4v", 25.0), ("a.avi", "MJPG", 30.0), ("a.mkv", "mp4v", 29.97)])
+def video(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    name, codec, fps = request.param
+    return write_numbered_video(tmp_path_factory.mktemp("videos") / name, codec, fps)
+
+
+def numbers(path: Path, segment: Segment | None, fps: float = 25.0) -> list[int]:
+    """Which frames of a numbered video are shown."""
+    return [
+        sum(int(frame[16 * (bit // 4) + 8, 16 * (bit % 4) + 8, 0] > 127) << bit for bit in range(_BITS))
+        for frame in clip_frames(path, fps, segment)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 1), (0.5, 3.3), (1.99, 2.4), (2, 2.04), (10, 13.2), (25.5, 31.05), (32, 33.3), (33, 33.5)]
+)
+def test_a_part_is_what_the_whole_would_show_there(video: Path, start: float, end: float) -> None:
+    whole = numbers(video, None)
+    if start < len(whole) / 25:
+        assert numbers(video, Segment(start, end)) == whole[round(start * 25) : round(end * 25)]
+
+
+def test_the_rest_of_the_video_is_not_read(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = numbers(video, Segment(28, 29))
+    monkeypatch.setattr(VideoFrames, "_index", property(lambda source: pytest.fail("all of it was read")))
+    assert numbers(video, Segment(28, 29)) == expected
+
+
+def test_parts_that_meet_share_no_frame_and_lose_none(video: Path) -> None:
+    times = [0, 1.23, 4.5, 4.58, 9.99, 12]
+    parts = [number for start, end in itertools.pairwise(times) for number in numbers(video, Segment(start, end))]
+    assert parts == numbers(video, Segment(0, 12))
+
+
+def test_without_an_end_a_part_goes_to_the_end_of_the_video(video: Path) -> None:
+    assert numbers(video, Segment(30)) == numbers(video, None)[750:]
+
+
+def test_a_part_may_end_a_little_after_its_video(video: Path) -> None:
+    whole = numbers(video, None)
+    length = len(whole) / 25
+    assert numbers(video, Segment(length - 1, length + 0.3)) == whole[-25:]
+    for start, end in ((length - 1, length + 1), (length + 0.1, length + 0.2), (length + 5, None)):
+        with pytest.raises(
+            MediaError, match=rf"the clip ends after {length:.2f} s; asked for the part from {start:g} s"
+        ):
+            numbers(video, Segment(start, end))
+
+
+def test_a_part_shorter_than_a_frame_is_one_frame(video: Path) -> None:
+    assert len(numbers(video, Segment(5, 5.001))) == 1
+
+
+def test_where_jumping_is_no_use_the_whole_video_is_read(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = numbers(video, Segment(20, 21))
+    # A file that can only be read from its beginning: after a jump nothing comes.
+    monkeypatch.setattr(VideoFrames, "_times_around", lambda source, start, end: None)
+    assert numbers(video, Segment(20, 21)) == expected
+
+
+@given(st.integers(0, 30), st.integers(1, 30), st.sampled_from([12.5, 25.0, 50.0]))
+def test_pictures_are_taken_to_have_the_rate_that_is_wanted(first: int, count: int, fps: float) -> None:
+    class Numbered(FrameSource):
+        num_frames = 40
+        timestamps = None
+        fps = None
+
+        def _decode(self, indices):  # type: ignore[no-untyped-def]
+            return ((str(index), np.full((2, 2, 3), index, np.uint8)) for index in indices)
+
+    last = min(first + count, 40)
+    segment = Segment(first / fps, last / fps)
+    frames = list(Numbered(Path("pictures")).iterate_segment(segment, fps))
+    assert [int(frame[0, 0, 0]) for frame in frames] == list(range(first, last))
+
+
+def test_parts_of_a_folder_of_pictures_are_cut_too(tmp_path: Path) -> None:
+    for number in range(10):
+        write_picture(tmp_path / f"{number}.png", picture(number))
+    frames = list(clip_frames(tmp_path, 5.0, Segment(0.4, 1)))
+    np.testing.assert_array_equal(np.stack(frames), open_frames(tmp_path).read([2, 3, 4]))
