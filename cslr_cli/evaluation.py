@@ -17,7 +17,7 @@ from cslr_cli.data.sample import Sample
 from cslr_cli.decoding import Decoder, Hypothesis
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.errors import DataError
-from cslr_cli.model.device import autocast
+from cslr_cli.model.device import autocast, memory_told
 from cslr_cli.model.network import Network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.scoring import Counts, Reference, Score, TimedGloss, protocol, read_stm, score, write_ctm
@@ -25,6 +25,7 @@ from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.vocabulary import Vocabulary
 
 HEADS = ("sequence", "conv")
+_MEMORY_ADVICE = "evaluate with a smaller training.batch_size, or --precision bf16"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def recognise_split(
         on_clip: is told after each batch how many clips it held.
     """
     for batch in loader.batches(evaluation_batches(samples, batch_size)):
-        with torch.inference_mode(), autocast(device, dtype):
+        with memory_told(_MEMORY_ADVICE), torch.inference_mode(), autocast(device, dtype):
             output = network(batch.frames.to(device, non_blocking=True), batch.frame_lengths)
         logits = {"sequence": output.sequence_logits, "conv": output.conv_logits}
         log_probs = {head: values.float().log_softmax(-1).cpu().numpy() for head, values in logits.items()}
@@ -198,10 +199,8 @@ class Evaluator:
         )
 
     def _timed(self, sample: Sample, clip: ClipHypotheses, head: str) -> tuple[TimedGloss, ...]:
-        # Of the frames that `frame_interval` passes over, the last ones may not be there.
-        end_of_clip = (sample.num_frames or clip.num_frames * self._frame_interval) / self._fps
-        steps = self._plan.step_times(clip.num_frames, self._fps / self._frame_interval)
-        times = [(start, min(end, end_of_clip)) for start, end in steps]
+        num_frames = sample.num_frames or clip.num_frames * self._frame_interval
+        times = self._plan.step_times(num_frames, self._fps, self._frame_interval)
         return timed_glosses(clip.heads[head][0], self._vocabulary, times)
 
     def _score(self, hypotheses: Mapping[str, Sequence[TimedGloss]]) -> Score:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cslr_cli.recognizer import Recognition
 
 _PICTURES = 10
 _PICTURE_INCHES = 1.05  # width of one picture
+_CHINESE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei")
 _COLOURS = ("#2f6f9f", "#c8553d", "#3d8361", "#8a5a9e", "#b8862b")
 
 
@@ -32,25 +34,36 @@ def draw_film_strip(
         MediaError: the source cannot be read.
     """
     # Only here: it takes a while to import, and no other work needs it.
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     frames = open_frames(source)
-    duration = recognition.duration
     # The middle of each of as many equal parts of the video as there are pictures.
     places = (np.arange(_PICTURES) + 0.5) / _PICTURES
     pictures = frames.read((places * frames.num_frames).astype(np.int64))
     height, width = pictures.shape[1:3]
     picture_height = _PICTURE_INCHES * height / width
-    figure = Figure(figsize=(_PICTURES * _PICTURE_INCHES, picture_height + 0.95), dpi=160)
-    grid = figure.add_gridspec(
-        2, 1, height_ratios=(picture_height, 0.95), hspace=0, left=0.01, right=0.99, top=0.99, bottom=0.14
-    )
-    strip, line = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-    strip.imshow(np.concatenate(list(pictures), axis=1), extent=(0, duration, 0, 1), aspect="auto")
-    strip.set_axis_off()
-    _draw_time_line(line, recognition, reference)
-    with whole_file(output) as unfinished:
-        figure.savefig(unfinished)
+    with rc_context({"font.family": _fonts()}):
+        figure = Figure(figsize=(_PICTURES * _PICTURE_INCHES, picture_height + 0.95), dpi=160)
+        grid = figure.add_gridspec(
+            2, 1, height_ratios=(picture_height, 0.95), hspace=0, left=0.01, right=0.99, top=0.99, bottom=0.14
+        )
+        strip, line = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
+        strip.imshow(np.concatenate(list(pictures), axis=1), extent=(0, recognition.duration, 0, 1), aspect="auto")
+        strip.set_axis_off()
+        _draw_time_line(line, recognition, reference)
+        with whole_file(output) as unfinished, warnings.catch_warnings():
+            # Where no font has a gloss' characters, boxes stand in their place; a warning for each helps nobody.
+            warnings.filterwarnings("ignore", "Glyph .* missing")
+            figure.savefig(unfinished)
+
+
+def _fonts() -> list[str]:
+    """Matplotlib's own font, then those of this machine that have Chinese characters."""
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _CHINESE_FONTS if name in installed)]
 
 
 def _draw_time_line(axes: Any, recognition: Recognition, reference: Sequence[str] | None) -> None:

@@ -18,7 +18,7 @@ from cslr_cli.data.pictures import resize_frame
 from cslr_cli.data.transforms import apply_plan, evaluation_plan
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.errors import UsageError
-from cslr_cli.model.device import autocast, resolve_device, resolve_precision
+from cslr_cli.model.device import autocast, memory_told, resolve_device, resolve_precision
 from cslr_cli.scoring import TimedGloss
 
 # Frames a second that a source can be said to have; what lies beyond is a slip of the keyboard.
@@ -135,7 +135,7 @@ class Recognizer:
         config = self.checkpoint.config.data
         plan = evaluation_plan(len(at_corpus_rate), self.checkpoint.corpus.frame_size, config)
         frames = self._prepared_frames(source, at_corpus_rate[list(plan.indices)])
-        return self._recognize_pictures(apply_plan(frames, plan, config), str(path), len(at_corpus_rate) / self.fps)
+        return self._recognize_pictures(apply_plan(frames, plan, config), str(path), len(at_corpus_rate))
 
     def _chosen_frames(self, source: FrameSource, fps: float | None) -> NDArray[np.int64]:
         """Which frames show the video at the corpus' rate: indices, never decreasing."""
@@ -150,18 +150,17 @@ class Recognizer:
             prepared[place] = frame if frame.shape[:2] == (size, size) else resize_frame(frame, size)
         return prepared
 
-    def _recognize_pictures(self, pictures: NDArray[np.uint8], source: str, duration: float) -> Recognition:
-        """Recognise pictures that are just as the network wants them, of `duration` seconds in all."""
+    def _recognize_pictures(self, pictures: NDArray[np.uint8], source: str, num_frames: int) -> Recognition:
+        """Recognise pictures that are just as the network wants them, out of `num_frames` at the corpus' rate."""
         batch = single_clip(pictures, self._network.plan, source)
-        with torch.inference_mode(), autocast(self.device, self._dtype):
+        with memory_told("give a shorter video"), torch.inference_mode(), autocast(self.device, self._dtype):
             logits = self._network(batch.frames.to(self.device), batch.frame_lengths).sequence_logits[0]
         hypotheses = self._decoder.decode(logits.float().log_softmax(-1).cpu().numpy())
-        fps = self.fps / self.checkpoint.config.data.frame_interval
-        steps = self._network.plan.step_times(len(pictures), fps)
-        # Of the frames that `frame_interval` passes over, the last ones may not be there.
-        times = [(start, min(end, duration)) for start, end in steps]
+        frame_interval = self.checkpoint.config.data.frame_interval
+        times = self._network.plan.step_times(num_frames, self.fps, frame_interval)
         nbest = tuple(
             Alternative(timed_glosses(hypothesis, self.checkpoint.vocabulary, times), hypothesis.score)
             for hypothesis in hypotheses
         )
+        fps, duration = self.fps / frame_interval, num_frames / self.fps
         return Recognition(source, nbest[0].glosses, nbest[0].score, len(pictures), fps, duration, nbest)

@@ -119,10 +119,16 @@ class TemporalPlan:
         last = num_frames - 1
         return [min(max(position - self.left_padding, 0), last) for position in range(length)]
 
-    def step_times(self, num_frames: int, fps: float) -> list[tuple[float, float]]:
-        """Start and end of every step in seconds; the last one ends with the clip."""
-        frames = range(0, num_frames, self.stride)
-        return [(start / fps, min(start + self.stride, num_frames) / fps) for start in frames]
+    def step_times(self, num_frames: int, fps: float, frame_interval: int = 1) -> list[tuple[float, float]]:
+        """Start and end of every step in seconds; the last one ends with the clip.
+
+        Args:
+            num_frames: frames of the clip, those that `frame_interval` passes over among them.
+            fps: their rate, frames a second.
+            frame_interval: the network sees every n-th of them.
+        """
+        stride = self.stride * frame_interval
+        return [(start / fps, min(start + stride, num_frames) / fps) for start in range(0, num_frames, stride)]
 
     def layer_lengths(self, length: int) -> list[int]:
         """Positions after each layer, for an input of `length` positions."""

@@ -87,3 +87,9 @@ def test_a_video_that_cannot_be_read_leaves_no_picture(tmp_path: Path) -> None:
     with pytest.raises(MediaError):
         draw_film_strip(tmp_path / "missing.mp4", recognised(20), tmp_path / "strip.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_chinese_glosses_are_drawn_without_a_warning_whatever_fonts_there_are(tmp_path: Path) -> None:
+    source = grey_frames(tmp_path / "frames", 10)
+    picture = drawn(source, recognised(10, TimedGloss("今天", 0.0, 0.2)), tmp_path / "strip.png", ["今天"])
+    assert picture.size > 0

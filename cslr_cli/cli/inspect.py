@@ -57,13 +57,13 @@ def inspect(
 def _inspected(path: Path, config: str, *, read_frames: bool, workers: int | None) -> CorpusInspection:
     from cslr_cli.config import load_config
     from cslr_cli.inspection import inspect_corpus
-    from cslr_cli.temporal_plan import TemporalPlan
+    from cslr_cli.model.networks import temporal_plan
 
     recipe = load_config(config)
     with shown_progress() as progress:
         return inspect_corpus(
             path,
-            plan=TemporalPlan.parse(recipe.model.temporal_layers),
+            plan=temporal_plan(recipe.model),
             frame_interval=recipe.data.frame_interval,
             read_frames=read_frames,
             workers=workers,
@@ -72,11 +72,9 @@ def _inspected(path: Path, config: str, *, read_frames: bool, workers: int | Non
 
 
 def _check_is_corpus(path: Path) -> None:
-    """Have a folder that may be a prepared corpus, not a release or a file."""
+    """Have a folder that may be a prepared corpus, not a release."""
     from cslr_cli.data.corpora import recognise_release
 
-    if path.is_file():
-        raise UsageError(f"{path}: this is a file", "expected the folder of a prepared corpus, as prepared/phoenix2014")
     if path.is_dir() and not (path / "corpus.yaml").exists():
         release = recognise_release(path)
         if release is not None and release != "a prepared corpus":

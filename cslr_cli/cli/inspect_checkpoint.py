@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def find_checkpoint(path: Path) -> Path | None:
-    """The checkpoint that a path means: a file, or a run's folder with its best one; None for other folders."""
-    if path.is_file():
+    """The checkpoint that a path means: a file, or the best one in a run's folder; None if it means none."""
+    if path.is_file() or path.suffix == ".pt":
         return path
     best = path / "best.pt"
     return best if best.is_file() else None

@@ -241,13 +241,26 @@ class Loader:
             CslrError: whatever reading a clip raised.
         """
         self._order.batches = keys
-        for batch in self._loader:
+        batches = iter(self._loader)
+        while (batch := _next(batches)) is not None:
             if isinstance(batch, CslrError):
                 try:
                     raise batch
                 finally:
                     del batch  # the error knows this call; were it known here too, see `_Order`
             yield batch
+
+
+def _next(batches: Iterator[Batch | CslrError]) -> Batch | CslrError | None:
+    try:
+        return next(batches, None)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            "a process that reads clips was ended by the system",
+            "it had too little memory, or too little of /dev/shm; read with fewer of them: --workers 1, or 0",
+        ) from error
 
 
 class _Order:

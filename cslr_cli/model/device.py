@@ -86,3 +86,24 @@ def computing_threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def memory_told(advice: str) -> Iterator[None]:
+    """Make of a device that is out of memory an error that says what to do.
+
+    Args:
+        advice: what needs less.
+
+    Raises:
+        DeviceError: the block ran out of memory.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceError("the GPU is out of memory", advice) from error
+    except RuntimeError as error:
+        # On a CPU torch raises a plain RuntimeError: its allocator's name is all that marks it.
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        raise DeviceError("this machine is out of memory", advice) from error

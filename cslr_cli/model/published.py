@@ -192,6 +192,7 @@ def recognise(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "blocks": [len(_children(f"conv2d.{stage}", state)) for stage in STAGES],
         "temporal_layers": _schedule(state, nested=pool == "lifting"),
         "hidden_size": state["temporal_model.rnn.weight_ih_l0"].shape[1],
+        "pretrained": False,  # it has its weights
     }
     if name in _BLOCK_BEFORE_STAGE:
         numbers = {number + _BLOCK_BEFORE_STAGE[name] for number in stages}
@@ -205,7 +206,7 @@ def recognise(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def model_config(state: Mapping[str, Tensor]) -> ModelConfig:
     """The network that published tensors are of, as a configuration."""
-    return Config.from_dict({"model": {**recognise(state), "pretrained": False}}, "the published network").model
+    return Config.from_dict({"model": recognise(state)}, "the published network").model
 
 
 def _children(module: str, state: Mapping[str, Tensor]) -> set[str]:

@@ -21,7 +21,7 @@ from cslr_cli.data.sample import Sample
 from cslr_cli.data.transforms import crop_room
 from cslr_cli.errors import ConfigError, DataError
 from cslr_cli.evaluation import Evaluator
-from cslr_cli.model.device import autocast, computing_threads, precision_name, resolve_precision
+from cslr_cli.model.device import autocast, computing_threads, memory_told, precision_name, resolve_precision
 from cslr_cli.model.losses import Targets, weighted_loss
 from cslr_cli.model.networks import build_network, temporal_plan
 from cslr_cli.model.pretrained import load_imagenet_weights
@@ -29,6 +29,11 @@ from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.training.schedule import learning_rate
 from cslr_cli.training.state import Record, TrainingState
 from cslr_cli.training.tracking import LOGGER, RunFolder
+
+_MEMORY_ADVICE = (
+    "set a smaller training.batch_size or data.max_clip_frames, training.group_by_length=true, or --precision bf16;\n"
+    "--resume goes on with a run's own configuration: change it in its config.yaml"
+)
 
 
 @dataclass(frozen=True)
@@ -219,7 +224,8 @@ class _Course:
             sums.waited += time.perf_counter() - asked
             if batch is None:
                 return sums
-            self._step(batch, epoch, sums)
+            with memory_told(_MEMORY_ADVICE):
+                self._step(batch, epoch, sums)
             sums.clips += len(batch.sample_ids)
             self._tell(epoch, sums, time.perf_counter() - started)
 

@@ -247,6 +247,6 @@ def test_inspect_of_something_else_says_what_it_looks_like(corpus: Path, cslr: C
     assert outcome.status == 2
     assert "this looks like a release of CSL, not a prepared corpus" in outcome.stderr
     outcome = cslr("inspect", corpus / "corpus.yaml")
-    assert outcome.status == 2
-    assert "this is a file" in outcome.stderr
+    assert outcome.status == 1
+    assert "not a checkpoint" in outcome.stderr
     assert cslr("inspect", "nowhere").status == 1

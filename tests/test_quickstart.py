@@ -1,0 +1,61 @@
+"""The quickstart, with a corpus and a network so small that seconds do."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cslr_cli import quickstart as module
+from cslr_cli.config import Config
+from cslr_cli.data.corpora.synthetic import SyntheticOptions
+from cslr_cli.quickstart import STAGES, QuickstartResult, quickstart
+
+
+@pytest.fixture
+def small(tmp_path: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, where the quickstart draws few clips and trains a tiny network for two epochs."""
+    options = partial(SyntheticOptions, num_train_clips=6, num_dev_clips=2, num_test_clips=2, num_signers=3)
+    values = tiny_config.to_dict() | {"corpus": {"name": "synthetic"}}
+    monkeypatch.setattr(module, "SyntheticOptions", options)
+    monkeypatch.setattr(module, "FRAME_SIZE", 36)
+    monkeypatch.setattr(module, "load_config", lambda name: Config.from_dict(values, name))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run() -> tuple[QuickstartResult, list[str], list[int]]:
+    stages: list[str] = []
+    epochs: list[int] = []
+
+    def on_epoch(record: Any) -> None:
+        epochs.append(record["epoch"])
+
+    result = quickstart(
+        device=torch.device("cpu"), on_stage=lambda stage: stages.append(stage.command), on_epoch=on_epoch
+    )
+    return result, stages, epochs
+
+
+def test_everything_is_made_and_each_stage_names_its_command(small: Path) -> None:
+    result, stages, epochs = run()
+    assert stages == [stage.command for stage in STAGES]
+    assert [command.split()[1] for command in stages] == ["prepare", "train", "evaluate", "predict"]
+    assert epochs == [1, 2]
+    assert [split.split for split in result.results] == ["dev", "test"]
+    for what, path in result.made:
+        assert (small / path).exists(), what
+    assert result.recognition.num_frames > 0
+
+
+def test_called_again_it_trains_no_more_and_ends_at_the_same(small: Path) -> None:
+    first, _, _ = run()
+    best = (small / "runs/quickstart/best.pt").read_bytes()
+    second, _, epochs = run()
+    assert epochs == []
+    assert (small / "runs/quickstart/best.pt").read_bytes() == best
+    assert [split.wer for split in second.results] == [split.wer for split in first.results]
+    assert second.recognition.text == first.recognition.text
