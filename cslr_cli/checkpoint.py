@@ -222,7 +222,9 @@ def published_state(content: Mapping[str, Any]) -> dict[str, Tensor] | None:
         content: of a file; a dictionary of nothing but the tensors is one too.
     """
     state = content.get("model_state_dict", content)
-    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+    if not isinstance(state, Mapping):
+        return None
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         return None
     plain = without_wrappers(state)
     return plain if is_published(plain) else None

@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from cslr_cli.config_faults import faults_told
 from cslr_cli.errors import ConfigError
 from cslr_cli.network_parts import NETWORKS, Classifier, NetworkParts, Pool
 from cslr_cli.temporal_plan import TemporalLayer
@@ -298,7 +299,7 @@ class Config(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise ConfigError(*_faults(error, where)) from error
+            raise faults_told(error, where, _known_keys()) from error
 
 
 def shipped_configs() -> list[str]:
@@ -396,31 +397,6 @@ def _number_or_text(text: str) -> float | str:
         return text
 
 
-def _faults(error: ValidationError, where: str) -> tuple[str, str | None]:
-    """Message and hint for all faults of a configuration: one line each where there are several."""
-    faults = list(dict.fromkeys(_fault(item["loc"], item) for item in error.errors()))
-    if len(faults) == 1:
-        return f"{where}: {faults[0][0]}", faults[0][1]
-    lines = [message if hint is None else f"{message}: {hint}" for message, hint in faults]
-    return f"{where}: {len(faults)} settings are wrong", "\n".join(lines)
-
-
-def _fault(location: tuple[int | str, ...], item: Any) -> tuple[str, str | None]:
-    if item["type"] in ("extra_forbidden", "invalid_key"):
-        key = ".".join(str(part) for part in location)
-        return f"unknown key {key}", f"the nearest known key is {_nearest_key(key)}"
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
-    if item["type"] == "value_error":
-        return f"{key}: {item['ctx']['error']}", None
-    if item["type"] == "missing":  # the only fields that must be there are the values of a list
-        return f"{key.rpartition('[')[0]} is {item['input']!r}", "it has too few values"
-    if item["type"] == "model_type" and not location:
-        return "not a configuration", "expected sections such as 'model:' with keys below them"
-    if item["type"] == "model_type":
-        return f"{key} is {item['input']!r}", f"expected keys below it, such as {_known_keys()[key][0]}"
-    return f"{key} is {item['input']!r}", item["msg"][0].lower() + item["msg"][1:]
-
-
 def _known_keys() -> dict[str, list[str]]:
     """The keys of each section."""
     sections = {name: field.annotation for name, field in Config.model_fields.items()}
@@ -429,14 +405,3 @@ def _known_keys() -> dict[str, list[str]]:
         for name, section in sections.items()
         if isinstance(section, type) and issubclass(section, BaseModel)
     }
-
-
-def _nearest_key(unknown: str) -> str:
-    """The known key that was probably meant: of the same name in another section, or spelt alike."""
-    section, _, name = unknown.rpartition(".")
-    known = _known_keys()
-    elsewhere = [f"{other}.{name}" for other, keys in known.items() if name in keys]
-    if elsewhere:
-        return elsewhere[0]
-    spelt = [f"{section}.{key}" for key in known[section]] if section in known else list(known)
-    return difflib.get_close_matches(unknown, spelt, n=1, cutoff=0.0)[0]

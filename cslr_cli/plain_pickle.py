@@ -7,9 +7,11 @@ Numpy's own are not used, so that it does not matter which version of numpy wrot
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -65,11 +67,15 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def load_plain_pickle(file: IO[bytes]) -> Any:
+def load_plain_pickle(content: bytes) -> Any:
     """Read a pickle of plain values.
 
     Raises:
         ForbiddenContentError: there is something else in it; nothing of it was run.
-        Exception: of many kinds, where the file is damaged or no pickle.
+        Exception: of many kinds, where the content is damaged or no pickle.
     """
-    return _PlainUnpickler(file).load()
+    for opcode, argument, _ in pickletools.genops(content):
+        # Room is made for as many values as a place in the memo says: damage to it would fill the memory.
+        if opcode.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(content):
+            raise ForbiddenContentError(f"value number {argument} in {len(content)} bytes")
+    return _PlainUnpickler(io.BytesIO(content)).load()

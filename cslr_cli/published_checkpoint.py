@@ -154,10 +154,7 @@ def _converted(
         _check_order(vocabulary, source, published.added.vocabulary_hash, path)
     origin, notes = _origin(published, source, vocabulary, corpus)
     config = _config(published, origin, settings)
-    try:
-        weights, unused = from_published(published.state, config.model)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+    weights, unused = from_published(published.state, config.model, str(path))
     if list(vocabulary.glosses) != sorted(vocabulary.glosses):
         notes.append("the glosses are not in the order of their code points, as those of published networks are")
     converted = Converted(path.name, unused)

@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cslr_cli.config import Config, LossConfig, changed_decoding, load_config, shipped_configs
+from cslr_cli.config import Config, LossConfig, ModelConfig, changed_decoding, load_config, shipped_configs
 from cslr_cli.errors import ConfigError
+from cslr_cli.network_parts import NETWORKS
 
 # CorrNet's published recipe (arXiv 2303.03202 and its code), as far as a setting stands for it.
 PUBLISHED: dict[str, Any] = {
@@ -241,7 +242,9 @@ def test_an_unknown_key_names_the_nearest_known_one(setting: str, unknown: str, 
         *("data.flip_probability=1.1", "data.temporal_scale=-0.1", "data.num_workers=-1", "data.frame_interval=0"),
         *("model.blocks=[2,2,2]", "model.blocks=[2,2,2,2,2]", "model.blocks=[2,2,2,0]", "model.blocks=2"),
         *("model.correlation_after=[layer5]", "model.temporal_layers=[]", "model.temporal_layers=K5"),
-        *("model.hidden_size=3", "model.pretrained=perhaps", "training.precision=fp8", "schedule.kind=cosine"),
+        *("model.name=corrnt", "model.name=", "model.pool=mean", "model.classifier=1", "model.shared_classifier=2"),
+        *("model.hidden_size=3", "model.pretrained=perhaps", "loss.lifting_update=-1"),
+        *("training.precision=fp8", "schedule.kind=cosine"),
         *("corpus.name=", "corpus.name=[a]"),
     ],
 )
@@ -256,9 +259,9 @@ def test_a_wrong_value_is_named_with_its_key(setting: str) -> None:
     ("crop_size", "image_scale", "size"),
     [(224, 1.0, 224), (256, 0.5, 128), (224, 0.5, 112), (100, 1.0, 100), (320, 0.7, 224), (64, 0.25, 16)],
 )
-def test_the_network_s_pictures_are_a_multiple_of_32_pixels(crop_size: int, image_scale: float, size: int) -> None:
+def test_the_network_s_pictures_are_a_multiple_of_16_pixels(crop_size: int, image_scale: float, size: int) -> None:
     values = {"data": {"crop_size": crop_size, "image_scale": image_scale}}
-    if size % 32 == 0:
+    if size % 16 == 0 and size >= 32:
         assert Config.from_dict(values, "own.yaml").data.input_size == size
     else:
         error = refused_values(values)
@@ -346,6 +349,36 @@ def test_the_distillation_counts_from_its_first_epoch_on() -> None:
     loss = LossConfig(distillation=25.0, distillation_from_epoch=3)
     assert [loss.weights(epoch)["distillation"] for epoch in (1, 2, 3, 4)] == [0, 0, 25, 25]
     assert {(loss.weights(epoch)["sequence_ctc"], loss.weights(epoch)["conv_ctc"]) for epoch in (1, 3)} == {(1, 1)}
+
+
+def test_each_network_has_its_own_parts_unless_others_are_named() -> None:
+    parts = {name: ModelConfig(name=name).parts for name in NETWORKS}
+    assert parts == NETWORKS
+    own = ModelConfig(name="vac", shared_classifier=True, classifier="normalised").parts
+    assert own == NETWORKS["vac-smkd"]
+    assert ModelConfig(name="corrnet-plus", pool="max").parts.pool == "max"
+
+
+def test_an_unknown_network_is_told_with_those_that_there_are() -> None:
+    hint = str(refused("phoenix2014", "model.name=corrnet+").hint)
+    assert all(name in hint for name in NETWORKS)
+    assert "did you mean corrnet" in hint
+
+
+def test_only_a_network_with_lifting_pools_has_their_losses() -> None:
+    common = {"sequence_ctc": 1.0, "conv_ctc": 1.0, "distillation": 25.0}
+    for name in ("vac", "vac-smkd", "corrnet"):
+        assert Config.from_dict({"model": {"name": name}}, "own").loss_weights(1) == common
+    lifting = {"lifting_update": 5e-4, "lifting_prediction": 5e-4}
+    assert Config.from_dict({"model": {"name": "corrnet-plus"}}, "own").loss_weights(1) == common | lifting
+    without = {"model": {"name": "corrnet-plus", "pool": "max"}}
+    assert Config.from_dict(without, "own").loss_weights(1) == common
+
+
+def test_a_lifting_pool_takes_pairs_of_steps() -> None:
+    values = {"model": {"name": "corrnet-plus", "temporal_layers": ["K5", "P3"]}}
+    assert "model.pool" in refused_values(values).message
+    assert Config.from_dict({"model": {**values["model"], "pool": "max"}}, "own").model.parts.pool == "max"
 
 
 def test_decoding_changes_only_where_something_is_given() -> None:

@@ -90,7 +90,7 @@ def _content(path: Path) -> Any:
         shape, _, dtype = read_header(file)
         if not dtype.hasobject or shape != ():
             return None
-        array = load_plain_pickle(file)
+        array = load_plain_pickle(file.read())
         return array.item() if isinstance(array, np.ndarray) else None
 
 

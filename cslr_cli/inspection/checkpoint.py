@@ -155,7 +155,7 @@ def _inspected_published(content: Mapping[str, Any], path: Path) -> CheckpointIn
     state = published_state(content)
     assert state is not None
     model = model_config(state)
-    weights, _ = from_published(state, model)
+    weights, _ = from_published(state, model, str(path))
     epoch = content.get("epoch")
     return CheckpointInspection(
         path=path,

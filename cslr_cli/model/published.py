@@ -120,12 +120,15 @@ def to_published(
     return {**state, **zeros, **(unused or {})}
 
 
-def from_published(state: Mapping[str, Tensor], config: ModelConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def from_published(
+    state: Mapping[str, Tensor], config: ModelConfig, where: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Published tensors as our network has them, and those that no network uses.
 
     Args:
         state: published tensors by name, without prefixes.
         config: what `recognise` made of them.
+        where: what to call them in an error.
 
     Raises:
         CheckpointError: tensors are missing, unexpected or of another shape; they are listed.
@@ -136,7 +139,7 @@ def from_published(state: Mapping[str, Tensor], config: ModelConfig) -> tuple[di
     expected = to_published(ours, config, unused)
     faults = weight_faults(expected, state)
     if faults:
-        raise CheckpointError(f"the tensors are not those of the published {config.name}", gathered(faults))
+        raise CheckpointError(f"{where}: its tensors are not those of the published {config.name}", gathered(faults))
     weights = {name: state[published_name(name, config)].reshape(value.shape) for name, value in ours.items()}
     return weights, {name: state[name] for name in unused}
 
@@ -178,7 +181,7 @@ def recognise(state: Mapping[str, Tensor]) -> dict[str, Any]:
         state: published tensors by name, without prefixes; `is_published` is true of them.
     """
     classifier = "linear" if "classifier.bias" in state else "normalised"
-    pool = "lifting" if any(".predictor." in name for name in state) else "max"
+    pool = "lifting" if any(re.match(r"conv1d\.temporal_conv\.\d+\.\d+\.", name) for name in state) else "max"
     stages = {int(found[1]) for name in state if (found := re.match(r"conv2d\.corr(\d)\.", name))}
     if any(".attpool." in name or name.startswith("conv2d.temporal_weight") for name in state):
         name = "corrnet-plus"
@@ -189,7 +192,7 @@ def recognise(state: Mapping[str, Tensor]) -> dict[str, Any]:
     model: dict[str, Any] = {
         "name": name,
         "width": state["conv2d.conv1.weight"].shape[0],
-        "blocks": [len(_children(f"conv2d.{stage}", state)) for stage in STAGES],
+        "blocks": [max(1, len(_children(f"conv2d.{stage}", state))) for stage in STAGES],
         "temporal_layers": _schedule(state, nested=pool == "lifting"),
         "hidden_size": state["temporal_model.rnn.weight_ih_l0"].shape[1],
         "pretrained": False,  # it has its weights
@@ -215,21 +218,21 @@ def _children(module: str, state: Mapping[str, Tensor]) -> set[str]:
 
 def _schedule(state: Mapping[str, Tensor], *, nested: bool) -> list[str]:
     """The temporal layers: convolutions by their tensors, poolings by the places between them."""
-    entries = {int(entry): f"conv1d.temporal_conv.{entry}" for entry in _children("conv1d.temporal_conv", state)}
-    if nested:  # every layer is an entry
-        weights = [state.get(f"{module}.0.weight") for _, module in sorted(entries.items())]
-        return ["P2" if weight is None else f"K{weight.shape[-1]}" for weight in weights]
+    places = sorted(int(place) for place in _children("conv1d.temporal_conv", state) if re.fullmatch(r"\d{1,3}", place))
+    leaf = "0.weight" if nested else "weight"
+    weights = {place: state.get(f"conv1d.temporal_conv.{place}.{leaf}") for place in places}
+    kernels = {place: w.shape[-1] for place, w in weights.items() if w is not None and w.dim() == 3}
+    if nested:  # every layer has a place
+        return [f"K{kernels[place]}" if place in kernels else "P2" for place in places]
     layers: list[str] = []
     next_place = 0
-    for place, module in sorted(entries.items()):
-        weight = state.get(f"{module}.weight")
-        if weight is not None and weight.dim() == 3:  # a convolution; its norm and its ReLU have the next two places
-            layers += ["P2"] * (place - next_place) + [f"K{weight.shape[-1]}"]
-            next_place = place + 3
+    for place, kernel in kernels.items():  # a convolution's norm and ReLU have the two places after it
+        layers += ["P2"] * (place - next_place) + [f"K{kernel}"]
+        next_place = place + 3
     # What follows the last convolution leaves no trace: two schedules do that differ in it.
     alike = [schedule for schedule in PUBLISHED_SCHEDULES if _up_to_last_convolution(schedule) == layers]
     pooled = [schedule for schedule in alike if schedule[-1] == "P2"]
-    return list(next(iter(pooled or alike), layers))
+    return list(next(iter(pooled or alike), layers or PUBLISHED_SCHEDULES[2]))
 
 
 def _up_to_last_convolution(schedule: Sequence[str]) -> list[str]:

@@ -78,3 +78,19 @@ def test_a_neighbour_beyond_a_clip_s_end_is_its_edge_frame(offset: int, expected
     if offset == -1:
         assert layout(3, 1, 2).preceding.tolist() == expected
     assert layout(3, 1, 2).neighbour(offset).tolist() == expected
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(-6, 6))
+def test_a_frame_has_a_neighbour_where_its_clip_goes_on_so_far(lengths: list[int], offset: int) -> None:
+    expected = [0 <= frame + offset < length for length in lengths for frame in range(length)]
+    assert layout(*lengths).has_neighbour(offset).tolist() == expected
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(0, 4))
+def test_one_time_axis_and_back_also_without_places(lengths: list[int], gap: int) -> None:
+    clips, fold = layout(*lengths), torch.rand(sum(lengths), 3)
+    timeline = clips.over_time(fold, gap)
+    assert timeline.shape == (1, 3, sum(lengths) + gap * (len(lengths) - 1))
+    torch.testing.assert_close(clips.from_time(timeline, gap), fold)

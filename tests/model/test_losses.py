@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -149,6 +150,17 @@ def test_a_loss_of_weight_zero_is_not_computed() -> None:
     loss = weighted_loss(broken, targets_of([1], [2]), weights)
     assert set(loss.parts) == {"sequence_ctc"}
     assert loss.total.item() == pytest.approx(2 * loss.parts["sequence_ctc"].item())
+
+
+def test_losses_that_the_network_itself_has_are_weighted_by_their_names() -> None:
+    output, targets = random_output([4, 3]), targets_of([1, 2], [3])
+    own = {"lifting_update": torch.tensor(200.0).requires_grad_(), "lifting_prediction": torch.tensor(math.nan)}
+    output = dataclasses.replace(output, losses=own)
+    weights = {"sequence_ctc": 1.0, "lifting_update": 5e-4, "lifting_prediction": 0.0}
+    loss = weighted_loss(output, targets, weights)
+    assert loss.parts.keys() == {"sequence_ctc", "lifting_update"}
+    assert loss.parts["lifting_update"].item() == 200
+    assert loss.total.item() == pytest.approx(loss.parts["sequence_ctc"].item() + 0.1)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -12,10 +12,14 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
+from cslr_cli.config import ModelConfig
 from cslr_cli.errors import CheckpointError
 from cslr_cli.model.backbone import CorrNetBackbone, ResNet
 from cslr_cli.model.clips import ClipLayout
+from cslr_cli.model.corrnet_plus import CorrNetPlusBackbone
+from cslr_cli.model.networks import build_network
 from cslr_cli.model.pretrained import load_imagenet_weights
+from tests.model.batches import NETWORK_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -51,21 +55,23 @@ def saved(folder: Path, content: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", [ResNet, CorrNetBackbone])
+@pytest.mark.parametrize("size", [(64, 96), (112, 112), (224, 224)])
+@pytest.mark.parametrize("kind", [ResNet, CorrNetBackbone, CorrNetPlusBackbone])
 @torch.inference_mode()
 def test_with_torchvision_s_weights_a_frame_has_torchvision_s_features(
-    kind: type[ResNet], torchvision_network: nn.Module, weights_file: Path
+    kind: type[ResNet], size: tuple[int, int], torchvision_network: nn.Module, weights_file: Path
 ) -> None:
     backbone = kind().eval()
     load_imagenet_weights(backbone, weights_file)
-    pictures = torch.rand(3, 3, 64, 96) * 2 - 1
+    pictures = torch.rand(3, 3, *size) * 2 - 1
     trunk = nn.Sequential(*list(torchvision_network.children())[:-1])  # all but the classifier
     features = backbone(pictures.to(memory_format=torch.channels_last), ClipLayout.of([2, 1], pictures.device))
     torch.testing.assert_close(features, trunk(pictures).flatten(1), rtol=1e-4, atol=1e-5)
 
 
-def test_every_tensor_of_the_trunk_is_loaded_and_nothing_else_changes(weights_file: Path) -> None:
-    backbone = CorrNetBackbone()
+@pytest.mark.parametrize("kind", [CorrNetBackbone, CorrNetPlusBackbone])
+def test_every_tensor_of_the_trunk_is_loaded_and_nothing_else_changes(kind: type[ResNet], weights_file: Path) -> None:
+    backbone = kind()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     load_imagenet_weights(backbone, weights_file)
     weights: dict[str, Tensor] = torch.load(weights_file, weights_only=True)
@@ -74,7 +80,7 @@ def test_every_tensor_of_the_trunk_is_loaded_and_nothing_else_changes(weights_fi
         if not name.startswith("fc.") and not name.endswith("num_batches_tracked"):
             assert torch.equal(own[name], value), name
     for name in own.keys() - weights.keys():
-        assert name.startswith(("correlation.", "alpha"))
+        assert name.startswith(("correlation.", "temporal_weighting.", "alpha"))
         assert torch.equal(own[name], before[name]), name
 
 
@@ -178,6 +184,13 @@ def test_without_a_network_the_message_says_which_file_to_put_where(torch_home: 
     assert "--backbone-weights FILE" in str(error.hint)
     assert "model.pretrained=false" in str(error.hint)
     assert [path.name for path in torch_home.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("name", NETWORK_NAMES)
+def test_building_a_network_fetches_nothing(torch_home: Path, name: str) -> None:
+    network = build_network(ModelConfig(name=name, hidden_size=2, pretrained=True), num_classes=3)
+    assert network.backbone.conv1.weight.any()
+    assert not torch_home.exists()
 
 
 @pytest.mark.usefixtures("torch_home")
