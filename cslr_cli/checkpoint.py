@@ -230,6 +230,12 @@ def published_state(content: Mapping[str, Any]) -> dict[str, Tensor] | None:
     return plain if is_published(plain) else None
 
 
+def published_epochs(content: Mapping[str, Any]) -> int:
+    """Epochs of training behind a published checkpoint: it names the last one, and counts from 0."""
+    epoch = content.get("epoch")
+    return epoch + 1 if isinstance(epoch, int) else 0
+
+
 def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
     """The checkpoint that a file holds.
 

@@ -21,6 +21,7 @@ from cslr_cli.checkpoint import (
     Converted,
     CorpusOrigin,
     checkpoint_of,
+    published_epochs,
     published_state,
     write_checkpoint_file,
 )
@@ -66,7 +67,7 @@ class _Added(BaseModel):
 
 @dataclass(frozen=True)
 class _Published:
-    """What is in a published file: its tensors without prefixes, its epoch, and what was added to them."""
+    """What is in a published file: its tensors without prefixes, epochs of training, and what was added to them."""
 
     path: Path
     state: Mapping[str, Tensor]
@@ -134,8 +135,7 @@ def _published(content: Mapping[str, Any], path: Path) -> _Published:
         added = _Added.model_validate(content.get(_ADDED, {}))
     except ValidationError:
         added = _Added()  # somebody else's
-    epoch = content.get("epoch")
-    return _Published(path, state, epoch if isinstance(epoch, int) else 0, added)
+    return _Published(path, state, published_epochs(content), added)
 
 
 def _converted(
@@ -245,7 +245,7 @@ def write_published(checkpoint: Checkpoint, path: Path) -> Path:
         )
     unused = checkpoint.converted.unused if checkpoint.converted is not None else {}
     content = {
-        "epoch": checkpoint.epoch,
+        "epoch": checkpoint.epoch - 1,  # it counts from 0, and names the last one
         "model_state_dict": to_published(checkpoint.weights, checkpoint.config.model, unused),
         _ADDED: {
             "config": checkpoint.config.to_dict(),

@@ -240,6 +240,26 @@ def test_a_setting_that_this_version_does_not_know_is_named(best: Path, tmp_path
     assert "model.depth" in str(refused(path).hint)
 
 
+def test_a_network_that_this_version_does_not_know_is_told_with_those_that_it_does(best: Path, tmp_path: Path) -> None:
+    path = changed(best, tmp_path / "wrong.pt", lambda content: content["config"]["model"].update(name="slowfast"))
+    hint = str(refused(path).hint)
+    assert "model.name is 'slowfast'" in hint
+    assert "vac, vac-smkd, corrnet, corrnet-plus" in hint
+
+
+def test_a_checkpoint_from_before_there_were_other_networks_loads(best: Path, tmp_path: Path) -> None:
+    def as_it_was(content: dict[str, Any]) -> None:
+        del content["converted"]
+        for key in ("pool", "classifier", "shared_classifier"):
+            del content["config"]["model"][key]
+        for key in ("lifting_update", "lifting_prediction"):
+            del content["config"]["loss"][key]
+
+    old = load_checkpoint(changed(best, tmp_path / "old.pt", as_it_was))
+    assert old.config == load_checkpoint(best).config
+    assert old.network().conv_classifier is None
+
+
 def test_weights_that_are_missing_left_over_or_of_another_shape_are_listed(best: Path, tmp_path: Path) -> None:
     def spoil(content: dict[str, Any]) -> None:
         del content["weights"]["backbone.conv1.weight"]

@@ -107,4 +107,4 @@ def _tell(checkpoint: Checkpoint, written: dict[str, Path], next_command: str | 
         *([what, str(path)] for what, path in written.items()),
         *([["next", next_command]] if next_command else []),
     ]
-    print_result(table(["converted", ""], rows))
+    print_result(table(["converted", ""], rows, left=(0, 1)))

@@ -133,6 +133,7 @@ class VideoFrames(FrameSource):
         """Let the next frame be one shortly before `start`, seconds; False if nothing was done."""
         if start < _NEAR_THE_BEGINNING:
             return False
+        capture.grab()  # some containers say only with the first frame where they begin
         capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (start - _NEAR_THE_BEGINNING / 2))
         return True
 

@@ -1,8 +1,9 @@
-"""What is in a prepared corpus, and what is wrong with it.
+"""What is in a prepared corpus, and what is wrong with it; what a checkpoint is.
 
 - `corpus`: the counts, and all checks one after the other.
 - `checks`: each check gives findings.
 - `plots`: lengths and gloss frequencies as a picture.
+- `checkpoint`: what a checkpoint says of itself.
 """
 
 from cslr_cli.inspection.checks import Finding

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cslr_cli.checkpoint import Checkpoint, CorpusOrigin, checkpoint_of, published_state
+from cslr_cli.checkpoint import Checkpoint, CorpusOrigin, checkpoint_of, published_epochs, published_state
 from cslr_cli.checkpoint_file import read_checkpoint_file
 from cslr_cli.config import DataConfig, ModelConfig
 from cslr_cli.model.networks import build_network
@@ -156,7 +156,6 @@ def _inspected_published(content: Mapping[str, Any], path: Path) -> CheckpointIn
     assert state is not None
     model = model_config(state)
     weights, _ = from_published(state, model, str(path))
-    epoch = content.get("epoch")
     return CheckpointInspection(
         path=path,
         num_bytes=path.stat().st_size,
@@ -164,7 +163,7 @@ def _inspected_published(content: Mapping[str, Any], path: Path) -> CheckpointIn
         model=model,
         parameters=_parameters(model, num_classes(state)),
         num_classes=num_classes(state),
-        epoch=epoch if isinstance(epoch, int) else 0,
+        epoch=published_epochs(content),
         warnings=tuple(finiteness_warnings(weights)),
     )
 

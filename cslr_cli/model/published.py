@@ -242,4 +242,6 @@ def _up_to_last_convolution(schedule: Sequence[str]) -> list[str]:
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
     """Equal also where they are no numbers."""
-    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.view(torch.uint8), b.view(torch.uint8))
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return torch.equal(a.contiguous().view(torch.uint8), b.contiguous().view(torch.uint8))

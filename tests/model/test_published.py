@@ -166,6 +166,12 @@ def test_other_parts_than_the_network_s_own_are_recognised(name: str, changes: d
     )
 
 
+def test_a_shared_classifier_is_recognised_however_it_lies_in_memory() -> None:
+    state = narrow("corrnet")
+    state["conv1d.fc.weight"] = state["conv1d.fc.weight"].T.contiguous().T
+    assert model_config(state).shared_classifier is None
+
+
 # What is refused
 
 
