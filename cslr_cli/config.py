@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 from cslr_cli.config_faults import faults_told
 from cslr_cli.errors import ConfigError
 from cslr_cli.network_parts import NETWORKS, Classifier, NetworkParts, Pool
-from cslr_cli.temporal_plan import TemporalLayer
+from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -127,7 +127,8 @@ class ModelConfig(_Section):
         ("layer2", "layer3", "layer4"), description="stages that a correlation block follows (not in VAC)"
     )
     temporal_layers: tuple[Layer, ...] = Field(
-        ("K5", "P2", "K5", "P2"), description="K: convolution, P: pooling, with their sizes"
+        PUBLISHED_SCHEDULES[2],
+        description="K: convolution, P: pooling, with their sizes; or the number of a published schedule, 0 to 8",
     )
     hidden_size: int = Field(1024, ge=2, multiple_of=2, description="features of a step")
     pool: Pool | None = Field(None, description="max or lifting; null: as the network has it")
@@ -137,6 +138,15 @@ class ModelConfig(_Section):
     )
     pretrained: bool = Field(True, description="start from ImageNet weights (width 64 only)")
     backbone_weights: Path | None = Field(None, description="file with ResNet-18's ImageNet weights")
+
+    @field_validator("temporal_layers", mode="before")
+    @classmethod
+    def _a_number_is_a_published_schedule(cls, value: Any) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if value not in range(len(PUBLISHED_SCHEDULES)):
+            raise PydanticCustomError("schedule", "the published schedules have the numbers 0 to 8")
+        return PUBLISHED_SCHEDULES[value]
 
     @field_validator("temporal_layers")
     @classmethod

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cslr_cli.config import Config, LossConfig, ModelConfig, changed_decoding, load_config, shipped_configs
 from cslr_cli.errors import ConfigError
 from cslr_cli.network_parts import NETWORKS
+from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES
 
 # CorrNet's published recipe (arXiv 2303.03202 and its code), as far as a setting stands for it.
 PUBLISHED: dict[str, Any] = {
@@ -373,6 +374,14 @@ def test_only_a_network_with_lifting_pools_has_their_losses() -> None:
     assert Config.from_dict({"model": {"name": "corrnet-plus"}}, "own").loss_weights(1) == common | lifting
     without = {"model": {"name": "corrnet-plus", "pool": "max"}}
     assert Config.from_dict(without, "own").loss_weights(1) == common
+
+
+def test_a_published_schedule_can_be_named_by_its_number() -> None:
+    for number, layers in enumerate(PUBLISHED_SCHEDULES):
+        assert load_config("phoenix2014", [f"model.temporal_layers={number}"]).model.temporal_layers == layers
+    for number in (-1, 9):
+        assert "0 to 8" in str(refused("phoenix2014", f"model.temporal_layers={number}").hint)
+    assert "model.temporal_layers" in refused("phoenix2014", "model.temporal_layers=true").message
 
 
 def test_a_lifting_pool_takes_pairs_of_steps() -> None:
