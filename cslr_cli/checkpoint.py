@@ -19,6 +19,7 @@ from cslr_cli import __version__
 from cslr_cli.atomic import whole_file
 from cslr_cli.checkpoint_file import EXPECTED, read_checkpoint_file
 from cslr_cli.config import Config
+from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, gathered
 from cslr_cli.model.network import Network
 from cslr_cli.model.networks import build_network
@@ -43,6 +44,8 @@ class CorpusOrigin:
         protocol: the scoring protocol.
         fps: frames a second that the network expects.
         frame_size: side of the prepared frames, pixels; pictures are resized to it before the crop.
+        interpolation: how they are resized, a key of `frames.INTERPOLATIONS`.
+        aspect: how they become squares, one of `frames.ASPECTS`.
     """
 
     name: str
@@ -50,6 +53,21 @@ class CorpusOrigin:
     protocol: str
     fps: float
     frame_size: int
+    interpolation: str = "lanczos"
+    aspect: str = "stretch"
+
+    @classmethod
+    def of(cls, corpus: PreparedCorpus) -> CorpusOrigin:
+        """What a checkpoint keeps of a prepared corpus."""
+        return cls(
+            name=corpus.name,
+            path=str(corpus.path.resolve()),
+            protocol=corpus.protocol,
+            fps=corpus.fps,
+            frame_size=corpus.frame_size,
+            interpolation=corpus.info.interpolation,
+            aspect=corpus.info.aspect,
+        )
 
 
 @dataclass(frozen=True)
@@ -134,6 +152,8 @@ class _PlainCorpus(_Plain):
     protocol: str
     fps: float
     frame_size: int
+    interpolation: str = "lanczos"
+    aspect: str = "stretch"
 
 
 class _PlainConverted(_Plain):

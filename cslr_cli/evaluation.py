@@ -290,8 +290,9 @@ def find_corpus(checkpoint: Checkpoint, path: Path | None) -> PreparedCorpus:
     for place in places:
         if place.is_dir():
             return PreparedCorpus.open(place)
+    searched = dict.fromkeys(str(place.absolute()) for place in places)  # often the same folder
     raise DataError(
-        f"{places[0]}: the corpus that the network was trained on is not there any more, nor is it in {places[1]}",
+        f"{' and '.join(searched)}: the corpus that the network was trained on is not there",
         f"say by --corpus where it is, or make it with: cslr prepare {origin.name} --size {origin.frame_size}",
     )
 

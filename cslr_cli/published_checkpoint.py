@@ -185,7 +185,7 @@ def _origin(
     if corpus is None and source.is_dir():
         corpus = PreparedCorpus.open(source)
     if isinstance(corpus, PreparedCorpus):
-        return _prepared_origin(corpus), []
+        return CorpusOrigin.of(corpus), []
     if corpus is None and published.added.corpus is not None:
         return published.added.corpus, []
     notes: list[str] = []
@@ -199,15 +199,11 @@ def _origin(
         notes.append(f"taken to be of {corpus}, which has {len(vocabulary.glosses)} glosses; else say --corpus NAME")
     prepared = Path("prepared") / corpus
     if corpus.lower() not in map(str.lower, CORPORA) and (prepared / VOCABULARY_FILE).is_file():
-        return _prepared_origin(PreparedCorpus.open(prepared)), notes
+        return CorpusOrigin.of(PreparedCorpus.open(prepared)), notes
     reader = find_corpus(corpus)
     notes += _differences_from_prepared(vocabulary, source, reader.default_output)
     path = str(reader.default_output)
     return CorpusOrigin(reader.name, path, reader.protocol, reader.fps, _PREPARED_FRAME_SIZE), notes
-
-
-def _prepared_origin(corpus: PreparedCorpus) -> CorpusOrigin:
-    return CorpusOrigin(corpus.name, str(corpus.path), corpus.protocol, corpus.fps, corpus.frame_size)
 
 
 def _differences_from_prepared(vocabulary: Vocabulary, source: Path, prepared: Path) -> list[str]:

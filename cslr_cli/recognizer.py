@@ -144,10 +144,13 @@ class Recognizer:
 
     def _prepared_frames(self, source: FrameSource, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Frames of the corpus' size: uint8 (T, frame_size, frame_size, 3)."""
-        size = self.checkpoint.corpus.frame_size
+        corpus = self.checkpoint.corpus
+        size = corpus.frame_size
         prepared = np.empty((len(indices), size, size, 3), np.uint8)
         for place, frame in enumerate(source.iterate(indices)):
-            prepared[place] = frame if frame.shape[:2] == (size, size) else resize_frame(frame, size)
+            if frame.shape[:2] != (size, size):
+                frame = resize_frame(frame, size, corpus.interpolation, corpus.aspect)
+            prepared[place] = frame
         return prepared
 
     def _recognize_pictures(self, pictures: NDArray[np.uint8], source: str, num_frames: int) -> Recognition:

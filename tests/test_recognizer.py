@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.checkpoint import Checkpoint, save_checkpoint
+from cslr_cli.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
 from cslr_cli.config import Config, DecodingConfig
+from cslr_cli.data.corpora import find_corpus
 from cslr_cli.data.corpora.synthetic import write_clip_video
 from cslr_cli.data.corpora.synthetic.release import clip_folder
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.data.sample import Sample
 from cslr_cli.errors import DeviceError, MediaError, UsageError
 from cslr_cli.evaluation import evaluate
+from cslr_cli.preparation import PreparationOptions, prepare
 from cslr_cli.recognizer import Recognition, Recognizer
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.training.loop import train
@@ -104,6 +106,22 @@ def test_the_pictures_of_a_release_are_recognised_as_in_evaluation(
     for sample in tiny_corpus.samples("test"):
         recognition = recognizer.recognize(clip_folder(tiny_release, "test", sample.sample_id))
         assert_same(recognition.glosses, evaluated[sample.sample_id])
+
+
+def test_frames_become_squares_in_the_way_that_the_corpus_was_prepared(
+    tiny_checkpoint: Checkpoint, tiny_release: Path, sample: Sample, tmp_path: Path
+) -> None:
+    options = PreparationOptions(frame_size=36, interpolation="area", aspect="pad")
+    prepare(find_corpus("synthetic"), tiny_release, tmp_path, options, workers=1)
+    corpus = PreparedCorpus.open(tmp_path)
+    checkpoint = dataclasses.replace(tiny_checkpoint, corpus=CorpusOrigin.of(corpus))
+    padding = Recognizer(checkpoint, device=CPU, precision="fp32")
+    prepared = padding.recognize(corpus.frames_path(sample))
+    original = padding.recognize(clip_folder(tiny_release, "test", sample.sample_id))
+    assert original.score == pytest.approx(prepared.score, rel=1e-5)
+    stretching = Recognizer(tiny_checkpoint, device=CPU, precision="fp32")
+    other = stretching.recognize(clip_folder(tiny_release, "test", sample.sample_id))
+    assert other.score != pytest.approx(prepared.score, rel=1e-3)
 
 
 def test_colours_order_and_side_matter_so_that_the_tests_above_would_notice(

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cslr_cli.config import DataConfig
+from cslr_cli.data.clip_workers import available_cores
 from cslr_cli.data.frames import open_frames
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.data.sample import Sample
@@ -223,6 +224,7 @@ class Loader:
     """
 
     def __init__(self, dataset: ClipDataset, plan: TemporalPlan, num_workers: int, *, pin_memory: bool = False) -> None:
+        num_workers = min(num_workers, available_cores())  # more would only fight over them
         self._order = _Order()
         self._loader = DataLoader(
             dataset,

@@ -172,10 +172,10 @@ class _Course:
         run.write_metrics(self.state.history)  # the last epoch's may have been cut off
 
     def _check_same_corpus(self, checkpoint: Checkpoint, run: RunFolder) -> None:
-        then, now = checkpoint.corpus, self._origin()
+        then, now = checkpoint.corpus, CorpusOrigin.of(self.corpus)
         differing = [
             f"its {name} was {getattr(then, name)} and is {getattr(now, name)}"
-            for name in ("name", "protocol", "fps", "frame_size")
+            for name in ("name", "protocol", "fps", "frame_size", "interpolation", "aspect")
             if getattr(then, name) != getattr(now, name)
         ]
         if checkpoint.vocabulary.glosses != self.vocabulary.glosses:
@@ -185,10 +185,6 @@ class _Course:
                 f"{self.corpus.path}: not the corpus that {run.path} began with: {'; '.join(differing)}",
                 "prepare it as it was, or start another run by --name",
             )
-
-    def _origin(self) -> CorpusOrigin:
-        corpus = self.corpus
-        return CorpusOrigin(corpus.name, str(corpus.path.resolve()), corpus.protocol, corpus.fps, corpus.frame_size)
 
     def run_epoch(self, epoch: int) -> Record:
         """Train on every clip once, then evaluate on dev if this epoch is one for it."""
@@ -284,7 +280,7 @@ class _Course:
         state = self.state
         is_best = record["wer"] is not None and (state.best_wer is None or record["wer"] < state.best_wer)
         state.history.append(record)
-        origin = self._origin()
+        origin = CorpusOrigin.of(self.corpus)
         if is_best:
             best = state.checkpoint(self.config, self.vocabulary, origin, resumable=False)
             save_checkpoint(best, run.best)
