@@ -323,9 +323,7 @@ def test_pyctcdecode_without_its_pruning_finds_the_same_glosses_as_the_exact_sea
 
 def test_pyctcdecode_is_built_without_a_word_on_standard_error() -> None:
     pytest.importorskip("pyctcdecode")
-    program = (
-        "from cslr_cli.decoding import make_decoder; make_decoder('pyctcdecode', glosses=['A', '<unk>', '_'])"
-    )
+    program = "from cslr_cli.decoding import make_decoder; make_decoder('pyctcdecode', glosses=['A', '<unk>', '_'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 

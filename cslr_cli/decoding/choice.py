@@ -44,11 +44,7 @@ def make_decoder(
     if name == "pyctcdecode":
         from cslr_cli.decoding.with_pyctcdecode import PyctcdecodeDecoder
 
-        return PyctcdecodeDecoder(
-            glosses, beam_width=beam_width, num_best=num_best, keep_repeats=keep_repeats
-        )
+        return PyctcdecodeDecoder(glosses, beam_width=beam_width, num_best=num_best, keep_repeats=keep_repeats)
     nearest = difflib.get_close_matches(name.lower(), DECODERS, n=1, cutoff=0.4)
     question = f"did you mean {nearest[0]}? " if nearest else ""
-    raise UsageError(
-        f"there is no decoder named {name!r}", f"{question}the decoders are {', '.join(DECODERS)}"
-    )
+    raise UsageError(f"there is no decoder named {name!r}", f"{question}the decoders are {', '.join(DECODERS)}")

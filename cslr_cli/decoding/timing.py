@@ -49,9 +49,7 @@ def best_hypotheses(
     return hypotheses if keep_repeats else [merge_repeats(hypothesis) for hypothesis in hypotheses]
 
 
-def time_glosses(
-    log_probs: LogProbs, labellings: Sequence[tuple[tuple[int, ...], float]]
-) -> list[Hypothesis]:
+def time_glosses(log_probs: LogProbs, labellings: Sequence[tuple[tuple[int, ...], float]]) -> list[Hypothesis]:
     """Give each gloss of each labelling its steps on the labelling's most probable path.
 
     Args:
@@ -70,14 +68,11 @@ def time_glosses(
         return [Hypothesis((), score, (), ()) for _, score in labellings]
     paths = _best_paths(log_probs, [gloss_ids for gloss_ids, _ in labellings])
     return [
-        _on_path(log_probs, path, gloss_ids, score)
-        for path, (gloss_ids, score) in zip(paths, labellings, strict=True)
+        _on_path(log_probs, path, gloss_ids, score) for path, (gloss_ids, score) in zip(paths, labellings, strict=True)
     ]
 
 
-def mean_posteriors(
-    log_probs: LogProbs, starts: npt.NDArray[np.intp], ends: npt.NDArray[np.intp]
-) -> tuple[float, ...]:
+def mean_posteriors(log_probs: LogProbs, starts: npt.NDArray[np.intp], ends: npt.NDArray[np.intp]) -> tuple[float, ...]:
     """The mean probability, 0 to 1, of the steps from each start to before its end.
 
     Args:
@@ -90,9 +85,7 @@ def mean_posteriors(
     return tuple(np.clip(means, 0.0, 1.0).tolist())
 
 
-def _on_path(
-    log_probs: LogProbs, path: npt.NDArray[np.intp], gloss_ids: tuple[int, ...], score: float
-) -> Hypothesis:
+def _on_path(log_probs: LogProbs, path: npt.NDArray[np.intp], gloss_ids: tuple[int, ...], score: float) -> Hypothesis:
     """Read times and confidences off a path (T',) of states."""
     gloss_states = 2 * np.arange(len(gloss_ids)) + 1
     # The path's states only rise, so the steps of one gloss lie together.

@@ -71,18 +71,14 @@ class PyctcdecodeDecoder:
             (tuple(self._id_of[word] for word in text.split()), float(combined_score))
             for text, _state, _frames, _logit_score, combined_score in beams
         )
-        return best_hypotheses(
-            log_probs, labellings, num_best=self._num_best, keep_repeats=self._keep_repeats
-        )
+        return best_hypotheses(log_probs, labellings, num_best=self._num_best, keep_repeats=self._keep_repeats)
 
 
 def _class_ids(glosses: Sequence[str]) -> dict[str, int]:
     """The class of each gloss, once it is sure that pyctcdecode gives back the words it is given."""
     ids = {gloss: class_id for class_id, gloss in enumerate(glosses, start=BLANK_ID + 1)}
     if len(ids) != len(glosses):
-        raise UsageError(
-            "the vocabulary has a gloss twice", "pyctcdecode tells glosses apart by their spelling"
-        )
+        raise UsageError("the vocabulary has a gloss twice", "pyctcdecode tells glosses apart by their spelling")
     for gloss in glosses:
         if gloss.split() != [gloss] or _WORD_START in gloss:
             raise UsageError(

@@ -95,9 +95,7 @@ class Counts:
 def count(pairs: Iterable[AlignedPair]) -> Counts:
     """Count the operations of an alignment."""
     operations = Counter(pair.operation for pair in pairs)
-    return Counts(
-        operations["correct"], operations["substitution"], operations["deletion"], operations["insertion"]
-    )
+    return Counts(operations["correct"], operations["substitution"], operations["deletion"], operations["insertion"])
 
 
 def fold_case(gloss: str) -> str:

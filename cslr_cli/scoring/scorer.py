@@ -128,9 +128,7 @@ def score(
         ClipScore(
             reference.sample_id,
             reference.signer,
-            align(
-                reference.glosses, _as_scored(hypotheses.get(reference.sample_id, ()), reference, protocol)
-            ),
+            align(reference.glosses, _as_scored(hypotheses.get(reference.sample_id, ()), reference, protocol)),
         )
         for reference in references
     )

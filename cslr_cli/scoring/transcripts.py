@@ -140,11 +140,7 @@ def write_ctm(path: Path, hypotheses: Mapping[str, Sequence[TimedGloss]]) -> Non
         ScoringError: a name or a gloss is empty or has white space, which the format cannot hold.
     """
     nothing = (TimedGloss(EMPTY_HYPOTHESIS, 0.0, 0.0),)
-    lines = [
-        _ctm_line(sample_id, timed)
-        for sample_id, glosses in hypotheses.items()
-        for timed in (glosses or nothing)
-    ]
+    lines = [_ctm_line(sample_id, timed) for sample_id, glosses in hypotheses.items() for timed in (glosses or nothing)]
     write_text(path, "".join(lines))
 
 
@@ -182,9 +178,7 @@ def _check_fields(sample_id: str, *fields: str) -> None:
                 "these files separate names and glosses by white space, so none may be empty or have any",
             )
     if sample_id.startswith(";;"):
-        raise ScoringError(
-            f"clip {sample_id!r}: a line that begins with ;; is a comment in STM and CTM files"
-        )
+        raise ScoringError(f"clip {sample_id!r}: a line that begins with ;; is a comment in STM and CTM files")
 
 
 def _read_lines(path: Path, take: Callable[[list[str]], str | None], layout: str) -> None:

@@ -19,9 +19,7 @@ NUM_CLIPS = 400
 # Few glosses, so that equally cheap alignments abound; among them what normalisation changes.
 GERMAN = ["REGEN", "regen", "loc-REGEN", "HABEN2", "NORDRAUM", "NORD", "__PU__", "__ON__", "ZEIGEN", "SÜD"]
 CHINESE = ["他", "今天", "年龄", "4", "什么", "时间", "去"]
-CLIP = re.compile(
-    r"^File: (\S+)$.*?^Scores: \(#C #S #D #I\) (\d+) (\d+) (\d+) (\d+)$", re.MULTILINE | re.DOTALL
-)
+CLIP = re.compile(r"^File: (\S+)$.*?^Scores: \(#C #S #D #I\) (\d+) (\d+) (\d+) (\d+)$", re.MULTILINE | re.DOTALL)
 
 
 def counts_by_sclite(

@@ -21,9 +21,7 @@ GLOSSES = st.lists(st.sampled_from(["A", "B", "loc-A", "__PU__"]), max_size=5)
 def test_each_count_of_a_suite_equals_that_of_sclite(suite: str, tmp_path: Path) -> None:
     references, hypotheses, expected = load_suite(suite, tmp_path)
     scored = score(references, hypotheses, protocol("phoenix2014"), missing="empty")
-    assert scored.counts == Counts(
-        expected["correct"][1], expected["sub"][1], expected["dele"][1], expected["ins"][1]
-    )
+    assert scored.counts == Counts(expected["correct"][1], expected["sub"][1], expected["dele"][1], expected["ins"][1])
     assert scored.counts.references == expected["ref"][1]
     assert scored.counts.errors == expected["wer"][1]
     assert scored.wer == pytest.approx(expected["wer"][0], abs=0.05)
@@ -40,9 +38,7 @@ def test_the_published_python_scorers_figure_is_reproduced(suite: str, tmp_path:
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_jiwer_agrees_clip_by_clip_wherever_its_unit_costs_find_as_many_matches(
-    suite: str, tmp_path: Path
-) -> None:
+def test_jiwer_agrees_clip_by_clip_wherever_its_unit_costs_find_as_many_matches(suite: str, tmp_path: Path) -> None:
     references, hypotheses, _ = load_suite(suite, tmp_path)
     clips = score(references, hypotheses, protocol("phoenix2014"), missing="empty").clips
     comparable = 0

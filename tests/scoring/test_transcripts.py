@@ -93,9 +93,7 @@ def test_glosses_of_a_clip_are_put_in_the_order_of_their_start(tmp_path: Path) -
 
 
 def test_every_faulty_line_of_an_stm_file_is_named_with_what_was_expected(tmp_path: Path) -> None:
-    path = written(
-        tmp_path, "r.stm", "a 1 s 0.0 9 X\nb 1 s\nc 1 s zero 9 X\nc 1 s 0 9 X\na 1 s 0.0 9 Y\nd 1 s 0 nan\n"
-    )
+    path = written(tmp_path, "r.stm", "a 1 s 0.0 9 X\nb 1 s\nc 1 s zero 9 X\nc 1 s 0 9 X\na 1 s 0.0 9 Y\nd 1 s 0 nan\n")
     with pytest.raises(ScoringError) as raised:
         read_stm(path)
     assert raised.value.message.splitlines() == [
