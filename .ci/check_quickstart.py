@@ -16,6 +16,7 @@ BOUNDS = (  # split, counts, highest WER in percent
 
 
 def main() -> None:
+    """Compare each word error rate with its bound."""
     splits = json.load(sys.stdin)["splits"]
     failed = False
     for split, signers, bound in BOUNDS:
