@@ -132,7 +132,12 @@ class _ProgressLines:
 
 def figures_text(figures: Mapping[str, float]) -> str:
     """`epoch 3, loss 1.92`: names with their underscores as spaces."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
+    return ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in figures.items())
+
+
+def _number(value: float) -> str:
+    """Four digits, and all of them before the point: `1.923`, `11,330`."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:
