@@ -385,7 +385,10 @@ def test_a_run_whose_corpus_was_moved_can_be_resumed(
 ) -> None:
     corpus = copied(tiny_corpus, tmp_path / "elsewhere")
     run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
-    train(changed(tiny_config, corpus={"path": str(corpus.path)}), run, device=CPU, resume=True)
+    config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 3})
+    result = train(config, run, device=CPU, resume=True)
+    assert [record["epoch"] for record in result.history] == [1, 2, 3]
+    assert result.history[:2] == tiny_training.history
 
 
 def test_a_run_is_not_resumed_as_another_network(
