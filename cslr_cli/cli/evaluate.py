@@ -85,26 +85,14 @@ def results_json(results: Sequence[SplitResult]) -> dict[str, Any]:
     """For each split the counts of the sequence head at the top, then the parts."""
     return {
         result.split: {
-            **_counts_json(result.scores["sequence"].counts),
+            **result.scores["sequence"].counts.as_dict(),
             "clips": len(result.scores["sequence"].clips),
-            "conv": _counts_json(result.scores["conv"].counts),
-            "known_signers": _counts_json(result.known_signers),
-            "unseen_signers": _counts_json(result.of_unseen_signers),
-            "signers": {
-                signer: _counts_json(counts) for signer, counts in result.scores["sequence"].by_signer().items()
-            },
+            "conv": result.scores["conv"].counts.as_dict(),
+            "known_signers": result.known_signers.as_dict(),
+            "unseen_signers": result.of_unseen_signers.as_dict(),
+            "signers": {signer: counts.as_dict() for signer, counts in result.scores["sequence"].by_signer().items()},
         }
         for result in results
-    }
-
-
-def _counts_json(counts: Counts) -> dict[str, Any]:
-    return {
-        "wer": counts.wer,
-        "substitutions": counts.substitutions,
-        "deletions": counts.deletions,
-        "insertions": counts.insertions,
-        "references": counts.references,
     }
 
 

@@ -290,12 +290,8 @@ def _quiet_worker(worker: int) -> None:
 
 
 def target_shortfall(sample: Sample, config: DataConfig, plan: TemporalPlan) -> int:
-    """By how many steps a clip at its native length is too short for its glosses; 0 where it fits.
-
-    CTC needs a step for each gloss and one more between two equal neighbours.
-    """
+    """By how many steps a clip at its native length is too short for its glosses; 0 where it fits."""
     if sample.num_frames is None:
         return 0
-    repeats = sum(a == b for a, b in zip(sample.glosses, sample.glosses[1:], strict=False))
     steps = plan.num_steps(len(range(0, sample.num_frames, config.frame_interval)))
-    return max(0, len(sample.glosses) + repeats - steps)
+    return max(0, sample.steps_needed - steps)

@@ -107,10 +107,12 @@ class CorrNetBackbone(ResNet):
     ) -> None:
         super().__init__(width, blocks)
         self.correlation_after = tuple(stage for stage in STAGES if stage in correlation_after)
-        self.correlation = nn.ModuleDict(
-            {stage: CorrelationBlock(self.stage_channels[stage]) for stage in self.correlation_after}
-        )
+        self.correlation = nn.ModuleDict({stage: self.correlation_block(stage) for stage in self.correlation_after})
         self.alpha = nn.Parameter(torch.zeros(len(self.correlation_after)))
+
+    def correlation_block(self, stage: str) -> nn.Module:
+        """The block that follows a stage."""
+        return CorrelationBlock(self.stage_channels[stage])
 
     @classmethod
     def from_config(cls, config: ModelConfig) -> CorrNetBackbone:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cslr_cli.config import ModelConfig
-from cslr_cli.model.backbone import STAGES, ResNet
+from cslr_cli.model.backbone import CorrNetBackbone
 from cslr_cli.model.clips import ClipLayout
 from cslr_cli.model.correlation import IdentifyingBlock
 
@@ -139,7 +138,7 @@ class TemporalWeighting(nn.Module):
         return x * ((importance.sigmoid() - 0.5) * self.alpha)[:, :, None, None]
 
 
-class CorrNetPlusBackbone(ResNet):
+class CorrNetPlusBackbone(CorrNetBackbone):
     """ResNet-18 with summary correlation and temporal weighting after some stages.
 
     `x ← x + alpha[k] · block_k(x)`, then `x ← x + weighting_k(x)`; both are zero at the start.
@@ -150,34 +149,25 @@ class CorrNetPlusBackbone(ResNet):
         correlation_after: the stages that they follow; published: layers 2 to 4.
     """
 
-    sees_batch_padding = True
-
     def __init__(
         self,
         width: int = 64,
         blocks: Sequence[int] = (2, 2, 2, 2),
         correlation_after: Sequence[str] = ("layer2", "layer3", "layer4"),
     ) -> None:
-        super().__init__(width, blocks)
-        self.correlation_after = tuple(stage for stage in STAGES if stage in correlation_after)
-        channels = {stage: self.stage_channels[stage] for stage in self.correlation_after}
-        self.correlation = nn.ModuleDict(
-            {stage: SummaryCorrelationBlock(size, NEIGHBOURS[stage]) for stage, size in channels.items()}
+        super().__init__(width, blocks, correlation_after)
+        self.temporal_weighting = nn.ModuleDict(
+            {stage: TemporalWeighting(self.stage_channels[stage]) for stage in self.correlation_after}
         )
-        self.temporal_weighting = nn.ModuleDict({stage: TemporalWeighting(size) for stage, size in channels.items()})
-        self.alpha = nn.Parameter(torch.zeros(len(self.correlation_after)))
 
-    @classmethod
-    def from_config(cls, config: ModelConfig) -> CorrNetPlusBackbone:
-        """Make one as a configuration says."""
-        return cls(config.width, config.blocks, config.correlation_after)
+    def correlation_block(self, stage: str) -> nn.Module:
+        """Correlation with as many neighbours as this stage looks at."""
+        return SummaryCorrelationBlock(self.stage_channels[stage], NEIGHBOURS[stage])
 
     def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
         """Add the correlation of this stage, if it has one, and then its temporal weighting."""
+        x = super().after_stage(stage, x, clips)
         if stage not in self.correlation_after:
             return x
-        scale = self.alpha[self.correlation_after.index(stage)]
-        correlated: Tensor = self.correlation[stage](x, clips)
-        x = x + scale.to(x.dtype) * correlated
         weighted: Tensor = self.temporal_weighting[stage](x, clips)
         return x + weighted
