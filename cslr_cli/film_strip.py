@@ -11,7 +11,7 @@ import numpy as np
 
 from cslr_cli.atomic import whole_file
 from cslr_cli.data.frames import open_frames
-from cslr_cli.recognizer import Recognition
+from cslr_cli.recognition import Recognition
 
 _PICTURES = 10
 _PICTURE_INCHES = 1.05  # width of one picture

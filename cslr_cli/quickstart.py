@@ -21,7 +21,8 @@ from cslr_cli.film_strip import draw_film_strip
 from cslr_cli.model.device import resolve_precision
 from cslr_cli.preparation import PreparationOptions, prepare
 from cslr_cli.progress import ProgressCallback, no_progress
-from cslr_cli.recognizer import Recognition, Recognizer
+from cslr_cli.recognition import Recognition
+from cslr_cli.recognizer import Recognizer
 from cslr_cli.training.loop import train
 from cslr_cli.training.state import Record
 from cslr_cli.training.tracking import RunFolder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,51 +18,10 @@ from cslr_cli.data.transforms import apply_plan, evaluation_plan
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.errors import UsageError
 from cslr_cli.model.device import autocast, memory_told, resolve_device, resolve_precision
-from cslr_cli.scoring import TimedGloss
+from cslr_cli.recognition import Alternative, Recognition
 
 # Frames a second that a source can be said to have; what lies beyond is a slip of the keyboard.
 _SLOWEST_FPS, _FASTEST_FPS = 1.0, 1000.0
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """One of the n-best hypotheses.
-
-    Attributes:
-        glosses: with their times.
-        score: natural logarithm, as the decoder gives it.
-    """
-
-    glosses: tuple[TimedGloss, ...]
-    score: float
-
-
-@dataclass(frozen=True)
-class Recognition:
-    """What was recognised in one video.
-
-    Attributes:
-        source: where the frames came from.
-        glosses: the best hypothesis: each gloss with start and end in seconds and a confidence, 0 to 1.
-        score: of that hypothesis, a natural logarithm.
-        num_frames: frames that the network saw.
-        fps: frames a second that it saw.
-        duration: seconds of signing.
-        nbest: all hypotheses that were asked for, best first.
-    """
-
-    source: str
-    glosses: tuple[TimedGloss, ...]
-    score: float
-    num_frames: int
-    fps: float
-    duration: float
-    nbest: tuple[Alternative, ...]
-
-    @property
-    def text(self) -> str:
-        """The glosses, separated by spaces."""
-        return " ".join(timed.gloss for timed in self.glosses)
 
 
 class Recognizer:

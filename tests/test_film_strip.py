@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
 from cslr_cli.film_strip import draw_film_strip
-from cslr_cli.recognizer import Recognition
+from cslr_cli.recognition import Recognition
 from cslr_cli.scoring import TimedGloss
 
 # The axes begin at 1 % and end at 99 % of the picture's width.

@@ -21,7 +21,8 @@ from cslr_cli.data.sample import Sample
 from cslr_cli.errors import DeviceError, MediaError, UsageError
 from cslr_cli.evaluation import evaluate
 from cslr_cli.preparation import PreparationOptions, prepare
-from cslr_cli.recognizer import Recognition, Recognizer
+from cslr_cli.recognition import Recognition
+from cslr_cli.recognizer import Recognizer
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.training.loop import train
 

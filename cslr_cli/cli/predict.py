@@ -14,7 +14,7 @@ from cslr_cli.cli.console import print_error, print_json, print_note
 from cslr_cli.errors import CslrError, UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.recognizer import Recognition
+    from cslr_cli.recognition import Recognition
 
 
 def predict(
