@@ -85,7 +85,11 @@ class Counts:
 
         None, which is undefined, where the references have no gloss: errors per nothing is no rate.
         """
-        return 100 * self.errors / self.references if self.references else None
+        return self.percent(self.errors)
+
+    def percent(self, number: int) -> float | None:
+        """A number of these in percent of the reference glosses, as sclite gives them; None where there are none."""
+        return 100 * number / self.references if self.references else None
 
     def as_dict(self) -> dict[str, int | float | None]:
         """The counts, `references` and `wer` under their names, for JSON."""

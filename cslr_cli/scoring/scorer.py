@@ -115,13 +115,13 @@ def score(
     unknown = [sample_id for sample_id in hypotheses if sample_id not in known]
     if unknown:
         raise ScoringError(
-            f"{_clips(unknown)} a hypothesis and no reference",
+            f"{told_clips(unknown)} a hypothesis and no reference",
             "the names in both files must be the same; are these the references of this split?",
         )
     absent = [sample_id for sample_id in known if sample_id not in hypotheses]
     if absent and missing == "error":
         raise ScoringError(
-            f"{_clips(absent)} a reference and no hypothesis",
+            f"{told_clips(absent)} a reference and no hypothesis",
             "give a hypothesis for each clip, or use --missing empty: nothing was recognised in these",
         )
     clips = (
@@ -161,7 +161,7 @@ def _check_references(references: Sequence[Reference]) -> dict[str, Reference]:
             twice.append(reference.sample_id)
         known[reference.sample_id] = reference
     if twice:
-        raise ScoringError(f"{_clips(twice)} more than one reference", "expected one for each clip")
+        raise ScoringError(f"{told_clips(twice)} more than one reference", "expected one for each clip")
     return known
 
 
@@ -173,8 +173,8 @@ def _as_scored(glosses: Sequence[str], reference: Reference, protocol: Protocol)
     return (EMPTY_HYPOTHESIS,)
 
 
-def _clips(sample_ids: Sequence[str]) -> str:
-    """`3 clips (a, b, c) have`, for a message."""
+def told_clips(sample_ids: Sequence[str]) -> str:
+    """`3 clips (a, b, c) have`, for a message: the first few names, and how many more."""
     told = ", ".join(sample_ids[:_NAMES_TOLD])
     rest = len(sample_ids) - _NAMES_TOLD
     names = f"{told} and {rest} more" if rest > 0 else told

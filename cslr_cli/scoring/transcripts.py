@@ -139,9 +139,16 @@ def write_ctm(path: Path, hypotheses: Mapping[str, Sequence[TimedGloss]]) -> Non
     Raises:
         ScoringError: a name or a gloss is empty or has white space, which the format cannot hold.
     """
-    nothing = (TimedGloss(EMPTY_HYPOTHESIS, 0.0, 0.0),)
-    lines = [_ctm_line(sample_id, timed) for sample_id, glosses in hypotheses.items() for timed in (glosses or nothing)]
-    write_text(path, "".join(lines))
+    write_text(path, "".join(line for item in hypotheses.items() for line in ctm_lines(*item)))
+
+
+def ctm_lines(sample_id: str, glosses: Sequence[TimedGloss]) -> list[str]:
+    """The lines of one clip in a CTM file, each with its line break; see `write_ctm`.
+
+    Raises:
+        ScoringError: the name or a gloss is empty or has white space, which the format cannot hold.
+    """
+    return [_ctm_line(sample_id, timed) for timed in (glosses or (TimedGloss(EMPTY_HYPOTHESIS, 0.0, 0.0),))]
 
 
 def untimed(hypotheses: Mapping[str, Sequence[TimedGloss]]) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,199 @@
+"""`cslr score`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cslr_cli.cli import options
+from cslr_cli.cli.console import print_json, print_note, print_result
+from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, intervals_text, scores_table
+from cslr_cli.errors import ScoringError, UsageError
+
+if TYPE_CHECKING:
+    from cslr_cli.data.manifest import PreparedCorpus
+    from cslr_cli.report import Analysis, Section
+    from cslr_cli.scoring import Missing, Protocol, Reference, Score, TimedGloss
+    from cslr_cli.scoring.tools import ToolName
+
+
+def score(
+    references: Annotated[Path, typer.Argument(metavar="REFS.stm", help="What was signed: a line a clip.")],
+    hypotheses: Annotated[Path, typer.Argument(metavar="HYPS.ctm", help="What was recognised: a line a gloss.")],
+    others: Annotated[
+        Path | None, typer.Argument(metavar="THEIRS.ctm", help="Another system's hypotheses, to be compared.")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol",
+            help="How hypotheses are normalised: phoenix2014 (also SI5 and -T), csl, csl-daily or plain. "
+            "Default: the corpus', else plain.",
+            rich_help_panel=options.SCORING,
+        ),
+    ] = None,
+    missing: Annotated[
+        options.MissingName,
+        typer.Option(
+            "--missing",
+            help="Clips without hypothesis: an error, or empty: nothing was recognised in them.",
+            rich_help_panel=options.SCORING,
+        ),
+    ] = options.MissingName.error,
+    tool: options.Tool = options.ToolName.builtin,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            "--corpus", help="Prepared corpus of the clips: tells the report their length, pictures and training."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder for report.html, report.json and a CSV by clip.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Score anybody's hypotheses: WER as sclite counts it, and what goes wrong. Needs no torch.
+
+    A line of the references is `ID 1 SIGNER START END GLOSS GLOSS …`, one of the hypotheses
+    `ID 1 START END GLOSS`. Only hypotheses are normalised. `phoenix2014` removes the marks of the
+    annotation (`loc-`, `cl-`, `-PLUSPLUS` and others); `csl` and `csl-daily` are the same rules, which
+    change no Chinese gloss; `plain` changes nothing. Published figures of a corpus compare with its own
+    protocol, on the whole split, with neighbouring repeats merged by the decoder.
+
+    With a second file of hypotheses, the two systems are compared: the difference of their WER with its
+    interval, the matched-pairs test of sc_stats, and the clips that one of them wins.
+    """
+    from cslr_cli.data.manifest import PreparedCorpus
+    from cslr_cli.report import analyse, write_report
+    from cslr_cli.scoring import protocol as find_protocol
+    from cslr_cli.scoring import read_ctm, read_stm
+    from cslr_cli.scoring.tools import require_tool
+
+    prepared = None if corpus is None else PreparedCorpus.open(corpus)
+    chosen = find_protocol(protocol or ("plain" if prepared is None else prepared.protocol))
+    require_tool(tool.value)
+    if output is not None and output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output}: a file, not a folder", "choose another name")
+    if others == hypotheses:
+        raise UsageError(f"{others}: compared with itself", "name the other system's hypotheses")
+    signed = read_stm(references)
+    recognised = {path: read_ctm(path) for path in (hypotheses, others) if path is not None}
+    if missing is options.MissingName.error:
+        _check_same_clips(recognised)
+    how = _Scoring(references, signed, chosen, missing.value, tool.value)
+    analysis = analyse(_section(how, recognised, prepared))
+    if output is not None:
+        facts = {"references": str(references), "hypotheses": ", ".join(map(str, recognised)), "tool": tool.value}
+        page = write_report(output, [analysis], title=f"Scores of {hypotheses.name}", facts=facts)
+        print_note(f"report: {page}")
+    if as_json:
+        print_json(score_json(analysis, tool.value))
+    else:
+        _print(analysis, tool.value)
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """How hypotheses are scored, and against what."""
+
+    path: Path
+    references: list[Reference]
+    protocol: Protocol
+    missing: Missing
+    tool: ToolName
+
+    def score(self, path: Path, recognised: Mapping[str, Sequence[TimedGloss]]) -> Score:
+        """The score of the hypotheses of one file; what is wrong with them is told with its name."""
+        from cslr_cli.scoring import score as align_all
+        from cslr_cli.scoring import untimed
+        from cslr_cli.scoring.tools import scored_by
+
+        try:
+            aligned = align_all(self.references, untimed(recognised), self.protocol, self.missing)
+        except ScoringError as error:
+            raise ScoringError(f"{path} against {self.path}: {error.message}", error.hint) from error
+        return scored_by(self.tool, aligned)
+
+
+def score_json(analysis: Analysis, tool: str) -> dict[str, Any]:
+    """The first system's counts at the top, then both systems', the comparison and the most frequent errors."""
+    section, breakdown = analysis.section, analysis.breakdown
+    first = section.systems[0].score
+    systems = zip(section.systems, analysis.totals, strict=True)
+    return {
+        **breakdown.total.as_dict(),
+        "protocol": first.protocol.name,
+        "tool": tool,
+        "missing": list(first.missing),
+        "signers": {each.name: each.as_dict() for each in breakdown.by_signer},
+        "confusions": [asdict(confusion) for confusion in breakdown.confusions[:TOP_CONFUSIONS]],
+        **({"unseen_glosses": breakdown.unseen.as_dict()} if breakdown.unseen else {}),
+        **({"systems": {system.name: total.as_dict() for system, total in systems}} if analysis.comparison else {}),
+        **({"comparison": analysis.comparison.as_dict()} if analysis.comparison else {}),
+    }
+
+
+def _section(
+    how: _Scoring, recognised: Mapping[Path, Mapping[str, Sequence[TimedGloss]]], corpus: PreparedCorpus | None
+) -> Section:
+    from cslr_cli.report import ClipFacts, Section, System, corpus_clips, training_glosses
+
+    paths = list(recognised)
+    # Two systems' files often have one name, in two folders.
+    same_name = len({path.name for path in paths}) < len(paths)
+    systems = [System(str(path) if same_name else path.name, how.score(path, recognised[path])) for path in paths]
+    first = recognised[paths[0]]
+    if corpus is None:
+        clips = {sample_id: ClipFacts(recognised=glosses) for sample_id, glosses in first.items()}
+        return Section(paths[0].stem, systems, clips)
+    from cslr_cli.scoring.scorer import told_clips
+
+    clips = corpus_clips(corpus, corpus.splits, first)
+    unknown = [reference.sample_id for reference in how.references if reference.sample_id not in clips]
+    if unknown:
+        raise ScoringError(
+            f"{how.path}: {told_clips(unknown)} no line in the corpus {corpus.path}",
+            "name the corpus that these are references of, or leave out --corpus",
+        )
+    return Section(paths[0].stem, systems, clips, training_glosses(corpus))
+
+
+def _check_same_clips(recognised: Mapping[Path, Mapping[str, object]]) -> None:
+    """Two systems' hypotheses must be of the same clips."""
+    from cslr_cli.scoring.scorer import told_clips
+
+    for path in recognised:
+        for other in recognised:
+            alone = [sample_id for sample_id in recognised[path] if sample_id not in recognised[other]]
+            if alone:
+                raise ScoringError(
+                    f"the two systems were scored on different clips: {told_clips(alone)} hypotheses in {path} and "
+                    f"none in {other}",
+                    "a comparison needs both on the same clips; with --missing empty, nothing was recognised in these",
+                )
+
+
+def _print(analysis: Analysis, tool: str) -> None:
+    from rich.text import Text
+
+    from cslr_cli.report.sentences import told_comparison, told_peculiarities
+
+    section = analysis.section
+    rows = [(system.name, total) for system, total in zip(section.systems, analysis.totals, strict=True)]
+    print_result(scores_table(rows))
+    protocol = section.systems[0].score.protocol
+    print_result(intervals_text(rows))
+    lines = [f"protocol: {protocol.name}; tool: {tool}"]
+    for system in section.systems:
+        told = told_peculiarities(system.score).items()
+        lines += [f"{system.name}: {name}: {what}." for name, what in told]
+    if analysis.comparison is not None:
+        lines += told_comparison(analysis.comparison, [system.name for system in section.systems])
+    print_result(Text("\n".join(lines)))
+    errors = errors_table([(section.systems[0].name, analysis.breakdown)])
+    if errors is not None:
+        print_result(errors)

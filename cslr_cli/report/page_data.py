@@ -1,0 +1,129 @@
+"""The data inside the page, in short form: glosses and signers are numbers, an alignment is a flat list of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cslr_cli.report.sections import Analysis
+from cslr_cli.scoring import Part, Score
+from cslr_cli.scoring.alignment import fold_case
+
+NOTHING = -1  # in place of a gloss's number: a deletion has no hypothesis, an insertion no reference
+
+
+class _Numbers:
+    """Numbers for texts, in order of first occurrence."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, int] = {}
+
+    def __call__(self, text: str | None) -> int:
+        return NOTHING if text is None else self.of.setdefault(text, len(self.of))
+
+
+def section_data(analysis: Analysis, folder: Path) -> dict[str, Any]:
+    """What the page's script shows of a section.
+
+    Args:
+        analysis: the section.
+        folder: where the page will lie.
+    """
+    section, breakdown = analysis.section, analysis.breakdown
+    number, signer = _Numbers(), _Numbers()
+    first = section.systems[0].score
+    facts = [section.clips.get(clip.sample_id) for clip in first.clips]
+    order = [clip.sample_id for clip in first.clips]
+    data = {
+        "name": section.name,
+        "systems": [system.name for system in section.systems],
+        "clips": {
+            "ids": order,
+            "signers": [signer(clip.signer) for clip in first.clips],
+            "seconds": [None if each is None or each.seconds is None else round(each.seconds, 2) for each in facts],
+            "frames": [None if each is None else _link(each.frames, folder) for each in facts],
+            "pairs": [_pairs(system.score, order, number) for system in section.systems],
+        },
+        "tables": {
+            "signer": _parts(breakdown.by_signer),
+            "clip_length": _parts(breakdown.by_clip_length),
+            "reference_length": _parts(breakdown.by_reference_length),
+            "confusions": [
+                [number(confusion.reference), number(confusion.hypothesis), confusion.count]
+                for confusion in breakdown.confusions
+            ],
+            "glosses": [
+                [
+                    number(row.gloss),
+                    row.references,
+                    row.hypotheses,
+                    row.correct,
+                    row.substituted,
+                    row.deleted,
+                    row.inserted,
+                    row.falsely_recognised,
+                    _rounded(row.precision),
+                    _rounded(row.recall),
+                    row.seen,
+                ]
+                for row in breakdown.glosses
+            ],
+        },
+        "unseen": None if breakdown.unseen is None else [number(gloss) for gloss, _ in breakdown.unseen.glosses],
+        "signers": list(signer.of),
+        "glosses": list(number.of),
+    }
+    data["same"] = _same(number.of)
+    return data
+
+
+def _pairs(score: Score, order: Iterable[str], number: _Numbers) -> list[list[int]]:
+    """For each clip reference, hypothesis, reference, hypothesis, and so on."""
+    by_id = {clip.sample_id: clip for clip in score.clips}
+    return [
+        [number(gloss) for pair in by_id[sample_id].pairs for gloss in (pair.reference, pair.hypothesis)]
+        for sample_id in order
+    ]
+
+
+def _same(glosses: Iterable[str]) -> list[int] | None:
+    """For each gloss the first that counts as the same; None where all differ, which is nearly always."""
+    first: dict[str, int] = {}
+    same = [first.setdefault(fold_case(gloss), index) for index, gloss in enumerate(glosses)]
+    return same if len(first) < len(same) else None
+
+
+def _parts(parts: Sequence[Part]) -> list[list[object]]:
+    return [
+        [
+            each.name,
+            each.clips,
+            each.clips_with_errors,
+            each.counts.references,
+            _rounded(each.counts.wer),
+            each.by_clip and [_rounded(each.by_clip.low), _rounded(each.by_clip.high)],
+            *(
+                _rounded(each.counts.percent(number))
+                for number in (each.counts.substitutions, each.counts.deletions, each.counts.insertions)
+            ),
+        ]
+        for each in parts
+    ]
+
+
+def _link(frames: Path | None, folder: Path) -> str | None:
+    """The way from the page to a clip's pictures, if they are there."""
+    if frames is None or not frames.exists():
+        return None
+    try:
+        way = os.path.relpath(frames.resolve(), folder.resolve())
+    except ValueError:  # on another drive of Windows
+        return frames.resolve().as_uri()
+    return quote(Path(way).as_posix())
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

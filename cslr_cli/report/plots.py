@@ -1,0 +1,147 @@
+"""Plots as SVG text: drawn for the width of a phone, coloured by the page's style sheet."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from cslr_cli.scoring import Interval, Part
+
+# Everything in SVG user units, which are CSS pixels where the page has room for the whole width.
+WIDTH = 360
+ROW_HEIGHT = 22
+LABEL_WIDTH = 104
+VALUE_WIDTH = 52
+TOP = 6
+AXIS_HEIGHT = 22
+LABEL_CHARACTERS = 15  # of half the width of a Chinese one
+MAX_ROWS = 40  # more than these are in the table alone
+
+_PLOT_LEFT, _PLOT_RIGHT = LABEL_WIDTH + 8, WIDTH - VALUE_WIDTH
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A row of a bar plot.
+
+    Attributes:
+        label: what is counted.
+        value: how often.
+    """
+
+    label: str
+    value: int
+
+
+def rate_plot(parts: Sequence[Part], what: str) -> str:
+    """A word error rate a row, as a dot on the whisker of its interval.
+
+    Args:
+        parts: the rows; those whose rate is undefined are left out, and of very many the first are kept.
+        what: of what the rates are, for who cannot see the plot.
+    """
+    rows = [(each, each.counts.wer) for each in parts if each.counts.wer is not None][:MAX_ROWS]
+    highest = max((max(wer, each.by_clip.high if each.by_clip else 0) for each, wer in rows), default=0)
+    ticks = _ticks(highest)
+    scale = (_PLOT_RIGHT - _PLOT_LEFT) / (ticks[-1] or 1)
+    height = TOP + ROW_HEIGHT * len(rows) + AXIS_HEIGHT
+    body = [_axis(ticks, scale, height)]
+    for index, (each, wer) in enumerate(rows):
+        middle = TOP + ROW_HEIGHT * (index + 0.5)
+        body.append(_row(each, wer, middle, scale))
+    return _svg(f"Word error rate by {what}, percent, with 95 % intervals", height, body)
+
+
+def bar_plot(bars: Sequence[Bar], what: str, kind: str) -> str:
+    """A count a row.
+
+    Args:
+        bars: the rows.
+        what: is counted, for who cannot see the plot.
+        kind: class of the bars, by which they are coloured.
+    """
+    highest = max((bar.value for bar in bars), default=1)
+    left = LABEL_WIDTH * 1.75  # of two glosses
+    scale = (WIDTH - VALUE_WIDTH * 0.7 - left) / highest
+    body = []
+    for index, bar in enumerate(bars):
+        middle = TOP + ROW_HEIGHT * (index + 0.5)
+        right = left + bar.value * scale
+        body.append(
+            f"<g><title>{escape(bar.label)}: {bar.value}</title>"
+            f"{_label(bar.label, middle, left - 8, int(LABEL_CHARACTERS * 1.75))}"
+            f'<rect class="bar {kind}" x="{left:g}" y="{middle - 7:g}" width="{bar.value * scale:.1f}" height="14" '
+            f'rx="2"/><text class="value" x="{right + 6:.1f}" y="{middle + 4:g}">{bar.value}</text></g>'
+        )
+    return _svg(what, TOP + ROW_HEIGHT * len(bars) + TOP, body)
+
+
+def _row(each: Part, wer: float, middle: float, scale: float) -> str:
+    dot = _PLOT_LEFT + wer * scale
+    told = f"{each.name}: {wer:.1f} % of {each.counts.references} glosses in {each.clips} clips"
+    whisker = "" if each.by_clip is None else _whisker(each.by_clip, middle, scale)
+    return (
+        f"<g><title>{escape(told + _told_interval(each.by_clip))}</title>"
+        f"{_label(each.name, middle, LABEL_WIDTH, LABEL_CHARACTERS)}{whisker}"
+        f'<circle class="dot" cx="{dot:.1f}" cy="{middle:g}" r="4.5"/>'
+        f'<text class="value" x="{WIDTH}" y="{middle + 4:g}" text-anchor="end">{wer:.1f}</text></g>'
+    )
+
+
+def _whisker(interval: Interval, middle: float, scale: float) -> str:
+    low, high = (_PLOT_LEFT + end * scale for end in (interval.low, interval.high))
+    return (
+        f'<path class="whisker" d="M{low:.1f} {middle:g}H{high:.1f}'
+        f'M{low:.1f} {middle - 4:g}v8M{high:.1f} {middle - 4:g}v8"/>'
+    )
+
+
+def _told_interval(interval: Interval | None) -> str:
+    return "" if interval is None else f"; 95 % interval {interval.low:.1f} to {interval.high:.1f}"
+
+
+def _axis(ticks: Sequence[float], scale: float, height: float) -> str:
+    bottom = height - AXIS_HEIGHT + 2
+    lines = "".join(f"M{_PLOT_LEFT + tick * scale:.1f} {TOP}V{bottom:g}" for tick in ticks)
+    texts = "".join(
+        f'<text class="tick" x="{_PLOT_LEFT + tick * scale:.1f}" y="{bottom + 15:g}" text-anchor="middle">'
+        f"{tick:g}{' %' if tick == ticks[-1] else ''}</text>"
+        for tick in ticks
+    )
+    return f'<path class="grid" d="{lines}"/>{texts}'
+
+
+def _ticks(highest: float) -> list[float]:
+    """Some three to five round numbers from 0 to not less than the highest value."""
+    if highest <= 0:
+        return [0, 1]
+    power = 10.0 ** math.floor(math.log10(highest / 4))
+    step = next(digit * power for digit in (1, 2, 2.5, 5, 10) if digit * power * 4 >= highest)
+    return [step * index for index in range(math.ceil(highest / step - 1e-9) + 1)]
+
+
+def _label(text: str, middle: float, right: float, characters: int) -> str:
+    shown = shortened(text, characters)
+    return f'<text class="label" x="{right:g}" y="{middle + 4:g}" text-anchor="end">{escape(shown)}</text>'
+
+
+def shortened(text: str, characters: int) -> str:
+    """A text that is not wider than so many letters; what is cut off is told by an ellipsis."""
+    widths = [2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text]
+    if sum(widths) <= characters:
+        return text
+    width = kept = 0
+    while width + widths[kept] < characters:
+        width += widths[kept]
+        kept += 1
+    return f"{text[:kept]}…"
+
+
+def _svg(what: str, height: float, body: Sequence[str]) -> str:
+    return (
+        f'<svg class="plot" role="img" aria-label="{escape(what)}" viewBox="0 0 {WIDTH} {height:g}" '
+        f'width="{WIDTH}" height="{height:g}">{"".join(body)}</svg>'
+    )

@@ -1,0 +1,178 @@
+"""What the page says of a section before any table: the figures, the comparison, the plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+from cslr_cli.report.plots import Bar, bar_plot, rate_plot
+from cslr_cli.report.sections import Analysis
+from cslr_cli.report.sentences import (
+    told_comparison,
+    told_interval,
+    told_intervals,
+    told_peculiarities,
+    told_percent,
+    told_wer,
+)
+from cslr_cli.scoring import Counts, Part, UnseenGlosses
+from cslr_cli.scoring.gloss_counts import FAULTS, Fault, most
+
+BARS = 12  # rows of a bar plot
+NAMED_UNSEEN = 60  # glosses not in training that are named one by one
+
+_SYSTEM_HEADS = ("", "WER %", "95 % interval", "sub %", "del %", "ins %", "clips with errors")
+
+_FAULT_TITLES: dict[Fault, str] = {
+    "substituted": "Most substituted",
+    "deleted": "Most deleted",
+    "inserted": "Most inserted",
+    "falsely_recognised": "Most falsely recognised",
+}
+_FAULT_NOTES: dict[Fault, str] = {
+    "substituted": "Signed, and another gloss was recognised.",
+    "deleted": "Signed, and nothing was recognised.",
+    "inserted": "Recognised where nothing was signed.",
+    "falsely_recognised": "Recognised where another gloss was signed.",
+}
+
+
+def facts_html(facts: Mapping[str, str]) -> str:
+    """Names and values as a list; nothing for none."""
+    if not facts:
+        return ""
+    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+    return f'<dl class="facts">{items}</dl>'
+
+
+def section_html(analysis: Analysis, index: int) -> str:
+    """A section of the page, with places that the page's script fills with tables and alignments."""
+    section = analysis.section
+    protocol = section.systems[0].score.protocol
+    facts = {
+        **section.facts,
+        "protocol": f"{protocol.name}: {protocol.description}",
+        "compares with published figures": protocol.comparable_when,
+        **told_peculiarities(section.systems[0].score),
+    }
+    return f"""<section class="split" id="s{index}" data-section="{index}">
+<h2>{escape(section.name)}</h2>
+{_figures(analysis.totals[0])}
+{facts_html(facts)}
+{_comparison(analysis)}
+<h3>Where the errors are</h3>
+<div class="cards">{_plots(analysis)}</div>
+{_unseen(analysis.breakdown.unseen)}
+<div class="tables" data-tables></div>
+<div class="explorer" data-clips></div>
+</section>"""
+
+
+def _figures(total: Part) -> str:
+    counts = total.counts
+    share = 100 * total.clips_with_errors / total.clips
+    figures = [
+        _figure("wer", f"{told_wer(counts)} %", "word error rate", told_intervals(total)),
+        _figure("sub", f"{told_percent(counts, counts.substitutions)} %", "substitutions", f"{counts.substitutions:,}"),
+        _figure("del", f"{told_percent(counts, counts.deletions)} %", "deletions", f"{counts.deletions:,}"),
+        _figure("ins", f"{told_percent(counts, counts.insertions)} %", "insertions", f"{counts.insertions:,}"),
+        _figure("", f"{share:.1f} %", "clips with errors", f"{total.clips_with_errors:,} of {total.clips:,}"),
+        _figure(
+            "",
+            f"{told_percent(counts, counts.correct)} %",
+            "correct",
+            f"{counts.correct:,} of {counts.references:,} glosses",
+        ),
+    ]
+    return f'<div class="figures">{"".join(figures)}</div>{_shares(counts)}'
+
+
+def _figure(kind: str, value: str, name: str, note: str) -> str:
+    return f'<div class="figure {kind}"><b>{value}</b><span>{name}</span><small>{note}</small></div>'
+
+
+def _shares(counts: Counts) -> str:
+    """Correct, substituted, deleted as parts of the references, and the insertions beyond their end."""
+    kinds = (
+        ("ok", "correct", counts.correct),
+        ("sub", "substitutions", counts.substitutions),
+        ("del", "deletions", counts.deletions),
+        ("ins", "insertions", counts.insertions),
+    )
+    parts = "".join(
+        f'<i class="{kind}" style="flex-grow:{number}" title="{name}: {number:,}"></i>'
+        for kind, name, number in kinds
+        if number
+    )
+    return f'<div class="shares" aria-hidden="true">{parts}</div>'
+
+
+def _plots(analysis: Analysis) -> str:
+    breakdown = analysis.breakdown
+    if not breakdown.worst:
+        return '<p class="note">There are none.</p>'
+    cards = [
+        _card(f"Word error rate by {what}", note, rate_plot(parts, what))
+        for parts, what, note in (
+            (breakdown.by_signer, "signer", "Dots with 95 % intervals, clips drawn."),
+            (breakdown.by_clip_length, "clip length", "Seconds."),
+            (breakdown.by_reference_length, "reference length", "Glosses signed in the clip."),
+        )
+        if len(parts) > 1
+    ]
+    if breakdown.confusions:
+        bars = [Bar(f"{each.reference} → {each.hypothesis}", each.count) for each in breakdown.confusions[:BARS]]
+        cards.append(_card("Confusions", "Signed → recognised.", bar_plot(bars, "Most frequent confusions", "sub")))
+    for fault in FAULTS:
+        rows = most(breakdown.glosses, fault, BARS)
+        if rows:
+            bars = [Bar(row.gloss, getattr(row, fault)) for row in rows]
+            title = _FAULT_TITLES[fault]
+            cards.append(_card(title, _FAULT_NOTES[fault], bar_plot(bars, f"Glosses: {title.lower()}", fault)))
+    return "".join(cards)
+
+
+def _card(title: str, note: str, plot: str) -> str:
+    return f'<figure class="card"><figcaption>{escape(title)}<small>{escape(note)}</small></figcaption>{plot}</figure>'
+
+
+def _unseen(unseen: UnseenGlosses | None) -> str:
+    if unseen is None:
+        return ""
+    if not unseen.glosses:
+        return '<p class="note">Every gloss of the references occurs in training.</p>'
+    number = unseen.counts.references
+    listed = ", ".join(f"{gloss} ({count})" if count > 1 else gloss for gloss, count in unseen.glosses[:NAMED_UNSEEN])
+    rest = len(unseen.glosses) - NAMED_UNSEEN
+    more = f" and {rest} more" if rest > 0 else ""
+    seen = unseen.seen
+    return f"""<h3>Glosses never seen in training</h3>
+<p><b>{len(unseen.glosses):,}</b> glosses of the references do not occur in training. They were signed
+<b>{number:,}</b> times, in {unseen.clips:,} clips, and make <b>{unseen.counts.errors:,}</b> of the substitutions and
+deletions. Of the other {seen.references:,} glosses signed, {told_percent(seen, seen.errors)} % were substituted or
+deleted.</p>
+<p class="glosses">{escape(listed + more)}</p>"""
+
+
+def _comparison(analysis: Analysis) -> str:
+    if analysis.comparison is None:
+        return ""
+    names = [system.name for system in analysis.section.systems]
+    heads = "".join(f"<th>{head}</th>" for head in _SYSTEM_HEADS)
+    rows = "".join(_system_row(name, total) for name, total in zip(names, analysis.totals, strict=True))
+    lines = "".join(f"<li>{escape(line)}</li>" for line in told_comparison(analysis.comparison, names))
+    return f"""<h3>{escape(names[0])} and {escape(names[1])}</h3>
+<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>
+<ul>{lines}</ul>"""
+
+
+def _system_row(name: str, total: Part) -> str:
+    counts = total.counts
+    numbers = (counts.substitutions, counts.deletions, counts.insertions)
+    cells = [
+        told_wer(counts),
+        told_interval(total.by_clip),
+        *(told_percent(counts, number) for number in numbers),
+        f"{total.clips_with_errors:,}",
+    ]
+    return f"<tr><td>{escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

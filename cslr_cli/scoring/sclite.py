@@ -1,0 +1,98 @@
+"""sclite itself in place of the built-in alignment, for those who must say that they used it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cslr_cli.errors import MissingPackageError, ScoringError
+from cslr_cli.scoring.alignment import AlignedPair, Operation
+from cslr_cli.scoring.scorer import ClipScore, Score
+from cslr_cli.scoring.transcripts import Reference, TimedGloss, write_ctm, write_stm
+
+_OPERATIONS: dict[str, Operation] = {"C": "correct", "S": "substitution", "D": "deletion", "I": "insertion"}
+
+# sclite's SGML: a clip is a PATH with its name in `file`; its one line has an entry for each place of
+# the alignment: the operation, the two glosses in quotation marks, and a time, between colons.
+_PATH = re.compile(r'<PATH [^>]*\bfile="([^"]*)"[^>]*>\n(.*?)\n?</PATH>', re.DOTALL)
+_ENTRY = re.compile(r'(?:^|:)([CSDI]),(?=[",])')
+
+
+def sclite_score(scored: Score) -> Score:
+    """Align the same references and hypotheses once more, by sclite.
+
+    Hypotheses go to sclite as they were scored: normalised, `[EMPTY]` where there were none. Clips and signers
+    go under numbers, since sclite reads names in lower case and wants both files in one order.
+
+    Raises:
+        MissingPackageError: sclite is not installed.
+        ScoringError: sclite failed, or took a gloss for its own syntax and so has read other glosses.
+    """
+    command = [*sclite_command(), "-h", "h.ctm", "ctm", "-r", "r.stm", "stm", "-f", "0", "-o", "sgml", "stdout"]
+    names = {f"c{number:08}": clip for number, clip in enumerate(scored.clips)}
+    # Where nothing was signed and nothing recognised there is nothing to align, and sclite takes no such clip.
+    sent = {name: clip for name, clip in names.items() if clip.pairs}
+    with tempfile.TemporaryDirectory(prefix="cslr-sclite-") as folder:
+        write_stm(Path(folder) / "r.stm", [Reference(name, clip.reference) for name, clip in sent.items()])
+        write_ctm(Path(folder) / "h.ctm", {name: _placed(clip.hypothesis) for name, clip in sent.items()})
+        done = subprocess.run(command, cwd=folder, capture_output=True, env={**os.environ, "LC_ALL": "C"})
+    printed = done.stdout.decode("utf-8", errors="replace")
+    if done.returncode:
+        told = "\n".join((done.stderr.decode(errors="replace") + printed).strip().splitlines()[-5:])
+        raise ScoringError(f"sclite ended with status {done.returncode}: {told}", "score with --tool builtin")
+    entries = {name: _ENTRY.findall(line) for name, line in _PATH.findall(printed)}
+    clips = tuple(
+        replace(clip, pairs=_pairs(clip, entries.get(name, []))) if name in sent else clip
+        for name, clip in names.items()
+    )
+    return replace(scored, clips=clips)
+
+
+def sclite_command() -> list[str]:
+    """How sclite is called here: by its name, or through Debian's `sctk`.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    if shutil.which("sclite"):
+        return ["sclite"]
+    if shutil.which("sctk"):
+        return ["sctk", "sclite"]
+    raise MissingPackageError(
+        "sclite is not installed",
+        "on Debian and Ubuntu: apt install sctk; else build it from https://github.com/usnistgov/SCTK and have\n"
+        "sclite in PATH. The built-in scorer (--tool builtin) gives the same counts without it",
+    )
+
+
+def _placed(glosses: Sequence[str]) -> list[TimedGloss]:
+    """Glosses one after another: sclite sorts them by time."""
+    return [TimedGloss(gloss, place / 100, (place + 1) / 100) for place, gloss in enumerate(glosses)]
+
+
+def _pairs(clip: ClipScore, letters: Sequence[str]) -> tuple[AlignedPair, ...]:
+    """The operations with the glosses as they were written: sclite gives them in lower case."""
+    operations = [_OPERATIONS[letter] for letter in letters]
+    reference, hypothesis = iter(clip.reference), iter(clip.hypothesis)
+    num_references = sum(operation != "insertion" for operation in operations)
+    num_hypotheses = sum(operation != "deletion" for operation in operations)
+    if (num_references, num_hypotheses) != (len(clip.reference), len(clip.hypothesis)):
+        raise ScoringError(
+            f"clip {clip.sample_id!r}: sclite has read {num_references} reference and {num_hypotheses} hypothesis "
+            f"glosses where {len(clip.reference)} and {len(clip.hypothesis)} were given",
+            "a gloss looks like sclite's own syntax (braces, brackets, @, quotation marks); score with --tool builtin",
+        )
+    return tuple(
+        AlignedPair(
+            operation,
+            None if operation == "insertion" else next(reference),
+            None if operation == "deletion" else next(hypothesis),
+        )
+        for operation in operations
+    )

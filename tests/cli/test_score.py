@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.scoring import PROTOCOLS, Reference, TimedGloss, read_stm, write_ctm, write_stm
+from tests.cli.conftest import Command, environment
+from tests.scoring.suites import SUITES, load_suite
+
+STM = "a 1 s1 0.0 9.0 REGEN WIND\nb 1 s2 0.0 9.0 SCHNEE\n"
+CTM = "a 1 0.0 0.5 REGEN\na 1 0.5 1.0 loc-WIND\nb 1 0.0 0.5 WIND\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder of a user who has references and hypotheses: refs.stm and ours.ctm."""
+    monkeypatch.chdir(tmp_path)
+    Path("refs.stm").write_text(STM)
+    Path("ours.ctm").write_text(CTM)
+    return tmp_path
+
+
+def rows(stdout: str) -> list[list[str]]:
+    return [line.split() for line in stdout.splitlines() if line.strip() and "─" not in line]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_score_prints_sclites_counts_of_the_suites(suite: str, cslr: Command, tmp_path: Path) -> None:
+    _, _, expected = load_suite(suite, tmp_path)
+    files = tmp_path / "references.stm", tmp_path / "hypotheses.ctm"
+    outcome = cslr("score", *files, "--protocol", "phoenix2014", "--missing", "empty", "--json")
+    assert outcome.status == 0
+    figures = json.loads(outcome.stdout)
+    names = {
+        "correct": "correct",
+        "substitutions": "sub",
+        "deletions": "dele",
+        "insertions": "ins",
+        "references": "ref",
+    }
+    assert {name: figures[name] for name in names} == {name: expected[key][1] for name, key in names.items()}
+    assert figures["wer"] == pytest.approx(expected["wer"][0], abs=0.05)
+    assert figures["interval_by_clip"]["low"] < figures["wer"] < figures["interval_by_clip"]["high"]
+    by_python = json.loads(
+        cslr(
+            "score", *files, "--protocol", "phoenix2014", "--missing", "empty", "--tool", "published-python", "--json"
+        ).stdout
+    )
+    assert by_python["wer"] == pytest.approx(expected["reference_python_tool"][0])
+
+
+@pytest.mark.skipif(shutil.which("sctk") is None, reason="sctk is not installed")
+def test_sclite_as_the_tool_prints_the_same(files: Path, cslr: Command) -> None:
+    by_sclite = json.loads(cslr("score", "refs.stm", "ours.ctm", "--tool", "sclite", "--json").stdout)
+    builtin = json.loads(cslr("score", "refs.stm", "ours.ctm", "--json").stdout)
+    assert by_sclite.pop("tool") == "sclite"
+    assert builtin.pop("tool") == "builtin"
+    assert by_sclite == builtin
+
+
+def test_the_table_has_the_rate_with_its_interval_what_it_is_made_of_and_the_confusions(
+    files: Path, cslr: Command
+) -> None:
+    outcome = cslr("score", "refs.stm", "ours.ctm", "--protocol", "phoenix2014")
+    assert outcome.status == 0
+    assert ["ours.ctm", "33.3", "0.0–100.0", "33.3", "0.0", "0.0", "1/2", "3"] in rows(outcome.stdout)
+    assert ["ours.ctm", "SCHNEE", "→", "WIND", "1"] in rows(outcome.stdout)
+    assert "protocol: phoenix2014; tool: builtin" in outcome.stdout
+    assert {path.name for path in files.iterdir()} == {"refs.stm", "ours.ctm"}  # no report that was not asked for
+
+
+def test_without_a_protocol_nothing_is_normalised(files: Path, cslr: Command) -> None:
+    figures = json.loads(cslr("score", "refs.stm", "ours.ctm", "--json").stdout)
+    assert (figures["protocol"], figures["substitutions"]) == ("plain", 2)
+
+
+def test_two_systems_are_compared(files: Path, cslr: Command) -> None:
+    Path("theirs.ctm").write_text("a 1 0.0 0.5 REGEN\na 1 0.5 1.0 WIND\nb 1 0.0 0.5 SCHNEE\n")
+    outcome = cslr("score", "refs.stm", "ours.ctm", "theirs.ctm")
+    assert [row[:2] for row in rows(outcome.stdout.partition("─")[2])[:2]] == [
+        ["ours.ctm", "66.7"],
+        ["theirs.ctm", "0.0"],
+    ]
+    assert "WER of theirs.ctm less that of ours.ctm: -66.7 points" in outcome.stdout
+    assert "Matched-pairs test:" in outcome.stdout
+    assert "ours.ctm has fewer errors in 0 clips, theirs.ctm in 2 clips" in outcome.stdout
+    figures = json.loads(cslr("score", "refs.stm", "ours.ctm", "theirs.ctm", "--json").stdout)
+    assert figures["comparison"]["second_wins"] == 2
+    assert [each["wer"] for each in figures["systems"].values()] == [figures["wer"], 0]
+
+
+def test_two_systems_whose_files_have_one_name_are_told_apart_by_their_folders(files: Path, cslr: Command) -> None:
+    Path("theirs").mkdir()
+    Path("theirs/ours.ctm").write_text(CTM)
+    outcome = cslr("score", "refs.stm", "ours.ctm", "theirs/ours.ctm")
+    assert [row[0] for row in rows(outcome.stdout.partition("─")[2])[:2]] == ["ours.ctm", "theirs/ours.ctm"]
+
+
+def test_the_report_is_written_where_it_is_wanted(files: Path, cslr: Command) -> None:
+    outcome = cslr("score", "refs.stm", "ours.ctm", "--output", "out/report")
+    assert outcome.status == 0
+    assert "out/report/report.html" in outcome.stderr
+    assert {path.name for path in Path("out/report").iterdir()} == {"report.html", "report.json", "ours.clips.csv"}
+    assert json.loads(Path("out/report/report.json").read_text())["sections"]["ours"]["by_signer"].keys() == {
+        "s1",
+        "s2",
+    }
+
+
+def test_a_corpus_names_the_protocol_and_knows_lengths_and_the_glosses_of_training(
+    files: Path, cslr: Command, tiny_corpus: PreparedCorpus
+) -> None:
+    references = read_stm(tiny_corpus.references("dev"))
+    hypotheses = {each.sample_id: [TimedGloss(gloss, 0, 1) for gloss in each.glosses] for each in references}
+    write_ctm(files / "dev.ctm", hypotheses)
+    stm = tiny_corpus.references("dev")
+    outcome = cslr("score", stm, "dev.ctm", "--corpus", tiny_corpus.path, "--output", "out", "--json")
+    figures = json.loads(outcome.stdout)
+    assert (figures["wer"], figures["protocol"]) == (0, tiny_corpus.protocol)
+    seen = {gloss for sample in tiny_corpus.samples("train") for gloss in sample.glosses}
+    unseen = {gloss for each in references for gloss in each.glosses} - seen
+    assert figures["unseen_glosses"]["glosses"].keys() == unseen
+    report = json.loads(Path("out/report.json").read_text())["sections"]["dev"]
+    sample = tiny_corpus.samples("dev")[0]
+    assert sample.num_frames is not None
+    assert report["alignments"][0]["seconds"] == pytest.approx(sample.num_frames / tiny_corpus.fps)
+    assert sum(each["clips"] for each in report["by_clip_length"].values()) == len(references)
+    page = Path("out/report.html").read_text()
+    assert f"{sample.sample_id}.zip" in page
+    outcome = cslr("score", "refs.stm", "ours.ctm", "--corpus", tiny_corpus.path)
+    assert outcome.status == 1
+    assert "2 clips (a, b) have no line in the corpus" in outcome.stderr
+
+
+BAD_INPUT = [
+    ("few fields.ctm", "a 1 0.0 0.5\n", ["few fields.ctm, line 1: 4 fields", "ID 1 START END GLOSS"]),
+    (
+        "unknown.ctm",
+        CTM + "q 1 0 1 X\n",
+        ["unknown.ctm against refs.stm: 1 clip (q) has a hypothesis and no reference"],
+    ),
+    (
+        "missing.ctm",
+        "a 1 0 1 X\n",
+        ["missing.ctm against refs.stm: 1 clip (b) has a reference and no hypothesis", "--missing empty"],
+    ),
+    ("twice.ctm", CTM + "a 1 0 1 X\n", ["twice.ctm, line 4: clip 'a' occurs twice"]),
+    ("few fields.stm", "a 1 s1\n", ["few fields.stm, line 1: 3 fields", "ID 1 SIGNER START END GLOSS"]),
+    ("nothing.stm", "", ["nothing.stm: nothing to score: there is no reference"]),
+    ("empty.stm", "a 1 s1 0 9\nb 1 s1 0 9\n", ["empty.stm: nothing to score: all references are empty"]),
+    ("twice.stm", STM + "a 1 s1 0 9 X\n", ["twice.stm, line 3: clip 'a' occurs twice"]),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "told"), BAD_INPUT, ids=[name for name, _, _ in BAD_INPUT])
+def test_bad_input_is_told_with_file_and_line_and_gives_no_rate(
+    name: str, text: str, told: Sequence[str], files: Path, cslr: Command
+) -> None:
+    Path(name).write_text(text)
+    given = ("refs.stm", name) if name.endswith("ctm") else (name, "ours.ctm")
+    outcome = cslr("score", *given)
+    assert outcome.status == 1
+    assert outcome.stdout == ""
+    assert "Traceback" not in outcome.stderr
+    for words in told:
+        assert words in outcome.stderr
+
+
+def test_files_in_another_encoding_are_told(files: Path, cslr: Command) -> None:
+    Path("latin.ctm").write_bytes("a 1 0 1 FÖHN\n".encode("latin-1"))
+    outcome = cslr("score", "refs.stm", "latin.ctm")
+    assert outcome.status == 1
+    assert "latin.ctm, line 1: not UTF-8" in outcome.stderr
+
+
+def test_clips_without_hypothesis_are_taken_for_empty_if_asked_and_counted(files: Path, cslr: Command) -> None:
+    Path("missing.ctm").write_text("a 1 0 1 REGEN\na 1 1 2 WIND\n")
+    outcome = cslr("score", "refs.stm", "missing.ctm", "--missing", "empty")
+    assert outcome.status == 0
+    assert "clips without hypothesis: 1" in outcome.stdout
+    figures = json.loads(cslr("score", "refs.stm", "missing.ctm", "--missing", "empty", "--json").stdout)
+    assert (figures["missing"], figures["substitutions"], figures["correct"]) == (["b"], 1, 2)
+
+
+def test_an_empty_reference_has_no_rate_and_what_is_recognised_there_is_inserted(files: Path, cslr: Command) -> None:
+    Path("some.stm").write_text("a 1 s1 0.0 9.0 REGEN WIND\nb 1 s2 0.0 9.0\n")
+    outcome = cslr("score", "some.stm", "ours.ctm", "--protocol", "phoenix2014", "--json")
+    figures = json.loads(outcome.stdout)
+    assert (figures["insertions"], figures["references"], figures["wer"]) == (1, 2, 50)
+    assert figures["signers"]["s2"]["wer"] is None
+    outcome = cslr("score", "some.stm", "ours.ctm", "--protocol", "phoenix2014")
+    assert "clips with an empty reference: 1" in outcome.stdout
+
+
+def test_systems_that_scored_different_clips_are_not_compared(files: Path, cslr: Command) -> None:
+    Path("theirs.ctm").write_text("a 1 0 1 REGEN\n")
+    outcome = cslr("score", "refs.stm", "ours.ctm", "theirs.ctm")
+    assert outcome.status == 1
+    assert "different clips: 1 clip (b) has hypotheses in ours.ctm and none in theirs.ctm" in outcome.stderr
+    assert cslr("score", "refs.stm", "ours.ctm", "theirs.ctm", "--missing", "empty").status == 0
+    assert cslr("score", "refs.stm", "ours.ctm", "ours.ctm").status == 2
+
+
+def test_an_unknown_protocol_is_wrong_usage_and_the_nearest_is_named(files: Path, cslr: Command) -> None:
+    outcome = cslr("score", "refs.stm", "ours.ctm", "--protocol", "phoenix")
+    assert outcome.status == 2
+    assert "did you mean phoenix2014?" in outcome.stderr
+
+
+def test_without_sclite_nothing_is_done_and_the_message_says_how_to_get_it(
+    files: Path, cslr: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(files))
+    outcome = cslr("score", "refs.stm", "ours.ctm", "--tool", "sclite")
+    assert outcome.status == 1
+    assert "apt install sctk" in outcome.stderr
+
+
+def test_the_help_says_what_each_protocol_does(cslr: Command) -> None:
+    outcome = cslr("score", "--help")
+    assert all(name in outcome.stdout for name in PROTOCOLS)
+
+
+PROGRAM = """
+import os, sys
+from pathlib import Path
+sys.argv = ["cslr", *sys.argv[1:]]
+from cslr_cli.__main__ import main
+try:
+    main()
+finally:
+    used = os.times()
+    status = Path("/proc/self/status")  # Linux; getrusage would count what this process was forked from
+    lines = status.read_text().splitlines() if status.exists() else ["VmHWM: 0 kB"]
+    (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    names = {name.split(".")[0] for name in sys.modules}
+    print(used.user + used.system, peak, *names & {"torch", "torchvision", "cv2", "matplotlib"})
+"""
+
+
+def test_ten_thousand_clips_are_scored_without_torch_in_seconds_and_little_memory(tmp_path: Path) -> None:
+    glosses = [f"GLOSS{number}" for number in range(1200)]
+    references = [
+        Reference(
+            f"clip{clip:05}", tuple(glosses[(clip * 7 + place * 31) % 1200] for place in range(10)), f"s{clip % 9}"
+        )
+        for clip in range(10_000)
+    ]
+    write_stm(tmp_path / "refs.stm", references)
+    hypotheses = {
+        each.sample_id: [
+            TimedGloss(gloss, place, place + 1) for place, gloss in enumerate(each.glosses) if (clip + place) % 4
+        ]
+        for clip, each in enumerate(references)
+    }
+    write_ctm(tmp_path / "hyps.ctm", hypotheses)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "score", "refs.stm", "hyps.ctm", "--protocol", "phoenix2014"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds, kilobytes, *modules = done.stdout.splitlines()[-1].split()
+    assert modules == []
+    assert float(seconds) < 10
+    assert int(kilobytes) < 500_000
