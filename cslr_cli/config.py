@@ -234,7 +234,14 @@ class TrainingConfig(_Section):
     """The course of a training."""
 
     epochs: int = Field(40, ge=1, description="times that every training clip is seen")
-    batch_size: int = Field(2, ge=1, description="clips a step")
+    batch_size: int = Field(2, ge=1, description="clips a step, over all devices")
+    batch_frames: int | None = Field(
+        None, ge=1, description="frames a step, padding included, in place of a number of clips; null: batch_size"
+    )
+    accumulation: int = Field(1, ge=1, description="parts of a batch that a device computes one after the other")
+    activation_checkpointing: bool = Field(
+        False, description="compute the backbone again in the backward pass: less memory, more time"
+    )
     group_by_length: bool = Field(False, description="put clips of similar length into one batch, to pad little")
     seed: int = Field(0, ge=0, description="of everything random")
     precision: Precision = Field(
@@ -243,11 +250,34 @@ class TrainingConfig(_Section):
     num_threads: int | None = Field(
         None, ge=1, description="threads that compute on a CPU; null: as torch has it, usually one a core"
     )
+    save_minutes: float | None = Field(
+        10.0, gt=0, description="minutes from one save within an epoch to the next; null: only after each epoch"
+    )
     evaluation_interval: int = Field(1, ge=1, description="epochs from one evaluation on dev to the next")
     short_first_epochs: int = Field(
         0, ge=0, description="epochs in which only clips of at most `short_glosses` glosses are trained on"
     )
     short_glosses: int = Field(3, ge=1, description="glosses of a clip that counts as short")
+    init_weights: Path | None = Field(
+        None, description="checkpoint whose weights a training starts from, in place of ImageNet's"
+    )
+    init_vocabulary: Path | None = Field(None, description="vocabulary of `init_weights`, if that is a published one")
+    frozen: tuple[str, ...] = Field(
+        (), description="parts of the network that stay as they are, by name, for example backbone.layer1"
+    )
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="decay of the moving average of the weights, for example 0.999; null: none"
+    )
+    keep_best: int = Field(5, ge=0, description="epochs of lowest WER on dev whose weights stay in `epoch-N.pt`")
+    keep_newest: int = Field(2, ge=0, description="newest epochs whose weights stay in `epoch-N.pt`")
+    track: Literal["tensorboard"] | None = Field(None, description="what else is told the figures; null: nothing")
+
+    @field_validator("init_vocabulary")
+    @classmethod
+    def _a_vocabulary_is_of_weights(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and info.data.get("init_weights") is None:
+            raise ValueError("without init_weights there is no checkpoint that it could be the vocabulary of")
+        return path
 
 
 class DecodingConfig(_Section):
@@ -258,6 +288,21 @@ class DecodingConfig(_Section):
     max_classes: int = Field(40, ge=1, description="best classes looked at a step")
     num_best: int = Field(1, ge=1, description="hypotheses given for a clip")
     keep_repeats: bool = Field(False, description="do not merge neighbouring equal glosses")
+    language_model: Path | None = Field(
+        None, description="ARPA or KenLM file of an n-gram model of glosses; needs decoder pyctcdecode"
+    )
+    lm_weight: float = Field(0.5, ge=0, description="how much the language model counts; the network counts 1")
+    gloss_bonus: float = Field(
+        0.0, description="added to a hypothesis' score for each gloss, with a language model; natural logarithm"
+    )
+
+    @field_validator("language_model")
+    @classmethod
+    def _the_decoder_takes_a_language_model(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        decoder = info.data.get("decoder", "pyctcdecode")  # a wrong name is told already
+        if path is not None and decoder != "pyctcdecode":
+            raise ValueError(f"a language model needs the decoder pyctcdecode, and decoding.decoder is {decoder}")
+        return path
 
 
 class Config(_Section):

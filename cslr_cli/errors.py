@@ -51,6 +51,10 @@ class CheckpointError(CslrError):
     """A file is no checkpoint, or not one that this version and this network can load."""
 
 
+class TrainingError(CslrError):
+    """A training could not go on: its losses, its processes, or the system that ended it."""
+
+
 class DeviceError(CslrError):
     """The device asked for is not there, or ran out of memory."""
 

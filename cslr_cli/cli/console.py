@@ -14,8 +14,13 @@ from cslr_cli.progress import Progress, ProgressCallback
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-# Where standard error is no terminal (a cluster's log file): seconds from one line to the next.
-_LINE_INTERVAL = 15.0
+# Where standard error is no terminal (a cluster's log file): seconds from one line to the next. At first
+# one wants to see that it works; in a training of days, lines come as rarely as one looks.
+_FIRST_INTERVAL, _LAST_INTERVAL = 15.0, 300.0
+_INTERVALS_SO_FAR = 20  # and in between, a twentieth of the time that has passed
+
+# Characters of the names in a narrow table that are not broken.
+_NAMES_KEPT = 20
 
 
 def stderr() -> Console:
@@ -61,15 +66,21 @@ def _print_wide(renderable: RenderableType, *, to_stderr: bool) -> None:
     console.print(renderable)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Container[int] = (0,)) -> RenderableType:
-    """A plain table; the columns whose places are in `left` are aligned left, the others right."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], left: Container[int] = (0,), *, narrow: bool = False
+) -> RenderableType:
+    """A plain table; the columns whose places are in `left` are aligned left, the others right.
+
+    A narrow one has less space between columns, and does not break the names in the first of them.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    result = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=narrow)
     for index, column in enumerate(columns):
-        result.add_column(column, justify="left" if index in left else "right", overflow="fold")
+        width = min(_NAMES_KEPT, max((len(row[0]) for row in rows), default=0)) if narrow and index == 0 else None
+        result.add_column(column, justify="left" if index in left else "right", overflow="fold", min_width=width)
     for row in rows:
         result.add_row(*map(Text, row))  # as it stands: a bracket in a path is no markup
     return result
@@ -118,10 +129,11 @@ class _ProgressLines:
         now = time.monotonic()
         started, first = self._started.setdefault(progress.stage, (now, progress.done - 1))
         finished = progress.done >= progress.total
-        if not finished and now - self._last_line < _LINE_INTERVAL:
+        elapsed = now - started
+        interval = min(max(elapsed / _INTERVALS_SO_FAR, _FIRST_INTERVAL), _LAST_INTERVAL)
+        if not finished and now - self._last_line < interval:
             return
         self._last_line = now
-        elapsed = now - started
         left = elapsed * (progress.total - progress.done) / max(1, progress.done - first)
         times = f"{duration(elapsed)} elapsed" + ("" if finished else f", {duration(left)} left")
         parts = [f"{progress.stage} {progress.done}/{progress.total}", figures_text(progress.figures), times]

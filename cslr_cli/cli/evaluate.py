@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,12 +11,19 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.checkpoints import open_for_use
-from cslr_cli.cli.console import print_json, print_note, print_result, shown_progress, table
+from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
+from cslr_cli.cli.decoding import chosen_decoding, tuning_json, tuning_table
+from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.evaluation import SplitResult
-    from cslr_cli.scoring import Counts
+    import torch
+
+    from cslr_cli.checkpoint import Checkpoint
+    from cslr_cli.config import DecodingConfig
+    from cslr_cli.data.manifest import PreparedCorpus
+    from cslr_cli.evaluation import SplitResult, TunedLanguageModel
+    from cslr_cli.scoring import ClipScore
 
 
 def evaluate(
@@ -33,22 +41,48 @@ def evaluate(
     decoder: options.Decoder = None,
     beam_width: options.BeamWidth = None,
     keep_repeats: options.KeepRepeats = False,
-    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes that read clips.")] = None,
+    num_best: Annotated[
+        int | None,
+        typer.Option(
+            "--nbest",
+            min=1,
+            help="Hypotheses for each clip, with scores; tells what a perfect choice among them would reach.",
+            rich_help_panel=options.DECODING,
+        ),
+    ] = None,
+    lm: options.LanguageModel = None,
+    lm_weight: options.LmWeight = None,
+    gloss_bonus: options.GlossBonus = None,
+    tune_lm: Annotated[
+        bool,
+        typer.Option(
+            "--tune-lm",
+            help="Find the language model's weights on dev, and use them for all splits.",
+            rich_help_panel=options.DECODING,
+        ),
+    ] = False,
+    tool: options.Tool = options.ToolName.builtin,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that read clips, and that decode.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Folder for hypotheses; default: evaluation/ beside the checkpoint.")
+        Path | None, typer.Option("--output", help="Folder for the report; default: evaluation/ beside the checkpoint.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Score a checkpoint: WER with its substitutions, deletions and insertions, for both heads.
+    """Score a checkpoint: WER with its interval, what it is made of, and what goes wrong.
 
-    Writes the hypotheses as CTM beside the references as STM.
+    Writes `report.html`, which opens in any browser and has every clip's alignment for both heads, the
+    same figures as `report.json` and by clip as CSV, and the hypotheses as CTM beside the references as STM.
     """
-    from cslr_cli.config import changed_decoding
     from cslr_cli.data.manifest import PreparedCorpus
-    from cslr_cli.evaluation import evaluate as evaluate_checkpoint
-    from cslr_cli.evaluation import find_corpus, write_hypotheses
+    from cslr_cli.evaluation import evaluation_warnings, find_corpus
+    from cslr_cli.evaluation.reports import decoding_facts, scored_by_tool, write_evaluation
     from cslr_cli.model.device import resolve_device, resolve_precision
+    from cslr_cli.report import PAGE
+    from cslr_cli.scoring.tools import require_tool
 
+    require_tool(tool.value)
     loaded = open_for_use(checkpoint, vocabulary, None if corpus is None else PreparedCorpus.open(corpus))
     prepared = find_corpus(loaded, corpus)
     where = resolve_device(device)
@@ -56,60 +90,128 @@ def evaluate(
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output {folder}: a file, not a folder", "choose another name")
     folder.mkdir(parents=True, exist_ok=True)  # now: what is wrong with it should not be told after the work
+    decoding = chosen_decoding(
+        loaded.config.decoding,
+        decoder=decoder,
+        lm=lm,
+        lm_weight=lm_weight,
+        gloss_bonus=gloss_bonus,
+        beam_width=beam_width,
+        keep_repeats=keep_repeats or None,
+        num_best=num_best,
+    )
+    for warning in evaluation_warnings(loaded, prepared, decoding):
+        print_error(warning, kind="warning")
+    splits = list(dict.fromkeys(split)) if split else [s for s in ("dev", "test") if s in prepared.splits]
+    if not splits:
+        raise UsageError(f"{prepared.path}: has neither dev nor test", "name a split that it has: --split train")
+    recognised, tuned = _recognised(
+        loaded,
+        prepared,
+        splits,
+        decoding,
+        tune_lm=tune_lm,
+        device=where,
+        dtype=resolve_precision(precision.value, where),
+        workers=workers,
+    )
+    results = [scored_by_tool(result, tool.value) for result in recognised]
+    facts = {"checkpoint": str(checkpoint), "corpus": str(prepared.path), "tool": tool.value}
+    analyses = write_evaluation(results, prepared, folder, facts)
+    print_note(f"report, hypotheses and references: {folder / PAGE}")
+    if as_json:
+        found = {} if tuned is None else {"language_model": tuning_json(tuned)}
+        used = results[0].decoding.model_dump(mode="json")
+        told = {**facts, "protocol": prepared.protocol, "decoding": used, "splits": results_json(results)}
+        print_json({**told, **found})
+        return
+    if tuned is not None:
+        print_result(tuning_table(tuned))
+    print_result(results_table(results))
+    print_result(intervals_text([(analysis.section.name, analysis.totals[0]) for analysis in analyses]))
+    print_result(facts_text({"protocol": prepared.protocol, **decoding_facts(results[0].decoding), "tool": tool.value}))
+    errors = errors_table([(analysis.section.name, analysis.breakdown) for analysis in analyses])
+    if errors is not None:
+        print_result(errors)
+
+
+def _recognised(
+    checkpoint: Checkpoint,
+    corpus: PreparedCorpus,
+    splits: Sequence[str],
+    decoding: DecodingConfig,
+    *,
+    tune_lm: bool,
+    device: torch.device,
+    dtype: torch.dtype,
+    workers: int | None,
+) -> tuple[list[SplitResult], TunedLanguageModel | None]:
+    """The splits in the order wanted, and what was found for the language model if that was asked for."""
+    from cslr_cli.evaluation import evaluate as evaluate_checkpoint
+    from cslr_cli.evaluation import tune_language_model
+
+    tuned = None
     with shown_progress() as progress:
-        results = evaluate_checkpoint(
-            loaded,
-            prepared,
-            list(dict.fromkeys(split)) if split else [s for s in ("dev", "test") if s in prepared.splits],
-            device=where,
-            dtype=resolve_precision(precision.value, where),
-            decoding=changed_decoding(
-                loaded.config.decoding,
-                decoder=None if decoder is None else decoder.value,
-                beam_width=beam_width,
-                keep_repeats=keep_repeats or None,
-            ),
+        if tune_lm:
+            tuned = tune_language_model(
+                checkpoint, corpus, decoding, device=device, dtype=dtype, num_workers=workers, progress=progress
+            )
+            decoding = tuned.decoding
+        done = {} if tuned is None else {tuned.result.split: tuned.result}  # the network has seen it already
+        others = evaluate_checkpoint(
+            checkpoint,
+            corpus,
+            [name for name in splits if name not in done],
+            device=device,
+            dtype=dtype,
+            decoding=decoding,
             num_workers=workers,
             progress=progress,
         )
-    for result in results:
-        write_hypotheses(result, prepared, folder)
-    print_note(f"hypotheses and references: {folder}")
-    if as_json:
-        print_json({"checkpoint": str(checkpoint), "corpus": str(prepared.path), "splits": results_json(results)})
-    else:
-        print_result(results_table(results))
+        done.update({result.split: result for result in others})
+    return [done[name] for name in splits], tuned
 
 
 def results_json(results: Sequence[SplitResult]) -> dict[str, Any]:
-    """For each split the counts of the sequence head at the top, then the parts."""
-    return {
-        result.split: {
-            **result.scores["sequence"].counts.as_dict(),
-            "clips": len(result.scores["sequence"].clips),
-            "conv": result.scores["conv"].counts.as_dict(),
-            "known_signers": result.known_signers.as_dict(),
-            "unseen_signers": result.of_unseen_signers.as_dict(),
-            "signers": {signer: counts.as_dict() for signer, counts in result.scores["sequence"].by_signer().items()},
+    """For each split the figures of the sequence head at the top, then the parts, and what was recognised."""
+    from cslr_cli.evaluation.files import hypotheses_json
+    from cslr_cli.scoring.breakdown import break_down, part
+
+    def figures(clips: Sequence[ClipScore]) -> dict[str, object]:
+        return part("", clips).as_dict()
+
+    told = {}
+    for result in results:
+        breakdown = break_down(result.scores["sequence"])
+        told[result.split] = {
+            **breakdown.total.as_dict(),
+            "conv": figures(result.scores["conv"].clips),
+            "greedy": figures(result.greedy["sequence"].clips),
+            **({"oracle": figures(result.oracle["sequence"].clips)} if result.oracle else {}),
+            "known_signers": figures(result.clips_of_known_signers),
+            "unseen_signers": figures(result.clips_of_unseen_signers),
+            "signers": {each.name: each.as_dict() for each in breakdown.by_signer},
+            "confusions": [asdict(confusion) for confusion in breakdown.confusions[:TOP_CONFUSIONS]],
+            "hypotheses": hypotheses_json(result),
         }
-        for result in results
-    }
+    return told
 
 
 def results_table(results: Sequence[SplitResult]) -> Any:
     """A row a split and head, and one for known and unseen signers where a split has both."""
+    from cslr_cli.scoring.breakdown import part
+
     rows = []
     for result in results:
-        rows.append([result.split, *_cells(result.scores["sequence"].counts)])
-        if result.unseen_signers and result.known_signers.references:
-            rows.append(["  known signers", *_cells(result.known_signers)])
+        parts: list[tuple[str, Sequence[ClipScore]]] = [(result.split, result.scores["sequence"].clips)]
         if result.unseen_signers:
-            rows.append([f"  unseen {', '.join(sorted(result.unseen_signers))}", *_cells(result.of_unseen_signers)])
-        rows.append(["  convolution head", *_cells(result.scores["conv"].counts)])
-    return table(["split", "WER %", "substitutions", "deletions", "insertions", "references"], rows)
-
-
-def _cells(counts: Counts) -> list[str]:
-    wer = "–" if counts.wer is None else f"{counts.wer:.1f}"
-    numbers = (counts.substitutions, counts.deletions, counts.insertions, counts.references)
-    return [wer, *(str(number) for number in numbers)]
+            if result.clips_of_known_signers:
+                parts.append(("  known signers", result.clips_of_known_signers))
+            parts.append((f"  unseen {', '.join(sorted(result.unseen_signers))}", result.clips_of_unseen_signers))
+        parts.append(("  convolution head", result.scores["conv"].clips))
+        if result.decoding.decoder != "greedy":
+            parts.append(("  decoded greedily", result.greedy["sequence"].clips))
+        if result.oracle:
+            parts.append((f"  best of {result.decoding.num_best} (oracle)", result.oracle["sequence"].clips))
+        rows += [(name, part(name, clips)) for name, clips in parts]
+    return scores_table(rows, "split")

@@ -11,7 +11,7 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
-from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, intervals_text, scores_table
+from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import ScoringError, UsageError
 
 if TYPE_CHECKING:
@@ -187,13 +187,15 @@ def _print(analysis: Analysis, tool: str) -> None:
     print_result(scores_table(rows))
     protocol = section.systems[0].score.protocol
     print_result(intervals_text(rows))
-    lines = [f"protocol: {protocol.name}; tool: {tool}"]
+    print_result(facts_text({"protocol": protocol.name, "tool": tool}))
+    lines = []
     for system in section.systems:
         told = told_peculiarities(system.score).items()
         lines += [f"{system.name}: {name}: {what}." for name, what in told]
     if analysis.comparison is not None:
         lines += told_comparison(analysis.comparison, [system.name for system in section.systems])
-    print_result(Text("\n".join(lines)))
+    if lines:
+        print_result(Text("\n".join(lines)))
     errors = errors_table([(section.systems[0].name, analysis.breakdown)])
     if errors is not None:
         print_result(errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cslr_cli.cli.console import table
@@ -33,6 +33,13 @@ def intervals_text(rows: Sequence[tuple[str, Part]]) -> Any:
     from cslr_cli.report.sentences import told_intervals
 
     return Text("\n".join(f"{name}: {told_intervals(total)}" for name, total in rows))
+
+
+def facts_text(facts: Mapping[str, str]) -> Any:
+    """How the figures came about, in a line: `protocol: phoenix2014; tool: builtin`."""
+    from rich.text import Text
+
+    return Text("; ".join(f"{name}: {what}" for name, what in facts.items()))
 
 
 def errors_table(rows: Sequence[tuple[str, Breakdown]]) -> Any:

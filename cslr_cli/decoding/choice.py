@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cslr_cli.decoding.greedy import GreedyDecoder
 from cslr_cli.decoding.hypothesis import Decoder
+from cslr_cli.decoding.language_model import LanguageModel
 from cslr_cli.decoding.prefix_beam import PrefixBeamDecoder
 from cslr_cli.errors import UsageError
 
@@ -21,6 +22,7 @@ def make_decoder(
     max_classes: int = 40,
     num_best: int = 1,
     keep_repeats: bool = False,
+    language_model: LanguageModel | None = None,
 ) -> Decoder:
     """Build a decoder.
 
@@ -32,19 +34,30 @@ def make_decoder(
         max_classes: classes that `beam` looks at in a step, the most probable ones.
         num_best: hypotheses returned at most; greedy knows one only.
         keep_repeats: leave neighbouring equal glosses as they are, instead of merging them.
+        language_model: of glosses, for `pyctcdecode`.
 
     Raises:
         UsageError: no such decoder, or the settings make no sense.
-        MissingPackageError: pyctcdecode is asked for and not installed.
+        DataError: the language model cannot be read, or knows none of the glosses.
+        MissingPackageError: pyctcdecode is asked for and not installed, or kenlm for a language model.
     """
+    if language_model is not None and name != "pyctcdecode":
+        raise UsageError(
+            f"{language_model.path}: the decoder {name} takes no language model", "the decoder pyctcdecode does"
+        )
     if name == "beam":
         return PrefixBeamDecoder(beam_width, max_classes, num_best, keep_repeats)
     if name == "greedy":
+        if num_best > 1:
+            raise UsageError(
+                f"{num_best} hypotheses are asked for of greedy decoding, which knows one",
+                "use the decoder beam or pyctcdecode",
+            )
         return GreedyDecoder(keep_repeats=keep_repeats)
     if name == "pyctcdecode":
         from cslr_cli.decoding.with_pyctcdecode import PyctcdecodeDecoder
 
-        return PyctcdecodeDecoder(glosses, beam_width=beam_width, num_best=num_best, keep_repeats=keep_repeats)
+        return PyctcdecodeDecoder(tuple(glosses), beam_width, num_best, keep_repeats, language_model)
     nearest = difflib.get_close_matches(name.lower(), DECODERS, n=1, cutoff=0.4)
     question = f"did you mean {nearest[0]}? " if nearest else ""
     raise UsageError(f"there is no decoder named {name!r}", f"{question}the decoders are {', '.join(DECODERS)}")

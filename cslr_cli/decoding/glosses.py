@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cslr_cli.config import DecodingConfig
 from cslr_cli.decoding.choice import make_decoder
 from cslr_cli.decoding.hypothesis import Decoder, Hypothesis
+from cslr_cli.decoding.language_model import LanguageModel
 from cslr_cli.scoring.transcripts import TimedGloss
 from cslr_cli.vocabulary import Vocabulary
 
@@ -20,7 +21,15 @@ def decoder_for(config: DecodingConfig, vocabulary: Vocabulary) -> Decoder:
         max_classes=config.max_classes,
         num_best=config.num_best,
         keep_repeats=config.keep_repeats,
+        language_model=language_model_of(config),
     )
+
+
+def language_model_of(config: DecodingConfig) -> LanguageModel | None:
+    """The language model that a configuration names, if it names one."""
+    if config.language_model is None:
+        return None
+    return LanguageModel(config.language_model, config.lm_weight, config.gloss_bonus)
 
 
 def timed_glosses(

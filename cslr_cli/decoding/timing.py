@@ -9,6 +9,7 @@ before, between and after them.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -69,6 +70,23 @@ def time_glosses(log_probs: LogProbs, labellings: Sequence[tuple[tuple[int, ...]
     paths = _best_paths(log_probs, [gloss_ids for gloss_ids, _ in labellings])
     return [
         _on_path(log_probs, path, gloss_ids, score) for path, (gloss_ids, score) in zip(paths, labellings, strict=True)
+    ]
+
+
+def retimed(hypotheses: Sequence[Hypothesis], log_probs: LogProbs) -> list[Hypothesis]:
+    """The same hypotheses with the steps of their most probable paths by other log-probabilities.
+
+    A recurrent head sees all of a clip at each step and may speak of a gloss long before or after it is
+    signed; a convolution cannot. So what the one recognises is timed by the other, as far as it was trained
+    to know glosses. Confidences stay.
+
+    Args:
+        hypotheses: of one clip.
+        log_probs: float (T', V), of the same steps and classes.
+    """
+    times = time_glosses(log_probs, [(hypothesis.gloss_ids, hypothesis.score) for hypothesis in hypotheses])
+    return [
+        dataclasses.replace(hypothesis, steps=timed.steps) for hypothesis, timed in zip(hypotheses, times, strict=True)
     ]
 
 

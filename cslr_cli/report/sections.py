@@ -48,6 +48,7 @@ class Section:
         clips: facts of clips by their names; any may be left out.
         training_glosses: what the first system has seen in training; None if that is not known.
         facts: further figures and settings, in words.
+        beside: further scores of the same clips, of which the report says the word error rate alone.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Section:
     clips: Mapping[str, ClipFacts] = field(default_factory=dict)
     training_glosses: Collection[str] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    beside: Sequence[System] = ()
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -70,12 +72,14 @@ class Analysis:
         section: what was analysed.
         breakdown: of the first system.
         totals: all clips together, for each system.
+        beside: the same for each further score, with its name.
         comparison: of the second system with the first; None where there is but one.
     """
 
     section: Section
     breakdown: Breakdown
     totals: tuple[Part, ...]
+    beside: tuple[Part, ...]
     comparison: Comparison | None
 
 
@@ -89,4 +93,5 @@ def analyse(section: Section) -> Analysis:
     comparison = compare(first.score, others[0].score) if others else None
     breakdown = break_down(first.score, section.seconds, section.training_glosses)
     totals = (breakdown.total, *(part("all", other.score.clips) for other in others))
-    return Analysis(section, breakdown, totals, comparison)
+    beside = tuple(part(system.name, system.score.clips) for system in section.beside)
+    return Analysis(section, breakdown, totals, beside, comparison)

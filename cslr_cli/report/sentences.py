@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cslr_cli.scoring import Comparison, Counts, Interval, Part, Score
 
 SIGNIFICANCE = 0.05  # a difference with a larger p is not called one
+ENOUGH_SEGMENTS = 50  # with fewer, the mean of their differences need not be distributed normally
 
 
 def told_wer(counts: Counts) -> str:
@@ -28,7 +29,7 @@ def told_interval(interval: Interval | None) -> str:
 def told_intervals(total: Part) -> str:
     """`95 % interval 17.9–19.7 by clip, 16.0–21.3 by signer (9 signers)`."""
     if total.by_clip is None:
-        return "no interval where there is no error, or but one clip"
+        return "no interval, since there is but one clip" if total.clips < 2 else "no interval, since there is no error"
     told = f"95 % interval {told_interval(total.by_clip)} by clip"
     if total.by_signer is None:
         return told
@@ -60,7 +61,7 @@ def told_comparison(comparison: Comparison, names: Sequence[str]) -> list[str]:
     if comparison.by_signer is not None:
         intervals += f", {_signed(comparison.by_signer)} by signer ({comparison.by_signer.units} signers)"
     return [
-        f"WER of {second} less that of {first}: {comparison.difference:+.1f} points ({intervals}).",
+        f"WER of {second} minus that of {first}: {comparison.difference:+.1f} points ({intervals}).",
         _told_test(comparison, first, second),
         f"{first} has fewer errors in {_clips(len(comparison.first_wins))}, {second} in "
         f"{_clips(len(comparison.second_wins))}; as many in {_clips(comparison.same_errors)}, of which "
@@ -76,11 +77,12 @@ def _told_test(comparison: Comparison, first: str, second: str) -> str:
     if test.z is None or test.p is None:
         return f"Matched-pairs test: the segments with errors ({test.segments}) are too few or too alike for a test."
     p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
+    few = f"; below {ENOUGH_SEGMENTS} this is a rough indication" if test.segments < ENOUGH_SEGMENTS else ""
     if test.p >= SIGNIFICANCE:
         verdict = "the difference may be chance"
     else:
         verdict = f"{first if test.mean < 0 else second} is better, and hardly by chance"
-    return f"Matched-pairs test: {verdict} ({p}, z = {test.z:.2f}, {test.segments} segments with errors)."
+    return f"Matched-pairs test: {verdict} ({p}, z = {test.z:.2f}, {test.segments} segments with errors{few})."
 
 
 def _signed(interval: Interval | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 
 from cslr_cli.report.plots import Bar, bar_plot, rate_plot
-from cslr_cli.report.sections import Analysis
+from cslr_cli.report.sections import Analysis, Section
 from cslr_cli.report.sentences import (
     told_comparison,
     told_interval,
@@ -51,6 +51,7 @@ def section_html(analysis: Analysis, index: int) -> str:
     protocol = section.systems[0].score.protocol
     facts = {
         **section.facts,
+        **{f"WER of {each.name}": f"{told_wer(each.counts)} %, {told_intervals(each)}" for each in analysis.beside},
         "protocol": f"{protocol.name}: {protocol.description}",
         "compares with published figures": protocol.comparable_when,
         **told_peculiarities(section.systems[0].score),
@@ -60,12 +61,17 @@ def section_html(analysis: Analysis, index: int) -> str:
 {_figures(analysis.totals[0])}
 {facts_html(facts)}
 {_comparison(analysis)}
-<h3>Where the errors are</h3>
+<h3>{escape(_errors_heading(section))}</h3>
 <div class="cards">{_plots(analysis)}</div>
 {_unseen(analysis.breakdown.unseen)}
 <div class="tables" data-tables></div>
 <div class="explorer" data-clips></div>
 </section>"""
+
+
+def _errors_heading(section: Section) -> str:
+    """With two systems it says whose errors: the plots and the tables are the first one's."""
+    return "Where the errors are" if len(section.systems) == 1 else f"Where the errors are: {section.systems[0].name}"
 
 
 def _figures(total: Part) -> str:

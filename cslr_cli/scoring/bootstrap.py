@@ -39,11 +39,6 @@ class Interval:
     unit: Unit
     units: int
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether zero lies outside: for a difference, that it is hardly chance."""
-        return self.low > 0 or self.high < 0
-
     def as_dict(self) -> dict[str, float | int | str]:
         """For JSON."""
         return {"low": self.low, "high": self.high, "unit": self.unit, "units": self.units, "level": LEVEL}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cslr_cli.scoring.alignment import Counts
 from cslr_cli.scoring.bootstrap import Interval, rate_interval, summed_by
@@ -17,8 +18,10 @@ from cslr_cli.scoring.gloss_counts import (
     count_unseen,
     seen_glosses,
 )
-from cslr_cli.scoring.scorer import ClipScore, Group, Score
+from cslr_cli.scoring.scorer import ClipScore, Score
 from cslr_cli.scoring.transcripts import UNKNOWN_SIGNER
+
+Group = TypeVar("Group", bound=Hashable)
 
 MAX_BINS = 7  # of lengths; the last is open
 _ROUND_WIDTHS = (1, 2, 3, 5)  # of a bin, times a power of ten

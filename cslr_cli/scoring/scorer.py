@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Literal
 
 from cslr_cli.errors import ScoringError
 from cslr_cli.scoring.alignment import AlignedPair, Counts, align, count
 from cslr_cli.scoring.normalisation import Protocol
-from cslr_cli.scoring.transcripts import EMPTY_HYPOTHESIS, UNKNOWN_SIGNER, Reference
+from cslr_cli.scoring.transcripts import EMPTY_HYPOTHESIS, Reference
 
 Missing = Literal["error", "empty"]
-Group = TypeVar("Group", bound=Hashable)
 
 _NAMES_TOLD = 20
 
@@ -73,18 +72,6 @@ class Score:
         """Word error rate of all clips together, in percent."""
         return 100 * self.counts.errors / self.counts.references
 
-    def by_signer(self) -> dict[str, Counts]:
-        """The counts of each signer's clips, in the order of their names."""
-        return dict(sorted(self.grouped(lambda clip: clip.signer or UNKNOWN_SIGNER).items()))
-
-    def grouped(self, group_of: Callable[[ClipScore], Group]) -> dict[Group, Counts]:
-        """The counts of the clips for which `group_of` gives the same, in order of first occurrence."""
-        groups: dict[Group, Counts] = {}
-        for clip in self.clips:
-            group = group_of(clip)
-            groups[group] = groups.get(group, Counts()) + clip.counts
-        return groups
-
 
 def score(
     references: Sequence[Reference],
@@ -109,9 +96,15 @@ def score(
 
     Raises:
         ScoringError: there is no reference, or none with a gloss; a clip has two references; there
-            are hypotheses for clips without reference, or, with `error`, none for some clips.
+            are hypotheses for clips without reference, or, with `error`, none for some clips; there
+            is no hypothesis at all, which is no recognition, and so an error with `empty` too.
     """
     known = _check_references(references)
+    if not hypotheses:
+        raise ScoringError(
+            "nothing to score: there is no hypothesis",
+            "expected a line for each recognised gloss; [EMPTY] as the one gloss of a clip says that there is none",
+        )
     unknown = [sample_id for sample_id in hypotheses if sample_id not in known]
     if unknown:
         raise ScoringError(

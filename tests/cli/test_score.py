@@ -88,7 +88,7 @@ def test_two_systems_are_compared(files: Path, cslr: Command) -> None:
         ["ours.ctm", "66.7"],
         ["theirs.ctm", "0.0"],
     ]
-    assert "WER of theirs.ctm less that of ours.ctm: -66.7 points" in outcome.stdout
+    assert "WER of theirs.ctm minus that of ours.ctm: -66.7 points" in outcome.stdout
     assert "Matched-pairs test:" in outcome.stdout
     assert "ours.ctm has fewer errors in 0 clips, theirs.ctm in 2 clips" in outcome.stdout
     figures = json.loads(cslr("score", "refs.stm", "ours.ctm", "theirs.ctm", "--json").stdout)
@@ -152,6 +152,7 @@ BAD_INPUT = [
         ["missing.ctm against refs.stm: 1 clip (b) has a reference and no hypothesis", "--missing empty"],
     ),
     ("twice.ctm", CTM + "a 1 0 1 X\n", ["twice.ctm, line 4: clip 'a' occurs twice"]),
+    ("no hypothesis.ctm", ";; nothing here\n", ["no hypothesis.ctm", "nothing to score: there is no hypothesis"]),
     ("few fields.stm", "a 1 s1\n", ["few fields.stm, line 1: 3 fields", "ID 1 SIGNER START END GLOSS"]),
     ("nothing.stm", "", ["nothing.stm: nothing to score: there is no reference"]),
     ("empty.stm", "a 1 s1 0 9\nb 1 s1 0 9\n", ["empty.stm: nothing to score: all references are empty"]),

@@ -116,6 +116,12 @@ def test_frames_that_are_there_are_linked_from_where_the_page_lies(tmp_path: Pat
     assert section["clips"]["frames"] == ["../../prepared/a%20corpus%20%231/clip-1.zip", None, None]
 
 
+def test_of_two_systems_the_page_says_whose_errors_are_broken_down(tmp_path: Path) -> None:
+    alone = analyse(Section("dev", [System("ours", scored({"a": ["X"]}, (Reference("a", ("REGEN",)),)))]))
+    assert "Where the errors are: ours" in Elements(page_of(tmp_path, two_systems())).text
+    assert "Where the errors are:" not in Elements(page_of(tmp_path, alone)).text
+
+
 def test_several_sections_have_a_chooser_and_one_has_none(tmp_path: Path) -> None:
     links = [
         each.get("href")

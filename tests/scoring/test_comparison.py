@@ -90,7 +90,7 @@ def test_a_comparison_says_who_wins_where() -> None:
     assert (comparison.same_errors, comparison.same_hypotheses) == (2, 1)
     assert comparison.better_of_both == pytest.approx(100 * 1 / 8)
     assert comparison.by_clip is not None
-    assert not comparison.by_clip.excludes_zero
+    assert comparison.by_clip.low <= 0 <= comparison.by_clip.high
     assert comparison.by_signer is None
 
 

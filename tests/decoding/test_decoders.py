@@ -87,6 +87,29 @@ def test_a_beam_that_is_wide_enough_gives_every_labelling_its_exact_probability(
 
 @settings(deadline=None)
 @given(small_problems(), st.integers(1, 6))
+def test_the_n_best_list_of_a_wide_beam_is_the_n_most_probable_labellings(log_probs: Array, num_best: int) -> None:
+    possible = [log_of_sum(logs) for logs in all_paths(log_probs).values() if max(logs) > -math.inf]
+    hypotheses = PrefixBeamDecoder(100_000, 1000, num_best, keep_repeats=True).decode(log_probs)
+    scores = [hypothesis.score for hypothesis in hypotheses]
+    assert scores == pytest.approx(sorted(possible, reverse=True)[:num_best], abs=1e-6)
+    for hypothesis in hypotheses:
+        assert log_of_sum(all_paths(log_probs)[hypothesis.gloss_ids]) == pytest.approx(hypothesis.score, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(small_problems())
+def test_of_labellings_that_merge_to_the_same_the_most_probable_gives_the_score(log_probs: Array) -> None:
+    merged: dict[Labelling, float] = defaultdict(lambda: -math.inf)
+    for labelling, logs in all_paths(log_probs).items():
+        shown = tuple(gloss_id for gloss_id, _ in itertools.groupby(labelling))
+        if max(logs) > -math.inf:
+            merged[shown] = max(merged[shown], log_of_sum(logs))
+    found = PrefixBeamDecoder(100_000, 1000, num_best=100_000).decode(log_probs)
+    assert {hypothesis.gloss_ids: hypothesis.score for hypothesis in found} == pytest.approx(merged, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(small_problems(), st.integers(1, 6))
 def test_hypotheses_come_best_first_none_twice_and_at_most_as_many_as_asked_for(
     log_probs: Array, num_best: int
 ) -> None:
@@ -296,14 +319,21 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         make_decoder("beam", glosses=GLOSSES, num_best=11)
     with pytest.raises(UsageError, match="max_classes is 0"):
         PrefixBeamDecoder(max_classes=0)
+    with pytest.raises(UsageError, match="2 hypotheses are asked for of greedy decoding, which knows one"):
+        make_decoder("greedy", glosses=GLOSSES, num_best=2)
     with pytest.raises(UsageError, match="did you mean greedy"):
         make_decoder("gready", glosses=GLOSSES)
 
 
-@pytest.mark.parametrize("name", ["beam", "greedy"])
+@pytest.mark.parametrize("name", DECODERS)
 def test_a_decoder_can_be_sent_to_another_process(name: str) -> None:
+    if name == "pyctcdecode":
+        pytest.importorskip("pyctcdecode")
     decoder = make_decoder(name, glosses=GLOSSES)
-    assert pickle.loads(pickle.dumps(decoder)) == decoder
+    there = pickle.loads(pickle.dumps(decoder))
+    assert there == decoder
+    log_probs = log_softmax(np.random.default_rng(0).normal(0, 1.0, (8, len(GLOSSES) + 1)))
+    assert there.decode(log_probs) == decoder.decode(log_probs)
 
 
 # pyctcdecode

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import pickle
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +18,20 @@ from cslr_cli.config import Config, DecodingConfig
 from cslr_cli.data.frames import open_frames
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.data.sample import Sample
+from cslr_cli.decoding import beside
 from cslr_cli.errors import CslrError, DataError
-from cslr_cli.evaluation import Evaluator, SplitResult, evaluate, find_corpus, write_hypotheses
+from cslr_cli.evaluation import (
+    Evaluator,
+    SplitResult,
+    evaluate,
+    evaluation_warnings,
+    find_corpus,
+    write_hypotheses,
+)
+from cslr_cli.evaluation.results import oracle_score
 from cslr_cli.model.network import NetworkOutput
 from cslr_cli.progress import Progress
-from cslr_cli.scoring import protocol, read_ctm, read_stm, score
+from cslr_cli.scoring import Reference, protocol, read_ctm, read_stm, score
 from cslr_cli.temporal_plan import TemporalPlan
 
 CPU = torch.device("cpu")
@@ -38,6 +50,9 @@ class ScriptedNetwork(nn.Module):
         self.corpus, self.scripts = corpus, (sequence, conv)
         self.clips = {self._key(self._first_frame(sample)): sample.sample_id for sample in corpus.samples(split)}
         self.seen: list[str] = []
+
+    def __deepcopy__(self, memo: object) -> ScriptedNetwork:
+        return self  # the form for inference is a copy, and has seen what this has
 
     def _first_frame(self, sample: Sample) -> Tensor:
         frame = torch.from_numpy(open_frames(self.corpus.frames_path(sample)).read([0])[0])
@@ -136,18 +151,18 @@ def test_known_and_unseen_signers_are_told_apart(tiny_corpus: PreparedCorpus, ti
     }
     result = scripted(tiny_corpus, "test", tiny_config, hypotheses)
     assert result.unseen_signers == {"Signer03"}
-    assert result.known_signers.errors == 0
-    assert result.of_unseen_signers.wer == 100
-    assert result.of_unseen_signers.references == sum(len(s.glosses) for s in samples if s.sample_id in unseen)
-    assert (result.known_signers + result.of_unseen_signers) == result.scores["sequence"].counts
-    assert set(result.scores["sequence"].by_signer()) == {"Signer01", "Signer02", "Signer03"}
+    known_clips, unseen_clips = result.clips_of_known_signers, result.clips_of_unseen_signers
+    assert {clip.sample_id for clip in unseen_clips} == unseen
+    assert {clip.signer for clip in known_clips} == {"Signer01", "Signer02"}
+    assert [clip.counts.errors for clip in known_clips] == [0] * (len(samples) - len(unseen))
+    assert [clip.counts.wer for clip in unseen_clips] == [100, 100]
 
 
 def test_a_split_by_signers_of_training_has_no_unseen_ones(tiny_corpus: PreparedCorpus, tiny_config: Config) -> None:
     result = scripted(tiny_corpus, "dev", tiny_config, references(tiny_corpus, "dev"))
     assert result.unseen_signers == frozenset()
-    assert result.of_unseen_signers.references == 0
-    assert result.known_signers == result.scores["sequence"].counts
+    assert result.clips_of_unseen_signers == ()
+    assert result.clips_of_known_signers == result.scores["sequence"].clips
 
 
 def test_clips_whose_signer_nobody_knows_count_as_known(
@@ -158,7 +173,7 @@ def test_clips_whose_signer_nobody_knows_count_as_known(
     (corpus.path / "test.jsonl").write_text("".join(f"{line}\n" for line in lines))
     result = scripted(corpus, "test", tiny_config, references(corpus, "test"))
     assert result.unseen_signers == frozenset()
-    assert result.known_signers.references == result.scores["sequence"].counts.references
+    assert result.clips_of_known_signers == result.scores["sequence"].clips
 
 
 # Times
@@ -308,6 +323,28 @@ def test_the_files_score_to_the_same_figures(
             assert scored.wer == result.scores[head].wer
 
 
+def test_the_ctm_and_the_json_file_have_the_same_times_in_seconds(
+    tiny_corpus: PreparedCorpus, tiny_config: Config, tmp_path: Path
+) -> None:
+    signed = references(tiny_corpus, "dev")
+    result = scripted(tiny_corpus, "dev", with_settings(tiny_config, decoding={"num_best": 2}), signed)
+    ctm, _ = write_hypotheses(result, tiny_corpus, tmp_path)
+    told = json.loads((tmp_path / "dev.hypotheses.json").read_text(encoding="utf-8"))
+    assert list(told) == list(signed)
+    for sample_id, glosses in signed.items():
+        # The script has its glosses on the steps 0, 2, 4 … of 4 frames of 1/25 s.
+        expected = [(gloss, 0.32 * place, 0.32 * place + 0.16) for place, gloss in enumerate(glosses)]
+        in_json = [(timed["gloss"], timed["start"], timed["end"]) for timed in told[sample_id]["glosses"]]
+        lines = [line.split() for line in ctm.read_text().splitlines() if line.startswith(f"{sample_id} ")]
+        in_ctm = [(line[4], float(line[2]), float(line[3])) for line in lines]
+        for found in (in_json, in_ctm):
+            assert [gloss for gloss, _, _ in found] == glosses
+            for (_, start, end), (_, expected_start, expected_end) in zip(found, expected, strict=True):
+                assert (start, end) == pytest.approx((expected_start, expected_end), abs=1e-3)
+        assert told[sample_id]["nbest"][0] == {key: told[sample_id][key] for key in ("glosses", "score")}
+        assert len(told[sample_id]["nbest"]) == 2
+
+
 def test_a_clip_without_hypothesis_is_in_the_files_as_well(
     tiny_corpus: PreparedCorpus, tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -316,6 +353,132 @@ def test_a_clip_without_hypothesis_is_in_the_files_as_well(
     ctm, _ = write_hypotheses(result, tiny_corpus, tmp_path)
     assert result.wer == 100
     assert read_ctm(ctm) == dict.fromkeys(nothing, ())
+
+
+# In parts, and in other processes
+
+
+@pytest.mark.parametrize("num_parts", [1, 2, 3, 5])
+def test_parts_recognised_apart_score_as_the_whole(
+    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, num_parts: int
+) -> None:
+    network = tiny_checkpoint.network()
+    whole = evaluator(tiny_corpus, "dev", tiny_checkpoint.config)
+    parts = [whole.recognise(network, part=part, num_parts=num_parts) for part in reversed(range(num_parts))]
+    assert max(map(len, parts)) - min(map(len, parts)) <= 2  # a batch
+    assert whole.score([clip for part in parts for clip in part]) == whole(network)
+
+
+def test_progress_is_told_of_the_part_that_is_recognised(tiny_corpus: PreparedCorpus, tiny_config: Config) -> None:
+    signed = references(tiny_corpus, "train")
+    network: Any = ScriptedNetwork(tiny_corpus, "train", signed, signed)
+    told: list[Progress] = []
+    config = with_settings(tiny_config, training={"batch_size": 1})
+    evaluator(tiny_corpus, "train", config).recognise(network, told.append, part=1, num_parts=3)
+    assert [(progress.done, progress.total) for progress in told] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_clips_that_are_missing_or_there_twice_are_not_scored(tiny_corpus: PreparedCorpus, tiny_config: Config) -> None:
+    signed = references(tiny_corpus, "dev")
+    network: Any = ScriptedNetwork(tiny_corpus, "dev", signed, signed)
+    whole = evaluator(tiny_corpus, "dev", tiny_config)
+    clips = whole.recognise(network)
+    for wrong in (clips[1:], [*clips, clips[0]], [*clips[1:], clips[1]]):
+        with pytest.raises(ValueError, match="expected each of the 4 of dev once"):
+            whole.score(wrong)
+
+
+def test_what_is_recognised_can_be_sent_to_another_process(
+    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
+) -> None:
+    whole = evaluator(tiny_corpus, "dev", with_settings(tiny_checkpoint.config, decoding={"num_best": 3}))
+    clips = whole.recognise(tiny_checkpoint.network())
+    sent = pickle.dumps(clips)
+    assert len(sent) < 20_000  # hypotheses, no logits
+    assert pickle.loads(sent) == clips
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_decoding_in_other_processes_changes_nothing(
+    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_workers(num_workers: int) -> SplitResult:
+        decoding = DecodingConfig(num_best=4)
+        options: dict[str, Any] = {"device": CPU, "dtype": torch.float32, "decoding": decoding}
+        return evaluate(tiny_checkpoint, tiny_corpus, ["dev"], num_workers=num_workers, **options)[0]
+
+    here = with_workers(0)
+    monkeypatch.setattr(beside, "WORTH_STARTING", 0.0)
+    assert with_workers(1) == here
+
+
+# The same logits decoded in other ways
+
+
+def test_greedy_decoding_is_scored_beside_any_other(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> None:
+    options: dict[str, Any] = {"device": CPU, "dtype": torch.float32}
+    (greedy,) = evaluate(tiny_checkpoint, tiny_corpus, ["dev"], decoding=DecodingConfig(decoder="greedy"), **options)
+    (beam,) = evaluate(tiny_checkpoint, tiny_corpus, ["dev"], **options)
+    assert beam.greedy == greedy.scores == greedy.greedy
+    assert beam.scores != greedy.scores
+
+
+def test_the_n_best_lists_have_scores_and_real_times(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> None:
+    decoding = DecodingConfig(num_best=5)
+    (result,) = evaluate(tiny_checkpoint, tiny_corpus, ["dev"], device=CPU, dtype=torch.float32, decoding=decoding)
+    lengths = {sample.sample_id: sample.num_frames for sample in tiny_corpus.samples("dev")}
+    for head in ("sequence", "conv"):
+        for sample_id, alternatives in result.nbest[head].items():
+            assert 1 < len(alternatives) <= 5
+            assert alternatives[0].glosses == result.hypotheses[head][sample_id]
+            scores = [alternative.score for alternative in alternatives]
+            assert scores == sorted(scores, reverse=True)
+            assert len({tuple(timed.gloss for timed in alternative.glosses) for alternative in alternatives}) == len(
+                alternatives
+            )
+            for timed in (timed for alternative in alternatives for timed in alternative.glosses):
+                assert 0 <= timed.start < timed.end <= (lengths[sample_id] or 0) / 25
+                assert timed.start / 0.16 == pytest.approx(round(timed.start / 0.16))  # a step is 4 frames of 1/25 s
+
+
+def test_the_oracle_takes_each_clips_best_alternative(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> None:
+    def evaluated(num_best: int) -> SplitResult:
+        decoding = DecodingConfig(num_best=num_best)
+        options: dict[str, Any] = {"device": CPU, "dtype": torch.float32, "decoding": decoding}
+        return evaluate(tiny_checkpoint, tiny_corpus, ["train"], **options)[0]
+
+    result = evaluated(10)
+    for head in ("sequence", "conv"):
+        errors = 0
+        for sample in tiny_corpus.samples("train"):
+            errors += min(
+                edit_distance(sample.glosses, [timed.gloss for timed in alternative.glosses])
+                for alternative in result.nbest[head][sample.sample_id]
+            )
+        assert result.oracle[head].counts.errors <= result.scores[head].counts.errors
+        assert result.oracle[head].counts.errors == errors
+    assert evaluated(1).oracle == {}
+
+
+def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    row = list(range(len(hypothesis) + 1))
+    for place, gloss in enumerate(reference, start=1):
+        above, row = row, [place]
+        for other, recognised in enumerate(hypothesis, start=1):
+            row.append(min(above[other] + 1, row[-1] + 1, above[other - 1] + (gloss != recognised)))
+    return row[-1]
+
+
+def test_alternatives_are_normalised_before_the_oracle_chooses() -> None:
+    clips = [Reference("a", ("REGEN", "WIND")), Reference("b", ("SONNE",)), Reference("c", ())]
+    alternatives = {
+        "a": [["REGEN"], ["loc-REGEN", "WIND"], ["WIND"]],  # the second is right once it is normalised
+        "b": [["WIND"], []],  # [EMPTY] is no better than a wrong gloss: the likelier one stays
+        "c": [["WIND"], []],  # and nothing is right where nothing is signed
+    }
+    best = oracle_score(clips, alternatives, protocol("phoenix2014"))
+    assert [clip.hypothesis for clip in best.clips] == [("REGEN", "WIND"), ("WIND",), ()]
+    assert best.wer == pytest.approx(100 / 3)
 
 
 # Which corpus
@@ -362,6 +525,28 @@ def test_a_corpus_of_another_frame_size_is_refused_with_the_command_that_mends_i
     message = refused(tiny_checkpoint, larger, "dev")
     assert "256 pixels" in message
     assert "--size 36" in message
+
+
+def at_rate(corpus: PreparedCorpus, folder: Path, fps: float) -> PreparedCorpus:
+    return spoilt(corpus, folder, "corpus.yaml", lambda text: re.sub("fps: .*", f"fps: {fps}", text))
+
+
+def test_a_corpus_of_another_frame_rate_is_warned_of_and_of_quite_another_refused(
+    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    def warnings(corpus: PreparedCorpus) -> list[str]:
+        return evaluation_warnings(tiny_checkpoint, corpus, DecodingConfig())
+
+    assert tiny_checkpoint.corpus.fps == 25
+    assert warnings(tiny_corpus) == []
+    assert warnings(at_rate(tiny_corpus, tmp_path / "same", 24.99)) == []
+    (warning,) = warnings(at_rate(tiny_corpus, tmp_path / "near", 30.0))
+    assert "30 frames a second" in warning
+    assert "trained on 25" in warning
+    for fps in (50.0, 12.5):
+        message = refused(tiny_checkpoint, at_rate(tiny_corpus, tmp_path / str(fps), fps), "dev")
+        assert f"{fps:g} frames a second" in message
+        assert "--fps 25" in message
 
 
 def test_splits_that_are_not_there_or_empty_are_named(

@@ -1,0 +1,85 @@
+"""What the options of decoding mean together, and how the search for a language model's weights is shown."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cslr_cli.cli.console import table
+from cslr_cli.cli.options import DecoderName
+from cslr_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from cslr_cli.config import DecodingConfig
+    from cslr_cli.evaluation import TunedLanguageModel
+
+
+def chosen_decoding(
+    decoding: DecodingConfig,
+    *,
+    decoder: DecoderName | None,
+    lm: Path | None = None,
+    lm_weight: float | None = None,
+    gloss_bonus: float | None = None,
+    **others: Any,
+) -> DecodingConfig:
+    """A checkpoint's decoding with what the command line changes of it.
+
+    Args:
+        decoding: the checkpoint's.
+        decoder: `--decoder`; with a language model and without this option it is pyctcdecode.
+        lm: `--lm`.
+        lm_weight: `--lm-weight`.
+        gloss_bonus: `--gloss-bonus`.
+        others: other settings by their names in the configuration; those that are None stay as they are.
+
+    Raises:
+        UsageError: a language model for a decoder that takes none, or weights of none.
+        ConfigError: a value is wrong.
+    """
+    from cslr_cli.config import changed_decoding
+
+    if lm is None and decoding.language_model is None:
+        given = [("--lm-weight", lm_weight), ("--gloss-bonus", gloss_bonus)]
+        unused = [option for option, value in given if value is not None]
+        if unused:
+            raise UsageError(f"{unused[0]}: there is no language model", "name one: --lm gloss.arpa")
+    if lm is not None and decoder not in (None, DecoderName.pyctcdecode):
+        raise UsageError(
+            f"--lm {lm}: the decoder {decoder.value} takes no language model",
+            "leave --decoder out, or say --decoder pyctcdecode",
+        )
+    name = DecoderName.pyctcdecode if lm is not None else decoder
+    return changed_decoding(
+        decoding,
+        decoder=None if name is None else name.value,
+        language_model=lm,
+        lm_weight=lm_weight,
+        gloss_bonus=gloss_bonus,
+        **others,
+    )
+
+
+def tuning_json(tuned: TunedLanguageModel) -> dict[str, Any]:
+    """The weights that were found, and all that were tried."""
+    return {**asdict(tuned.best), "trials": [asdict(trial) for trial in tuned.trials]}
+
+
+def tuning_table(tuned: TunedLanguageModel, rows_shown: int = 8) -> Any:
+    """The best trials, and the one without the language model."""
+    without = tuned.trials[0]
+    ordered = sorted(tuned.trials, key=lambda trial: (trial.wer, trial != tuned.best))
+    shown = ordered[:rows_shown]
+    if without not in shown:
+        shown.append(without)
+    rows = [
+        [
+            "without the language model" if trial == without else f"{trial.lm_weight:g}",
+            f"{trial.gloss_bonus:g}",
+            f"{trial.wer:.2f}",
+            "chosen" if trial == tuned.best else "",
+        ]
+        for trial in shown
+    ]
+    return table(["language model's weight", "gloss bonus", "WER % on dev", ""], rows, left=(0, 3))

@@ -1,0 +1,118 @@
+"""`cslr evaluate`: n-best lists, language models, and the times in what it writes."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from cslr_cli.data.manifest import PreparedCorpus
+
+from .conftest import Command
+
+FAST = ("--split", "dev", "--precision", "fp32", "--workers", 0)
+
+
+@pytest.fixture
+def arpa(tiny_corpus: PreparedCorpus, tmp_path: Path) -> Path:
+    """A model of the tiny corpus' glosses, all alike."""
+    glosses = tiny_corpus.vocabulary.glosses
+    unigrams = ["-3\t<unk>", "-99\t<s>\t0", "-1\t</s>", *(f"-1\t{gloss}\t0" for gloss in glosses)]
+    lines = ["\\data\\", f"ngram 1={len(unigrams)}", "ngram 2=1", "", "\\1-grams:", *unigrams, ""]
+    path = tmp_path / "gloss.arpa"
+    path.write_text("\n".join([*lines, "\\2-grams:", f"-1\t<s> {glosses[0]}", "", "\\end\\", ""]), encoding="utf-8")
+    return path
+
+
+def test_the_json_has_times_in_seconds_greedy_decoding_and_the_n_best_lists(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    outcome = cslr("evaluate", trained, *FAST, "--nbest", 3, "--json")
+    assert outcome.status == 0
+    told = json.loads(outcome.stdout)
+    assert (told["protocol"], told["tool"]) == (tiny_corpus.protocol, "builtin")
+    assert (told["decoding"]["decoder"], told["decoding"]["num_best"]) == ("beam", 3)
+    split = told["splits"]["dev"]
+    assert split["greedy"]["references"] == split["oracle"]["references"] == split["references"]
+    assert split["oracle"]["wer"] <= split["wer"]
+    assert "decoded greedily" not in outcome.stdout
+    for sample in tiny_corpus.samples("dev"):
+        clip = split["hypotheses"][sample.sample_id]
+        assert 1 <= len(clip["nbest"]) <= 3
+        assert clip["nbest"][0]["glosses"] == clip["glosses"]
+        for timed in clip["glosses"]:
+            assert 0 <= timed["start"] < timed["end"] <= (sample.num_frames or 0) / tiny_corpus.fps
+            assert 0 <= timed["confidence"] <= 1
+
+
+def test_the_table_has_greedy_decoding_and_the_best_of_the_n_best_lists(cslr: Command, trained: Path) -> None:
+    outcome = cslr("evaluate", trained, *FAST, "--nbest", 3)
+    assert "decoded greedily" in outcome.stdout
+    assert "protocol: phoenix2014; decoder: beam, beam width 10; tool: builtin" in outcome.stdout
+    assert "best of 3 (oracle)" in outcome.stdout
+    alone = cslr("evaluate", trained, *FAST, "--decoder", "greedy")
+    assert "greedily" not in alone.stdout
+    assert "decoder: greedy; tool: builtin" in alone.stdout
+    assert "oracle" not in alone.stdout
+
+
+def test_more_hypotheses_than_the_decoder_has_are_refused(cslr: Command, trained: Path) -> None:
+    outcome = cslr("evaluate", trained, *FAST, "--nbest", 11)
+    assert outcome.status == 2
+    assert "beam of width 10" in outcome.stderr
+    assert cslr("evaluate", trained, *FAST, "--nbest", 11, "--beam-width", 11).status == 0
+    greedy = cslr("evaluate", trained, *FAST, "--nbest", 2, "--decoder", "greedy")
+    assert greedy.status == 2
+    assert "knows one" in greedy.stderr
+
+
+def test_a_language_model_is_tuned_on_dev_and_used_for_all_splits(cslr: Command, trained: Path, arpa: Path) -> None:
+    pytest.importorskip("pyctcdecode")
+    pytest.importorskip("kenlm")
+    given = ("--precision", "fp32", "--workers", 0, "--lm", arpa)
+    outcome = cslr("evaluate", trained, *given, "--tune-lm", "--json")
+    assert outcome.status == 0
+    told = json.loads(outcome.stdout)
+    found = told["language_model"]
+    assert told["splits"]["dev"]["wer"] == found["wer"] == min(trial["wer"] for trial in found["trials"])
+    again = cslr(
+        "evaluate", trained, *given, "--json", "--lm-weight", found["lm_weight"], "--gloss-bonus", found["gloss_bonus"]
+    )
+    assert json.loads(again.stdout)["splits"] == told["splits"]
+    table = cslr("evaluate", trained, *given, "--tune-lm", "--split", "test").stdout
+    assert re.search(r"language model's weight.*WER % on dev", table)
+    assert "without the language model" in table
+    assert "chosen" in table
+
+
+def test_what_a_language_model_needs_is_said(cslr: Command, trained: Path, arpa: Path) -> None:
+    refusals = {
+        ("--lm", arpa, "--decoder", "beam"): ("beam takes no language model", "leave --decoder out"),
+        ("--tune-lm",): ("no language model to tune", "--lm gloss.arpa"),
+        ("--lm-weight", 0.5): ("--lm-weight: there is no language model", "--lm gloss.arpa"),
+        ("--gloss-bonus", 1): ("--gloss-bonus: there is no language model", "--lm gloss.arpa"),
+        ("--lm", arpa, "--lm-weight", -1): ("--lm-weight", "0"),
+    }
+    for options, words in refusals.items():
+        outcome = cslr("evaluate", trained, *FAST, *options)
+        assert outcome.status == 2, options
+        for word in words:
+            assert word in outcome.stderr, options
+        assert "evaluate dev" not in outcome.stderr  # told before the work
+
+
+def test_a_language_model_that_cannot_be_used_is_told_before_the_work(
+    cslr: Command, trained: Path, arpa: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyctcdecode")
+    pytest.importorskip("kenlm")
+    arpa.write_text("no n-grams\n")
+    outcome = cslr("evaluate", trained, *FAST, "--lm", arpa)
+    assert outcome.status == 1
+    assert f"{arpa}: cannot be read as a language model" in outcome.stderr
+    assert "evaluate dev" not in outcome.stderr
+    monkeypatch.setitem(sys.modules, "kenlm", None)
+    assert "pip install 'cslr[lm]'" in cslr("evaluate", trained, *FAST, "--lm", arpa).stderr
