@@ -127,8 +127,27 @@ class TemporalPlan:
             fps: their rate, frames a second.
             frame_interval: the network sees every n-th of them.
         """
-        stride = self.stride * frame_interval
-        return [(start / fps, min(start + stride, num_frames) / fps) for start in range(0, num_frames, stride)]
+        edges = [frame / fps for frame in (*range(0, num_frames, frame_interval), num_frames)]
+        return self.step_spans(edges)
+
+    def step_spans(self, edges: Sequence[float]) -> list[tuple[float, float]]:
+        """Start and end of every step in seconds, where frames may come at any times.
+
+        Args:
+            edges: when each frame that the network sees begins, and when the last one ends; seconds.
+        """
+        last = len(edges) - 1
+        return [(edges[start], edges[min(start + self.stride, last)]) for start in range(0, last, self.stride)]
+
+    def frames_seen(self, steps: tuple[int, int], num_frames: int) -> range:
+        """The real frames that the layers look at for some steps: those that the steps cover, and some on each side.
+
+        Args:
+            steps: the first step, and the one after the last.
+            num_frames: real frames of the clip.
+        """
+        first, end = (step * self.stride for step in steps)
+        return range(max(0, first - self.left_padding), min(num_frames, end + self.left_padding))
 
     def layer_lengths(self, length: int) -> list[int]:
         """Positions after each layer, for an input of `length` positions."""

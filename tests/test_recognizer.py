@@ -22,7 +22,7 @@ from cslr_cli.errors import DeviceError, MediaError, UsageError
 from cslr_cli.evaluation import evaluate
 from cslr_cli.preparation import PreparationOptions, prepare
 from cslr_cli.recognition import Recognition
-from cslr_cli.recognizer import Recognizer
+from cslr_cli.recognizer import Reading, Recognizer
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.training.loop import train
 
@@ -152,7 +152,7 @@ def test_a_folder_at_twice_the_rate_gives_the_same_as_the_original(
 ) -> None:
     original = recognizer.recognize(folder_of(pictures, tmp_path / "original"))
     doubled = folder_of([picture for picture in pictures for _ in range(2)], tmp_path / "doubled")
-    assert recognizer.recognize(doubled, fps=50) == dataclasses.replace(original, source=str(doubled))
+    assert recognizer.recognize(doubled, Reading(fps=50)) == dataclasses.replace(original, source=str(doubled))
     # Pictures have no rate of their own: without a word they are taken to have the corpus'.
     assert recognizer.recognize(doubled).num_frames == 2 * len(pictures)
 
@@ -160,7 +160,7 @@ def test_a_folder_at_twice_the_rate_gives_the_same_as_the_original(
 def test_a_folder_at_half_the_rate_keeps_its_length_in_seconds(
     recognizer: Recognizer, pictures: list[Path], tmp_path: Path
 ) -> None:
-    half = recognizer.recognize(folder_of(pictures[::2], tmp_path / "half"), fps=12.5)
+    half = recognizer.recognize(folder_of(pictures[::2], tmp_path / "half"), Reading(fps=12.5))
     assert half.fps == 25
     assert half.num_frames == len(pictures) + len(pictures) % 2
     assert half.duration == pytest.approx(len(pictures) / 25, abs=0.05)
@@ -176,13 +176,13 @@ def test_videos_of_any_rate_are_seen_at_that_of_the_corpus(
     assert at_25.duration == at_50.duration == pytest.approx(len(pictures) / 25)
     assert at_25.score == pytest.approx(at_50.score, rel=0.05)  # compressed anew
     # What the user says goes before what the file says.
-    assert recognizer.recognize(tmp_path / "50.mp4", fps=25).num_frames == 2 * len(pictures)
+    assert recognizer.recognize(tmp_path / "50.mp4", Reading(fps=25)).num_frames == 2 * len(pictures)
 
 
 @pytest.mark.parametrize("fps", [0.0, -25.0, 0.001, 1e9, float("nan"), float("inf")])
 def test_a_rate_that_cannot_be_is_refused(recognizer: Recognizer, pictures: list[Path], fps: float) -> None:
     with pytest.raises(UsageError, match="frames a second"):
-        recognizer.recognize(pictures[0].parent, fps=fps)
+        recognizer.recognize(pictures[0].parent, Reading(fps=fps))
 
 
 # Sources
@@ -236,6 +236,63 @@ def test_what_cannot_be_read_is_an_error_and_the_recognizer_goes_on(
             recognizer.recognize(path)
         assert str(path) in str(caught.value)
     assert recognizer.recognize(pictures[0].parent).num_frames == len(pictures)
+
+
+def test_arrays_lists_and_iterators_are_recognised_as_the_folder_is(
+    recognizer: Recognizer, pictures: list[Path]
+) -> None:
+    expected = recognizer.recognize(pictures[0].parent)
+    frames = np.stack([cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in pictures])
+    for source in (frames, list(frames), iter(frames)):
+        assert_same(recognizer.recognize(source).glosses, expected.glosses)
+
+
+def test_pictures_and_features_are_recognised_as_the_clip_that_they_are_of(
+    recognizer: Recognizer, pictures: list[Path]
+) -> None:
+    expected = recognizer.recognize(pictures[0].parent, keep_logits=True)
+    clip = recognizer.read(pictures[0].parent)
+    recognition = recognizer.recognize_pictures(clip.pictures, keep_logits=True)
+    assert_same(recognition.glosses, expected.glosses)
+    assert expected.logits is not None
+    assert recognition.logits is not None
+    np.testing.assert_allclose(
+        recognition.logits.sequence_logits, expected.logits.sequence_logits, atol=1e-5, rtol=1e-4
+    )
+    np.testing.assert_array_equal(recognition.logits.step_times, expected.logits.step_times)
+
+
+def test_a_part_of_a_clip_has_times_in_the_whole(recognizer: Recognizer, pictures: list[Path]) -> None:
+    part = recognizer.recognize(pictures[0].parent, Reading(start=0.4, end=1.2))
+    assert [part.start, part.duration, part.num_frames] == pytest.approx([0.4, 0.8, 20])
+    assert all(0.4 <= timed.start < timed.end <= 1.2 + 1e-9 for timed in part.glosses)
+    alone = recognizer.recognize_pictures(recognizer.read(pictures[0].parent).pictures[10:30])
+    assert part.text == alone.text
+
+
+def test_what_can_be_read_of_a_video_that_is_cut_off_is_recognised_with_a_warning(
+    recognizer: Recognizer, pictures: list[Path], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    noisy = [rng.integers(0, 255, (96, 96, 3), dtype=np.uint8) for _ in range(60)]
+    video = write_video(tmp_path / "whole.avi", noisy, 25)
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    recognition = recognizer.recognize(cut)
+    assert 15 < recognition.num_frames < 45
+    assert f"{recognition.num_frames} frames" in recognition.warnings[0]
+    assert recognizer.recognize(video).warnings == ()
+
+
+def test_the_shape_of_the_corpus_comes_from_its_preparation_or_from_its_name(
+    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
+) -> None:
+    assert tiny_corpus.info.original_size == (210, 260)
+    assert tiny_checkpoint.corpus.original_size == (210, 260)
+    named = dataclasses.replace(tiny_checkpoint.corpus, name="csl", original_size=None)
+    assert named.frame_fit(tiny_checkpoint.config.data).original_size == (1280, 720)
+    unknown = dataclasses.replace(tiny_checkpoint.corpus, name="mine", original_size=None)
+    assert unknown.frame_fit(tiny_checkpoint.config.data).original_size is None
 
 
 # Hypotheses

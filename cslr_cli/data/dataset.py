@@ -5,7 +5,9 @@ Axes: B clips, T frames of the longest clip with its padding, H, W pixels.
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -206,6 +208,36 @@ def training_batches(
     return [[ClipKey(index, epoch) for index in batch] for batch in batches]
 
 
+def batches_by_frames(lengths: Mapping[int, int], batch_frames: int, seed: int, epoch: int) -> list[list[ClipKey]]:
+    """The clips of an epoch in batches that are filled by frames, clips of similar length together.
+
+    Args:
+        lengths: frames of each clip with its own padding, by its index in the data set.
+        batch_frames: frames of a batch, padding included, that are not exceeded; but a clip that
+            alone has more is a batch.
+        seed: of the training.
+        epoch: from 1.
+
+    Returns:
+        Each clip once, the batches in random order; which one follows from (seed, epoch).
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = [int(index) for index in rng.permutation(sorted(lengths))]
+    clips_a_batch = max(1, batch_frames * len(lengths) // sum(lengths.values()))
+    group = clips_a_batch * _BATCHES_SORTED_TOGETHER
+    batches: list[list[int]] = []
+    for start in range(0, len(order), group):
+        filling: list[int] = []
+        for index in sorted(order[start : start + group], key=lengths.__getitem__):
+            # Sorted: this clip is the longest of its batch, to which the others are padded.
+            if filling and lengths[index] * (len(filling) + 1) > batch_frames:
+                batches.append(filling)
+                filling = []
+            filling.append(index)
+        batches.append(filling)
+    return [[ClipKey(index, epoch) for index in batches[place]] for place in rng.permutation(len(batches))]
+
+
 def evaluation_batches(samples: Sequence[Sample], batch_size: int) -> list[list[ClipKey]]:
     """Clips of similar length together, so that little of a batch is padding; the longest first."""
     order = sorted(range(len(samples)), key=lambda index: -(samples[index].num_frames or 0))
@@ -283,10 +315,26 @@ class _Order:
 
 
 def _quiet_worker(worker: int) -> None:
-    """One thread a worker, for the processes already share the cores; Ctrl-C is for the main process."""
+    """One thread a worker, for the processes already share the cores; signals are for the main process.
+
+    Whoever sends them, a terminal or a cluster, often sends them to all processes, and the main one needs
+    its workers until it has saved.
+    """
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_by_parents_word, daemon=True).start()
+
+
+def _end_by_parents_word() -> None:
+    """Wait for the SIGTERM by which torch ends its workers; one that somebody else sends is let pass."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def target_shortfall(sample: Sample, config: DataConfig, plan: TemporalPlan) -> int:

@@ -44,11 +44,12 @@ __all__ = [
 ]
 
 
-def open_frames(path: Path | str) -> FrameSource:
+def open_frames(path: Path | str, *, partial: bool = False) -> FrameSource:
     """Give access to the frames of a clip.
 
     Args:
         path: a folder of pictures, a `.zip` of pictures, or a video file.
+        partial: a video that is cut off is read as far as it goes; otherwise it is refused.
 
     Raises:
         NoFramesError: there is nothing under this path.
@@ -63,7 +64,7 @@ def open_frames(path: Path | str) -> FrameSource:
         raise NoFramesError(f"{path}: there is no such file or folder", hint)
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes)")
-    return ZipFrames(path) if path.suffix.lower() == ".zip" else VideoFrames(path)
+    return ZipFrames(path) if path.suffix.lower() == ".zip" else VideoFrames(path, partial=partial)
 
 
 def clip_frames(path: Path, fps: float, segment: Segment | None = None) -> Iterator[Frame]:

@@ -65,6 +65,7 @@ class CorpusInfo:
         aspect: how frames became squares, one of `frames.ASPECTS`.
         image_quality: of JPEG pictures, 1 to 100; None for PNG.
         vocabulary_splits: the splits whose glosses are in the vocabulary.
+        original_size: width and height of most frames before they became squares; None if it was not looked at.
         format_version: of the folder's form.
     """
 
@@ -82,11 +83,15 @@ class CorpusInfo:
     aspect: str = "stretch"
     image_quality: int | None = None
     vocabulary_splits: tuple[str, ...] = SPLITS
+    original_size: tuple[int, int] | None = None
     format_version: int = FORMAT_VERSION
 
     def to_yaml(self) -> str:
         """The contents of `corpus.yaml`."""
-        values = {**dataclasses.asdict(self), "vocabulary_splits": list(self.vocabulary_splits)}
+        lists: dict[str, list[Any]] = {"vocabulary_splits": list(self.vocabulary_splits)}
+        if self.original_size is not None:
+            lists["original_size"] = list(self.original_size)
+        values = {**dataclasses.asdict(self), **lists}
         first = {"format_version": values.pop("format_version")}
         return yaml.safe_dump(first | values, sort_keys=False, allow_unicode=True)
 
@@ -117,8 +122,14 @@ class CorpusInfo:
             splits = {split: SplitCounts(**counts) for split, counts in values["splits"].items()}
         except (AttributeError, TypeError) as error:
             raise DataError(f"{path}: the counts of the splits cannot be read", hint) from error
-        vocabulary_splits = tuple(values.get("vocabulary_splits", SPLITS))
-        return cls(**{**values, "splits": splits, "fps": float(values["fps"]), "vocabulary_splits": vocabulary_splits})
+        size = values.get("original_size")
+        read = {
+            "splits": splits,
+            "fps": float(values["fps"]),
+            "vocabulary_splits": tuple(values.get("vocabulary_splits", SPLITS)),
+            "original_size": None if size is None else (size[0], size[1]),
+        }
+        return cls(**{**values, **read})
 
 
 @dataclass(frozen=True)
@@ -300,4 +311,12 @@ def _field_faults(values: dict[str, Any]) -> list[str]:
             for key, kind in types.items()
             if key in values and not isinstance(values[key], kind)
         ),
+        *(f"original_size is {size!r}" for size in [values.get("original_size")] if not _is_size(size)),
     ]
+
+
+def _is_size(value: object) -> bool:
+    """Whether this is a width and a height, or nothing."""
+    if value is None:
+        return True
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) and side > 0 for side in value)

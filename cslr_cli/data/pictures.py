@@ -6,6 +6,7 @@ import io
 import os
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,12 @@ INTERPOLATIONS: Final = {
 
 # How a frame becomes a square: by another proportion, by losing what is too much, or by getting black edges.
 ASPECTS: Final = ("stretch", "crop", "pad")
+
+# Pixels of the largest frame: 8192×8192. A 10,000×10,000 one takes 300 MB, and nobody films signing so.
+MAX_PIXELS: Final = 2**26
+_SMALLER = "make it smaller: networks see pictures of a few hundred pixels"
+# Files below this size are decoded without a look at their header; PNGs' is always looked at.
+_HARMLESS_BYTES = 2**20
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -155,6 +162,7 @@ def decode_picture(data: bytes, name: str) -> Frame:
     # Some versions of OpenCV fill the missing part of a JPEG with grey and say nothing.
     if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise MediaError(f"{name}: the picture is cut off")
+    _check_header(data, name)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # larger than OpenCV is willing to decode
@@ -162,6 +170,34 @@ def decode_picture(data: bytes, name: str) -> Frame:
     if picture is None:
         raise MediaError(f"{name}: cannot be read as a picture; it is damaged or none")
     return to_rgb(picture)
+
+
+def check_pixels(width: int, height: int, name: str) -> None:
+    """Refuse a frame that would fill the memory.
+
+    Raises:
+        MediaError: it has more than `MAX_PIXELS` pixels.
+    """
+    if width * height > MAX_PIXELS:
+        raise MediaError(f"{name} is {width}×{height} pixels, too large to be read", _SMALLER)
+
+
+def _check_header(data: bytes, name: str) -> None:
+    """Refuse a picture whose header says that it is too large, before it is decoded."""
+    if data.startswith(_PNG_SIGNATURE) and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        check_pixels(width, height, name)
+    elif len(data) > _HARMLESS_BYTES:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(io.BytesIO(data)) as picture:
+                    width, height = picture.size
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise MediaError(f"{name}: the picture is too large to be read", _SMALLER) from error
+        except (OSError, SyntaxError, ValueError):
+            return  # what is wrong with it shows when it is decoded
+        check_pixels(width, height, name)
 
 
 def resize_frame(frame: Frame, size: int, interpolation: str = "lanczos", aspect: str = "stretch") -> Frame:

@@ -49,7 +49,8 @@ class ColourChange:
         offset = 127.5 * (1 - self.contrast) * self.brightness
         # Half a step more, for astype cuts off what comes after the point.
         changed = frames.astype(np.float32) @ matrix.T.astype(np.float32) + np.float32(offset + 0.5)
-        return changed.clip(0, 255).astype(np.uint8)
+        recoloured: Frames = changed.clip(0, 255).astype(np.uint8)
+        return recoloured
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from cslr_cli.data.frame_source import Frame, FrameSource, check_reaches, of_one_size, to_rgb
 from cslr_cli.data.frame_times import Segment, nearest_frames, usual_gap
+from cslr_cli.data.pictures import check_pixels
 from cslr_cli.errors import MediaError
 
 _MAX_PLAUSIBLE_FPS = 1000.0
 # Jumping to a place lands on a frame before it, from which the decoder runs on; for places near the
 # beginning it is not worth the while. Seconds.
 _NEAR_THE_BEGINNING = 2.0
+# Seconds by which a container may say that its video is longer than it is.
+_ALLOWED_SHORTFALL = 0.5
 
 
 class VideoFrames(FrameSource):
@@ -26,7 +29,15 @@ class VideoFrames(FrameSource):
 
     The number of frames is the number that decodes, whatever the container says; finding it takes
     one pass over the file, reading frames another.
+
+    Args:
+        path: of the file.
+        partial: read what there is of a video that is cut off, instead of refusing it; `missing` says so.
     """
+
+    def __init__(self, path: Path, *, partial: bool = False) -> None:
+        super().__init__(path)
+        self._partial = partial
 
     @property
     def num_frames(self) -> int:
@@ -47,6 +58,19 @@ class VideoFrames(FrameSource):
             return float((len(times) - 1) / times[-1])
         return self._declared[0]
 
+    @property
+    def missing(self) -> str | None:
+        """How much of the video there is, in words, if it ends before the container says; else None."""
+        fps, count = self._declared
+        times, are_known = self._index
+        if fps is None or not are_known:
+            return None
+        seconds, declared = float(times[-1]) + usual_gap(times, fps), count / fps
+        is_short = seconds < declared - max(_ALLOWED_SHORTFALL, 0.02 * declared)
+        if not is_short and (len(times) >= count or not _is_cut_off(self.path)):
+            return None
+        return f"the video is cut off or damaged: {seconds:.2f} s of {declared:.2f} s can be read, {len(times)} frames"
+
     @cached_property
     def _declared(self) -> tuple[float | None, int]:
         """What the container says: frames a second, None if that is absurd, and the number of frames."""
@@ -65,7 +89,7 @@ class VideoFrames(FrameSource):
         declared_fps, declared_count = self._declared
         if not milliseconds:
             raise MediaError(f"{self.path}: the video has no frames that can be decoded", self._fault())
-        if len(milliseconds) < declared_count and _is_cut_off(self.path):
+        if len(milliseconds) < declared_count and not self._partial and _is_cut_off(self.path):
             found = f"{len(milliseconds)} of {declared_count} frames decode"
             raise MediaError(
                 f"{self.path}: the video is cut off, {found}",
@@ -160,21 +184,29 @@ class VideoFrames(FrameSource):
             if not capture.isOpened():
                 raise MediaError(f"{self.path}: the video cannot be opened", self._fault())
             capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+            width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+            check_pixels(width, height, f"{self.path}")
             yield capture
         finally:
             capture.release()
 
     def _fault(self) -> str:
         """Say, as far as the bytes tell, why this is no video."""
-        with open(self.path, "rb") as file:
-            beginning = file.read(512)
+        try:
+            with open(self.path, "rb") as file:
+                beginning = file.read(512)
+        except OSError as error:
+            return f"the file cannot be read ({error.strerror})"
         if not beginning:
             return "the file is empty (0 bytes)"
         if _is_cut_off(self.path):
             return "the file ends before its data does: it is cut off; copy or download it again"
         if all(byte >= 32 or byte in b"\t\n\r\f" for byte in beginning):
             return "the file holds text, not video, whatever its name says"
-        return "it is not in a format that OpenCV can decode, or damaged; ffmpeg -i FILE new.mp4 may mend it"
+        return (
+            "it holds no video (only sound?), is in a format that OpenCV cannot decode, or is damaged;\n"
+            "ffmpeg -i FILE says what is in it, and ffmpeg -i FILE new.mp4 may mend it"
+        )
 
 
 def _is_cut_off(path: Path) -> bool:

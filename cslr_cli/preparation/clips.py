@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,14 @@ from pathlib import Path
 from cslr_cli.data.clip_workers import ClipOutcome, ClipTask, write_clips
 from cslr_cli.data.corpora import CorpusReader, Fault, LeftOut, Release
 from cslr_cli.data.corpora.annotation import AnnotationError, read_annotation_lines
+from cslr_cli.data.frames import clip_frames
 from cslr_cli.data.sample import Sample
+from cslr_cli.errors import MediaError
 from cslr_cli.preparation.options import PreparationOptions
 from cslr_cli.progress import Progress, ProgressCallback
+
+# Clips whose frames' size is taken for that of the corpus: enough to pass over an odd one.
+_CLIPS_LOOKED_AT = 9
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,25 @@ def write_frames(
         sum(outcome.was_finished for outcome in outcomes.values()),
         any(outcome.is_missing for outcome in outcomes.values()),
     )
+
+
+def original_size(corpus: CorpusReader, release: Release, samples: Sequence[Sample]) -> tuple[int, int] | None:
+    """Width and height of the frames of a release, the most frequent among some clips; None if none can be read.
+
+    Args:
+        corpus: says the frame rate.
+        release: the clips are in it.
+        samples: of which to look at some.
+    """
+    sizes: Counter[tuple[int, int]] = Counter()
+    for sample in samples[:: max(1, len(samples) // _CLIPS_LOOKED_AT)][:_CLIPS_LOOKED_AT]:
+        try:
+            segment = release.segments.get(sample.sample_id)
+            frame = next(clip_frames(release.root / sample.frames, corpus.fps, segment))
+        except MediaError:
+            continue  # left out of the corpus, for which the report gives the reason
+        sizes[frame.shape[1], frame.shape[0]] += 1
+    return sizes.most_common(1)[0][0] if sizes else None
 
 
 def missing_frames(release: Release) -> list[Fault]:

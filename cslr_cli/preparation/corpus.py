@@ -21,7 +21,14 @@ from cslr_cli.preparation.claim import (
     is_for_preparation,
     remove_unfinished,
 )
-from cslr_cli.preparation.clips import ClipResults, counted_clips, frames_name, missing_frames, write_frames
+from cslr_cli.preparation.clips import (
+    ClipResults,
+    counted_clips,
+    frames_name,
+    missing_frames,
+    original_size,
+    write_frames,
+)
 from cslr_cli.preparation.options import PreparationOptions, Shard
 from cslr_cli.preparation.report import (
     REPORT_FILE,
@@ -94,6 +101,7 @@ def prepare(
             protocol=corpus.protocol,
             splits=report.splits,
             references=report.references,
+            original_size=original_size(corpus, release, release.samples) if options.frames else None,
         )
         with disk_errors_told(output):
             _finish(release, prepared, output, info, vocabulary)

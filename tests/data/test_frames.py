@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -393,7 +394,7 @@ def test_a_video_that_plays_up_to_where_it_is_cut_off_is_not_taken_for_whole(tmp
 
 @pytest.mark.parametrize(
     ("data", "why"),
-    [(b"Dear all,\nhere is the video.\n" * 40, "the file holds text"), (bytes(range(256)) * 4, "not in a format")],
+    [(b"Dear all,\nhere is the video.\n" * 40, "the file holds text"), (bytes(range(256)) * 4, "only sound")],
 )
 def test_a_file_that_is_no_video_is_told_without_chatter(
     tmp_path: Path, data: bytes, why: str, capfd: pytest.CaptureFixture[str]
@@ -453,3 +454,18 @@ def test_no_chosen_frame_is_further_from_its_time_than_another_frame(gaps: list[
 def test_times_that_do_not_increase_are_a_value_error(times: list[float], fps: float) -> None:
     with pytest.raises(ValueError, match="increasing times"):
         resample_indices(times, fps)
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    # A PNG that says that it is 10,000×10,000 pixels, and a JPEG that says so in a megabyte.
+    header = struct.pack(">IIBBBBB", 10_000, 10_000, 8, 2, 0, 0, 0)
+    body = b"IHDR" + header
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    end = b"IEND"
+    png += struct.pack(">I", 0) + end + struct.pack(">I", zlib.crc32(end))
+    with pytest.raises(MediaError, match="10000×10000 pixels, too large"):
+        decode_picture(png, "huge.png")
+    size = struct.pack(">HBHHB", 17, 8, 10_000, 10_000, 3) + bytes([1, 17, 0, 2, 17, 0, 3, 17, 0])
+    jpeg = b"\xff\xd8\xff\xc0" + size + b"\xff\xda" + bytes(2**20) + b"\xff\xd9"
+    with pytest.raises(MediaError, match="too large"):
+        decode_picture(jpeg, "huge.jpg")

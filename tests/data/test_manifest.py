@@ -162,3 +162,15 @@ def test_a_wrong_line_of_a_manifest_is_named_with_its_number(folder: Path) -> No
 def test_a_manifest_that_is_gone_is_told(folder: Path) -> None:
     with pytest.raises(DataError, match=r"dev\.jsonl: the manifest cannot be read"):
         PreparedCorpus.open(folder).samples("dev")
+
+
+@pytest.mark.parametrize("size", ["210", [210], [210, 0], [210, "260"]])
+def test_an_original_size_that_is_none_is_told(tiny_corpus: PreparedCorpus, tmp_path: Path, size: object) -> None:
+    values = yaml.safe_load((tiny_corpus.path / "corpus.yaml").read_text())
+    assert values["original_size"] == [210, 260]
+    (tmp_path / "corpus.yaml").write_text(yaml.safe_dump({**values, "original_size": size}))
+    with pytest.raises(DataError, match="original_size is"):
+        PreparedCorpus.open(tmp_path)
+    del values["original_size"]  # as earlier versions wrote it
+    (tmp_path / "corpus.yaml").write_text(yaml.safe_dump(values))
+    assert PreparedCorpus.open(tmp_path).info.original_size is None

@@ -267,7 +267,7 @@ def write_counting_video(path: Path, num_frames: int, fps: float) -> None:
         str(path), cv2.VideoWriter.fourcc(*("mp4v" if path.suffix == ".mp4" else "MJPG")), fps, (32, 32)
     )
     for number in range(num_frames):
-        writer.write(np.full((32, 32, 3), 2 * number, np.uint8))
+        writer.write(np.full((32, 32, 3), 2 * number % 256, np.uint8))
     writer.release()
 
 

@@ -16,8 +16,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
+import numpy as np
 
-from cslr_cli.atomic import whole_file, write_text
+from cslr_cli.atomic import write_text
 from cslr_cli.data.clip_workers import interruptions_held_back
 from cslr_cli.data.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, find_joints
 from cslr_cli.data.corpora.synthetic.drawing import draw_clip
@@ -29,6 +30,7 @@ from cslr_cli.data.corpora.synthetic.png import png_bytes
 from cslr_cli.data.corpora.synthetic.randomness import generator
 from cslr_cli.data.corpora.synthetic.scene import make_scene
 from cslr_cli.data.sample import SPLITS
+from cslr_cli.data.video_writer import video_writer
 from cslr_cli.errors import ConfigError, DataError, MediaError
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 
@@ -117,10 +119,11 @@ def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
     Args:
         release: the folder that was given to `make_release` as `output`.
         sample_id: the name of the clip.
-        output: the video file to write, 25 fps.
+        output: the video file to write, 25 fps; its name ends in `.mp4`.
 
     Raises:
         DataError: there is no such clip.
+        UsageError: the name of the output does not end in `.mp4`.
         MediaError: a picture cannot be read, or the video cannot be written.
     """
     folders = [clip_folder(release, split, sample_id) for split in SPLITS]
@@ -130,19 +133,12 @@ def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
             f"{release / _FRAMES_FOLDER}: no clip {sample_id!r}",
             "expected the name of a clip, and the folder that the synthetic corpus was made in",
         )
-    with whole_file(output) as unfinished:
-        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(unfinished), fourcc, FPS, (FRAME_WIDTH, FRAME_HEIGHT))
-        if not writer.isOpened():
-            raise MediaError(f"{output}: no video can be written there", "expected a name that ends in .mp4")
-        try:
-            for path in pictures:
-                picture = cv2.imread(str(path))
-                if picture is None:
-                    raise MediaError(f"{path}: not a picture", "remove it and make the corpus again")
-                writer.write(picture)
-        finally:
-            writer.release()
+    with video_writer(output, FRAME_WIDTH, FRAME_HEIGHT, FPS) as writer:
+        for path in pictures:
+            picture = cv2.imread(str(path))
+            if picture is None:
+                raise MediaError(f"{path}: not a picture", "remove it and make the corpus again")
+            writer.write(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
 
 
 def _claim(output: Path, options: SyntheticOptions) -> None:

@@ -1,0 +1,170 @@
+"""How right the times of glosses are, and how well long recordings are split, on the synthetic corpus.
+
+    cslr quickstart
+    python -m benchmarks.timing
+
+The synthetic corpus knows when each gloss is signed (`truth.jsonl` beside its release). For each gloss that is
+recognised correctly the start and the end are compared with the true ones; the true end is that of the
+gloss' last frame.
+
+For long recordings, the clips of each signer are put one after the other, with a rest between them in which the
+last frame stays, under a camera's noise. Split at rests, a recording should come apart into just its sentences,
+and they should be recognised as they are alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cslr_cli.data.frames import open_frames
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.data.sample import Sample
+from cslr_cli.recognizer import LongVideo, Recognizer
+from cslr_cli.scoring import TimedGloss
+from cslr_cli.scoring.alignment import Counts, align, count
+
+# Seconds of a rest, and grey levels of noise.
+SHORTEST_REST, LONGEST_REST = 0.8, 2.0
+NOISE = 2.0
+# Seconds by which a sentence may be cut into before it counts as wrongly split.
+ALLOWED_CUT = 0.05
+
+
+@dataclass(frozen=True)
+class TrueSentence:
+    """What is signed in a part of a recording.
+
+    Attributes:
+        glosses: in order.
+        start: of the first one, seconds.
+        end: of the last one.
+    """
+
+    glosses: tuple[str, ...]
+    start: float
+    end: float
+
+
+def measure_times(
+    recognizer: Recognizer, corpus: PreparedCorpus, splits: Sequence[str], truth: Mapping[str, Any]
+) -> None:
+    """Print the errors of starts and ends of glosses that were recognised correctly."""
+    errors: list[tuple[float, float]] = []
+    number = 0
+    for split in splits:
+        for sample in corpus.samples(split):
+            signed = truth[sample.sample_id]["glosses"]
+            number += len(signed)
+            errors += errors_of(recognizer.recognize(corpus.frames_path(sample)).glosses, signed)
+    print(f"times: {len(errors)} of {number} glosses of {' and '.join(splits)} are recognised")
+    for name, values in zip(("start", "end"), np.array(errors).T, strict=True):
+        median, ninetieth = np.percentile(np.abs(values), (50, 90))
+        print(f"  {name:5s} error: median {median:.2f} s, 90 % below {ninetieth:.2f} s, mean {values.mean():+.2f} s")
+
+
+def errors_of(recognised: Sequence[TimedGloss], signed: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Start and end of each gloss that was recognised correctly, less the true ones; seconds."""
+    errors = []
+    i = j = 0
+    for pair in align([gloss["gloss"] for gloss in signed], [timed.gloss for timed in recognised]):
+        if pair.operation == "correct":
+            errors.append((recognised[j].start - signed[i]["start"], recognised[j].end - signed[i]["end"]))
+        i += pair.reference is not None
+        j += pair.hypothesis is not None
+    return errors
+
+
+def measure_splitting(
+    recognizer: Recognizer, corpus: PreparedCorpus, split: str, truth: Mapping[str, Any], seed: int
+) -> None:
+    """Print how recordings of several sentences come apart, and the word error rates of each way to split them."""
+    rng = np.random.default_rng(seed)
+    by_signer: dict[str | None, list[Sample]] = {}
+    for sample in corpus.samples(split):
+        by_signer.setdefault(sample.signer, []).append(sample)
+    alone = sum((counts_alone(recognizer, corpus, sample) for sample in corpus.samples(split)), Counts())
+    ways = {"rests": LongVideo("rests"), "windows": LongVideo("windows"), "none": LongVideo("none")}
+    totals = {way: Counts() for way in ways}
+    whole = sentences = seconds = 0.0
+    for samples in by_signer.values():
+        frames, signed = recording(corpus, samples, truth, rng)
+        reference = [gloss for sentence in signed for gloss in sentence.glosses]
+        sentences, seconds = sentences + len(signed), seconds + len(frames) / corpus.fps
+        for way, long in ways.items():
+            recognition = recognizer.recognize(frames, long=long)
+            totals[way] += count(align(reference, [timed.gloss for timed in recognition.glosses]))
+            if way == "rests":
+                stretches = [(found.start, found.end) for found in recognition.sentences]
+                whole += sum(is_whole(sentence, signed, stretches) for sentence in signed)
+    print(
+        f"long recordings: {len(by_signer)} of {seconds / len(by_signer):.0f} s on average, {sentences:.0f} sentences"
+    )
+    print(f"  split at rests, {whole:.0f} sentences come out whole and by themselves")
+    for way, total in totals.items():
+        print(f"  WER, split {way}: {total.wer:.1f} %")
+    print(f"  WER of the clips alone: {alone.wer:.1f} %")
+
+
+def counts_alone(recognizer: Recognizer, corpus: PreparedCorpus, sample: Sample) -> Counts:
+    """The errors of one clip, recognised by itself."""
+    recognition = recognizer.recognize(corpus.frames_path(sample))
+    return count(align(sample.glosses, [timed.gloss for timed in recognition.glosses]))
+
+
+def recording(
+    corpus: PreparedCorpus, samples: Sequence[Sample], truth: Mapping[str, Any], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], list[TrueSentence]]:
+    """Clips one after the other, each with a rest behind it: frames (T, H, W, 3), and what is signed when."""
+    parts: list[NDArray[np.uint8]] = []
+    signed = []
+    num_frames = 0
+    for sample in samples:
+        clip = open_frames(corpus.frames_path(sample)).read()
+        rest = np.repeat(clip[-1:], round(rng.uniform(SHORTEST_REST, LONGEST_REST) * corpus.fps), axis=0)
+        glosses = truth[sample.sample_id]["glosses"]
+        start, end = (num_frames / corpus.fps + time for time in (glosses[0]["start"], glosses[-1]["end"]))
+        signed.append(TrueSentence(sample.glosses, start, end))
+        parts += [clip, rest]
+        num_frames += len(clip) + len(rest)
+    frames = np.concatenate(parts)
+    noisy = frames + rng.normal(0, NOISE, frames.shape).astype(np.float32)
+    return noisy.round().clip(0, 255).astype(np.uint8), signed
+
+
+def is_whole(sentence: TrueSentence, others: Sequence[TrueSentence], stretches: Sequence[tuple[float, float]]) -> bool:
+    """Whether one stretch has all of a sentence and nothing of another."""
+    for start, end in stretches:
+        if start <= sentence.start + ALLOWED_CUT and sentence.end - ALLOWED_CUT <= end:
+            return not any(
+                other is not sentence and other.start < end - ALLOWED_CUT and other.end > start + ALLOWED_CUT
+                for other in others
+            )
+    return False
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, default=Path("runs/quickstart/best.pt"))
+    parser.add_argument("--corpus", type=Path, default=Path("prepared/synthetic"), help="prepared")
+    parser.add_argument("--truth", type=Path, default=Path("dataset/synthetic/truth.jsonl"))
+    parser.add_argument("--seed", type=int, default=0, help="of the rests and the noise")
+    arguments = parser.parse_args()
+    recognizer = Recognizer.load(arguments.checkpoint, device="cpu", precision="fp32")
+    corpus = PreparedCorpus.open(arguments.corpus)
+    lines = arguments.truth.read_text(encoding="utf-8").splitlines()
+    truth = {clip["sample_id"]: clip for clip in map(json.loads, lines)}
+    measure_times(recognizer, corpus, ("dev", "test"), truth)
+    measure_splitting(recognizer, corpus, "test", truth, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""`Recognizer`: from a video, pictures or arrays, of any length, to glosses with times.
+
+`recognizer` is the class, `long_video` how long recordings are split, `joining` how what was recognised in
+their parts becomes one, and `preview` a picture of what the network sees.
+"""
+
+from __future__ import annotations
+
+from cslr_cli.data.clip_reader import ClipReader, PreparedClip, Reading
+from cslr_cli.recognizer.long_video import LongVideo
+from cslr_cli.recognizer.preview import write_preview
+from cslr_cli.recognizer.recognizer import Recognizer
+
+__all__ = ["ClipReader", "LongVideo", "PreparedClip", "Reading", "Recognizer", "write_preview"]

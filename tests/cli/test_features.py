@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cslr_cli.data.manifest import PreparedCorpus
+from tests.cli.conftest import Command
+
+
+@pytest.fixture
+def checkpoint(trained: Path) -> list[str]:
+    return ["--checkpoint", str(trained), "--precision", "fp32", "--device", "cpu"]
+
+
+def test_a_corpus_gives_a_file_a_clip_or_a_file_a_split(
+    cslr: Command, checkpoint: list[str], tiny_corpus: PreparedCorpus, workplace: Path
+) -> None:
+    corpus = ["--corpus", "prepared/synthetic", "--split", "dev"]
+    done = cslr("features", *corpus, *checkpoint)
+    frames = sum(sample.num_frames or 0 for sample in tiny_corpus.samples("dev"))
+    assert done.status == 0
+    assert done.stdout.startswith(f"features/dev: 4 clips, {frames} frames, ")
+    names = sorted(path.stem for path in Path("features/dev").iterdir())
+    assert names == sorted(sample.sample_id for sample in tiny_corpus.samples("dev"))
+    done = cslr("features", *corpus, *checkpoint, "--single-file", "--json")
+    counts = json.loads(done.stdout)
+    assert counts["output"] == "features/dev.npz"
+    assert len(np.load("features/dev.npz")["frame_features"]) == counts["frames"] == frames
+
+
+def test_videos_give_a_file_each_and_a_bad_one_is_passed_over(
+    cslr: Command, checkpoint: list[str], tiny_corpus: PreparedCorpus
+) -> None:
+    clips = [tiny_corpus.frames_path(sample) for sample in tiny_corpus.samples("test")[:2]]
+    Path("text.mp4").write_text("no video")
+    done = cslr("features", clips[0], "text.mp4", clips[1], *checkpoint, "--output", "out")
+    assert done.status == 1
+    assert "error: text.mp4" in done.stderr
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(
+        ["features.json", *(f"{clip.stem}.npz" for clip in clips)]
+    )
+
+
+def test_a_bad_clip_of_a_corpus_is_named_and_the_others_are_written(
+    cslr: Command, checkpoint: list[str], tiny_corpus: PreparedCorpus, workplace: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(tiny_corpus.path, workplace / "damaged")
+    bad, *_ = tiny_corpus.samples("dev")
+    (workplace / "damaged" / bad.frames).write_bytes(b"no zip")
+    done = cslr("features", "--corpus", "damaged", "--split", "dev", *checkpoint)
+    assert done.status == 1
+    assert bad.sample_id in done.stderr
+    assert len(list(Path("features/dev").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "neither videos nor --corpus"),
+        (["clip.mp4", "--corpus", "prepared/synthetic"], "both videos and --corpus"),
+        (["clip.mp4", "--split", "dev"], "--split is of a corpus"),
+        (["--corpus", "prepared/synthetic", "--fps", "30"], "--fps and --fit are for videos"),
+        (["clip.mp4", "--fps", "0"], "not a rate at which signing is filmed"),
+    ],
+)
+def test_options_that_say_nothing_together_are_refused(
+    cslr: Command, checkpoint: list[str], arguments: list[str], told: str
+) -> None:
+    done = cslr("features", *arguments, *checkpoint)
+    assert done.status == 2
+    assert told in done.stderr
+    assert not Path("features").exists()
+
+
+def test_an_output_folder_that_cannot_be_written_is_told(
+    cslr: Command, checkpoint: list[str], tiny_corpus: PreparedCorpus
+) -> None:
+    Path("taken").write_text("a file")
+    done = cslr("features", "--corpus", "prepared/synthetic", *checkpoint, "--output", "taken")
+    assert done.status == 1
+    assert "taken" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from itertools import chain, pairwise
+
+import numpy as np
+import pytest
+
+from cslr_cli.recognition import Alternative, Sentence, StepLogits
+from cslr_cli.recognizer.joining import RecognisedStretch, joined_logits, without_overlaps
+from cslr_cli.scoring import TimedGloss
+
+
+def window(start: float, end: float, *found: tuple[str, float, float]) -> RecognisedStretch:
+    """What a window was recognised as; its logits count its steps of 0.2 s."""
+    timed = tuple(TimedGloss(gloss, first, last, 0.9) for gloss, first, last in found)
+    starts = np.arange(start, end - 1e-9, 0.2)
+    times = np.stack([starts, starts + 0.2], axis=1)
+    logits = np.arange(len(starts), dtype=np.float32)[:, None]
+    return RecognisedStretch(
+        Sentence(start, end, (Alternative(timed, -1.0), Alternative((), -5.0)), timed),
+        StepLogits(logits, logits, times, ("",)),
+    )
+
+
+def joined(*windows: RecognisedStretch) -> list[list[str]]:
+    return [[timed.gloss for timed in part.sentence.glosses] for part in without_overlaps(windows)]
+
+
+def glosses(*windows: RecognisedStretch) -> list[str]:
+    return list(chain.from_iterable(joined(*windows)))
+
+
+def test_without_neighbours_a_window_stays() -> None:
+    assert joined(window(0, 4, ("A", 1, 2))) == [["A"]]
+    assert joined() == []
+
+
+def test_a_gloss_that_both_windows_have_comes_once() -> None:
+    left = window(0, 4, ("A", 1.0, 1.4), ("B", 2.4, 2.8), ("C", 3.2, 3.6))
+    right = window(2, 6, ("B", 2.4, 2.8), ("C", 3.2, 3.6), ("D", 5.0, 5.4))
+    assert glosses(left, right) == ["A", "B", "C", "D"]
+
+
+@pytest.mark.parametrize("shift", [-0.4, -0.2, 0.2, 0.4])
+def test_a_gloss_that_they_time_differently_comes_once(shift: float) -> None:
+    # The middle of the overlap is 3.0: one window has the gloss before it, the other behind.
+    left = window(0, 4, ("A", 1.0, 1.4), ("B", 2.9 - shift / 2, 3.1 - shift / 2))
+    right = window(2, 6, ("B", 2.9 + shift / 2, 3.1 + shift / 2), ("D", 5.0, 5.4))
+    assert glosses(left, right) == ["A", "B", "D"]
+
+
+def test_a_true_repetition_stays() -> None:
+    left = window(0, 4, ("A", 1.0, 1.4), ("A", 2.0, 2.4))
+    right = window(2, 6, ("A", 2.0, 2.4), ("A", 4.6, 5.0))
+    assert glosses(left, right) == ["A", "A", "A"]
+
+
+def test_what_only_the_edge_of_a_window_has_seen_is_left_to_the_other() -> None:
+    left = window(0, 4, ("A", 1.0, 1.4), ("EDGE", 3.8, 4.0))
+    right = window(2, 6, ("EDGE", 2.0, 2.2), ("D", 5.0, 5.4))
+    assert glosses(left, right) == ["A", "D"]
+
+
+def test_the_parts_follow_each_other_without_gap_or_overlap() -> None:
+    parts = list(without_overlaps([window(0, 4, ("A", 2.8, 3.4)), window(2, 6), window(4, 8)]))
+    edges = [(part.sentence.start, part.sentence.end) for part in parts]
+    assert (edges[0][0], edges[-1][1]) == (0, 8)
+    assert all(left[1] == right[0] for left, right in pairwise(edges))
+    logits = joined_logits([part.logits for part in parts])
+    assert logits.step_times[:, 0] == pytest.approx(np.arange(40) * 0.2)
+    assert all(len(part.sentence.nbest) == 1 for part in parts)

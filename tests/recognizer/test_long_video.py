@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.data.frame_source import Frame
+from cslr_cli.errors import MediaError, UsageError
+from cslr_cli.recognition import Sentence
+from cslr_cli.recognizer import LongVideo, Recognizer, long_video
+from cslr_cli.recognizer.long_video import StretchFeatures, clip_features, stretches
+
+CPU = torch.device("cpu")
+SIZE = 36  # of the tiny corpus' frames
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_checkpoint: Checkpoint) -> Recognizer:
+    return Recognizer(tiny_checkpoint, device=CPU, precision="fp32")
+
+
+def recording(parts: list[float]) -> Iterator[Frame]:
+    """A hand that moves and rests in turn for so many seconds each, 25 frames a second."""
+    time = 0.0
+    for place, seconds in enumerate(parts):
+        for _ in range(round(seconds * 25)):
+            time += 0.0 if place % 2 else 1 / 25
+            frame = np.full((SIZE, SIZE, 3), 90, np.uint8)
+            row, column = int(18 + 9 * np.sin(7 * time)), int(18 + 9 * np.cos(5 * time))
+            frame[row - 4 : row + 4, column - 4 : column + 4] = (220, 170, 120)
+            frame[: 4 + place % 3, :8] = 30 * (place % 7)
+            yield frame
+
+
+THREE_SENTENCES = [3.0, 1.6, 4.0, 1.6, 2.0]
+
+
+def found(recognizer: Recognizer, parts: list[float], long: LongVideo) -> list[StretchFeatures]:
+    clip = recognizer.open(recording(parts))
+    return list(stretches(clip, recognizer.network, CPU, long, recognizer.inference))
+
+
+def features_of_whole(recognizer: Recognizer, parts: list[float]) -> torch.Tensor:
+    pictures = recognizer.read(recording(parts)).pictures
+    return torch.cat(list(clip_features(pictures, recognizer.network, CPU, recognizer.inference)))
+
+
+@pytest.mark.parametrize("long", [LongVideo("rests"), LongVideo("windows", 4.0, 1.0)])
+def test_a_stretch_has_the_features_of_its_frames_in_the_whole(recognizer: Recognizer, long: LongVideo) -> None:
+    plan = recognizer.network.plan
+    whole = features_of_whole(recognizer, THREE_SENTENCES)[plan.left_padding :]
+    parts = found(recognizer, THREE_SENTENCES, long)
+    assert len(parts) >= 3
+    for part in parts:
+        length = part.stretch.last - part.stretch.first
+        assert len(part.features) == plan.padded_length(length)
+        own = part.features[plan.left_padding :][:length]
+        torch.testing.assert_close(own, whole[part.stretch.first : part.stretch.last], atol=1e-5, rtol=1e-4)
+        assert (part.features[: plan.left_padding] == own[0]).all()
+        assert (part.features[plan.left_padding + length :] == own[-1]).all()
+
+
+def test_a_short_clip_is_one_stretch_though_the_signer_rests(recognizer: Recognizer) -> None:
+    (part,) = found(recognizer, THREE_SENTENCES, LongVideo())
+    assert (part.stretch.first, part.stretch.last) == (0, 305)
+    torch.testing.assert_close(part.features, features_of_whole(recognizer, THREE_SENTENCES))
+
+
+def test_a_long_one_is_split_at_rests_from_its_beginning_on(
+    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_rests = [part.stretch for part in found(recognizer, THREE_SENTENCES, LongVideo("rests"))]
+    assert len(at_rests) == 3
+    monkeypatch.setattr(long_video, "LONGEST_WHOLE", 12.1)  # the recording has 12.2 s
+    assert [part.stretch for part in found(recognizer, THREE_SENTENCES, LongVideo())] == at_rests
+    monkeypatch.setattr(long_video, "LONGEST_WHOLE", 12.2)
+    assert len(found(recognizer, THREE_SENTENCES, LongVideo())) == 1
+    assert len(found(recognizer, THREE_SENTENCES * 3, LongVideo("none"))) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.4, 3.9, 4.0, 4.04, 7.0, 11.3])
+def test_windows_are_equally_long_overlap_and_leave_nothing_out(recognizer: Recognizer, seconds: float) -> None:
+    windows = [part.stretch for part in found(recognizer, [seconds], LongVideo("windows", 4.0, 1.0))]
+    num_frames = round(seconds * 25)
+    assert (windows[0].first, windows[-1].last) == (0, num_frames)
+    for window in windows:
+        assert window.last - window.first == min(100, num_frames)
+    for left, right in pairwise(windows):
+        assert left.first < right.first <= left.last - 25
+
+
+@pytest.mark.parametrize("split", ["rests", "windows"])
+def test_sentences_come_in_order_with_glosses_and_logits_inside_them(recognizer: Recognizer, split: Any) -> None:
+    told: list[Sentence] = []
+    recognition = recognizer.recognize(
+        recording(THREE_SENTENCES), long=LongVideo(split, 4.0, 1.0), keep_logits=True, on_sentence=told.append
+    )
+    assert tuple(told) == recognition.sentences
+    assert len(told) >= 3
+    last_end = 0.0
+    for sentence in told:
+        assert last_end <= sentence.start + 1e-9 < sentence.end
+        last_end = sentence.end
+        first, last = sentence.start - 0.08, sentence.end + 0.08  # a step may reach over the cut by half of it
+        assert all(first <= timed.start < timed.end <= last for timed in sentence.glosses)
+    assert recognition.glosses == tuple(timed for sentence in told for timed in sentence.glosses)
+    assert recognition.duration == 12.2
+    logits = recognition.logits
+    assert logits is not None
+    assert len(logits.sequence_logits) == len(logits.conv_logits) == len(logits.step_times)
+    assert (np.diff(logits.step_times[:, 0]) > 0).all()
+    assert len(logits.vocabulary) == logits.sequence_logits.shape[1]
+
+
+def test_where_nothing_moves_nothing_is_recognised(recognizer: Recognizer) -> None:
+    still = [np.full((SIZE, SIZE, 3), 90, np.uint8)] * 100
+    recognition = recognizer.recognize(still, long=LongVideo("rests"), keep_logits=True)
+    assert (recognition.glosses, recognition.sentences, recognition.text) == ((), (), "")
+    assert recognition.logits is not None
+    assert recognition.logits.sequence_logits.shape == (0, recognizer.vocabulary.num_classes)
+
+
+def test_memory_does_not_grow_with_the_recording(recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    most_features = 0
+    read = long_video._UnpaddedFeatures.read
+
+    def noting(self: Any) -> bool:
+        nonlocal most_features
+        goes_on = read(self)
+        most_features = max(most_features, len(self._kept))
+        return goes_on
+
+    monkeypatch.setattr(long_video._UnpaddedFeatures, "read", noting)
+    peaks, kept = [], []
+    for repeats in (2, 8):
+        most_features = 0
+        tracemalloc.start()
+        recognizer.recognize(recording([2.0, 1.2] * repeats), long=LongVideo("rests"))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        kept.append(most_features)
+    more_pictures = 6 * 3.2 * 25 * 32 * 32 * 3
+    assert peaks[1] - peaks[0] < 0.2 * more_pictures  # features are torch's, and not counted here
+    assert max(kept) < 150  # of 480 frames: a sentence, a rest and a chunk
+
+
+def test_a_recording_that_cannot_be_read_to_its_end_is_an_error_that_names_the_frame(recognizer: Recognizer) -> None:
+    def broken() -> Iterator[Frame]:
+        yield from recording([2.0])
+        yield np.zeros((5, 5, 3), np.uint8)
+
+    with pytest.raises(MediaError, match="frame 50: 5×5 pixels"):
+        recognizer.recognize(broken(), long=LongVideo("rests"))
+
+
+@pytest.mark.parametrize(
+    "values", [("sometimes", 10.0, 2.0), ("windows", 0.1, 0.05), ("windows", 10.0, 6.0), ("windows", 10.0, 0.0)]
+)
+def test_splits_that_make_no_sense_are_refused(values: Any) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        LongVideo(*values)
