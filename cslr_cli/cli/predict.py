@@ -2,106 +2,190 @@
 
 from __future__ import annotations
 
-import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cslr_cli.cli import options
-from cslr_cli.cli.checkpoints import open_for_use
-from cslr_cli.cli.console import print_error, print_json, print_note
+from cslr_cli.cli import options, predict_live
+from cslr_cli.cli import predict_options as given
+from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
+from cslr_cli.cli.console import print_error
+from cslr_cli.cli.decoding import chosen_decoding
+from cslr_cli.cli.predict_outputs import Output, chosen_format, plan_output
 from cslr_cli.errors import CslrError, UsageError
 
 if TYPE_CHECKING:
+    from cslr_cli.cli.predict_extras import Extras
+    from cslr_cli.data.clip_reader import ClipReader, Reading
     from cslr_cli.recognition import Recognition
+    from cslr_cli.recognizer import LongVideo, Recognizer
+
+_WINDOW, _OVERLAP = 10.0, 2.0  # seconds
 
 
 def predict(
-    videos: Annotated[
-        list[Path], typer.Argument(metavar="VIDEO…", help="Video files, or folders or zips of pictures.")
-    ],
-    checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Default: the best one of the newest run.")
-    ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option("--fps", help="Frames a second of the source; pictures are taken to have the corpus' rate."),
-    ] = None,
+    videos: given.Videos,
+    form: given.Form = None,
+    output: given.OutputPath = None,
+    as_json: given.JsonLines = False,
+    confidence: given.Confidence = False,
+    num_best: given.NumBest = None,
+    render: given.Render = None,
+    save_logits: given.SaveLogits = None,
+    preview: given.Preview = None,
+    fps: given.Fps = None,
+    start: given.Start = None,
+    end: given.End = None,
+    fit: given.FitOption = given.FitName.crop,
+    max_frames: given.MaxFrames = None,
+    live: given.Live = False,
+    split: given.Split = given.SplitName.auto,
+    window: given.Window = None,
+    overlap: given.Overlap = None,
+    checkpoint: given.Checkpoint = None,
+    runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
     precision: options.Precision = options.PrecisionName.auto,
     decoder: options.Decoder = None,
+    lm: options.LanguageModel = None,
+    lm_weight: options.LmWeight = None,
+    gloss_bonus: options.GlossBonus = None,
     beam_width: options.BeamWidth = None,
     keep_repeats: options.KeepRepeats = False,
-    num_best: Annotated[int | None, typer.Option("--nbest", min=1, help="Hypotheses in the JSON output.")] = None,
-    runs_dir: options.RunsDir = Path("runs"),
-    as_json: options.Json = False,
 ) -> None:
-    """Recognise the glosses of a video.
+    """Recognise the glosses of videos, with their times.
 
-    Prints them in order, a line a video; with `--json` also their times, confidences and the n-best
-    list. Several videos: a bad one is named and passed over, and the exit status is 1.
+    Prints a line a gloss: start, end, gloss. Several videos: the results come in their order; a bad one is
+    named and passed over, and the exit status is 1.
+
+    With a camera in place of videos it watches until Ctrl-C, and prints each gloss once, when it is sure.
     """
-    from cslr_cli.config import changed_decoding
-    from cslr_cli.model.device import resolve_device
-    from cslr_cli.recognizer import Recognizer
+    decoding = {"decoder": decoder, "lm": lm, "lm_weight": lm_weight, "gloss_bonus": gloss_bonus}
+    decoding |= {"beam_width": beam_width, "keep_repeats": keep_repeats or None, "num_best": num_best}
+    network = _Network(checkpoint, runs_dir, vocabulary, device, precision.value, decoding)
+    chosen = chosen_format(None if form is None else form.value, as_json, output)
+    if predict_live.is_live(videos, live):
+        places = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
+        reading = {"--fps": fps, "--start": start, "--end": end, "--max-frames": max_frames, "--overlap": overlap}
+        predict_live.refuse({**places, **reading, "--nbest": num_best, "--format": form})
+        seconds = _WINDOW if window is None else window
+        predict_live.watch(videos[0], network.recognizer, seconds, fit.value, as_json=as_json, confidence=confidence)
+        return
+    from cslr_cli.cli.predict_extras import plan_extras
+    from cslr_cli.data.clip_reader import Reading
+    from cslr_cli.inputs import find_inputs
 
-    path = checkpoint or _newest_checkpoint(runs_dir)
-    loaded = open_for_use(path, vocabulary)
-    recognizer = Recognizer(
-        loaded,
-        device=resolve_device(device),
-        precision=precision.value,
-        decoding=changed_decoding(
-            loaded.config.decoding,
-            decoder=None if decoder is None else decoder.value,
-            beam_width=beam_width,
-            keep_repeats=keep_repeats or None,
-            num_best=num_best,
-        ),
-    )
-    failed = False
-    for video in videos:
-        try:
-            recognition = recognizer.recognize(video, fps)
-        except UsageError:
-            raise  # wrong for all of them alike
-        except CslrError as error:
-            print_error(str(error))
-            failed = True
-            continue
-        if as_json:
-            print_json(_as_json(recognition))
-        else:
-            print(recognition.text if len(videos) == 1 else f"{video}\t{recognition.text}")
-    if failed:
+    inputs = find_inputs(videos, sys.stdin.read)
+    if not inputs:
+        raise UsageError("standard input names no video", "expected the path of a video or a folder on each line")
+    how = _How(Reading(fps, start, end, fit.value, max_frames), _long_video(split.value, window, overlap), confidence)
+    planned = plan_output(chosen, output, inputs), plan_extras(render, save_logits, preview, inputs)
+    if not _recognize_all(inputs, network.recognizer, how, *planned):
         raise typer.Exit(1)
 
 
-def _newest_checkpoint(runs_dir: Path) -> Path:
-    from cslr_cli.training.tracking import newest_run
+@dataclass(frozen=True)
+class _Network:
+    """Which network recognises, and what its decoder does; see the options of the same names."""
 
-    run = newest_run(runs_dir)
-    if run is None:
-        raise UsageError(
-            f"{runs_dir}: there is no run with a checkpoint here",
-            "name one by --checkpoint, or train one: cslr quickstart, or cslr train",
+    checkpoint: Path | None
+    runs_dir: Path
+    vocabulary: Path | None
+    device: str
+    precision: Any  # one of `PrecisionName`, as text
+    decoding_changes: dict[str, Any]
+
+    def recognizer(self) -> Recognizer:
+        """Load it."""
+        from cslr_cli.model.device import resolve_device
+        from cslr_cli.recognizer import Recognizer
+
+        loaded = open_for_use(self.checkpoint or newest_checkpoint(self.runs_dir), self.vocabulary)
+        return Recognizer(
+            loaded,
+            device=resolve_device(self.device),
+            precision=self.precision,
+            decoding=chosen_decoding(loaded.config.decoding, **self.decoding_changes),
         )
-    print_note(f"checkpoint: {run.best}")
-    return run.best
 
 
-def _as_json(recognition: Recognition) -> dict[str, Any]:
-    return {
-        "source": recognition.source,
-        "glosses": [dataclasses.asdict(timed) for timed in recognition.glosses],
-        "score": recognition.score,
-        "num_frames": recognition.num_frames,
-        "fps": recognition.fps,
-        "duration": recognition.duration,
-        "nbest": [
-            {"glosses": [timed.gloss for timed in alternative.glosses], "score": alternative.score}
-            for alternative in recognition.nbest
-        ],
-    }
+@dataclass(frozen=True)
+class _How:
+    """How each input is read and shown.
+
+    Attributes:
+        reading: what of it is read.
+        long: how it is split if it is long.
+        confidence: whether text says how sure each gloss is.
+    """
+
+    reading: Reading
+    long: LongVideo
+    confidence: bool
+
+
+def _recognize_all(
+    inputs: Sequence[Path], make_recognizer: Callable[[], Recognizer], how: _How, output: Output, extras: Extras
+) -> bool:
+    """Recognise the inputs in turn, and write down what comes of each.
+
+    Returns:
+        Whether all went well.
+    """
+    from cslr_cli.formats import Shown
+    from cslr_cli.inputs import is_video_file, output_names
+    from cslr_cli.recognition_in_turn import recognize_in_turn
+
+    recognizer = make_recognizer()
+    font = extras.font(recognizer.vocabulary.glosses)
+    names = output_names(inputs)
+
+    def shown(place: int) -> Shown:
+        media = inputs[place] if is_video_file(inputs[place]) else None
+        return Shown(how.confidence, media, output.folder(place), names[place])
+
+    def recognize(place: int, clip: ClipReader) -> Recognition:
+        return recognizer.recognize(
+            clip,
+            long=how.long,
+            keep_logits=extras.logits is not None,
+            on_sentence=lambda sentence: results.begin_sentence(inputs[place], sentence, shown(place)),
+        )
+
+    errors = 0
+    with output.opened() as results:
+        for place, outcome in enumerate(recognize_in_turn(recognizer, inputs, how.reading, recognize)):
+            if outcome.recognition is None:
+                print_error(str(outcome.error))
+                errors += 1
+                continue
+            for warning in outcome.recognition.warnings:
+                print_error(f"{outcome.path}: {warning}", kind="warning")
+            try:
+                results.add(place, outcome.recognition, shown(place))
+                extras.write(place, outcome.recognition, recognizer, how.reading, font)
+            except CslrError as error:
+                print_error(str(error))
+                errors += 1
+    return errors == 0
+
+
+def _long_video(split: Any, window: float | None, overlap: float | None) -> LongVideo:
+    """How a long recording is split.
+
+    Raises:
+        UsageError: a value makes no sense, or windows are described for another way to split.
+    """
+    from cslr_cli.recognizer import LongVideo
+
+    if (window, overlap) != (None, None):
+        if split not in ("auto", "windows"):
+            raise UsageError(f"--split {split} has no windows", "leave out --window and --overlap, or --split")
+        split = "windows"
+    seconds = _WINDOW if window is None else window
+    return LongVideo(split, seconds, min(_OVERLAP, seconds / 2) if overlap is None else overlap)

@@ -1,0 +1,411 @@
+"""`cslr predict` as its users meet it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cslr_cli.cli.predict_options import FitName, FormatName, SplitName
+from cslr_cli.data.corpora.synthetic import write_clip_video
+from cslr_cli.data.corpora.synthetic.release import clip_folder
+from cslr_cli.data.frame_fit import FITS
+from cslr_cli.data.frames import open_frames
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.formats import FORMATS
+from cslr_cli.recognizer import Recognizer
+from cslr_cli.recognizer.long_video import SPLITS_OF_VIDEOS
+from cslr_cli.scoring import read_ctm
+from tests.cli.conftest import Command, Outcome, started
+
+
+def clip(corpus: PreparedCorpus, number: int = 0) -> Path:
+    """A test clip, as it lies in the prepared corpus."""
+    return corpus.frames_path(corpus.samples("test")[number])
+
+
+@pytest.fixture
+def videos(trained: Path, tiny_release: Path, tiny_corpus: PreparedCorpus) -> list[Path]:
+    """Three test clips as videos in the user's folder, two of them with one name."""
+    paths = [Path("monday/talk.mp4"), Path("tuesday/talk.mp4"), Path("other.mp4")]
+    for path, sample in zip(paths, tiny_corpus.samples("test"), strict=False):
+        path.parent.mkdir(exist_ok=True)
+        write_clip_video(tiny_release, sample.sample_id, path)
+    return paths
+
+
+def glosses_of(outcome: Outcome) -> list[str]:
+    """The glosses in text output."""
+    return [line.split()[2] for line in outcome.stdout.splitlines() if line.startswith(" ")]
+
+
+# What is printed
+
+
+def test_the_glosses_of_a_video_are_printed_with_their_times_and_nothing_else(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    outcome = cslr("predict", clip(tiny_corpus), "--precision", "fp32")
+    assert outcome.status == 0
+    assert outcome.stderr == f"checkpoint: {trained}\n"
+    source, *lines = outcome.stdout.splitlines()
+    assert source == str(clip(tiny_corpus))
+    expected = Recognizer.load(trained, device="cpu", precision="fp32").recognize(clip(tiny_corpus)).glosses
+    assert [tuple(line.split()) for line in lines] == [
+        (f"{timed.start:.2f}", f"{timed.end:.2f}", timed.gloss) for timed in expected
+    ]
+    alone = cslr("predict", clip(tiny_corpus), "--precision", "fp32", "--format", "glosses")
+    assert alone.stdout == " ".join(timed.gloss for timed in expected) + "\n"
+    sure = cslr("predict", clip(tiny_corpus), "--precision", "fp32", "--confidence")
+    assert [line.split()[-1] for line in sure.stdout.splitlines()[1:]] == [f"({t.confidence:.0%})" for t in expected]
+
+
+def test_the_options_name_what_there_is() -> None:
+    assert [form.value for form in FormatName] == list(FORMATS)
+    assert {fit.value for fit in FitName} == set(FITS)
+    assert {split.value for split in SplitName} == set(SPLITS_OF_VIDEOS)
+
+
+def test_several_videos_are_printed_in_their_order_each_as_alone(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    inputs = [clip(tiny_corpus, number) for number in (2, 0, 1)]
+    alone = [cslr("predict", path).stdout for path in inputs]
+    assert cslr("predict", *inputs).stdout == "\n".join(alone)
+
+
+def test_times_and_alternatives_are_in_the_json(cslr: Command, trained: Path, tiny_corpus: PreparedCorpus) -> None:
+    inputs = [clip(tiny_corpus, number) for number in range(2)]
+    outcome = cslr("predict", *inputs, "--json", "--nbest", 3, "--precision", "fp32")
+    results = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [result["source"] for result in results] == [str(path) for path in inputs]
+    for result, sample in zip(results, tiny_corpus.samples("test"), strict=False):
+        assert result["num_frames"] == sample.num_frames
+        assert result["fps"] == 25
+        assert len(result["nbest"]) == 3
+        assert result["nbest"][0]["glosses"] == result["glosses"]
+        assert all(0 <= timed["start"] < timed["end"] <= result["duration"] for timed in result["glosses"])
+        assert all(0 < timed["confidence"] <= 1 for timed in result["glosses"])
+
+
+def test_each_sentence_of_a_long_recording_is_printed_when_it_is_there(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    pictures = [frame for number in range(4) for frame in open_frames(clip(tiny_corpus, number)).iterate()]
+    Path("long").mkdir()
+    for number, picture in enumerate(pictures):
+        cv2.imwrite(f"long/{number:04d}.png", picture[..., ::-1])
+    windows = ["--window", 3, "--overlap", 1, "--precision", "fp32"]
+    streamed = cslr("predict", "long", clip(tiny_corpus), "long", *windows)
+    assert streamed.status == 0
+    assert cslr("predict", "long", clip(tiny_corpus), *windows, "--output", "at-once.txt").status == 0
+    at_once = Path("at-once.txt").read_text()
+    again = at_once[: at_once.index(f"{clip(tiny_corpus)}\n")]
+    assert streamed.stdout == f"{at_once}\n{again.rstrip()}\n"
+    result = json.loads(cslr("predict", "long", *windows, "--json").stdout)
+    assert len(result["sentences"]) > 2
+
+
+# What is read
+
+
+def test_predict_takes_the_best_checkpoint_of_the_newest_run_or_the_one_named(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    shutil.copytree("runs/tiny", "runs/older")
+    os.utime("runs/older/best.pt", (0, 0))
+    shutil.copytree("runs/tiny", "elsewhere/other")
+    assert "checkpoint: runs/tiny/best.pt" in cslr("predict", clip(tiny_corpus)).stderr
+    assert "elsewhere/other/best.pt" in cslr("predict", clip(tiny_corpus), "--runs-dir", "elsewhere").stderr
+    named = cslr("predict", clip(tiny_corpus), "--checkpoint", "runs/older/last.pt")
+    assert (named.status, named.stderr) == (0, "")
+
+
+def test_predict_reads_videos_and_folders_at_the_rate_that_is_said(
+    cslr: Command, trained: Path, tiny_release: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    sample = tiny_corpus.samples("test")[0]
+    write_clip_video(tiny_release, sample.sample_id, Path("clip.mp4"))
+    folder = clip_folder(tiny_release, "test", sample.sample_id)
+    outcome = cslr("predict", "clip.mp4", folder, "--json")
+    assert [json.loads(line)["num_frames"] for line in outcome.stdout.splitlines()] == [sample.num_frames] * 2
+    outcome = cslr("predict", folder, "--fps", 12.5, "--json")
+    assert json.loads(outcome.stdout)["num_frames"] == 2 * (sample.num_frames or 0)
+
+
+def test_frame_interval_and_image_scale_hold_from_training_to_prediction(
+    cslr: Command, workplace: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    settings = ["data.frame_interval=2", "data.image_scale=2", "training.epochs=1"]
+    given = [part for setting in settings for part in ("--set", setting)]
+    assert cslr("train", "--config", "tiny.yaml", *given).status == 0
+    assert cslr("evaluate", "runs/tiny/best.pt", "--precision", "fp32").status == 0
+    evaluated = read_ctm(Path("runs/tiny/evaluation/test.ctm"))
+    for number, sample in enumerate(tiny_corpus.samples("test")):
+        outcome = cslr("predict", clip(tiny_corpus, number), "--json", "--precision", "fp32")
+        result = json.loads(outcome.stdout)
+        assert (result["num_frames"], result["fps"]) == (-(-(sample.num_frames or 0) // 2), 12.5)
+        expected = [(timed.gloss, timed.start, timed.end) for timed in evaluated[sample.sample_id]]
+        assert [(t["gloss"], round(t["start"], 3), round(t["end"], 3)) for t in result["glosses"]] == expected
+
+
+def test_folders_patterns_and_standard_input_are_followed(
+    cslr: Command, videos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sources(*arguments: str) -> list[str]:
+        outcome = cslr("predict", *arguments, "--json")
+        assert outcome.status == 0, outcome
+        return [json.loads(line)["source"] for line in outcome.stdout.splitlines()]
+
+    assert sources("monday", "*.mp4") == ["monday/talk.mp4", "other.mp4"]
+    assert sources("*day/*.mp4") == ["monday/talk.mp4", "tuesday/talk.mp4"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("other.mp4\nmonday\n"))
+    assert sources("-") == ["other.mp4", "monday/talk.mp4"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    outcome = cslr("predict", "-")
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert "standard input names no video" in outcome.stderr
+
+
+def test_a_part_of_a_video_has_the_times_of_the_whole(cslr: Command, videos: list[Path]) -> None:
+    part = json.loads(cslr("predict", videos[0], "--start", 0.4, "--end", 1.2, "--json").stdout)
+    assert (part["start"], part["num_frames"]) == (pytest.approx(0.4), 20)
+    assert all(0.4 <= timed["start"] < timed["end"] <= 1.2 + 1e-9 for timed in part["glosses"])
+    thinned = json.loads(cslr("predict", videos[0], "--max-frames", 10, "--json").stdout)
+    assert thinned["num_frames"] == 10
+
+
+def test_the_fit_changes_what_is_seen_of_a_frame_of_another_shape(cslr: Command, videos: list[Path]) -> None:
+    writer = cv2.VideoWriter("wide.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 25, (480, 260))
+    for frame in open_frames(videos[0]).iterate():
+        writer.write(cv2.copyMakeBorder(frame[..., ::-1], 0, 0, 135, 135, cv2.BORDER_CONSTANT, value=(90, 90, 90)))
+    writer.release()
+    scores = {
+        fit: json.loads(cslr("predict", "wide.mp4", "--fit", fit, "--json").stdout)["score"]
+        for fit in ("crop", "squash", "pad")
+    }
+    assert len(set(scores.values())) == 3
+    whole = json.loads(cslr("predict", videos[0], "--json").stdout)["score"]
+    assert scores["crop"] == pytest.approx(whole, rel=0.05)  # the middle of it is the video as it was, compressed anew
+
+
+# What is written
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt", "json", "csv", "ctm", "text"])
+def test_each_input_gets_a_file_and_standard_output_nothing(cslr: Command, videos: list[Path], form: str) -> None:
+    outcome = cslr("predict", *videos, "--format", form, "--output", "out/")
+    assert (outcome.status, outcome.stdout) == (0, "")
+    suffix = FORMATS[form].suffix
+    names = [f"{name}{suffix}" for name in ("monday_talk", "tuesday_talk", "other")]
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(names)
+    assert [line.split(": ")[1] for line in outcome.stderr.splitlines()[1:]] == [f"out/{name}" for name in names]
+
+
+def test_a_file_is_named_for_one_input_and_its_name_says_the_format(cslr: Command, videos: list[Path]) -> None:
+    assert cslr("predict", videos[0], "--output", "new/talk.vtt").status == 0
+    assert Path("new/talk.vtt").read_text().startswith("WEBVTT\n")
+    assert cslr("predict", videos[0], "--output", "talk.txt", "--format", "csv").status == 0
+    rows = list(csv.DictReader(Path("talk.txt").read_text().splitlines()))
+    assert {row["source"] for row in rows} == {str(videos[0])}
+
+
+def test_formats_that_hold_several_recordings_go_into_one_file(cslr: Command, videos: list[Path]) -> None:
+    assert cslr("predict", *videos, "--output", "all.ctm").status == 0
+    assert list(read_ctm(Path("all.ctm"))) == ["monday_talk", "tuesday_talk", "other"]
+    assert cslr("predict", *videos, "--output", "all.csv").status == 0
+    rows = list(csv.DictReader(Path("all.csv").read_text().splitlines()))
+    assert list(dict.fromkeys(row["source"] for row in rows)) == [str(path) for path in videos]
+
+
+def test_an_elan_document_is_linked_to_its_video_from_where_it_lies(cslr: Command, videos: list[Path]) -> None:
+    elan = pytest.importorskip("pympi.Elan")
+    outcome = cslr("predict", videos[0], "--format", "eaf", "--nbest", 2, "--output", "notes/")
+    assert outcome.status == 0, outcome
+    document = elan.Eaf("notes/talk.eaf")
+    (media,) = document.media_descriptors
+    assert media["MEDIA_URL"] == f"file://{videos[0].resolve().as_posix()}"
+    assert (Path("notes") / media["RELATIVE_MEDIA_URL"]).resolve() == videos[0].resolve()
+    assert {"glosses", "glosses 2"} <= set(document.tiers)
+
+
+def test_logits_are_saved_for_decoders_of_ones_own(
+    cslr: Command, videos: list[Path], tiny_corpus: PreparedCorpus
+) -> None:
+    given = ["--decoder", "greedy", "--keep-repeats", "--precision", "fp32"]
+    outcome = cslr("predict", videos[0], "--save-logits", "talk.npz", "--json", *given)
+    glosses = json.loads(outcome.stdout)["glosses"]
+    with np.load("talk.npz") as saved:  # without pickle
+        arrays = {name: saved[name] for name in saved.files}
+    assert set(arrays) == {"sequence_logits", "conv_logits", "step_times", "vocabulary"}
+    num_steps = len(arrays["step_times"])
+    assert arrays["vocabulary"].tolist() == ["", *tiny_corpus.vocabulary.glosses]
+    for name in ("sequence_logits", "conv_logits"):
+        assert (arrays[name].shape, arrays[name].dtype) == ((num_steps, len(arrays["vocabulary"])), np.float32)
+    # A decoder of one's own, the simplest there is, gives the same glosses.
+    best = arrays["sequence_logits"].argmax(axis=1)
+    changes = [step for step in range(num_steps) if best[step] and (step == 0 or best[step] != best[step - 1])]
+    assert [arrays["vocabulary"][best[step]] for step in changes] == [timed["gloss"] for timed in glosses]
+    assert cslr("predict", *videos, "--save-logits", "logits").status == 0
+    assert len(list(Path("logits").glob("*.npz"))) == 3
+
+
+def test_captions_are_written_into_the_picture(cslr: Command, videos: list[Path]) -> None:
+    outcome = cslr("predict", videos[0], "--render", "talk.glosses.mp4")
+    assert outcome.status == 0, outcome
+    assert glosses_of(outcome)  # they are printed all the same
+    assert "talk.glosses.mp4" in outcome.stderr
+    before, after = open_frames(videos[0]).read(), open_frames("talk.glosses.mp4").read()
+    assert before.shape == after.shape
+    lower = int(0.85 * before.shape[1])
+    change = np.abs(before.astype(int) - after)
+    assert change[:, lower:].mean() > 5 * change[:, :lower].mean()
+    assert cslr("predict", *videos, "--render", "captioned").status == 0
+    assert sorted(path.name for path in Path("captioned").iterdir()) == [
+        "monday_talk.glosses.mp4",
+        "other.glosses.mp4",
+        "tuesday_talk.glosses.mp4",
+    ]
+
+
+def test_a_preview_shows_what_the_network_sees(cslr: Command, videos: list[Path]) -> None:
+    outcome = cslr("predict", videos[0], "--preview", "seen.png")
+    assert outcome.status == 0, outcome
+    assert cv2.imread("seen.png") is not None
+
+
+# Mistakes
+
+
+def assert_refused(outcome: Outcome, status: int, *words: str) -> None:
+    assert (outcome.status, outcome.stdout) == (status, ""), outcome
+    assert "Traceback" not in outcome.stderr
+    assert "checkpoint:" not in outcome.stderr  # told before the work
+    for word in words:
+        assert word in outcome.stderr
+
+
+def test_what_is_wrong_with_the_outputs_is_told_before_the_work(cslr: Command, videos: list[Path]) -> None:
+    Path("file").touch()
+    both = (videos[0], videos[2])
+    assert_refused(cslr("predict", videos[0], "--output", "file/"), 1, "file cannot be written to", "another folder")
+    assert_refused(cslr("predict", *both, "--output", "talk.srt"), 2, "a file for each of the 2 inputs")
+    assert_refused(cslr("predict", *both, "--format", "srt"), 2, "--output FOLDER")
+    assert_refused(cslr("predict", *both, "--render", "talk.mp4"), 2, "one file for 2 inputs", "--render talk/")
+    assert_refused(cslr("predict", *both, "--save-logits", "talk.npz"), 2, "one file for 2 inputs")
+    assert_refused(cslr("predict", videos[0], "--output", "talk.odt"), 2, "which format", ".srt")
+    assert_refused(cslr("predict", videos[0], "--render", "talk.avi"), 2, ".mp4")
+    assert_refused(cslr("predict", videos[0], "--save-logits", "talk.txt"), 2, ".npz")
+    assert_refused(cslr("predict", videos[0], "--preview", "seen.doc"), 2, ".png")
+    assert_refused(cslr("predict", videos[0], "--json", "--format", "srt"), 2, "--json and --format srt")
+    assert_refused(cslr("predict", videos[2], "--render", videos[2]), 2, "would be overwritten")
+    assert_refused(cslr("predict", videos[2], "--split", "rests", "--window", 5), 2, "has no windows")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_told_before_the_work(cslr: Command, videos: list[Path]) -> None:
+    Path("locked").mkdir(mode=0o555)
+    assert_refused(cslr("predict", videos[0], "--output", "locked/"), 1, "locked", "cannot be written to")
+
+
+def test_a_package_that_is_missing_is_told_before_the_work(
+    cslr: Command, videos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("pympi", "pympi.Elan", "pympi.Praat"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert_refused(cslr("predict", videos[0], "--output", "talk.eaf"), 1, "pip install 'cslr[elan]'")
+
+
+def test_a_bad_input_among_many_is_named_and_the_others_get_their_files(cslr: Command, videos: list[Path]) -> None:
+    Path("text.mp4").write_text("This is no video.\n")
+    Path("huge").mkdir()
+    cv2.imwrite("huge/1.png", np.zeros((2, 2, 3), np.uint8))
+    cv2.imwrite("huge/2.png", np.zeros((4, 4, 3), np.uint8))
+    outcome = cslr("predict", videos[0], "text.mp4", "huge", "missing.mp4", videos[2], "--output", "out/")
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["other.txt", "talk.txt"]
+    errors = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 3
+    for name, error in zip(("text.mp4", "huge/2.png", "missing.mp4"), errors, strict=True):
+        assert name in error
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named_and_passed_over(cslr: Command, videos: list[Path]) -> None:
+    videos[0].chmod(0)
+    outcome = cslr("predict", *videos, "--json")
+    assert outcome.status == 1
+    assert [json.loads(line)["source"] for line in outcome.stdout.splitlines()] == [str(path) for path in videos[1:]]
+    assert str(videos[0]) in outcome.stderr
+
+
+# Live
+
+
+def test_a_video_plays_the_camera_and_each_gloss_is_printed_once(cslr: Command, videos: list[Path]) -> None:
+    outcome = cslr("predict", videos[0], "--live", "--json", "--precision", "fp32")
+    assert outcome.status == 0, outcome
+    printed = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert all(gloss.keys() == {"gloss", "start", "end", "confidence", "delay"} for gloss in printed)
+    ends = [gloss["end"] for gloss in printed]
+    assert ends == sorted(ends)
+    num_frames = open_frames(videos[0]).num_frames
+    summary = outcome.stderr.splitlines()[-1]
+    assert f"{num_frames} frames" in summary
+    assert f"{len(printed)} glosses" in summary
+
+
+def test_a_camera_that_is_not_there_and_options_that_are_not_for_one_are_told(
+    cslr: Command, videos: list[Path]
+) -> None:
+    outcome = cslr("predict", "97")
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert "camera 97" in outcome.stderr
+    assert "--live" in outcome.stderr
+    assert_refused(cslr("predict", "0", videos[0]), 2, "one camera")
+    assert_refused(cslr("predict", "0", "--output", "talk.srt", "--start", 3), 2, "--output, --start")
+    assert cslr("predict", "0", "--window", "0.5").status == 2
+    shutil.copy(videos[0], "0")  # a file of that name is a file
+    assert cslr("predict", "0").status == 0
+
+
+@pytest.fixture
+def endless(videos: list[Path]) -> Iterator[subprocess.Popen[str]]:
+    """The command, watching a video that goes on for minutes."""
+    writer = cv2.VideoWriter("endless.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 25, (36, 36))
+    frames = [frame[..., ::-1] for frame in open_frames(videos[0]).iterate()]
+    for number in range(5000):
+        writer.write(cv2.resize(frames[number % len(frames)], (36, 36)))
+    writer.release()
+    process = started("predict", "endless.mp4", "--live", "--json", cwd=Path.cwd())
+    yield process
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_ends_the_watching_with_a_summary(endless: subprocess.Popen[str]) -> None:
+    assert endless.stderr is not None
+    for line in endless.stderr:
+        if "watching" in line:
+            break
+    time.sleep(1.5)
+    os.killpg(endless.pid, signal.SIGINT)
+    stdout, stderr = endless.communicate(timeout=60)
+    assert endless.returncode == 0, stderr
+    for line in stdout.splitlines():
+        assert json.loads(line)["delay"] >= 0
+    assert stderr.startswith("watched ")
+    assert "Traceback" not in stderr
