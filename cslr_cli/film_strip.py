@@ -43,7 +43,7 @@ def draw_film_strip(
     pictures = frames.read((places * frames.num_frames).astype(np.int64))
     height, width = pictures.shape[1:3]
     picture_height = _PICTURE_INCHES * height / width
-    with rc_context({"font.family": _fonts()}):
+    with rc_context({"font.family": drawing_fonts()}):
         figure = Figure(figsize=(_PICTURES * _PICTURE_INCHES, picture_height + 0.95), dpi=160)
         grid = figure.add_gridspec(
             2, 1, height_ratios=(picture_height, 0.95), hspace=0, left=0.01, right=0.99, top=0.99, bottom=0.14
@@ -58,8 +58,8 @@ def draw_film_strip(
             figure.savefig(unfinished)
 
 
-def _fonts() -> list[str]:
-    """Matplotlib's own font, then those of this machine that have Chinese characters."""
+def drawing_fonts() -> list[str]:
+    """Matplotlib's own font, then those of this machine that have Chinese characters: for `font.family`."""
     from matplotlib.font_manager import fontManager
 
     installed = {font.name for font in fontManager.ttflist}

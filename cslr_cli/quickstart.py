@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from cslr_cli.cam import CamOptions, explain, write_sheet
 from cslr_cli.checkpoint import load_checkpoint
 from cslr_cli.config import Config, load_config
 from cslr_cli.data.clip_workers import available_cores
@@ -56,6 +57,7 @@ STAGES = (
     Stage(2, "Train CorrNet on it", f"cslr train --config {CONFIG}"),
     Stage(3, "Score it on dev and test", f"cslr evaluate {RUN / 'best.pt'}"),
     Stage(4, "Recognise a video", f"cslr predict {RUN / 'example.mp4'}"),
+    Stage(5, "Show what speaks for each gloss", f"cslr cam {RUN / 'example.mp4'} --output {RUN / 'cam'}"),
 )
 
 
@@ -115,8 +117,15 @@ def quickstart(
     example = _example(corpus)
     video, picture = run.path / "example.mp4", run.path / "example.png"
     write_clip_video(release, example.sample_id, video)
-    recognition = Recognizer(checkpoint, device=device).recognize(video)
+    recognizer = Recognizer(checkpoint, device=device)
+    recognition = recognizer.recognize(video)
     draw_film_strip(video, recognition, picture, reference=example.glosses)
+
+    on_stage(next(stages))
+    maps = run.path / "cam" / "cam.png"
+    if recognition.glosses:
+        sentence = tuple(timed.gloss for timed in recognition.glosses)
+        write_sheet(explain(recognizer, video, CamOptions(reference=sentence)), maps)
     made = (
         ("release, with the truth beside it", release),
         ("prepared corpus", corpus.path),
@@ -125,6 +134,7 @@ def quickstart(
         ("hypotheses and references", run.path / "evaluation"),
         ("example video", video),
         ("its glosses, drawn", picture),
+        *([("what speaks for them", maps)] if recognition.glosses else []),
     )
     return QuickstartResult(results, recognition, example, made)
 

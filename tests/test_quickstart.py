@@ -43,7 +43,7 @@ def run() -> tuple[QuickstartResult, list[str], list[int]]:
 def test_everything_is_made_and_each_stage_names_its_command(small: Path) -> None:
     result, stages, epochs = run()
     assert stages == [stage.command for stage in STAGES]
-    assert [command.split()[1] for command in stages] == ["prepare", "train", "evaluate", "predict"]
+    assert [command.split()[1] for command in stages] == ["prepare", "train", "evaluate", "predict", "cam"]
     assert epochs == [1, 2]
     assert [split.split for split in result.results] == ["dev", "test"]
     for what, path in result.made:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cslr_cli.cli.console import print_error, print_note
+from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cslr_cli.checkpoint import Checkpoint
@@ -22,3 +23,17 @@ def open_for_use(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | N
     for warning in conversion.checkpoint.warnings:
         print_error(f"{path}: {warning}", kind="warning")
     return conversion.checkpoint
+
+
+def newest_checkpoint(runs_dir: Path) -> Path:
+    """The best checkpoint of the newest run; says which it is."""
+    from cslr_cli.training.tracking import newest_run
+
+    run = newest_run(runs_dir)
+    if run is None:
+        raise UsageError(
+            f"{runs_dir}: there is no run with a checkpoint here",
+            "name one by --checkpoint, or train one: cslr quickstart, or cslr train",
+        )
+    print_note(f"checkpoint: {run.best}")
+    return run.best

@@ -1,0 +1,183 @@
+"""Whether a heat map is hot where the signing hand is, on the synthetic corpus, whose truth says where it is.
+
+    python -m benchmarks.cam                        # in the folder where cslr quickstart has run
+    python -m benchmarks.cam --clips 60 --untrained 3
+
+For each gloss that the trained network recognised rightly, and each layer: the share of the map's mass within
+0.1 picture widths of the dominant hand's true place, over the true frames of the gloss. The same of untrained
+networks (the same architecture with random weights, the same sentence aligned to what they say), and of a map
+that is the same everywhere in what the network sees. The mean over all glosses counts; a blank map has no share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cslr_cli.cam.clip import ClipInNetwork
+from cslr_cli.cam.gradcam import METHODS, Head
+from cslr_cli.cam.layers import backbone_layers
+from cslr_cli.cam.measurement import HAND_RADIUS, share_near
+from cslr_cli.cam.placing import place_maps
+from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.data.frame_fit import Box, FrameFit
+from cslr_cli.data.frames import open_frames
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.data.transforms import apply_plan, evaluation_plan
+from cslr_cli.decoding.glosses import decoder_for, timed_glosses
+from cslr_cli.decoding.timing import retimed, time_glosses
+from cslr_cli.model.network import Network
+from cslr_cli.model.networks import build_network
+from cslr_cli.scoring import TimedGloss
+
+# The pictures of the synthetic corpus before they are prepared.
+WIDTH, HEIGHT = 210, 260
+# Seconds between the middles of a gloss as it was signed and as it was recognised.
+AT_MOST_APART = 0.4
+UNIFORM = "uniform over what the network sees"
+
+
+@dataclass(frozen=True)
+class SignedGloss:
+    """A gloss of a clip that was recognised rightly.
+
+    Attributes:
+        place: in the recognised sentence.
+        frames: of the network, while it was signed.
+        hand: float64 (n, 2), the dominant hand's x and y in each of them, pixels of the original picture.
+    """
+
+    place: int
+    frames: range
+    hand: NDArray[np.float64]
+
+
+def right_glosses(truth: Mapping[str, Any], recognised: Sequence[TimedGloss], interval: int) -> Iterator[SignedGloss]:
+    """Those of the recognised glosses that were signed at about that time.
+
+    Args:
+        truth: the clip's line of `truth.jsonl`.
+        recognised: in the clip.
+        interval: the network sees every n-th frame.
+    """
+    hand = np.array(truth["hands"]["dominant"]) * (WIDTH, HEIGHT)
+    for place, timed in enumerate(recognised):
+        for signed in truth["glosses"]:
+            apart = abs(signed["start"] + signed["end"] - timed.start - timed.end) / 2
+            if signed["gloss"] == timed.gloss and apart < AT_MOST_APART:
+                first, end = (math.ceil(signed[edge] * truth["fps"] / interval) for edge in ("start", "end"))
+                yield SignedGloss(place, range(first, end), hand[first * interval : end * interval : interval])
+
+
+class Shares:
+    """The shares so far, by (map, network)."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self._shares: dict[tuple[str, str], list[float | None]] = defaultdict(list)
+        self.cells: dict[str, str] = {}
+
+    def add(self, name: str, kind: str, maps: NDArray[np.float32], signed: SignedGloss, box: Box | None = None) -> None:
+        """Note the share of a gloss' maps (n, h, w), which are over what the network sees or over another box."""
+        placed = place_maps(maps, box or self._box, HEIGHT, WIDTH)
+        self._shares[name, kind].append(share_near(placed, signed.hand, HAND_RADIUS * WIDTH))
+        self.cells[name] = f"{maps.shape[1]}×{maps.shape[2]}"
+
+    def mean(self, name: str, kind: str) -> float:
+        """The mean share, NaN where all maps are blank."""
+        shares = [share for share in self._shares[name, kind] if share is not None]
+        return float(np.mean(shares)) if shares else math.nan
+
+    def blank(self, name: str, kind: str) -> float:
+        """The share of glosses whose maps are blank."""
+        shares = self._shares[name, kind]
+        return sum(share is None for share in shares) / max(1, len(shares))
+
+
+def measure(
+    shares: Shares,
+    clip: ClipInNetwork,
+    kind: str,
+    head: Head,
+    glosses: Sequence[SignedGloss],
+    gloss_ids: tuple[int, ...],
+) -> None:
+    """Every map of one clip in one network."""
+    (aligned,) = time_glosses(clip.log_probs(head), [(gloss_ids, 0.0)])
+    layers = [layer.name for layer in backbone_layers(clip.network.backbone)]
+    gates = {stage: np.maximum(clip.identification(stage), 0) for stage in clip.stages}
+    for signed in glosses:
+        slope = clip.slope(head, gloss_ids[signed.place], aligned.steps[signed.place])
+        for layer in layers:
+            for method in METHODS:
+                maps = clip.heat(slope, signed.frames, layer, method)
+                shares.add(f"{method} {layer}", kind, maps, signed)
+        for stage, gate in gates.items():
+            shares.add(f"identification {stage}", kind, gate[signed.frames.start : signed.frames.stop], signed)
+        even = np.ones((len(signed.frames), 1, 1), np.float32)
+        shares.add(UNIFORM, kind, even, signed)
+        shares.add("uniform over the whole frame", kind, even, signed, Box(0, 0, WIDTH, HEIGHT))
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, default=Path("runs/quickstart/best.pt"))
+    parser.add_argument("--corpus", type=Path, default=Path("prepared/synthetic"))
+    parser.add_argument("--truth", type=Path, default=Path("dataset/synthetic/truth.jsonl"))
+    parser.add_argument("--clips", type=int, default=60, help="of the test split")
+    parser.add_argument("--untrained", type=int, default=2, help="networks with random weights")
+    parser.add_argument("--head", choices=("sequence", "conv"), default="sequence")
+    arguments = parser.parse_args()
+    lines = arguments.truth.read_text(encoding="utf-8").splitlines()
+    truth = {line["sample_id"]: line for line in map(json.loads, lines)}
+    corpus, checkpoint = PreparedCorpus.open(arguments.corpus), load_checkpoint(arguments.checkpoint)
+    config = checkpoint.config
+    networks: list[tuple[str, Network]] = [("trained", checkpoint.network())]
+    for seed in range(arguments.untrained):
+        torch.manual_seed(seed)
+        fresh = build_network(checkpoint.config.model, checkpoint.vocabulary.num_classes).eval()
+        networks.append(("untrained", fresh))
+    shares = Shares(FrameFit(corpus.frame_size, config.data).seen(WIDTH, HEIGHT))
+    decoder, interval = decoder_for(config.decoding, checkpoint.vocabulary), config.data.frame_interval
+    for sample in corpus.samples("test")[: arguments.clips]:
+        source = open_frames(corpus.frames_path(sample))
+        plan = evaluation_plan(source.num_frames, corpus.frame_size, config.data)
+        pictures = apply_plan(source.read(plan.indices), plan, config.data)
+        clips = [(kind, ClipInNetwork(network, pictures)) for kind, network in networks]
+        hypothesis = decoder.decode(clips[0][1].log_probs(arguments.head))[0]
+        times = clips[0][1].network.plan.step_times(source.num_frames, corpus.fps, interval)
+        (signed_at,) = retimed([hypothesis], clips[0][1].log_probs("conv"))
+        recognised = timed_glosses(signed_at, checkpoint.vocabulary, times)
+        signed = list(right_glosses(truth[sample.sample_id], recognised, interval))
+        for kind, clip in clips:
+            measure(shares, clip, kind, arguments.head, signed, hypothesis.gloss_ids)
+    print_table(shares)
+
+
+def print_table(shares: Shares) -> None:
+    """A row a map, as `docs/cam.md` has them."""
+    uniform = shares.mean(UNIFORM, "trained")
+    print("| map | cells | trained | × uniform | untrained | × uniform | blank, trained and untrained |")
+    print("|---|---|---|---|---|---|---|")
+    for name, cells in shares.cells.items():
+        row = [name, cells]
+        for kind in ("trained", "untrained"):
+            share = shares.mean(name, kind)
+            row += ["–", "–"] if math.isnan(share) else [f"{share:.1%}", f"{share / uniform:.2f}"]
+        row.append(", ".join(f"{shares.blank(name, kind):.0%}" for kind in ("trained", "untrained")))
+        print(f"| {' | '.join(row)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""`cslr cam`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cslr_cli.cli import options
+from cslr_cli.cli import predict_options as given
+from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
+from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
+from cslr_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from cslr_cli.cam import Explanation
+    from cslr_cli.checkpoint import Checkpoint
+    from cslr_cli.progress import ProgressCallback
+
+_MAPS = "The maps"
+_CORPUS = "A clip of a corpus, in place of a video"
+
+
+class HeadName(str, Enum):
+    """Whose logits are explained."""
+
+    sequence = "sequence"
+    conv = "conv"
+
+
+class MethodName(str, Enum):
+    """How gradients become a map."""
+
+    grad_cam = "grad-cam"
+    hires_cam = "hires-cam"
+
+
+def cam(
+    video: Annotated[
+        Path | None, typer.Argument(metavar="[VIDEO]", help="A video, or a folder or zip of pictures; at most 30 s.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", help="Folder for the maps.")] = Path("cam"),
+    as_json: options.Json = False,
+    gloss: Annotated[
+        list[str] | None,
+        typer.Option("--gloss", help="Only this recognised gloss; repeatable. Default: all.", rich_help_panel=_MAPS),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="'A B C'",
+            help="What was signed: look for that, whatever the network would recognise.",
+            rich_help_panel=_MAPS,
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", help="Whose maps: stem, layer1 to layer4, layer2.correlated …", rich_help_panel=_MAPS),
+    ] = None,
+    method: Annotated[
+        MethodName, typer.Option("--method", help="How gradients become a map.", rich_help_panel=_MAPS)
+    ] = MethodName.grad_cam,
+    head: Annotated[
+        HeadName, typer.Option("--head", help="Which head's logits are explained.", rich_help_panel=_MAPS)
+    ] = HeadName.sequence,
+    place: Annotated[
+        str | None,
+        typer.Option(
+            "--place",
+            metavar="X,Y",
+            help="Pixels of the frame: the place whose correlation maps are drawn. Default: the hottest.",
+            rich_help_panel=_MAPS,
+        ),
+    ] = None,
+    at: Annotated[
+        float | None,
+        typer.Option("--at", help="Seconds: the frame that the place is in.", rich_help_panel=_MAPS),
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option("--corpus", help="Prepared corpus; default: the one of training.", rich_help_panel=_CORPUS),
+    ] = None,
+    sample: Annotated[
+        str | None, typer.Option("--sample", metavar="ID", help="Name of the clip.", rich_help_panel=_CORPUS)
+    ] = None,
+    fps: given.Fps = None,
+    start: given.Start = None,
+    end: given.End = None,
+    fit: given.FitOption = given.FitName.crop,
+    checkpoint: given.Checkpoint = None,
+    runs_dir: options.RunsDir = Path("runs"),
+    vocabulary: options.Vocabulary = None,
+    device: options.Device = "auto",
+) -> None:
+    """Show which places of a video speak for which gloss: Grad-CAM, and CorrNet's own maps.
+
+    Writes a sheet of pictures (cam.png), a video (cam.mp4) and the maps as numbers (cam.npz); for networks that
+    correlate frames also what their blocks see (correlation.png). Computes in fp32.
+    """
+    if (video is None) == (sample is None):
+        raise UsageError("expected a video, or a clip of a corpus by --sample", "one of the two, and not both")
+    if corpus is not None and sample is None:
+        raise UsageError("--corpus is for --sample", "name the clip: --sample ID")
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output}: a file, not a folder", "choose another name")
+    from cslr_cli.cam import CamOptions, explain
+    from cslr_cli.data.clip_reader import Reading
+    from cslr_cli.model.device import resolve_device
+    from cslr_cli.recognizer import Recognizer
+
+    wanted = CamOptions(
+        glosses=tuple(gloss or ()),
+        reference=None if reference is None else tuple(reference.split()),
+        head=head.value,
+        layer=layer,
+        method=method.value,
+        place=None if place is None else _place(place),
+        at=at,
+    )
+    reading = Reading(fps, start, end, fit.value)
+    loaded = open_for_use(checkpoint or newest_checkpoint(runs_dir), vocabulary)
+    source = video if video is not None else _corpus_clip(loaded, corpus, str(sample))
+    recognizer = Recognizer(loaded, device=resolve_device(device), precision="fp32")
+    with shown_progress() as progress:
+        explanation = explain(recognizer, source, wanted, reading=reading, progress=progress)
+        files = _write(explanation, output, progress)
+    for warning in explanation.warnings:
+        print_error(warning, kind="warning")
+    if explanation.correlations is None:
+        print_note(f"{loaded.config.model.name} has no correlation blocks, so there are no maps of them")
+    if as_json:
+        print_json(_as_json(explanation, source, files))
+        return
+    _print_tables(explanation, files)
+
+
+def _place(text: str) -> tuple[float, float]:
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--place {text}: not a place", "expected x and y in pixels, for example 105,130") from error
+    return x, y
+
+
+def _corpus_clip(checkpoint: Checkpoint, path: Path | None, sample_id: str) -> Path:
+    """The pictures of a clip; says what was signed in it."""
+    from cslr_cli.cam.corpus_clip import clip_path, find_sample
+    from cslr_cli.evaluation import find_corpus
+
+    corpus = find_corpus(checkpoint, path)
+    sample = find_sample(corpus, sample_id)
+    print_note(f"signed: {' '.join(sample.glosses)}")
+    return clip_path(corpus, sample, checkpoint)
+
+
+def _write(explanation: Explanation, folder: Path, progress: ProgressCallback) -> dict[str, Path]:
+    """Write everything, and give what is where."""
+    from cslr_cli.cam import write_correlation_sheet, write_maps, write_sheet, write_video
+
+    files = {"sheet": folder / "cam.png", "video": folder / "cam.mp4", "maps": folder / "cam.npz"}
+    write_sheet(explanation, files["sheet"])
+    write_video(explanation, files["video"], progress)
+    write_maps(explanation, files["maps"])
+    if write_correlation_sheet(explanation, folder / "correlation.png"):
+        files["correlation maps"] = folder / "correlation.png"
+    return files
+
+
+def _print_tables(explanation: Explanation, files: dict[str, Path]) -> None:
+    rows = []
+    for single in explanation.glosses:
+        timed, hottest = single.timed, explanation.film.hottest(single)
+        where = "–" if hottest is None else f"{hottest.x:.0f},{hottest.y:.0f} at {hottest.seconds:.2f} s"
+        sure = "–" if timed.confidence is None else f"{timed.confidence:.2f}"
+        rows.append([timed.gloss, f"{timed.start:.2f}", f"{timed.end:.2f}", sure, where])
+    print_result(table(["gloss", "start", "end", "confidence", "hottest place"], rows, left=(0, 4)))
+    print_result(table(["made", "where"], [[what, str(path)] for what, path in files.items()], left=(0, 1)))
+
+
+def _as_json(explanation: Explanation, source: Path, files: dict[str, Path]) -> dict[str, Any]:
+    glosses = []
+    for single in explanation.glosses:
+        timed, hottest = single.timed, explanation.film.hottest(single)
+        glosses.append(
+            {
+                "gloss": timed.gloss,
+                "start": timed.start,
+                "end": timed.end,
+                "confidence": timed.confidence,
+                "steps": list(single.steps),
+                "hottest": None if hottest is None else {"x": hottest.x, "y": hottest.y, "seconds": hottest.seconds},
+                "blank": single.blank,
+            }
+        )
+    return {
+        "source": str(source),
+        "layer": explanation.layer,
+        "head": explanation.head,
+        "method": explanation.method,
+        "recognised": [timed.gloss for timed in explanation.sentence],
+        "glosses": glosses,
+        "files": {what: str(path) for what, path in files.items()},
+    }

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cslr_cli.cam import CamOptions, Explanation, explain
+from cslr_cli.cam.corpus_clip import clip_path, find_sample
+from cslr_cli.cam.video import gloss_of_pictures
+from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.data.clip_reader import Reading
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.errors import CslrError, DataError, MediaError, UsageError
+from cslr_cli.recognition import Alternative, Sentence
+from cslr_cli.recognizer import Recognizer
+from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalPlan
+from tests.cam.conftest import SIDE, SQUARE, see_brightness
+from tests.cam.networks import random_network
+
+
+@pytest.fixture(scope="module")
+def video(tiny_corpus: PreparedCorpus) -> Path:
+    return tiny_corpus.frames_path(tiny_corpus.samples("test")[1])
+
+
+def test_what_is_hot_in_the_network_s_picture_is_hot_at_that_place_of_the_source(square_explained: Explanation) -> None:
+    film = square_explained.film
+    assert film.size == (210, 260)
+    for single in square_explained.glosses:
+        spot = film.hottest(single)
+        assert spot is not None
+        cell = film.box.width / 8, film.box.height / 8
+        assert abs(spot.x - SQUARE[0]) < cell[0] / 2 + 1
+        assert abs(spot.y - SQUARE[1]) < cell[1] / 2 + 1
+        heat = film.placed(single.maps)
+        assert heat.shape[1:] == (260, 210)
+        rows, columns = np.nonzero(heat[spot.picture - single.pictures.start] > 0.5 * heat.max())
+        assert abs(columns.mean() - SQUARE[0]) < SIDE / 2
+        assert abs(rows.mean() - SQUARE[1]) < SIDE / 2
+
+
+def test_what_is_explained_is_what_is_recognised(recognizer: Recognizer, video: Path) -> None:
+    explanation = explain(recognizer, video)
+    recognised = recognizer.recognize(video).glosses
+    assert [(t.gloss, t.start, t.end) for t in explanation.sentence] == [(t.gloss, t.start, t.end) for t in recognised]
+    assert [single.timed for single in explanation.glosses] == list(explanation.sentence)
+    for single in explanation.glosses:
+        assert len(single.maps) == len(single.pictures)
+
+
+def test_glosses_are_chosen_by_name_and_a_reference_goes_before_what_is_recognised(
+    recognizer: Recognizer, video: Path
+) -> None:
+    first = explain(recognizer, video).sentence[0].gloss
+    chosen = explain(recognizer, video, CamOptions(glosses=(first,)))
+    assert {single.timed.gloss for single in chosen.glosses} == {first}
+    other = [gloss for gloss in recognizer.checkpoint.vocabulary.glosses if gloss != first][:2]
+    asked = explain(recognizer, video, CamOptions(reference=tuple(other)))
+    assert [timed.gloss for timed in asked.sentence] == other
+
+
+def test_a_part_of_a_video_is_explained_with_its_own_times(recognizer: Recognizer, video: Path) -> None:
+    gloss = recognizer.checkpoint.vocabulary.glosses[0]
+    part = explain(recognizer, video, CamOptions(reference=(gloss,)), reading=Reading(start=0.4, end=1.2))
+    assert part.film.edges[0] == pytest.approx(0.4)
+    assert part.film.edges[-1] == pytest.approx(1.2)
+    assert sum(1 for _ in part.film.frames) == part.film.num_pictures == 20
+    assert 0.4 <= part.sentence[0].start < part.sentence[0].end <= 1.2
+
+
+def test_gradients_are_of_the_evaluation_and_training_or_chance_changes_nothing(
+    recognizer: Recognizer, video: Path
+) -> None:
+    first, second = (explain(recognizer, video).glosses[0].maps for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("layers", PUBLISHED_SCHEDULES)
+def test_the_frames_of_steps_are_those_that_the_temporal_convolution_sees(layers: tuple[str, ...]) -> None:
+    torch.manual_seed(0)
+    plan, steps, num_frames = TemporalPlan.parse(layers), (2, 4), 40
+    padded = torch.zeros(1, 1, plan.padded_length(num_frames), requires_grad=True)
+    x = padded
+    for layer in plan.layers:
+        if layer.kind == "K":
+            x = torch.nn.functional.conv1d(x, torch.ones(1, 1, layer.size))
+        else:
+            x = torch.nn.functional.avg_pool1d(x, layer.size)
+    x[0, 0, steps[0] : steps[1]].sum().backward()
+    assert padded.grad is not None
+    (seen,) = np.nonzero(padded.grad[0, 0].numpy())
+    expected = plan.frames_seen(steps, num_frames)
+    assert (seen[0] - plan.left_padding, seen[-1] - plan.left_padding + 1) == (
+        steps[0] * plan.stride - plan.left_padding,
+        expected.stop,
+    )
+    assert expected.start == max(0, steps[0] * plan.stride - plan.left_padding)
+
+
+def test_a_picture_shows_the_map_of_the_gloss_that_it_belongs_to(square_explained: Explanation) -> None:
+    owners = gloss_of_pictures(square_explained)
+    for single in square_explained.glosses:
+        first = square_explained.film.picture_at((single.timed.start + single.timed.end) / 2)
+        assert owners[first] is single
+
+
+def test_the_correlations_are_of_the_place_that_is_asked_for(recognizer: Recognizer, video: Path) -> None:
+    correlations = explain(recognizer, video, CamOptions(place=(30.0, 5.0), at=0.5)).correlations
+    assert correlations is not None
+    assert correlations.place == (30.0, 5.0)
+    assert correlations.picture == 12  # at 25 a second
+    # Of 36 pixels the network sees 32, from 2 on: 28/32 and 3/32 of 4 × 4, 2 × 2 and 1 × 1 places.
+    assert [around.cell for around in correlations.around] == [(0, 3), (0, 1), (0, 0)]
+    assert {stage: maps.shape[1:] for stage, maps in correlations.identification.items()} == {
+        "layer2": (4, 4),
+        "layer3": (2, 2),
+        "layer4": (1, 1),
+    }
+
+
+# What is refused
+
+
+def test_a_gloss_that_is_not_known_is_refused_with_those_that_are_like_it(recognizer: Recognizer, video: Path) -> None:
+    known = recognizer.checkpoint.vocabulary.glosses[0]
+    for options in (CamOptions(glosses=(known.lower() + "x",)), CamOptions(reference=(known.lower() + "x",))):
+        with pytest.raises(UsageError, match=rf"not in the vocabulary; did you mean .*{known}"):
+            explain(recognizer, video, options)
+
+
+def test_a_gloss_that_was_not_recognised_is_refused_with_those_that_were(recognizer: Recognizer, video: Path) -> None:
+    recognised = [timed.gloss for timed in recognizer.recognize(video).glosses]
+    absent = next(gloss for gloss in recognizer.checkpoint.vocabulary.glosses if gloss not in recognised)
+    with pytest.raises(CslrError, match=rf"not recognised: {absent}(.|\n)*{' '.join(recognised)}(.|\n)*--reference"):
+        explain(recognizer, video, CamOptions(glosses=(absent,)))
+
+
+def test_a_video_without_glosses_says_so(
+    recognizer: Recognizer, square_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silence = Sentence(0.0, 0.48, (Alternative((), -1.0),))
+    monkeypatch.setattr(Recognizer, "recognize_features", lambda recognizer, features, edges: silence)
+    with pytest.raises(CslrError, match=r"no gloss was recognised(.|\n)*--reference"):
+        explain(recognizer, square_clip)
+
+
+def test_a_blank_map_is_told_with_its_reason(recognizer: Recognizer, video: Path) -> None:
+    gloss = recognizer.checkpoint.vocabulary.glosses[0]
+    deaf = {key: value * 0 if "lstm" in key else value for key, value in recognizer.checkpoint.weights.items()}
+    checkpoint = dataclasses.replace(recognizer.checkpoint, weights=deaf)
+    without_gradient = Recognizer(checkpoint, device=torch.device("cpu"), precision="fp32")
+    with pytest.raises(
+        CslrError, match=rf"the map of {gloss} is blank: .* all gradients of the sequence head are zero"
+    ):
+        explain(without_gradient, video, CamOptions(reference=(gloss,)))
+
+
+def test_where_some_maps_are_blank_the_others_are_made(
+    recognizer: Recognizer, square_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    see_brightness(monkeypatch)
+    glosses = recognizer.checkpoint.vocabulary.glosses[:2]
+    original = Checkpoint.network
+
+    def half(checkpoint: Checkpoint) -> object:
+        network = original(checkpoint)
+        with torch.no_grad():
+            network.get_parameter("classifier.weight")[:, 1] *= -1  # darkness speaks for the first gloss
+        return network
+
+    monkeypatch.setattr(Checkpoint, "network", half)
+    explanation = explain(recognizer, square_clip, CamOptions(reference=glosses, layer="layer2"))
+    assert [single.blank is None for single in explanation.glosses] == [False, True]
+    assert any(glosses[0] in warning and "nowhere above zero" in warning for warning in explanation.warnings)
+    assert explanation.film.hottest(explanation.glosses[0]) is None
+
+
+def test_a_long_video_is_refused_unless_a_part_is_chosen(
+    recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cslr_cli.cam.explaining.LONGEST_WHOLE", 0.5)
+    with pytest.raises(MediaError, match=r"longer than 0.5 s(.|\n)*--start and --end"):
+        explain(recognizer, video)
+
+
+def test_places_and_times_that_are_not_there_are_refused(recognizer: Recognizer, video: Path) -> None:
+    with pytest.raises(UsageError, match=r"1,1 is not in what the network sees(.|\n)*x from 2 to 34"):
+        explain(recognizer, video, CamOptions(place=(1, 1)))
+    with pytest.raises(UsageError, match="no frame is shown at 99 s"):
+        explain(recognizer, video, CamOptions(at=99))
+
+
+def test_a_place_is_refused_where_nothing_correlates(
+    recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Checkpoint, "network", lambda checkpoint: random_network("vac").float())
+    with pytest.raises(UsageError, match="no correlation blocks"):
+        explain(recognizer, video, CamOptions(place=(10, 10)))
+
+
+def test_a_sentence_that_does_not_fit_is_refused(recognizer: Recognizer, video: Path) -> None:
+    gloss = recognizer.checkpoint.vocabulary.glosses[0]
+    with pytest.raises(UsageError, match="200 glosses: more than fit"):
+        explain(recognizer, video, CamOptions(reference=(gloss,) * 200))
+    with pytest.raises(UsageError, match="the reference has no gloss"):
+        explain(recognizer, video, CamOptions(reference=()))
+
+
+def test_a_clip_is_found_in_whatever_split_and_the_nearest_is_named(tiny_corpus: PreparedCorpus) -> None:
+    for split in tiny_corpus.splits:
+        sample = tiny_corpus.samples(split)[-1]
+        assert find_sample(tiny_corpus, sample.sample_id) == sample
+    with pytest.raises(UsageError, match=r"no clip 'synthetic_test-00001'(.|\n)*did you mean .*synthetic_test-0001"):
+        find_sample(tiny_corpus, "synthetic_test-00001")
+
+
+def test_a_corpus_of_other_frames_is_refused(tiny_corpus: PreparedCorpus, tiny_checkpoint: Checkpoint) -> None:
+    origin = dataclasses.replace(tiny_checkpoint.corpus, frame_size=256)
+    checkpoint = dataclasses.replace(tiny_checkpoint, corpus=origin)
+    with pytest.raises(DataError, match=r"36 pixels(.|\n)*--size 256"):
+        clip_path(tiny_corpus, tiny_corpus.samples("test")[0], checkpoint)

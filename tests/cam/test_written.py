@@ -1,0 +1,128 @@
+"""The sheet, the video and the archive of maps, read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cslr_cli.cam import CamOptions, Explanation, explain, write_correlation_sheet, write_maps, write_sheet, write_video
+from cslr_cli.cam.drawing import SIGNED_COLOURS, coloured
+from cslr_cli.cam.sheet import evenly, relative
+from cslr_cli.cam.video import gloss_of_pictures
+from cslr_cli.data.frames import open_frames
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.errors import UsageError
+from cslr_cli.recognizer import Recognizer
+from tests.cam.conftest import SQUARE
+
+
+@pytest.fixture(scope="module")
+def explanation(recognizer: Recognizer, tiny_corpus: PreparedCorpus) -> Explanation:
+    return explain(recognizer, tiny_corpus.frames_path(tiny_corpus.samples("test")[1]))
+
+
+def colour(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How far each pixel is from grey: (H, W)."""
+    return np.asarray(np.ptp(picture.astype(np.int64), axis=-1))
+
+
+def test_the_sheet_has_colour_where_the_maps_are_hot(square_explained: Explanation, tmp_path: Path) -> None:
+    write_sheet(square_explained, tmp_path / "cam.png")
+    picture = cv2.imread(str(tmp_path / "cam.png"))
+    assert picture is not None
+    single = square_explained.glosses[0]
+    shown = evenly(single.pictures, 8)
+    hottest = max(range(len(shown)), key=lambda column: single.maps[shown[column] - single.pictures.start].max())
+    # A frame of the first row, as `drawing` lays it out: 200 pixels an inch, a frame an inch wide.
+    left, top, scale = round((1.32 + hottest * 1.06) * 200), round(0.40 * 200), 200 / 210
+    frame = colour(np.asarray(picture, np.uint8)[top : top + round(260 * scale), left : left + 200])
+    frame = frame[: round(250 * scale)]  # the line that marks the gloss' time is below
+    rows, columns = np.nonzero(frame > 60)
+    assert abs(columns.mean() / scale - SQUARE[0]) < 8
+    assert abs(rows.mean() / scale - SQUARE[1]) < 8
+
+
+def test_the_video_has_the_network_s_pictures_with_the_maps_over_them(
+    square_explained: Explanation, tmp_path: Path
+) -> None:
+    write_video(square_explained, tmp_path / "cam.mp4")
+    video = open_frames(tmp_path / "cam.mp4")
+    film = square_explained.film
+    assert video.num_frames == film.num_pictures
+    assert video.fps == pytest.approx(25, rel=0.01)
+    owners = gloss_of_pictures(square_explained)
+    spots = [film.hottest(single) for single in square_explained.glosses]
+    spot = next(spot for spot in spots if spot is not None and owners[spot.picture] is not None)
+    (frame,) = video.read([spot.picture])
+    assert frame.shape[1] == 420  # twice as large, for room to write
+    assert frame.shape[0] > 520  # and the glosses below
+    rows, columns = np.nonzero(colour(frame[60:500]) > 60)  # below the name of the map
+    assert abs(columns.mean() / 2 - SQUARE[0]) < 10
+    assert abs((rows.mean() + 60) / 2 - SQUARE[1]) < 10
+
+
+def test_a_video_of_another_name_is_refused(square_explained: Explanation, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.mp4"):
+        write_video(square_explained, tmp_path / "cam.avi")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_archive_has_the_arrays_that_the_manual_names(explanation: Explanation, tmp_path: Path) -> None:
+    write_maps(explanation, tmp_path / "cam.npz")
+    arrays: Any = np.load(tmp_path / "cam.npz")  # without pickles
+    table = (Path(__file__).parents[2] / "docs" / "cam.md").read_text(encoding="utf-8")
+    for name in arrays.files:
+        assert f"`{name.replace('layer2', 'STAGE').replace('layer3', 'STAGE').replace('layer4', 'STAGE')}`" in table
+    assert arrays["gloss"].tolist() == [single.timed.gloss for single in explanation.glosses]
+    for place, single in enumerate(explanation.glosses):
+        own = arrays["map_gloss"] == place
+        np.testing.assert_array_equal(arrays["maps"][own], single.maps)
+        assert arrays["map_picture"][own].tolist() == list(single.pictures)
+    assert len(arrays["edges"]) == explanation.film.num_pictures + 1
+    assert arrays["identification_layer2"].shape == (explanation.film.num_pictures, 4, 4)
+    assert arrays["affinity_layer2"].shape == (len(arrays["offsets_layer2"]), 4, 4)
+
+
+def test_the_network_s_own_maps_are_drawn_where_it_has_some(
+    explanation: Explanation, square_explained: Explanation, tmp_path: Path
+) -> None:
+    assert write_correlation_sheet(explanation, tmp_path / "correlation.png")
+    assert cv2.imread(str(tmp_path / "correlation.png")) is not None
+    assert not write_correlation_sheet(square_explained, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.parametrize("at", [0.0, 99.0])
+def test_at_the_ends_of_a_clip_a_frame_is_its_own_neighbour(
+    recognizer: Recognizer, explanation: Explanation, tiny_corpus: PreparedCorpus, tmp_path: Path, at: float
+) -> None:
+    end = float(explanation.film.edges[-1])
+    options = CamOptions(place=(18, 18), at=min(at, end))
+    at_the_end = explain(recognizer, tiny_corpus.frames_path(tiny_corpus.samples("test")[1]), options)
+    assert at_the_end.correlations is not None
+    assert at_the_end.correlations.picture == (0 if at == 0 else explanation.film.num_pictures - 1)
+    assert write_correlation_sheet(at_the_end, tmp_path / "correlation.png")
+
+
+def test_where_a_map_is_zero_the_frame_stays_grey_and_signs_differ_in_colour() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    assert (colour(coloured(frame, np.zeros((4, 6), np.float32))) == 0).all()
+    both = np.array([[1.0, -1.0]], np.float32)
+    red, blue = coloured(frame[:1, :2], both, SIGNED_COLOURS)[0].astype(int)
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
+
+
+def test_maps_are_relative_to_their_largest_value_and_blank_ones_stay_blank() -> None:
+    assert relative(np.array([[[0.0, -4.0, 2.0]]], np.float32)).tolist() == [[[0.0, -1.0, 0.5]]]
+    assert not relative(np.zeros((1, 2, 2), np.float32)).any()
+
+
+def test_pictures_are_chosen_evenly() -> None:
+    assert evenly(range(10, 30), 4) == [12, 17, 22, 27]
+    assert evenly(range(3), 8) == [0, 1, 2]

@@ -1,0 +1,68 @@
+"""`cslr cam` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cslr_cli.data.manifest import PreparedCorpus
+from tests.cli.conftest import Command
+from tests.cli.test_bad_input import assert_told
+
+FILES = ("cam.mp4", "cam.npz", "cam.png", "correlation.png")
+
+
+def names(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+@pytest.fixture
+def gloss(tiny_corpus: PreparedCorpus) -> str:
+    return tiny_corpus.vocabulary.glosses[0]
+
+
+def test_a_clip_of_the_corpus_gives_pictures_a_video_and_numbers(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str
+) -> None:
+    sample = tiny_corpus.samples("test")[0]
+    outcome = cslr("cam", "--sample", sample.sample_id, "--reference", gloss, "--json")
+    assert outcome.status == 0, outcome
+    assert names("cam") == list(FILES)
+    result = json.loads(outcome.stdout)
+    assert [single["gloss"] for single in result["glosses"]] == result["recognised"] == [gloss]
+    assert {Path(path).name for path in result["files"].values()} == set(FILES)
+    assert (result["layer"], result["head"], result["method"]) == ("layer1.0", "sequence", "grad-cam")
+    assert f"signed: {' '.join(sample.glosses)}" in outcome.stderr
+
+
+def test_a_video_is_told_as_a_table(cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str) -> None:
+    pictures = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
+    options = ("--reference", gloss, "--method", "hires-cam", "--head", "conv", "--layer", "layer2.correlated")
+    outcome = cslr("cam", pictures, "--checkpoint", trained, "--output", "maps", "--place", "10,12", *options)
+    assert outcome.status == 0, outcome
+    assert gloss in outcome.stdout
+    assert "maps/cam.png" in outcome.stdout
+    assert names("maps") == list(FILES)
+
+
+def test_what_is_wrong_with_the_question_is_told(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str, tmp_path: Path
+) -> None:
+    video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
+    text = tmp_path / "notes.mp4"
+    text.write_text("This is no video.\n")
+    assert_told(cslr("cam"), 2, "expected a video, or a clip of a corpus by --sample")
+    assert_told(cslr("cam", video, "--sample", "x"), 2, "not both")
+    assert_told(cslr("cam", video, "--corpus", tiny_corpus.path), 2, "--corpus is for --sample")
+    assert_told(cslr("cam", video, "--layer", "layer9"), 2, "no layer 'layer9'", "stem, layer1.0, layer1")
+    assert_told(cslr("cam", video, "--gloss", f"{gloss}X"), 2, "not in the vocabulary", f"did you mean {gloss}")
+    assert_told(cslr("cam", video, "--place", "middle"), 2, "--place middle", "105,130")
+    assert_told(cslr("cam", "--sample", "synthetic_test-9"), 2, "no clip 'synthetic_test-9'", "did you mean")
+    assert_told(cslr("cam", "missing.mp4"), 1, "missing.mp4: there is no such file")
+    assert_told(cslr("cam", text), 1, "notes.mp4", "text, not video")
+    assert_told(cslr("cam", video, "--device", "99"), 1, "--device 99: there is no such GPU")
+    assert_told(cslr("cam", video, "--output", text), 2, "a file, not a folder")
+    assert_told(cslr("cam", video, "--runs-dir", "nowhere"), 2, "nowhere: there is no run")
+    assert not Path("cam").exists()
