@@ -1,0 +1,81 @@
+"""`cslr demo`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cslr_cli.cli import options
+from cslr_cli.cli.console import print_error, print_note
+
+_PAGE = "The page"
+_LIMITS = "What visitors may ask for"
+
+
+def demo(
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[CHECKPOINT…]", help="To choose from. Default: the best one of every run."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Who can open it: 127.0.0.1, this computer alone.", rich_help_panel=_PAGE)
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where.", rich_help_panel=_PAGE)] = 7862,
+    share: Annotated[
+        bool, typer.Option("--share", help="Make a public link through gradio.live.", rich_help_panel=_PAGE)
+    ] = False,
+    examples: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--example", help="Video to offer; repeatable. Default: those of the quickstart.", rich_help_panel=_PAGE
+        ),
+    ] = None,
+    max_megabytes: Annotated[
+        int, typer.Option("--max-size", min=1, help="Megabytes of an upload.", rich_help_panel=_LIMITS)
+    ] = 200,
+    max_seconds: Annotated[
+        float, typer.Option("--max-seconds", min=1, help="Seconds of a video.", rich_help_panel=_LIMITS)
+    ] = 60.0,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="Recognitions at a time; others wait.", rich_help_panel=_LIMITS)
+    ] = 1,
+    device: options.Device = "auto",
+    precision: options.Precision = options.PrecisionName.auto,
+    runs_dir: options.RunsDir = Path("runs"),
+) -> None:
+    """Open a web page that recognises videos: upload or record one, and see its glosses on a time line.
+
+    Needs the extra `demo`. The page is for this computer alone unless `--host` or `--share` opens it.
+    Uploads are removed half an hour after their last use, and at the end.
+    """
+    from cslr_cli.demo import Limits, find_networks
+    from cslr_cli.demo.server import Address, check_port, serve
+    from cslr_cli.errors import UsageError
+    from cslr_cli.model.device import resolve_device
+
+    address = Address(host, port, share)
+    check_port(address)
+    missing = [path for path in examples or () if not path.is_file()]
+    if missing:
+        raise UsageError(f"--example {missing[0]}: no such file")
+    offered = examples if examples else sorted(runs_dir.glob("*/example*.mp4"))
+    networks = find_networks(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision.value)
+    for name, why in networks.broken.items():
+        print_error(f"{name}: not offered: {why}", kind="warning")
+    for warning in address.warnings:
+        print_error(warning, kind="warning")
+    limits = Limits(megabytes=max_megabytes, seconds=max_seconds, jobs=jobs)
+    ended = threading.Event()
+    # What a service manager sends: the page ends as by Ctrl-C, and its files go.
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        with serve(networks, address, limits, offered) as where:
+            print(where, flush=True)
+            print_note("Ctrl-C ends it")
+            ended.wait()
+    except KeyboardInterrupt:
+        print_note("ended; its files are removed")

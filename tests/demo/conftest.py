@@ -1,0 +1,34 @@
+"""Checkpoints and clips for the page, and the page itself in a browser."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from cslr_cli.checkpoint import Checkpoint, save_checkpoint
+from cslr_cli.data.corpora.synthetic import write_clip_video
+from cslr_cli.data.manifest import PreparedCorpus
+
+
+@pytest.fixture(scope="session")
+def runs(tiny_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs with a best checkpoint, and a third whose checkpoint is broken."""
+    folder = tmp_path_factory.mktemp("demo") / "runs"
+    for name in ("first", "second"):
+        (folder / name).mkdir(parents=True)
+        save_checkpoint(tiny_checkpoint, folder / name / "best.pt")
+    flipped = {key: -value if "classifier" in key else value for key, value in tiny_checkpoint.weights.items()}
+    save_checkpoint(dataclasses.replace(tiny_checkpoint, weights=flipped), folder / "second" / "best.pt")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "best.pt").write_bytes(b"no checkpoint")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip(tiny_release: Path, tiny_corpus: PreparedCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of a test clip."""
+    video = tmp_path_factory.mktemp("clips") / "my clip.mp4"
+    write_clip_video(tiny_release, tiny_corpus.samples("test")[0].sample_id, video)
+    return video

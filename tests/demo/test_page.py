@@ -1,0 +1,195 @@
+"""The page in a real browser, as a visitor meets it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra `demo`"),
+]
+
+in_a_browser = pytest.mark.skipif(
+    CHROMIUM is None or importlib.util.find_spec("playwright") is None, reason="needs Chromium and Playwright"
+)
+
+
+def free_port() -> int:
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "cslr_cli", "demo", *(str(argument) for argument in arguments)]
+
+
+def environment(temporary: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "OMP_NUM_THREADS": "1",
+        "TMPDIR": str(temporary),
+        "NO_COLOR": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def served(runs: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The page's address, and the folder that its temporary files are in; it is seen that they go."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    arguments = command("--port", free_port(), "--runs-dir", runs, "--example", clip, "--max-seconds", 20)
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(temporary)
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    address = process.stdout.readline().strip()
+    assert address, process.stderr.read()
+    yield address, temporary
+    assert any(temporary.iterdir())
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "broken: not offered" in errors
+    assert not list(temporary.glob("cslr-demo-*")), "uploads should be gone"
+
+
+class Visitor:
+    """Somebody with the page open, and everything that was sent to them."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.texts: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("response", self._keep)
+
+    def _keep(self, response: Any) -> None:
+        kind = response.headers.get("content-type", "")
+        if kind.startswith(("application/json", "text/html", "text/plain")):
+            self.texts.append(response.url)
+            try:
+                self.texts.append(response.text())
+            except Exception as error:  # the browser has let go of it
+                self.texts.append(str(error))
+
+    def upload(self, file: Path) -> None:
+        self.page.set_input_files("#video input[type=file]", str(file))
+        self.page.wait_for_selector("#video video", timeout=20_000)
+
+    def recognise(self) -> str:
+        self.page.click("#recognise-video")
+        self.page.wait_for_selector(".cslr-answer, .cslr-fault", timeout=60_000)
+        return str(self.page.inner_text(".cslr-answer, .cslr-fault"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, served: tuple[str, Path]) -> Iterator[Callable[..., Visitor]]:
+    pages = []
+
+    def open_page(width: int = 1200, height: int = 900) -> Visitor:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        pages.append(page)
+        visitor = Visitor(page)
+        page.goto(served[0])
+        page.wait_for_selector("#recognise-video", timeout=30_000)
+        return visitor
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+@in_a_browser
+def test_a_visitor_uploads_a_video_and_reads_its_glosses(
+    visit: Callable[..., Visitor], clip: Path, runs: Path, served: tuple[str, Path]
+) -> None:
+    from cslr_cli.recognizer import Recognizer
+
+    visitor = visit()
+    assert visitor.page.inner_text(".cslr-broken").startswith("broken cannot be used")
+    visitor.page.click("#network input")
+    visitor.page.click("ul[role=listbox] >> text=first")
+    visitor.upload(clip)
+    said = visitor.recognise()
+
+    expected = Recognizer.load(runs / "first" / "best.pt", device="cpu").recognize(clip)
+    assert said.splitlines()[0] == expected.text
+    assert visitor.page.locator(".cslr-block").count() == len(expected.glosses)
+
+    with visitor.page.expect_download() as download:
+        visitor.page.click("#json")
+    assert [timed["gloss"] for timed in json.loads(Path(download.value.path()).read_text())["glosses"]] == [
+        timed.gloss for timed in expected.glosses
+    ]
+
+    # Nothing tells where anything lies on the server, or loads anything from elsewhere.
+    everything = "\n".join([*visitor.texts, *visitor.requests, visitor.page.content()])
+    assert str(served[1]) not in everything
+    assert "cslr-demo-" not in everything
+    assert str(runs.parent) not in everything
+    assert all(request.startswith((served[0], "blob:", "data:")) for request in visitor.requests)
+
+
+@in_a_browser
+def test_a_click_on_a_gloss_moves_the_player_there(visit: Callable[..., Visitor], clip: Path) -> None:
+    visitor = visit()
+    visitor.upload(clip)
+    visitor.recognise()
+    page = visitor.page
+    page.wait_for_function("[...document.querySelectorAll('video')].some(v => v.offsetParent && v.duration)")
+    block = page.locator(".cslr-block").last
+    start = float(block.get_attribute("data-start"))
+    block.click()
+    page.wait_for_function(
+        f"[...document.querySelectorAll('video')].some(v => Math.abs(v.currentTime - {start}) < 0.05)"
+    )
+    assert page.locator(".cslr-block.cslr-now").count() >= 1
+
+
+@in_a_browser
+def test_on_a_phone_a_text_file_named_mp4_gets_a_message_and_nothing_is_wider_than_the_screen(
+    visit: Callable[..., Visitor], clip: Path, tmp_path: Path, served: tuple[str, Path]
+) -> None:
+    fake = tmp_path / "fake.mp4"
+    fake.write_text("no video at all")
+    visitor = visit(width=390, height=844)
+    visitor.upload(fake)
+    said = visitor.recognise()
+    assert said.startswith("fake.mp4: ")
+    assert "/" not in said
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+    visitor.page.reload()
+    visitor.page.wait_for_selector("#recognise-video")
+    visitor.upload(clip)
+    visitor.page.click("#recognise-video")
+    visitor.page.wait_for_selector(".cslr-answer", timeout=60_000)
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390

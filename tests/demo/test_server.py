@@ -1,0 +1,96 @@
+"""Where the page is to be had, and what that opens."""
+
+from __future__ import annotations
+
+import builtins
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cslr_cli.demo import Networks
+from cslr_cli.demo.server import Address, check_port, serve
+from cslr_cli.errors import MissingPackageError, UsageError
+
+NONE = Networks({}, {}, torch.device("cpu"))
+
+
+def test_an_address_for_this_computer_alone_needs_no_warning() -> None:
+    assert Address().warnings == []
+
+
+def test_what_opens_the_page_to_others_is_said_plainly() -> None:
+    open_to_all = Address(host="0.0.0.0", share=True).warnings
+    assert any("over the network" in warning for warning in open_to_all)
+    assert any("anybody with the link" in warning for warning in open_to_all)
+
+
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = builtins.__import__
+
+    def without_gradio(name: str, *rest: Any, **named: Any) -> Any:
+        if name == "gradio":
+            raise ImportError(name)
+        return imported(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without_gradio)
+    with pytest.raises(MissingPackageError, match=r"pip install 'cslr\[demo\]'"), serve(NONE, Address(port=0)):
+        pass
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UsageError, match=f"--port {port}: another program listens there already"):
+            check_port(Address(port=port))
+
+
+def test_a_host_that_is_none_of_this_computer_is_refused() -> None:
+    with pytest.raises(UsageError, match="--host"):
+        check_port(Address(host="203.0.113.7", port=0))
+    with pytest.raises(UsageError, match="no such host"):
+        check_port(Address(host="no.such.host.invalid", port=0))
+
+
+def test_paths_change_their_names_on_the_way_out_and_in(tmp_path: Path) -> None:
+    import asyncio
+
+    from cslr_cli.demo.hidden_paths import HiddenPaths
+
+    inside = str(tmp_path / "secret")
+    seen: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((await receive())["body"])
+        seen.append(scope["path"].encode())
+        body = f'{{"path": "{inside}/clip.mp4"}}'.encode()
+        start = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": start})
+        await send({"type": "http.response.body", "body": body[:10], "more_body": True})
+        await send({"type": "http.response.body", "body": body[10:]})
+
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b'{"data": "/uploads/clip.mp4", "text": "see /uploads/x"}'}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "path": "/gradio_api/file=/uploads/clip.mp4",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    asyncio.run(HiddenPaths(app, tmp_path / "secret")(scope, receive, send))
+    assert seen == [
+        f'{{"data": "{inside}/clip.mp4", "text": "see /uploads/x"}}'.encode(),
+        f"/gradio_api/file={inside}/clip.mp4".encode(),
+    ]
+    body = b"".join(message.get("body", b"") for message in sent)
+    assert body == b'{"path": "/uploads/clip.mp4"}'
+    assert dict(sent[0]["headers"])[b"content-length"] == str(len(body)).encode()

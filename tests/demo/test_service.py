@@ -1,0 +1,185 @@
+"""What the page does with uploads, without the page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cslr_cli.demo import DemoService, Limits, Networks, find_networks
+from cslr_cli.errors import CslrError, MediaError, UsageError
+from cslr_cli.recognizer import Recognizer
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def networks(runs: Path) -> Networks:
+    return find_networks([], runs, device=CPU)
+
+
+@pytest.fixture
+def service(networks: Networks, tmp_path: Path) -> DemoService:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    return DemoService(networks, folder, Limits(megabytes=20, seconds=10))
+
+
+def pictures_of(clip: Path, folder: Path) -> list[Path]:
+    """The frames of a clip as pictures whose names sort rightly as numbers only."""
+    folder.mkdir(exist_ok=True)
+    capture = cv2.VideoCapture(str(clip))
+    made: list[Path] = []
+    while (read := capture.read())[0]:
+        made.append(folder / f"picture {len(made)}.png")
+        cv2.imwrite(str(made[-1]), read[1])
+    return made
+
+
+def made_in(service: DemoService) -> list[Path]:
+    return list(service._folder.iterdir())
+
+
+def test_an_uploaded_video_gets_the_glosses_that_the_recognizer_gives(
+    service: DemoService, clip: Path, runs: Path
+) -> None:
+    answer = service.recognise_video(clip, "first")
+    expected = Recognizer.load(runs / "first" / "best.pt", device="cpu").recognize(clip)
+    assert answer.recognition.glosses == expected.glosses != ()
+    assert len(answer.recognition.nbest) > 1
+
+
+def test_the_network_that_was_chosen_is_the_one_that_answers(service: DemoService, clip: Path) -> None:
+    assert (
+        service.recognise_video(clip, "first").recognition.text
+        != service.recognise_video(clip, "second").recognition.text
+    )
+
+
+def test_uploaded_pictures_are_recognised_in_the_order_of_their_numbers(
+    service: DemoService, clip: Path, tmp_path: Path
+) -> None:
+    pictures = pictures_of(clip, tmp_path / "pictures")
+    assert len(pictures) > 10, "else names in alphabetical order would do"
+    folder = tmp_path / "numbered"
+    folder.mkdir()
+    for number, picture in enumerate(pictures):
+        shutil.copy(picture, folder / f"{number:04d}.png")
+    expected = service.networks.recognizer("first").recognize(folder)
+    answer = service.recognise_pictures(sorted(pictures), "first", fps=25)
+    assert answer.recognition.glosses == expected.glosses
+    capture = cv2.VideoCapture(str(answer.video))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == len(pictures)
+
+
+def test_what_is_taken_away_names_the_upload_as_its_owner_does(service: DemoService, clip: Path) -> None:
+    answer = service.recognise_video(clip, "first")
+    assert answer.subtitles.name == "my clip.srt"
+    subtitles = answer.subtitles.read_text()
+    document = json.loads(answer.document.read_text())
+    for timed in answer.recognition.glosses:
+        assert timed.gloss in subtitles
+    assert document["source"] == "my clip.mp4"
+    assert str(service._folder) not in answer.document.read_text()
+
+
+def test_a_discarded_answer_leaves_nothing(service: DemoService, clip: Path) -> None:
+    answer = service.recognise_video(clip, "first")
+    assert made_in(service)
+    answer.discard()
+    assert not made_in(service)
+
+
+def test_a_text_named_like_a_video_gets_a_message_without_a_path_and_leaves_nothing(
+    service: DemoService, tmp_path: Path
+) -> None:
+    fake = tmp_path / "fake.mp4"
+    fake.write_text("no video")
+    with pytest.raises(MediaError) as caught:
+        service.recognise_video(fake, "first")
+    assert str(caught.value).startswith("fake.mp4: ")
+    assert str(tmp_path) not in str(caught.value)
+    assert not made_in(service)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "clip.exe", "archive.zip", "list.m3u8"])
+def test_only_videos_are_taken_for_videos(service: DemoService, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(MediaError, match=f"{name}: not a video"):
+        service.recognise_video(tmp_path / name, "first")
+
+
+def test_only_pictures_are_taken_for_pictures(service: DemoService, clip: Path) -> None:
+    with pytest.raises(MediaError, match=r"my clip\.mp4: not a picture"):
+        service.recognise_pictures([clip], "first")
+
+
+def test_no_upload_is_told(service: DemoService) -> None:
+    with pytest.raises(MediaError, match="nothing was uploaded"):
+        service.recognise_pictures([], "first")
+
+
+def test_a_video_beyond_the_limits_is_refused_before_any_work(networks: Networks, clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"my clip.mp4: \d+ s long"):
+        DemoService(networks, tmp_path, Limits(seconds=0.5)).recognise_video(clip, "first")
+    large = tmp_path / "large.mp4"
+    large.write_bytes(b"\0" * 1_100_000)
+    with pytest.raises(MediaError, match="limit of this page is 1 MB"):
+        DemoService(networks, tmp_path, Limits(megabytes=1)).recognise_video(large, "first")
+
+
+def test_a_network_that_is_not_offered_is_refused(service: DemoService, clip: Path) -> None:
+    with pytest.raises(UsageError, match="no such checkpoint"):
+        service.recognise_video(clip, "../../secret")
+
+
+def test_a_checkpoint_that_went_away_is_told_without_its_path(
+    networks: Networks, runs: Path, clip: Path, tmp_path: Path
+) -> None:
+    gone = runs.parent / "gone" / "best.pt"
+    gone.parent.mkdir(exist_ok=True)
+    shutil.copy(runs / "first" / "best.pt", gone)
+    found = find_networks([gone], runs, device=CPU)
+    gone.unlink()
+    with pytest.raises(CslrError) as caught:
+        DemoService(found, tmp_path).recognise_video(clip, "gone")
+    assert str(runs.parent) not in str(caught.value)
+
+
+def test_where_the_network_looked_is_a_picture(service: DemoService, clip: Path) -> None:
+    sheet = service.explain(service.recognise_video(clip, "first"))
+    picture = cv2.imread(str(sheet))
+    assert picture is not None
+    assert np.ptp(picture) > 0
+
+
+# The checkpoints to choose from
+
+
+def test_broken_checkpoints_are_named_and_the_others_offered(networks: Networks) -> None:
+    assert sorted(networks.names) == ["first", "second"]
+    assert list(networks.broken) == ["broken"]
+
+
+def test_checkpoints_of_one_name_are_told_apart(runs: Path, tmp_path: Path) -> None:
+    paths = []
+    for parent in ("a", "b"):
+        (tmp_path / parent / "run").mkdir(parents=True)
+        paths.append(tmp_path / parent / "run" / "best.pt")
+        shutil.copy(runs / "first" / "best.pt", paths[-1])
+    assert find_networks(paths, runs, device=CPU).names == ["run", "run (2)"]
+
+
+def test_no_checkpoint_at_all_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cslr quickstart"):
+        find_networks([], tmp_path, device=CPU)
+
+
+def test_a_single_broken_checkpoint_is_an_error(runs: Path) -> None:
+    with pytest.raises(CslrError, match="broken"):
+        find_networks([runs / "broken" / "best.pt"], runs, device=CPU)
