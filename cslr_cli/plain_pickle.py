@@ -33,7 +33,8 @@ def _dtype(code: str, *_: object) -> np.dtype[Any]:
 
 def _empty_array(*_: object) -> np.ndarray[Any, Any]:
     """An array, for the pickle to set shape and contents of."""
-    return np.ndarray((0,), np.int8)
+    array: np.ndarray[Any, Any] = np.ndarray((0,), np.int8)
+    return array
 
 
 def _number(dtype: np.dtype[Any], content: bytes) -> Any:

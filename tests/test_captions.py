@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cslr_cli import caption_fonts
-from cslr_cli.caption_fonts import CaptionFont, find_font
-from cslr_cli.captions import render_captions
+from cslr_cli.captions import CaptionFont, find_font, fonts, render_captions
 from cslr_cli.data.frames import open_frames
 from cslr_cli.errors import MediaError, UsageError
 from cslr_cli.progress import Progress
@@ -241,5 +239,5 @@ def test_the_font_that_has_the_characters_is_found_among_those_installed(monkeyp
         )
 
     monkeypatch.setattr("matplotlib.font_manager.fontManager", Fonts())
-    monkeypatch.setattr(caption_fonts, "_with_missing", has)
+    monkeypatch.setattr(fonts, "_with_missing", has)
     assert find_font(["今天"]) == CaptionFont(Path("folder/chinese.ttf"))

@@ -170,8 +170,8 @@ def _of_videos(recognizer: Recognizer, videos: list[str], reading: Reading, writ
     Returns:
         Whether there was none.
     """
+    from cslr_cli.cli.inputs import find_inputs, output_names
     from cslr_cli.features import extract_features
-    from cslr_cli.inputs import find_inputs, output_names
 
     inputs = find_inputs(videos, sys.stdin.read)
     good = True

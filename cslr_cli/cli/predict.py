@@ -76,9 +76,9 @@ def predict(
         seconds = _WINDOW if window is None else window
         predict_live.watch(videos[0], network.recognizer, seconds, fit.value, as_json=as_json, confidence=confidence)
         return
+    from cslr_cli.cli.inputs import find_inputs
     from cslr_cli.cli.predict_extras import plan_extras
     from cslr_cli.data.clip_reader import Reading
-    from cslr_cli.inputs import find_inputs
 
     inputs = find_inputs(videos, sys.stdin.read)
     if not inputs:
@@ -137,9 +137,9 @@ def _recognize_all(
     Returns:
         Whether all went well.
     """
+    from cslr_cli.cli.inputs import is_video_file, output_names
     from cslr_cli.formats import Shown
-    from cslr_cli.inputs import is_video_file, output_names
-    from cslr_cli.recognition_in_turn import recognize_in_turn
+    from cslr_cli.recognizer.in_turn import recognize_in_turn
 
     recognizer = make_recognizer()
     font = extras.font(recognizer.vocabulary.glosses)

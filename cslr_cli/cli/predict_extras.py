@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cslr_cli.atomic import whole_file
-from cslr_cli.caption_fonts import CaptionFont, find_font
-from cslr_cli.captions import render_captions
+from cslr_cli.captions import CaptionFont, find_font, render_captions
 from cslr_cli.cli.console import print_error, print_note, shown_progress
 from cslr_cli.cli.predict_outputs import places
 from cslr_cli.data.clip_reader import Reading

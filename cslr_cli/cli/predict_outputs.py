@@ -176,7 +176,7 @@ def places(option: str, given: str, suffix: str, inputs: Sequence[Path]) -> tupl
         UsageError: there are several inputs for one file, or an input would be overwritten.
         CslrError: nothing can be written there.
     """
-    from cslr_cli.inputs import output_names
+    from cslr_cli.cli.inputs import output_names
 
     if not is_file_name(given):
         paths = [Path(given) / f"{name}{suffix}" for name in output_names(inputs)]

@@ -14,8 +14,8 @@ from cslr_cli.data.clip_reader import ClipReader, Reading
 from cslr_cli.data.frame_fit import FrameFit
 from cslr_cli.errors import MediaError, UsageError
 from cslr_cli.recognition import Recognition
-from cslr_cli.recognition_in_turn import recognize_in_turn
 from cslr_cli.recognizer import Recognizer
+from cslr_cli.recognizer.in_turn import recognize_in_turn
 
 NUM_FRAMES = 300  # more than are read ahead
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cslr_cli.caption_fonts import CaptionFont
+from cslr_cli.captions.fonts import CaptionFont
 from cslr_cli.data.frames import Frame, FrameSource, open_frames, resample_indices
 from cslr_cli.data.video_writer import video_writer
 from cslr_cli.progress import Progress, ProgressCallback, no_progress

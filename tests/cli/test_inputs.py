@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cslr_cli.inputs import find_inputs, is_video_file, output_names
+from cslr_cli.cli.inputs import find_inputs, is_video_file, output_names
 
 
 @pytest.fixture
