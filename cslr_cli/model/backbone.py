@@ -7,14 +7,23 @@ weights load as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from cslr_cli.config import ModelConfig
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.correlation import CorrelationBlock
+from cslr_cli.model.correlation import AGGREGATION_REACH, CorrelationBlock
+from cslr_cli.model.residual import can_train, train_block, train_stem
+
+# Bytes of features that one frame after the other makes in inference: a little below what allocators give
+# back to the system, which would have to clear it each time; a GPU wants to be filled.
+INFERENCE_RUN_BYTES = {"cpu": 28 * 2**20, "cuda": 2**30}
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
@@ -33,12 +42,49 @@ class BasicBlock(nn.Module):
             self.downsample = nn.Sequential(
                 nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
             )
+        self.recompute = False  # in training, run the convolutions again rather than keep their outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, channels, H/stride, W/stride)."""
+        if can_train(*zip(*(pairs := self._pairs()), strict=True)):
+            return train_block(x, pairs, recompute=self.recompute)
+        if not (self.recompute and self.training and torch.is_grad_enabled()):
+            return self._by_modules(x)
+        # Norms that several processes share, or that are frozen.
+        twice: Tensor = checkpoint(
+            self._by_modules,
+            x,
+            use_reentrant=False,
+            preserve_rng_state=False,
+            context_fn=lambda: (nullcontext(), _statistics_kept(self)),
+        )
+        return twice
+
+    def _by_modules(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         x = torch.relu_(self.bn1(self.conv1(x)))
         return torch.relu_(self.bn2(self.conv2(x)) + shortcut)
+
+    def _pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """The convolutions with their norms, the shortcut's last."""
+        pairs = [(self.conv1, self.bn1), (self.conv2, self.bn2)]
+        if isinstance(self.downsample, nn.Sequential):
+            convolution, norm = self.downsample
+            pairs.append((cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", norm)))
+        return pairs
+
+
+@contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Leave batch norm's running statistics as they are: the block sees a batch for the second time."""
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm) and module.training]
+    buffers = [buffer for norm in norms for buffer in norm.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
 
 
 class ResNet(nn.Module):
@@ -66,6 +112,32 @@ class ResNet(nn.Module):
             self.add_module(stage, nn.Sequential(first, *rest))
             in_channels = channels
         self.num_features = in_channels
+        self._checkpoint_activations = False
+        self._start_from_scratch()
+
+    def _start_from_scratch(self) -> None:
+        """Draw the convolutions' weights as He et al. (2015) do, by the outputs that each input reaches.
+
+        PyTorch's own are a third as wide. Batch norm hides that from the first outputs, but not from
+        the gradients: steps would be so large, compared with the weights, that training from scratch
+        often stays where every step is a blank.
+        """
+        for module in self.modules():
+            # A network of shapes alone has no weights to draw; torch would load its compiler to find that out.
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    @property
+    def checkpoint_activations(self) -> bool:
+        """In training, keep only what goes into each block, and compute the rest once more: less memory, more time."""
+        return self._checkpoint_activations
+
+    @checkpoint_activations.setter
+    def checkpoint_activations(self, wanted: bool) -> None:
+        self._checkpoint_activations = wanted
+        for module in self.modules():
+            if isinstance(module, BasicBlock):
+                module.recompute = wanted
 
     @classmethod
     def from_config(cls, config: ModelConfig) -> ResNet:
@@ -74,15 +146,56 @@ class ResNet(nn.Module):
 
     def forward(self, pictures: Tensor, clips: ClipLayout) -> Tensor:
         """Pictures (N, 3, H, W), float in -1…1 -> features (N, num_features)."""
-        x = self.maxpool(torch.relu_(self.bn1(self.conv1(pictures))))
+        if not (self.training or torch.is_grad_enabled()):
+            return self._infer(pictures, clips)
+        x = self.stem(pictures)
         for stage in STAGES:
             x = self.after_stage(stage, self.get_submodule(stage)(x), clips)
         features: Tensor = x.mean(dim=(2, 3))
         return features
 
+    def _infer(self, pictures: Tensor, clips: ClipLayout) -> Tensor:
+        """The same, a few frames at a time through the layers that look at single frames.
+
+        Their features are large before the third stage. So they stay in a processor's caches, and in memory
+        that it has in use already.
+        """
+        x = pictures
+        layers: list[Callable[[Tensor], Tensor]] = [self.stem]
+        frame_elements = self.conv1.out_channels * pictures[0, 0].numel() // self.conv1.stride[0] ** 2
+        for index, stage in enumerate(STAGES):
+            layers.append(self.get_submodule(stage))
+            if index > 0 or self.stage_reach(stage):
+                x = self.after_stage(stage, _in_runs(x, layers, frame_elements), clips)
+                layers, frame_elements = [], x[0].numel()
+        features: Tensor = x.mean(dim=(2, 3))
+        return features
+
+    def stem(self, pictures: Tensor) -> Tensor:
+        """What comes before the first stage: (N, 3, H, W) -> (N, width, H/4, W/4)."""
+        if can_train([self.conv1], [self.bn1]) and not pictures.requires_grad:
+            return train_stem(pictures, self.conv1, self.bn1, recompute=self.checkpoint_activations)
+        x: Tensor = self.maxpool(torch.relu_(self.bn1(self.conv1(pictures))))
+        return x
+
+    def stage_reach(self, stage: str) -> int:
+        """Frames on each side that `after_stage` looks at; all else looks at single frames."""
+        return 0
+
     def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
         """What a network does with the features of a stage before the next one; here nothing."""
         return x
+
+
+def _in_runs(x: Tensor, layers: Sequence[Callable[[Tensor], Tensor]], frame_elements: int) -> Tensor:
+    """Frames through layers, as many at a time as have `INFERENCE_RUN_BYTES` with so many elements each."""
+    run_bytes = INFERENCE_RUN_BYTES.get(x.device.type, INFERENCE_RUN_BYTES["cpu"])
+    results = []
+    for run in x.split(max(1, run_bytes // (frame_elements * x.element_size()))):
+        for layer in layers:
+            run = layer(run)
+        results.append(run)
+    return results[0] if len(results) == 1 else torch.cat(results)
 
 
 class CorrNetBackbone(ResNet):
@@ -114,6 +227,10 @@ class CorrNetBackbone(ResNet):
         """The block that follows a stage."""
         return CorrelationBlock(self.stage_channels[stage])
 
+    def stage_reach(self, stage: str) -> int:
+        """The identification map sees more frames than the correlation does."""
+        return AGGREGATION_REACH if stage in self.correlation_after else 0
+
     @classmethod
     def from_config(cls, config: ModelConfig) -> CorrNetBackbone:
         """Make one as a configuration says."""
@@ -124,5 +241,10 @@ class CorrNetBackbone(ResNet):
         if stage not in self.correlation_after:
             return x
         scale = self.alpha[self.correlation_after.index(stage)]
-        correlated: Tensor = self.correlation[stage](x, clips)
+        block = self.correlation[stage]
+        if self.training and self.checkpoint_activations:
+            # It has neither dropout nor batch norm: nothing that a second run would do otherwise.
+            correlated: Tensor = checkpoint(block, x, clips, use_reentrant=False, preserve_rng_state=False)
+        else:
+            correlated = block(x, clips)
         return x + scale.to(x.dtype) * correlated

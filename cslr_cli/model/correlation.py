@@ -5,17 +5,23 @@ Axes: N frames of all clips, C channels, H, W places in a frame (P = H·W of the
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from cslr_cli.model.clips import ClipLayout
+from cslr_cli.model.products import affinities, gathered, scattered
 
 # Frames that the aggregation sees on each side: its kernel covers 9.
 AGGREGATION_REACH = 4
-# Elements of the affinity maps that are held at a time; 2 Mi of them fit the caches of two cores.
-AFFINITY_BLOCK = 2**21
+# Elements of the affinity maps that are held at a time; so many fit the caches of two cores.
+AFFINITY_BLOCK = 2**19
 
 
 class _Correlate(torch.autograd.Function):
@@ -24,41 +30,57 @@ class _Correlate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, keys: Tensor, weights: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
         ctx.save_for_backward(query, keys, weights, following, preceding)
+        if (kernels := _fused_kernels(query)) is not None:
+            fused: Tensor = kernels.correlate_fused(query, keys, weights, following, preceding)
+            return fused
         output = torch.empty_like(query)
         for block in _blocks(query):
             neighbours = _neighbours(keys, following[block], preceding[block])  # (n, 2P, C)
-            affinity = torch.bmm(query[block], neighbours.transpose(1, 2))  # (n, P, 2P)
-            _weigh(affinity, weights)
-            output[block] = torch.bmm(affinity, neighbours)
+            gates = affinities(query[block], neighbours).sigmoid_().sub_(0.5)  # (n, P, 2P)
+            output[block] = gathered(gates, _weighed(neighbours, weights))
         return output
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         query, keys, weights, following, preceding = ctx.saved_tensors
-        grad_output = grad_outputs[0].contiguous()
-        places = query.shape[1]
+        grad_output = grad_output.contiguous()
+        if (kernels := _fused_kernels(query)) is not None:
+            grads = kernels.correlate_fused_backward(grad_output, query, keys, weights, following, preceding)
+            return *grads, None, None
         grad_query = torch.empty_like(query)
         # Several frames have the same neighbour at a clip's edges, and the sum wants more than 16 bits.
         grad_keys = torch.zeros_like(keys, dtype=torch.promote_types(keys.dtype, torch.float32))
         grad_weights = torch.zeros(2, dtype=grad_keys.dtype, device=keys.device)
+        places = query.shape[1]
         for block in _blocks(query):
             neighbours = _neighbours(keys, following[block], preceding[block])
-            gate = torch.bmm(query[block], neighbours.transpose(1, 2)).sigmoid_().sub_(0.5)
-            grad_gate = torch.bmm(grad_output[block], neighbours.transpose(1, 2))  # (n, P, 2P)
-            for direction in range(2):
-                half = slice(direction * places, (direction + 1) * places)
-                product = grad_gate[..., half] * gate[..., half]
-                grad_weights[direction] += product.sum(dtype=grad_weights.dtype)
-            column_weights = weights.to(gate.dtype).repeat_interleave(places)
-            # d sigma(a) / da = 1/4 - (sigma(a) - 1/2)^2
-            grad_affinity = grad_gate.mul_(0.25 - gate * gate).mul_(column_weights)
-            gate.mul_(column_weights)
-            grad_query[block] = torch.bmm(grad_affinity, neighbours)
-            grad_neighbours = torch.bmm(gate.transpose(1, 2), grad_output[block])
-            grad_neighbours += torch.bmm(grad_affinity.transpose(1, 2), query[block])
+            gates = affinities(query[block], neighbours).sigmoid_()
+            grad_affinities = affinities(grad_output[block], _weighed(neighbours, weights))
+            torch.ops.aten.sigmoid_backward(grad_affinities, gates, grad_input=grad_affinities)
+            grad_query[block] = gathered(grad_affinities, neighbours)
+            given_back = scattered(gates.sub_(0.5), grad_output[block])  # (n, 2P, C)
+            # The weight of a direction scales what its neighbours give.
+            products = (given_back * neighbours).view(-1, 2, places, query.shape[2])
+            grad_weights += products.sum((0, 2, 3), dtype=grad_weights.dtype)
+            grad_neighbours = _weighed(given_back, weights).add_(scattered(grad_affinities, query[block]))
             grad_keys.index_add_(0, following[block], grad_neighbours[:, :places].to(grad_keys.dtype))
             grad_keys.index_add_(0, preceding[block], grad_neighbours[:, places:].to(grad_keys.dtype))
         return grad_query, grad_keys.to(keys.dtype), grad_weights.to(weights.dtype), None, None
+
+
+def _fused_kernels(query: Tensor) -> ModuleType | None:
+    """The Triton kernels, where they run: on a GPU, for 16 bits, if Triton is installed."""
+    if query.device.type != "cuda" or query.dtype not in (torch.bfloat16, torch.float16):
+        return None
+    return _triton_kernels()
+
+
+@cache
+def _triton_kernels() -> ModuleType | None:
+    if find_spec("triton") is None:
+        return None
+    return import_module("cslr_cli.model.correlation_kernels")
 
 
 def _blocks(query: Tensor) -> list[slice]:
@@ -73,12 +95,10 @@ def _neighbours(keys: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
     return torch.cat([keys[following], keys[preceding]], dim=1)
 
 
-def _weigh(affinity: Tensor, weights: Tensor) -> None:
-    """Turn affinities (n, P, 2P) into gates `weights[direction] · (sigma(A) - 1/2)`, in place."""
-    places = affinity.shape[1]
-    affinity.sigmoid_().sub_(0.5)
-    affinity[..., :places].mul_(weights[0].to(affinity.dtype))
-    affinity[..., places:].mul_(weights[1].to(affinity.dtype))
+def _weighed(neighbours: Tensor, weights: Tensor) -> Tensor:
+    """Each direction's half of (n, 2P, C) times its weight."""
+    halves: Tensor = neighbours.unflatten(1, (2, -1)) * weights.to(neighbours.dtype)[:, None, None]
+    return halves.flatten(1, 2)
 
 
 def correlate(query: Tensor, keys: Tensor, weights: Tensor, clips: ClipLayout) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from cslr_cli.model.backbone import CorrNetBackbone
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.correlation import IdentifyingBlock
+from cslr_cli.model.correlation import AGGREGATION_REACH, IdentifyingBlock
 
 # Frames on each side that the block after a stage looks at: the fewer places a frame has, the more.
 NEIGHBOURS = {"layer1": 1, "layer2": 1, "layer3": 3, "layer4": 5}
@@ -100,11 +100,15 @@ class SummaryCorrelationBlock(IdentifyingBlock):
     def forward(self, x: Tensor, clips: ClipLayout) -> Tensor:
         """Features (N, C, H, W), channels last -> what to add to them, of the same shape."""
         keys = self.keys(x).permute(0, 2, 3, 1).flatten(1, 2)  # (N, C, H, W) -> (N, P, C)
+        found = correlate_summaries(self.summaries(x).to(keys.dtype), keys, self.neighbour_weights, clips)
+        return found[:, :, None, None] * (self.identification_map(x, clips).sigmoid() - 0.5)
+
+    def summaries(self, x: Tensor) -> Tensor:
+        """Each frame in one vector: features (N, C, H, W) -> (N, C)."""
         places = x.permute(0, 2, 3, 1).flatten(1, 2)
         mean, largest, attended = self.summary_weights
-        summaries = mean * places.mean(1) + largest * places.amax(1) + attended * self.attention(places)
-        found = correlate_summaries(summaries.to(keys.dtype), keys, self.neighbour_weights, clips)
-        return found[:, :, None, None] * (self.identification_map(x, clips).sigmoid() - 0.5)
+        summaries: Tensor = mean * places.mean(1) + largest * places.amax(1) + attended * self.attention(places)
+        return summaries
 
 
 class TemporalWeighting(nn.Module):
@@ -163,6 +167,12 @@ class CorrNetPlusBackbone(CorrNetBackbone):
     def correlation_block(self, stage: str) -> nn.Module:
         """Correlation with as many neighbours as this stage looks at."""
         return SummaryCorrelationBlock(self.stage_channels[stage], NEIGHBOURS[stage])
+
+    def stage_reach(self, stage: str) -> int:
+        """Correlation or identification map, whichever sees more, and the temporal weighting after it."""
+        if stage not in self.correlation_after:
+            return 0
+        return max(AGGREGATION_REACH, NEIGHBOURS[stage]) + WEIGHTING_REACH
 
     def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
         """Add the correlation of this stage, if it has one, and then its temporal weighting."""

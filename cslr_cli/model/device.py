@@ -23,19 +23,81 @@ def resolve_device(name: str) -> torch.device:
         DeviceError: it is not there; says what there is.
         UsageError: the name is none of these.
     """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = _num_gpus()
     if name == "auto":
         return torch.device("cuda", 0) if gpus else torch.device("cpu")
     if name == "cpu":
         return torch.device("cpu")
+    if "," in name:
+        raise UsageError(f"--device {name}: here one device computes", "expected auto, cpu, or the number of a GPU")
     number = name.removeprefix("cuda:")
     if not (number.isascii() and number.isdigit()):
         raise UsageError(f"--device {name}: no device is called so", "expected auto, cpu, or the number of a GPU")
     if int(number) >= gpus:
-        names = [f"{index} ({torch.cuda.get_device_name(index)})" for index in range(gpus)]
-        there = ", ".join(["cpu", *names]) if names else "cpu only: torch sees no GPU here"
-        raise DeviceError(f"--device {name}: there is no such GPU", f"this machine has {there}")
+        raise DeviceError(f"--device {name}: there is no such GPU", f"this machine has {_devices_there()}")
     return torch.device("cuda", int(number))
+
+
+def resolve_devices(name: str) -> tuple[torch.device, ...]:
+    """The devices that `--device` names, where several can compute together.
+
+    Args:
+        name: as in `resolve_device`; or several, with commas between them: `0,1`, and for trying
+            things `cpu,cpu`.
+
+    Raises:
+        DeviceError: one is not there; says what there is.
+        UsageError: one has another name, or a GPU is named twice.
+    """
+    names = [part.strip() for part in name.split(",")]
+    if len(names) > 1 and "auto" in names:
+        raise UsageError(f"--device {name}: 'auto' is one device", "name them all: --device 0,1")
+    devices = tuple(resolve_device(part) for part in names)
+    gpus = [device for device in devices if device.type == "cuda"]
+    if len(set(gpus)) < len(gpus):
+        raise UsageError(f"--device {name}: a GPU is named twice", "each process needs one of its own")
+    if gpus and len(gpus) < len(devices):
+        raise UsageError(f"--device {name}: GPUs and CPUs cannot compute together", "name the one or the other")
+    return devices
+
+
+def device_of_process(name: str, process: int, num_processes: int) -> torch.device:
+    """The device of one of several processes that compute together on this machine.
+
+    Args:
+        name: `auto` (a GPU each, where there are GPUs), `cpu`, or as many devices as there are processes.
+        process: from 0.
+        num_processes: on this machine.
+
+    Raises:
+        DeviceError: there are fewer GPUs than processes, or not those that are named.
+        UsageError: there are not as many devices named as there are processes.
+    """
+    if name == "cpu" or (name == "auto" and not _num_gpus()):
+        return torch.device("cpu")
+    if name == "auto":
+        if num_processes > _num_gpus():
+            raise DeviceError(
+                f"{num_processes} processes on this machine, each of which needs a GPU",
+                f"this machine has {_devices_there()}; start as many as there are: --nproc-per-node {_num_gpus()}",
+            )
+        return torch.device("cuda", process)
+    devices = resolve_devices(name)
+    if len(devices) != num_processes:
+        raise UsageError(
+            f"--device {name}: {len(devices)} for {num_processes} processes on this machine",
+            "leave it out, and each process takes the GPU of its number; or name as many",
+        )
+    return devices[process]
+
+
+def _num_gpus() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _devices_there() -> str:
+    names = [f"{index} ({torch.cuda.get_device_name(index)})" for index in range(_num_gpus())]
+    return ", ".join(["cpu", *names]) if names else "cpu only: torch sees no GPU here"
 
 
 def resolve_precision(name: Precision, device: torch.device) -> torch.dtype:

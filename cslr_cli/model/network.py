@@ -72,9 +72,17 @@ class Network(nn.Module):
                 `plan.padded_length(frame_lengths[i])` of its frames.
             frame_lengths: int64 (B,), real frames before padding.
         """
-        features = self.frame_features(frames, frame_lengths)
+        return self.from_features(self.frame_features(frames, frame_lengths), frame_lengths)
+
+    def from_features(self, features: Tensor, frame_lengths: Tensor) -> NetworkOutput:
+        """Logits of clips whose frames the backbone has seen.
+
+        Args:
+            features: (B, T, C), as `frame_features` gives them: of padded clips.
+            frame_lengths: int64 (B,), real frames before padding.
+        """
         # (B, T, C) -> (B, C, T) -> (B, C, T') -> (B, T', C)
-        temporal = self.temporal(features.transpose(1, 2), self._seen_lengths(frames, frame_lengths))
+        temporal = self.temporal(features.transpose(1, 2), self._seen_lengths(features, frame_lengths))
         steps = temporal.features.transpose(1, 2)
         step_lengths = torch.tensor([self.plan.num_steps(int(length)) for length in frame_lengths])
         return NetworkOutput(
@@ -87,16 +95,21 @@ class Network(nn.Module):
     def frame_features(self, frames: Tensor, frame_lengths: Tensor) -> Tensor:
         """The backbone's features (B, T, C) of padded frames; zeros where a clip has none."""
         clips = ClipLayout.of(self._seen_lengths(frames, frame_lengths), frames.device)
-        features = self.backbone(self._pictures(clips.fold(frames)), clips)
+        features = self.backbone(self.pictures(clips.fold(frames)), clips)
         return clips.unfold(features, frames.shape[1])
 
     def _seen_lengths(self, frames: Tensor, frame_lengths: Tensor) -> list[int]:
-        """How many frames of each clip the network sees: in evaluation, no other clip's padding."""
+        """How many frames of each clip the network sees: in evaluation, no other clip's padding.
+
+        Args:
+            frames: (B, T, ...), padded frames or their features.
+            frame_lengths: int64 (B,).
+        """
         if self.training and self.backbone.sees_batch_padding:
             return [frames.shape[1]] * len(frames)
         return [self.plan.padded_length(int(length)) for length in frame_lengths]
 
-    def _pictures(self, frames: Tensor) -> Tensor:
+    def pictures(self, frames: Tensor) -> Tensor:
         """uint8 (N, 3, H, W), 0…255 -> the parameters' float dtype, -1…1, channels last."""
         pictures = frames.to(self.backbone.conv1.weight.dtype, memory_format=torch.channels_last)
-        return pictures.div_(127.5).sub_(1)
+        return pictures.sub_(127.5).div_(127.5)  # in this order the difference is exact even in bf16

@@ -89,6 +89,17 @@ def test_the_gradients_of_correlation_are_those_of_finite_differences(
     assert torch.autograd.gradcheck(lambda query, keys, weights: correlate(query, keys, weights, clips), arguments)
 
 
+def test_frames_of_many_places_are_correlated_by_convolutions_as_exactly_as_by_products() -> None:
+    clips = layout((2, 1))
+    exact = inputs(places=17 * 18, channels=8, lengths=clips.lengths)
+    single = [value.detach().float().requires_grad_() for value in exact]
+    result = correlate(single[0], single[1], single[2], clips)
+    expected = plain_formula(*exact, clips.lengths)
+    found = [result, *gradients(result, *single)]
+    for ours, theirs in zip(found, [expected, *gradients(expected, *exact)], strict=True):
+        assert (ours.double() - theirs).norm() / theirs.norm() < 1e-6
+
+
 def test_gradients_reach_only_what_asks_for_them() -> None:
     query, keys, weights = inputs()
     expected = gradients(plain_formula(query, keys, weights), keys)[0]

@@ -5,7 +5,14 @@ import torch
 
 from cslr_cli.config import Precision
 from cslr_cli.errors import DeviceError, UsageError
-from cslr_cli.model.device import autocast, precision_name, resolve_device, resolve_precision
+from cslr_cli.model.device import (
+    autocast,
+    device_of_process,
+    precision_name,
+    resolve_device,
+    resolve_devices,
+    resolve_precision,
+)
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 1)
 
@@ -58,6 +65,32 @@ def test_a_name_that_no_device_has_is_wrong_usage(gpus: list[str], name: str) ->
         resolve_device(name)
     assert caught.value.message == f"--device {name}: no device is called so"
     assert caught.value.hint == "expected auto, cpu, or the number of a GPU"
+
+
+def test_several_devices_are_named_with_commas(gpus: list[str]) -> None:
+    gpus += ["RTX 3090"] * 3
+    assert resolve_devices("0,2") == (torch.device("cuda", 0), torch.device("cuda", 2))
+    assert resolve_devices("cpu, cpu") == (CPU, CPU)
+    assert resolve_devices("1") == (GPU,)
+    with pytest.raises(DeviceError, match=r"--device 3: there is no such GPU\n  this machine has cpu, 0 \(RTX 3090\)"):
+        resolve_devices("0,3")
+    for wrong in ("0,0", "0,cpu", "auto,1", "0,", "0;1"):
+        with pytest.raises(UsageError, match="--device"):
+            resolve_devices(wrong)
+    with pytest.raises(UsageError, match="one device"):
+        resolve_device("0,1")
+
+
+def test_each_process_of_a_machine_has_a_device_of_its_own(gpus: list[str]) -> None:
+    assert [device_of_process("auto", process, 2) for process in range(2)] == [CPU, CPU]
+    gpus += ["RTX 3090"] * 3
+    assert [device_of_process("auto", process, 2) for process in range(2)] == [torch.device("cuda", 0), GPU]
+    assert device_of_process("2,1", 1, 2) == GPU
+    assert device_of_process("cpu", 1, 2) == CPU
+    with pytest.raises(DeviceError, match=r"4 processes on this machine(.|\n)*--nproc-per-node 3"):
+        device_of_process("auto", 0, 4)
+    with pytest.raises(UsageError, match="1 for 2 processes"):
+        device_of_process("0", 0, 2)
 
 
 @pytest.mark.parametrize(

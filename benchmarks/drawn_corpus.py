@@ -1,0 +1,37 @@
+"""A small corpus of the published frame size, and a checkpoint of the published network with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.train_step import make_network
+from cslr_cli.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
+from cslr_cli.config import Config
+from cslr_cli.data.corpora import find_corpus
+from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.model.networks import build_network
+from cslr_cli.preparation import PreparationOptions, prepare
+
+
+@contextmanager
+def drawn_corpus(num_train_clips: int, num_dev_clips: int) -> Iterator[Path]:
+    """A prepared corpus with frames of 256 pixels, as long as the block lasts."""
+    with TemporaryDirectory() as folder:
+        release, prepared = Path(folder) / "release", Path(folder) / "prepared"
+        options = SyntheticOptions(num_train_clips=num_train_clips, num_dev_clips=num_dev_clips, num_test_clips=2)
+        make_release(release, options, workers=2)
+        prepare(find_corpus("synthetic"), release, prepared, PreparationOptions(frame_size=256), workers=2)
+        yield prepared
+
+
+def write_checkpoint(corpus: PreparedCorpus, path: Path) -> None:
+    """CorrNet of the published size for a corpus, with the random weights of `make_network`."""
+    config = Config.from_dict({"model": {"pretrained": False}, "corpus": {"name": corpus.name}}, "the benchmark")
+    weights = dict(build_network(config.model, corpus.vocabulary.num_classes).state_dict())
+    drawn = make_network().state_dict()
+    weights.update({name: value for name, value in drawn.items() if not name.startswith("classifier")})
+    save_checkpoint(Checkpoint(config, corpus.vocabulary, CorpusOrigin.of(corpus), weights), path)

@@ -1,0 +1,113 @@
+"""`cslr evaluate` from the first import to the printed table, against the plain way to do the same.
+
+    python -m benchmarks.evaluate
+    python -m benchmarks.evaluate --clips 20 --repeats 2 --json
+
+The network is CorrNet of the published size with random weights. The plain side reads every frame, makes
+floats of them and runs one clip at a time; what it recognises is decoded and scored by the same functions.
+The value that is compared is the word error rate plus one, in percent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.drawn_corpus import drawn_corpus, write_checkpoint
+from benchmarks.measuring import THREADS, Run, report, side_rows
+from benchmarks.plain import PlainDataset, PlainNetwork, recognise
+from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.decoding.clips import ClipLogProbs
+from cslr_cli.evaluation.of_checkpoint import evaluator_of
+
+SIDES = ("plain fp32", "fp32", "bf16")
+
+
+def plain_wer(checkpoint_path: Path, corpus_path: Path) -> float:
+    """The word error rate on dev, the plain way."""
+    checkpoint, corpus = load_checkpoint(checkpoint_path), PreparedCorpus.open(corpus_path)
+    network = checkpoint.network()
+    plain = PlainNetwork.like(network)
+    dataset = PlainDataset(corpus, corpus.samples("dev"), checkpoint.config.data, training=False)
+    clips = []
+    for sample_id, output in recognise(plain, dataset, network.plan, num_workers=1):
+        heads = {"sequence": output.sequence_logits, "conv": output.conv_logits}
+        log_probs = {head: logits[0].log_softmax(-1).numpy() for head, logits in heads.items()}
+        clips.append(ClipLogProbs(sample_id, len(dataset.samples), log_probs))
+    evaluator = evaluator_of(checkpoint, corpus, "dev", device=torch.device("cpu"), dtype=torch.float32, num_workers=0)
+    return evaluator.score(evaluator.decode(clips, len(clips))).wer
+
+
+def command(side: str, checkpoint: Path, corpus: Path) -> list[str]:
+    """The whole command of a side; it prints a word error rate as JSON."""
+    if side.startswith("plain"):
+        return [sys.executable, "-m", "benchmarks.evaluate", "--plain", str(checkpoint), str(corpus)]
+    options = ["--corpus", str(corpus), "--split", "dev", "--precision", side, "--device", "cpu", "--workers", "1"]
+    return [sys.executable, "-m", "cslr_cli", "evaluate", str(checkpoint), *options, "--json"]
+
+
+def timed(side: str, checkpoint: Path, corpus: Path, threads: int) -> Run:
+    """Run a side's command."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        command(side, checkpoint, corpus),
+        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    )
+    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    # The children's peak is that of the largest so far, so it says something of the first side only.
+    return Run(seconds, processor, after.ru_maxrss / 1024, 1 + find_wer(json.loads(done.stdout)))
+
+
+def find_wer(told: object) -> float:
+    """The word error rate in what a command printed, wherever it stands."""
+    if isinstance(told, dict):
+        if "wer" in told:
+            return float(told["wer"])
+        told = list(told.values())
+    assert isinstance(told, list)
+    return next(find_wer(part) for part in told if isinstance(part, (dict, list)))
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=20, help="drawn clips of the split, of about 46 frames each")
+    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--repeats", type=int, default=2, help="runs of each side, by turns; the medians count")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--plain", nargs=2, type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.plain:
+        print(json.dumps({"wer": plain_wer(*given.plain)}))
+        return
+    with drawn_corpus(2, given.clips) as path:
+        corpus, checkpoint = PreparedCorpus.open(path), path / "checkpoint.pt"
+        write_checkpoint(corpus, checkpoint)
+        runs: dict[str, list[Run]] = {side: [] for side in SIDES}
+        for _ in range(given.repeats):
+            for side in SIDES:
+                runs[side].append(timed(side, checkpoint, path, given.threads))
+        num_frames = sum(sample.num_frames or 0 for sample in corpus.samples("dev"))
+    rows = side_rows(runs, SIDES[0], num_frames)
+    for row in rows:
+        del row["peak_mib"], row["memory_percent"]
+    title = f"cslr evaluate on {given.clips} clips, {num_frames} frames, {given.threads} threads, whole command"
+    report(title, rows, as_json=given.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""What the benchmarks share: sides that work in processes of their own, by turns, and tables of what they took.
+
+A side is a module of this package that is started with `--side NAME`; it serves one run for each line that
+it reads, so that runs of all sides can alternate and yet each has its own peak of memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+THREADS = min(2, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a side.
+
+    Attributes:
+        seconds: by the clock.
+        processor: seconds of processor time, of all threads.
+        peak_mib: most memory so far: of the process on a CPU, of tensors on a GPU.
+        value: a number that all sides should agree on.
+    """
+
+    seconds: float
+    processor: float
+    peak_mib: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the figures were measured on."""
+
+    processor: str
+    cores: int
+    memory_gib: float
+    python: str
+    torch: str
+    gpu: str | None
+
+    @classmethod
+    def this(cls) -> Machine:
+        """The machine that this runs on."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+        return cls(
+            _processor(), os.cpu_count() or 1, round(memory, 1), platform.python_version(), torch.__version__, gpu
+        )
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def serve(work: Callable[[], float], device: str = "cpu") -> None:
+    """Be a side: run `work` for each line of standard input, and tell in JSON what it took.
+
+    Args:
+        work: gives the value that the sides should agree on.
+        device: where it computes.
+    """
+    for _ in sys.stdin:
+        before, processor = time.perf_counter(), time.process_time()
+        value = work()
+        if device != "cpu":
+            torch.cuda.synchronize()
+        seconds, processor = time.perf_counter() - before, time.process_time() - processor
+        if device == "cpu":
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        else:
+            peak = torch.cuda.max_memory_allocated() / 2**20
+        print(json.dumps(asdict(Run(seconds, processor, peak, value))), flush=True)
+
+
+def alternate(module: str, sides: Sequence[str], arguments: Sequence[str], repeats: int) -> dict[str, list[Run]]:
+    """Runs of every side, by turns.
+
+    Args:
+        module: that serves the sides, `benchmarks.NAME`.
+        sides: their names.
+        arguments: for all of them.
+        repeats: runs of each side.
+    """
+    processes = {
+        side: subprocess.Popen(
+            [sys.executable, "-m", module, "--side", side, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for side in sides
+    }
+    runs: dict[str, list[Run]] = {side: [] for side in sides}
+    for _ in range(repeats):
+        for side, process in processes.items():
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("run\n")
+            process.stdin.flush()
+            runs[side].append(Run(**json.loads(process.stdout.readline())))
+    for process in processes.values():
+        process.communicate()
+    return runs
+
+
+def median(runs: Sequence[Run]) -> float:
+    """The median of the runs' seconds."""
+    return statistics.median(run.seconds for run in runs)
+
+
+def agreement(runs: Mapping[str, Sequence[Run]], reference: str) -> dict[str, float]:
+    """By how much each side's first value differs from the reference's, relative to it."""
+    expected = runs[reference][0].value
+    return {side: abs(of[0].value - expected) / abs(expected) for side, of in runs.items()}
+
+
+def side_rows(runs: Mapping[str, Sequence[Run]], reference: str, frames: int) -> list[dict[str, object]]:
+    """A row a side: seconds, frames a second, times as fast as the reference, memory and its share, agreement."""
+    differences = agreement(runs, reference)
+    peak = runs[reference][-1].peak_mib
+    return [
+        {
+            "side": side,
+            "seconds": round(median(of), 3),
+            "processor_seconds": round(statistics.median(run.processor for run in of), 3),
+            "frames_per_second": round(frames / median(of), 2),
+            "times_as_fast": round(
+                statistics.median(r.seconds / o.seconds for r, o in zip(runs[reference], of, strict=True)), 2
+            ),
+            "peak_mib": round(of[-1].peak_mib),
+            "memory_percent": round(100 * of[-1].peak_mib / peak, 1),
+            "difference": float(f"{differences[side]:.1e}"),
+        }
+        for side, of in runs.items()
+    ]
+
+
+def report(title: str, rows: Sequence[Mapping[str, object]], *, as_json: bool, **facts: object) -> None:
+    """Print a table in Markdown, or all of it as JSON."""
+    if as_json:
+        print(json.dumps({"title": title, "machine": asdict(Machine.this()), **facts, "rows": rows}, indent=2))
+        return
+    machine = Machine.this()
+    print(f"**{title}** on {machine.cores} × {machine.processor}, {machine.memory_gib:g} GiB, torch {machine.torch}")
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' ')}: {value}")
+    names = list(rows[0])
+    print("\n| " + " | ".join(name.replace("_", " ") for name in names) + " |")
+    print("|" + "---|" * len(names))
+    for row in rows:
+        print("| " + " | ".join(str(row[name]) for name in names) + " |")
+    print()

@@ -1,0 +1,122 @@
+"""Training steps of CorrNet at its published size, against the plain formulation.
+
+    python -m benchmarks.train_step
+    python -m benchmarks.train_step --batch 2 --frames 100 --size 224 --repeats 3 --json
+    python -m benchmarks.train_step --device cuda --frames 200
+
+Every side starts from the same weights and sees the same frames; dropout is off, so that the losses of the
+first step must be the same. A step is everything: forward, losses, backward, optimizer.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from benchmarks.measuring import THREADS, alternate, report, serve, side_rows
+from benchmarks.plain import PlainNetwork
+from cslr_cli.config import ModelConfig
+from cslr_cli.model.losses import Targets, weighted_loss
+from cslr_cli.model.network import Network
+from cslr_cli.model.networks import build_network
+
+NUM_CLASSES = 1296  # PHOENIX2014's
+GLOSSES = 8  # a clip
+LOSS_WEIGHTS = {"sequence_ctc": 1.0, "conv_ctc": 1.0, "distillation": 25.0}
+# The plain side stays first: the others are compared to it.
+CPU_SIDES = ("plain fp32", "fp32", "bf16", "fp32 checkpointed", "bf16 checkpointed")
+GPU_SIDES = ("plain fp16", "bf16", "bf16 checkpointed")
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def make_network() -> Network:
+    """CorrNet with random weights, its correlation in use and its statistics not those of a fresh one."""
+    torch.manual_seed(0)
+    network = build_network(ModelConfig(pretrained=False), NUM_CLASSES)
+    network.lstm.rnn.dropout = 0.0
+    with torch.no_grad():
+        network.backbone.get_parameter("alpha").fill_(0.1)
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_var"):
+                buffer.uniform_(0.5, 1.5)
+    return network
+
+
+def make_batch(batch: int, num_frames: int, size: int, network: Network) -> tuple[Tensor, Tensor]:
+    """Random clips: uint8 (B, T, 3, H, W), padded, and their lengths."""
+    generator = torch.Generator().manual_seed(0)
+    padded = network.plan.padded_length(num_frames)
+    frames = torch.randint(0, 256, (batch, padded, size, size, 3), dtype=torch.uint8, generator=generator)
+    return frames.permute(0, 1, 4, 2, 3), torch.tensor([num_frames] * batch)
+
+
+def as_floats(frames: Tensor) -> Tensor:
+    """What the plain side's loader gives."""
+    return frames.contiguous().float().div_(127.5).sub_(1)
+
+
+def precision(side: str, device: str) -> AbstractContextManager[object]:
+    """Autocast, where the side's name says so."""
+    dtype = next(dtype for name, dtype in DTYPES.items() if name in side)
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device, dtype)
+
+
+def training_step(side: str, batch: int, num_frames: int, size: int, device: str) -> Callable[[], float]:
+    """What a side does in one run; gives the loss."""
+    network: torch.nn.Module = make_network().train()
+    assert isinstance(network, Network)
+    frames, lengths = make_batch(batch, num_frames, size, network)
+    network.backbone.checkpoint_activations = "checkpointed" in side
+    if side.startswith("plain"):
+        network, frames = PlainNetwork.like(network), as_floats(frames)
+        network.lstm.dropout = 0.0
+    network = network.to(device)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-4, fused=not side.startswith("plain"))
+    generator = torch.Generator().manual_seed(1)
+    glosses = min(GLOSSES, max(1, num_frames // 8))
+    targets = Targets(
+        torch.randint(1, NUM_CLASSES, (batch * glosses,), generator=generator), torch.tensor([glosses] * batch)
+    )
+
+    def step() -> float:
+        with precision(side, device):
+            output = network(frames.to(device), lengths)
+        loss = weighted_loss(output, targets, LOSS_WEIGHTS).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=2, help="clips")
+    parser.add_argument("--frames", type=int, default=100, help="frames a clip, a multiple of 4")
+    parser.add_argument("--size", type=int, default=224, help="pixels")
+    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--repeats", type=int, default=2, help="runs of each side, by turns; the medians count")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--sides", nargs="*", help="only these, the plain one first")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.side:
+        torch.set_num_threads(given.threads)
+        serve(training_step(given.side, given.batch, given.frames, given.size, given.device), given.device)
+        return
+    sides = given.sides or (CPU_SIDES if given.device == "cpu" else GPU_SIDES)
+    arguments = [f"--{name}={getattr(given, name)}" for name in ("batch", "frames", "size", "threads", "device")]
+    runs = alternate("benchmarks.train_step", sides, arguments, given.repeats)
+    title = f"Training step, B = {given.batch}, T = {given.frames}, {given.size} pixels, {given.threads} threads"
+    report(title, side_rows(runs, sides[0], given.batch * given.frames), as_json=given.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Correlation on GPUs in one kernel a direction of time, by Triton: no affinity ever leaves the chip.
+
+What `correlation._Correlate` computes in blocks by the libraries' products is here computed tile by tile, as
+FlashAttention does it for softmax (Dao et al. 2022): affinity, `σ(·) − ½`, weighted sum, and in the backward
+pass the affinities again. Inputs are bf16 or fp16 (fp32 in tests), sums are fp32.
+
+Axes: N frames, P places of a frame, C channels. A tile is (rows, columns) of query places and key places.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _tile(pointer: Any, frame: Any, rows: Any, channels: Any, P: Any, C: Any) -> Any:
+    """Rows of a frame, (rows, channels), zero beyond its places and channels."""
+    inside = (rows[:, None] < P) & (channels[None, :] < C)
+    return tl.load(pointer + (frame * P + rows[:, None]) * C + channels[None, :], mask=inside, other=0.0)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _put(pointer: Any, frame: Any, rows: Any, channels: Any, P: Any, C: Any, value: Any) -> None:
+    inside = (rows[:, None] < P) & (channels[None, :] < C)
+    place = pointer + (frame * P + rows[:, None]) * C + channels[None, :]
+    tl.store(place, value.to(pointer.dtype.element_ty), mask=inside)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _forward_kernel(
+    query: Any,
+    keys: Any,
+    weights: Any,
+    neighbours: Any,  # int64 (2, N)
+    output: Any,
+    N: Any,
+    P: Any,
+    C: tl.constexpr,
+    C_TILE: tl.constexpr,
+    TILE: tl.constexpr,
+) -> None:
+    frame = tl.program_id(0).to(tl.int64)
+    rows = tl.program_id(1) * TILE + tl.arange(0, TILE)
+    channels = tl.arange(0, C_TILE)
+    q = _tile(query, frame, rows, channels, P, C)
+    found = tl.zeros((TILE, C_TILE), tl.float32)
+    for direction in range(2):
+        weight = tl.load(weights + direction).to(tl.float32)
+        there = tl.load(neighbours + direction * N + frame)
+        for start in range(0, P, TILE):
+            k = _tile(keys, there, start + tl.arange(0, TILE), channels, P, C)
+            affinity = tl.dot(q, tl.trans(k), input_precision="ieee")
+            # A key beyond the frame's places is zero: whatever its gate, it gives nothing.
+            gate = (tl.sigmoid(affinity) - 0.5) * weight
+            found += tl.dot(gate.to(k.dtype), k, input_precision="ieee")
+    _put(output, frame, rows, channels, P, C, found)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _query_kernel(
+    grad_output: Any,
+    query: Any,
+    keys: Any,
+    weights: Any,
+    neighbours: Any,  # int64 (2, N)
+    grad_query: Any,
+    grad_weights: Any,  # fp32 (N, tiles, 2): each program's share
+    N: Any,
+    P: Any,
+    C: tl.constexpr,
+    C_TILE: tl.constexpr,
+    TILE: tl.constexpr,
+) -> None:
+    frame = tl.program_id(0).to(tl.int64)
+    rows = tl.program_id(1) * TILE + tl.arange(0, TILE)
+    channels = tl.arange(0, C_TILE)
+    q = _tile(query, frame, rows, channels, P, C)
+    g = _tile(grad_output, frame, rows, channels, P, C)
+    found = tl.zeros((TILE, C_TILE), tl.float32)
+    for direction in range(2):
+        weight = tl.load(weights + direction).to(tl.float32)
+        there = tl.load(neighbours + direction * N + frame)
+        share = tl.zeros((TILE,), tl.float32)
+        for start in range(0, P, TILE):
+            k = _tile(keys, there, start + tl.arange(0, TILE), channels, P, C)
+            sigma = tl.sigmoid(tl.dot(q, tl.trans(k), input_precision="ieee"))
+            grad_gate = tl.dot(g, tl.trans(k), input_precision="ieee")
+            share += tl.sum(grad_gate * (sigma - 0.5), axis=1)
+            grad_affinity = grad_gate * weight * sigma * (1.0 - sigma)
+            found += tl.dot(grad_affinity.to(k.dtype), k, input_precision="ieee")
+        place = (frame * tl.num_programs(1) + tl.program_id(1)) * 2 + direction
+        tl.store(grad_weights + place, tl.sum(share, axis=0))
+    _put(grad_query, frame, rows, channels, P, C, found)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _keys_kernel(
+    grad_output: Any,
+    query: Any,
+    keys: Any,
+    weights: Any,
+    neighbours: Any,  # int64 (2, N)
+    grad_keys: Any,
+    N: Any,
+    P: Any,
+    C: tl.constexpr,
+    C_TILE: tl.constexpr,
+    TILE: tl.constexpr,
+) -> None:
+    frame = tl.program_id(0).to(tl.int64)
+    columns = tl.program_id(1) * TILE + tl.arange(0, TILE)
+    channels = tl.arange(0, C_TILE)
+    k = _tile(keys, frame, columns, channels, P, C)
+    found = tl.zeros((TILE, C_TILE), tl.float32)
+    # Who has this frame for a neighbour: the frame before it or, at the clip's end, itself; the frame
+    # after it or, at the clip's start, itself. Each is asked, so that nothing is added from two programs.
+    for candidate in range(4):
+        direction = candidate // 2
+        here = frame + (candidate + 1) // 2 - 1
+        inside = (here >= 0) & (here < N)
+        neighbour = tl.load(neighbours + direction * N + here, mask=inside, other=-1)
+        if neighbour == frame:
+            weight = tl.load(weights + direction).to(tl.float32)
+            for start in range(0, P, TILE):
+                rows = start + tl.arange(0, TILE)
+                q = _tile(query, here, rows, channels, P, C)
+                g = _tile(grad_output, here, rows, channels, P, C)
+                sigma = tl.sigmoid(tl.dot(k, tl.trans(q), input_precision="ieee"))
+                grad_gate = tl.dot(k, tl.trans(g), input_precision="ieee")
+                grad_affinity = grad_gate * weight * sigma * (1.0 - sigma)
+                found += tl.dot(((sigma - 0.5) * weight).to(g.dtype), g, input_precision="ieee")
+                found += tl.dot(grad_affinity.to(q.dtype), q, input_precision="ieee")
+    _put(grad_keys, frame, columns, channels, P, C, found)
+
+
+def correlate_fused(query: Tensor, keys: Tensor, weights: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
+    """What `correlation.correlate` gives.
+
+    Args:
+        query: (N, P, C).
+        keys: (N, P, C), of the same dtype.
+        weights: (2,), of the next and of the previous frame.
+        following: int64 (N,), each frame's next frame; a clip's last frame is followed by itself.
+        preceding: int64 (N,), likewise.
+
+    Returns:
+        (N, P, C), of the dtype of `query`.
+    """
+    query, keys = query.contiguous(), keys.contiguous()
+    output = torch.empty_like(query)
+    neighbours = torch.stack([following, preceding])
+    grid, sizes = _launch(query, tiles_in_use=3)
+    _forward_kernel[grid](query, keys, weights, neighbours, output, *query.shape[:2], **sizes)
+    return output
+
+
+def correlate_fused_backward(
+    grad_output: Tensor, query: Tensor, keys: Tensor, weights: Tensor, following: Tensor, preceding: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of query, keys and weights; the arguments are those of `correlate_fused`.
+
+    Args:
+        grad_output: (N, P, C), of the result.
+        query: as in forward.
+        keys: as in forward.
+        weights: as in forward.
+        following: as in forward.
+        preceding: as in forward.
+    """
+    grad_output, query, keys = grad_output.contiguous(), query.contiguous(), keys.contiguous()
+    neighbours = torch.stack([following, preceding])
+    grid, sizes = _launch(query, tiles_in_use=4)
+    given = (grad_output, query, keys, weights, neighbours)
+    grad_query, grad_keys = torch.empty_like(query), torch.empty_like(keys)
+    shares = torch.empty(*grid, 2, dtype=torch.float32, device=query.device)
+    _query_kernel[grid](*given, grad_query, shares, *query.shape[:2], **sizes)
+    _keys_kernel[grid](*given, grad_keys, *query.shape[:2], **sizes)
+    return grad_query, grad_keys, shares.sum((0, 1)).to(weights.dtype)
+
+
+def _launch(query: Tensor, tiles_in_use: int) -> tuple[tuple[int, int], dict[str, int]]:
+    """Programs a frame and tile, and the sizes of a tile: as large as a processor's registers hold."""
+    frames, places, channels = query.shape
+    width = max(16, triton.next_power_of_2(channels))
+    # Floats of all tiles that a program has in use: 64 places of 128 channels, 16 of 512.
+    tile = min(64, max(16, 2**15 // (tiles_in_use * width) // 16 * 16))
+    tile = 2 ** (tile.bit_length() - 1)
+    sizes = {"C": channels, "C_TILE": width, "TILE": tile, "num_warps": 4 if width <= 128 else 8}
+    return (frames, triton.cdiv(places, tile)), sizes

@@ -1,0 +1,41 @@
+"""A network as it runs fastest where nothing is learned: batch norm folded into the convolutions before it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from cslr_cli.model.network import Network
+
+
+def for_inference(network: Network, dtype: torch.dtype) -> Network:
+    """The same network for inference: fewer operations, and weights of the dtype that is computed in.
+
+    Its modules have the same names and can be hooked; batch norms have become identities. Call it under
+    `torch.inference_mode()`, without autocast; its logits are of `dtype`. Gradients are not for it.
+
+    Args:
+        network: stays as it is.
+        dtype: what is computed in: float32, bfloat16 or float16.
+
+    Returns:
+        A copy on the same device, in evaluation mode.
+    """
+    copied = deepcopy(network).eval().requires_grad_(False)
+    for parent in list(copied.modules()):
+        _fold_norms(parent)
+    return copied.to(dtype)
+
+
+def _fold_norms(parent: nn.Module) -> None:
+    """Fold each batch norm of a module into the convolution that stands just before it."""
+    before: nn.Module | None = None
+    before_name = ""
+    for name, module in list(parent.named_children()):
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and isinstance(before, (nn.Conv1d, nn.Conv2d)):
+            setattr(parent, before_name, fuse_conv_bn_eval(before, module))
+            setattr(parent, name, nn.Identity())
+        before, before_name = module, name

@@ -1,0 +1,417 @@
+"""Stem and residual blocks in training: what is kept for the backward pass, and what is made again.
+
+torch would keep of every layer the convolution's output, the normalised one and, of the stem, the indices
+of its maxima. Here the outputs of the convolutions are kept and all else is made again from them, which
+costs a small part of a convolution; or nothing but a block's input is, and the convolutions run once more.
+
+Frames go through a layer in runs whose features fit a processor's caches, and whose memory the allocator
+gives again and again: fresh memory costs a processor as much time as it takes to fill it twice. Only where
+batch norm must have seen all frames does one pass end and another begin.
+
+Axes: N frames, C channels, H, W places; features are channels last in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+# Bytes of a convolution's output that are computed in one run. On a CPU several such arrays are in use at
+# a time; a GPU wants runs that fill it.
+RUN_BYTES = {"cpu": 8 * 2**20, "cuda": 2**28}
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution and its batch norm, as numbers.
+
+    Attributes:
+        weight: (C, C', k, k), of the dtype that is computed in.
+        gamma: (C,), batch norm's weight.
+        beta: (C,), its bias.
+        stride: of the convolution.
+        padding: of the convolution.
+        eps: of the norm.
+    """
+
+    weight: Tensor
+    gamma: Tensor
+    beta: Tensor
+    stride: int
+    padding: int
+    eps: float
+
+    def convolve(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x, self.weight, None, self.stride, self.padding)
+
+    def gradients(self, grad: Tensor, x: Tensor, *, of_input: bool) -> tuple[Tensor | None, Tensor]:
+        """Of the convolution's input and weight."""
+        stride, padding = [self.stride] * 2, [self.padding] * 2
+        wanted = [of_input, True, False]
+        grad_input, grad_weight, _ = torch.ops.aten.convolution_backward(
+            grad, x, self.weight, None, stride, padding, [1, 1], False, [0, 0], 1, wanted
+        )
+        return grad_input, grad_weight
+
+
+@dataclass
+class _Normalised:
+    """A layer's outputs before its norm, in runs, with what the norm needs to know of all of them."""
+
+    layer: _Layer
+    runs: list[Tensor]
+    mean: Tensor
+    variance: Tensor
+
+    @classmethod
+    def of(cls, layer: _Layer, runs: Iterable[Tensor]) -> _Normalised:
+        """Measure mean and variance over all frames and places."""
+        kept, counts, means, variances = [], [], [], []
+        # torch measures in the dtype of the running statistics that it is given, which stay as they are.
+        unused = torch.zeros_like(layer.gamma), torch.ones_like(layer.gamma)
+        for run in runs:
+            mean, variance = torch.ops.aten.batch_norm_update_stats(run, *unused, 0.0)
+            kept.append(run)
+            counts.append(run.numel() // run.shape[1])
+            means.append(mean)
+            variances.append(variance)
+        if len(kept) == 1:
+            return cls(layer, kept, means[0], variances[0])
+        shares = torch.tensor(counts, dtype=means[0].dtype, device=means[0].device)[:, None] / sum(counts)
+        each = torch.stack(means)
+        mean = (each * shares).sum(0)
+        variance = ((torch.stack(variances) + (each - mean).square()) * shares).sum(0)
+        return cls(layer, kept, mean, variance)
+
+    @property
+    def count(self) -> int:
+        """Elements of a channel."""
+        return sum(run.numel() // run.shape[1] for run in self.runs)
+
+    def normalise(self, run: Tensor) -> Tensor:
+        layer = self.layer
+        return torch.batch_norm(
+            run, layer.gamma, layer.beta, self.mean, self.variance, False, 0.0, layer.eps, torch.backends.cudnn.enabled
+        )
+
+    def follow(self, norm: nn.BatchNorm2d) -> None:
+        """Move the running statistics of the module, as torch does."""
+        if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
+            return
+        norm.num_batches_tracked += 1
+        share = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
+        unbiased = self.variance * (self.count / max(1, self.count - 1))
+        norm.running_mean.lerp_(self.mean.to(norm.running_mean.dtype), share)
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), share)
+
+
+class _NormGradient:
+    """The backward pass of a batch norm in two parts: sums over all runs, then each run's gradient."""
+
+    def __init__(self, normalised: _Normalised) -> None:
+        self._of = normalised
+        self._invstd = (normalised.variance + normalised.layer.eps).rsqrt()
+        self.gamma = torch.zeros_like(normalised.mean)
+        self.beta = torch.zeros_like(normalised.mean)
+
+    def add(self, grad: Tensor, run: Tensor) -> None:
+        """Take a run's gradients into the sums."""
+        _, gamma, beta = torch.ops.aten.native_batch_norm_backward(
+            grad,
+            run,
+            self._of.layer.gamma,
+            *(None, None, self._of.mean, self._invstd, True, self._of.layer.eps, [False, True, True]),
+        )
+        self.gamma += gamma
+        self.beta += beta
+
+    def through(self, grad: Tensor, run: Tensor) -> Tensor:
+        """Give γ/σ · (g − Σg/M − x̂ · Σ(g·x̂)/M), once all runs are in the sums."""
+        of, zeros, ones = self._of, torch.zeros_like(self.gamma), torch.ones_like(self.gamma)
+        scale = of.layer.gamma * self._invstd
+        # Two affine maps a channel, which is what a batch norm with given statistics is.
+        mine = torch.batch_norm(
+            run,
+            -scale * self.gamma / of.count,
+            -scale * self.beta / of.count,
+            *(of.mean, of.variance, False, 0.0, of.layer.eps, torch.backends.cudnn.enabled),
+        )
+        return mine.add_(
+            torch.batch_norm(grad, scale, zeros, zeros, ones, False, 0.0, 0.0, torch.backends.cudnn.enabled)
+        )
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What of a stem or block is no tensor: strides, paddings and eps of its layers, and their norms."""
+
+    norms: tuple[nn.BatchNorm2d, ...]
+    strides: tuple[int, ...]
+    paddings: tuple[int, ...]
+    dtype: torch.dtype
+    recompute: bool
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[nn.Conv2d, nn.BatchNorm2d]], x: Tensor, *, recompute: bool) -> _Options:
+        return cls(
+            tuple(norm for _, norm in pairs),
+            tuple(convolution.stride[0] for convolution, _ in pairs),
+            tuple(int(convolution.padding[0]) for convolution, _ in pairs),
+            computing_dtype(x),
+            recompute,
+        )
+
+    def layers(self, tensors: Sequence[Tensor]) -> list[_Layer]:
+        """Of (weight, gamma, beta) of each layer, one after the other."""
+        return [
+            _Layer(
+                tensors[3 * index].to(self.dtype, memory_format=torch.channels_last),
+                tensors[3 * index + 1],
+                tensors[3 * index + 2],
+                self.strides[index],
+                self.paddings[index],
+                norm.eps,
+            )
+            for index, norm in enumerate(self.norms)
+        ]
+
+
+def computing_dtype(x: Tensor) -> torch.dtype:
+    """What convolutions compute in here: autocast's dtype where it is on, else that of x."""
+    if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
+        return torch.get_autocast_dtype(x.device.type)
+    return x.dtype
+
+
+def can_train(convolutions: Sequence[nn.Module], norms: Sequence[nn.Module]) -> bool:
+    """Whether these layers are plain ones in training: others, and frozen ones, run as modules."""
+    return all(type(norm) is nn.BatchNorm2d and norm.training and norm.affine for norm in norms) and all(
+        type(convolution) is nn.Conv2d and convolution.bias is None for convolution in convolutions
+    )
+
+
+def train_stem(pictures: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, *, recompute: bool) -> Tensor:
+    """Convolution, batch norm, ReLU and the maximum over 3×3 at stride 2, in training.
+
+    Args:
+        pictures: float (N, 3, H, W); they get no gradient.
+        convolution: without bias.
+        norm: in training; its running statistics move.
+        recompute: keep nothing but the pictures for the backward pass.
+
+    Returns:
+        (N, C, H/4, W/4), channels last.
+    """
+    options = _Options.of([(convolution, norm)], pictures, recompute=recompute)
+    result: Tensor = _Stem.apply(options, pictures.to(options.dtype), convolution.weight, norm.weight, norm.bias)
+    return result
+
+
+def train_block(x: Tensor, pairs: Sequence[tuple[nn.Conv2d, nn.BatchNorm2d]], *, recompute: bool) -> Tensor:
+    """A residual block in training: `relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut)`.
+
+    Args:
+        x: (N, C, H, W).
+        pairs: the two convolutions with their norms; the shortcut's too, where it has one.
+        recompute: keep nothing but x for the backward pass.
+
+    Returns:
+        (N, C', H', W'), channels last.
+    """
+    options = _Options.of(pairs, x, recompute=recompute)
+    parameters = [value for convolution, norm in pairs for value in (convolution.weight, norm.weight, norm.bias)]
+    result: Tensor = _Block.apply(options, x.to(options.dtype), *parameters)
+    return result
+
+
+class _Stem(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, options: _Options, pictures: Tensor, *parameters: Tensor) -> Tensor:
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(pictures.device.type, enabled=False):
+            (layer,) = options.layers(parameters)
+            convolved = _Normalised.of(layer, map(layer.convolve, _runs(pictures, layer)))
+            convolved.follow(options.norms[0])
+            pooled = [_pooled(convolved.normalise(run)).relu_() for run in convolved.runs]
+        ctx.options = options
+        result = _joined(pooled)
+        kept = [] if options.recompute else convolved.runs
+        ctx.save_for_backward(pictures, result, convolved.mean, convolved.variance, *parameters, *kept)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        pictures, output, mean, variance, *saved = ctx.saved_tensors
+        (layer,) = ctx.options.layers(saved[:3])
+        inputs = _runs(pictures, layer)
+        convolved = _Normalised(layer, saved[3:] or [layer.convolve(run) for run in inputs], mean, variance)
+        grad_output = grad_output.contiguous(memory_format=torch.channels_last)
+        sums, grads = _NormGradient(convolved), []
+        lengths = [len(run) for run in inputs]
+        for run, grad, out in zip(convolved.runs, grad_output.split(lengths), output.split(lengths), strict=True):
+            grads.append(_unpooled(_masked(grad, out), convolved.normalise(run)))
+            sums.add(grads[-1], run)
+        weights = torch.zeros_like(layer.weight, dtype=sums.gamma.dtype)
+        for index, (run, x) in enumerate(zip(convolved.runs, inputs, strict=True)):
+            weights += layer.gradients(sums.through(grads[index], run), x, of_input=False)[1]
+            grads[index] = run  # lets go of the gradient
+        return None, None, weights, sums.gamma, sums.beta
+
+
+class _Block(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, options: _Options, x: Tensor, *parameters: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, enabled=False):
+            layers = options.layers(parameters)
+            inputs = _runs(x, layers[0])
+            normalised = _forward(layers, inputs)
+            for one, norm in zip(normalised, options.norms, strict=True):
+                one.follow(norm)
+            output = _joined([_block_output(normalised, index, inputs) for index in range(len(inputs))])
+        statistics = [value for one in normalised for value in (one.mean, one.variance)]
+        kept = [] if options.recompute else [run for one in normalised for run in one.runs]
+        ctx.options = options
+        ctx.save_for_backward(x, output, *parameters, *statistics, *kept)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        options: _Options = ctx.options
+        x, output, *saved = ctx.saved_tensors
+        count = len(options.norms)
+        layers, statistics, kept = options.layers(saved), saved[3 * count : 5 * count], saved[5 * count :]
+        inputs = _runs(x, layers[0])
+        normalised = _remembered(layers, statistics, kept, inputs)
+        grad_output = grad_output.contiguous(memory_format=torch.channels_last)
+        grads = _BlockGradient(normalised)
+        lengths = [len(run) for run in inputs]
+        grads.through_sum(grad_output.split(lengths), output.split(lengths))
+        grads.through_second()
+        grad_x = torch.empty_like(x)
+        grads.through_first(inputs, grad_x.split(lengths))
+        return None, grad_x, *grads.of_parameters()
+
+
+def _forward(layers: Sequence[_Layer], inputs: Sequence[Tensor]) -> list[_Normalised]:
+    """What the layers of a block make of its input, before their norms."""
+    first = _Normalised.of(layers[0], map(layers[0].convolve, inputs))
+    second = _Normalised.of(layers[1], (layers[1].convolve(first.normalise(run).relu_()) for run in first.runs))
+    shortcut = [_Normalised.of(layer, map(layer.convolve, inputs)) for layer in layers[2:]]
+    return [first, second, *shortcut]
+
+
+def _remembered(
+    layers: Sequence[_Layer], statistics: Sequence[Tensor], kept: Sequence[Tensor], inputs: Sequence[Tensor]
+) -> list[_Normalised]:
+    """The same as `_forward` gave, of what was kept; of nothing kept, by running the convolutions again."""
+    normalised: list[_Normalised] = []
+    for index, layer in enumerate(layers):
+        runs = list(kept[index * len(inputs) : (index + 1) * len(inputs)])
+        if not kept:
+            before = map(normalised[0].normalise, normalised[0].runs) if index == 1 else inputs
+            runs = [layer.convolve(run.relu_() if index == 1 else run) for run in before]
+        normalised.append(_Normalised(layer, runs, *statistics[2 * index : 2 * index + 2]))
+    return normalised
+
+
+def _block_output(normalised: Sequence[_Normalised], index: int, inputs: Sequence[Tensor]) -> Tensor:
+    _, second, *shortcut = normalised
+    result = second.normalise(second.runs[index])
+    result += shortcut[0].normalise(shortcut[0].runs[index]) if shortcut else inputs[index]
+    return result.relu_()
+
+
+class _BlockGradient:
+    """The backward pass of a block, from its output to its input, in three passes over the frames."""
+
+    def __init__(self, normalised: Sequence[_Normalised]) -> None:
+        self._normalised = normalised
+        self._sums = [_NormGradient(one) for one in normalised]
+        self._weights = [torch.zeros_like(one.layer.weight, dtype=one.mean.dtype) for one in normalised]
+        self._of_sum: list[Tensor] = []  # gradients of both terms of the sum, after the ReLU's mask
+        self._of_first: list[Tensor] = []  # gradients of the first norm's output
+
+    def through_sum(self, grads: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        _, second, *shortcut = range(len(self._normalised))
+        for index, (grad, output) in enumerate(zip(grads, outputs, strict=True)):
+            masked = _masked(grad, output)
+            for layer in (second, *shortcut):
+                self._sums[layer].add(masked, self._normalised[layer].runs[index])
+            self._of_sum.append(masked)
+
+    def through_second(self) -> None:
+        first, second = self._normalised[:2]
+        for index, (masked, run) in enumerate(zip(self._of_sum, second.runs, strict=True)):
+            grad = self._sums[1].through(masked, run)
+            between = first.normalise(first.runs[index]).relu_()
+            grad_between, weight = second.layer.gradients(grad, between, of_input=True)
+            assert grad_between is not None
+            self._weights[1] += weight
+            grad_between = _masked(grad_between, between)
+            self._sums[0].add(grad_between, first.runs[index])
+            self._of_first.append(grad_between)
+
+    def through_first(self, inputs: Sequence[Tensor], grad_inputs: Sequence[Tensor]) -> None:
+        """Write the gradients of the block's input."""
+        for index, (x, grad_x) in enumerate(zip(inputs, grad_inputs, strict=True)):
+            grad = self._through(0, self._of_first[index], index, x)
+            shortcut = self._of_sum[index]
+            if len(self._normalised) > 2:
+                shortcut = self._through(2, shortcut, index, x)
+            torch.add(grad, shortcut, out=grad_x)
+
+    def _through(self, layer: int, grad: Tensor, index: int, x: Tensor) -> Tensor:
+        normalised = self._normalised[layer]
+        raw = self._sums[layer].through(grad, normalised.runs[index])
+        grad_x, weight = normalised.layer.gradients(raw, x, of_input=True)
+        assert grad_x is not None
+        self._weights[layer] += weight
+        return grad_x
+
+    def of_parameters(self) -> list[Tensor]:
+        """In the order in which `train_block` gives them."""
+        pairs = zip(self._weights, self._sums, strict=True)
+        return [value for weight, sums in pairs for value in (weight, sums.gamma, sums.beta)]
+
+
+def _runs(x: Tensor, layer: _Layer) -> list[Tensor]:
+    """Frames in runs: of such a length that a layer's output for them has `RUN_BYTES`."""
+    places = (x.shape[2] // layer.stride) * (x.shape[3] // layer.stride)
+    frame_bytes = places * layer.weight.shape[0] * x.element_size()
+    run_bytes = RUN_BYTES.get(x.device.type, RUN_BYTES["cpu"])
+    # Runs of almost one length: a short last one would leave cores waiting.
+    count = max(1, min(len(x), -(-len(x) * frame_bytes // run_bytes)))
+    return list(x.tensor_split(count))
+
+
+def _joined(runs: Sequence[Tensor]) -> Tensor:
+    return runs[0] if len(runs) == 1 else torch.cat(list(runs))
+
+
+def _masked(grad: Tensor, output: Tensor) -> Tensor:
+    """The gradient before a ReLU, from the one behind it."""
+    masked: Tensor = torch.ops.aten.threshold_backward(grad, output, 0)
+    return masked
+
+
+def _pooled(x: Tensor) -> Tensor:
+    return functional.max_pool2d(x, 3, stride=2, padding=1)
+
+
+def _unpooled(grad: Tensor, x: Tensor) -> Tensor:
+    """The gradient of what went into `_pooled`: each maximum gets its own."""
+    size, stride, padding = [3, 3], [2, 2], [1, 1]
+    _, indices = torch.ops.aten.max_pool2d_with_indices(x, size, stride, padding)
+    unpooled: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+        grad, x, size, stride, padding, [1, 1], False, indices
+    )
+    return unpooled
