@@ -18,7 +18,8 @@ from torch import Tensor
 from cslr_cli import __version__
 from cslr_cli.atomic import whole_file
 from cslr_cli.checkpoint_file import EXPECTED, read_checkpoint_file
-from cslr_cli.config import Config
+from cslr_cli.config import Config, DataConfig
+from cslr_cli.data.frame_fit import ORIGINAL_SIZES, Fit, FrameFit
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, gathered
 from cslr_cli.model.network import Network
@@ -46,6 +47,7 @@ class CorpusOrigin:
         frame_size: side of the prepared frames, pixels; pictures are resized to it before the crop.
         interpolation: how they are resized, a key of `frames.INTERPOLATIONS`.
         aspect: how they become squares, one of `frames.ASPECTS`.
+        original_size: width and height that they had before; None if it does not say.
     """
 
     name: str
@@ -55,6 +57,7 @@ class CorpusOrigin:
     frame_size: int
     interpolation: str = "lanczos"
     aspect: str = "stretch"
+    original_size: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, corpus: PreparedCorpus) -> CorpusOrigin:
@@ -67,6 +70,23 @@ class CorpusOrigin:
             frame_size=corpus.frame_size,
             interpolation=corpus.info.interpolation,
             aspect=corpus.info.aspect,
+            original_size=corpus.info.original_size,
+        )
+
+    def frame_fit(self, config: DataConfig, fit: Fit = "crop") -> FrameFit:
+        """What makes pictures for the network of frames of any shape.
+
+        Args:
+            config: crop and scale of its training.
+            fit: how frames of another proportion become the corpus'.
+        """
+        return FrameFit(
+            self.frame_size,
+            config,
+            self.interpolation,
+            self.aspect,
+            self.original_size or ORIGINAL_SIZES.get(self.name),
+            fit,
         )
 
 
@@ -97,6 +117,7 @@ class Checkpoint:
         history: a record for each epoch: losses, rates, word error rates.
         training: what resuming needs (optimizer, schedule, scaler); None where it cannot be resumed.
         converted: where it came from; None where it was trained here.
+        averaged_epochs: the epochs of a run whose weights these are the mean of; none where it is no mean.
         version: of this package, when it was written.
     """
 
@@ -108,6 +129,7 @@ class Checkpoint:
     history: tuple[Mapping[str, Any], ...] = ()
     training: Mapping[str, Any] | None = None
     converted: Converted | None = None
+    averaged_epochs: tuple[int, ...] = ()
     version: str = field(default=__version__)
 
     @property
@@ -154,6 +176,7 @@ class _PlainCorpus(_Plain):
     frame_size: int
     interpolation: str = "lanczos"
     aspect: str = "stretch"
+    original_size: tuple[int, int] | None = None
 
 
 class _PlainConverted(_Plain):
@@ -172,7 +195,8 @@ class _Content(_Plain):
     epoch: int
     history: list[dict[str, Any]]
     training: dict[str, Any] | None
-    converted: _PlainConverted | None = None  # files of the first release have none
+    converted: _PlainConverted | None = None  # files of the first release have none, nor the next
+    averaged_epochs: list[int] = []
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -196,6 +220,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "history": [dict(record) for record in checkpoint.history],
         "training": None if checkpoint.training is None else dict(checkpoint.training),
         "converted": _plain_converted(checkpoint.converted),
+        "averaged_epochs": list(checkpoint.averaged_epochs),
     }
     write_checkpoint_file(content, path)
 
@@ -330,5 +355,6 @@ def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
         history=tuple(plain.history),
         training=plain.training,
         converted=None if plain.converted is None else Converted(plain.converted.source, plain.converted.unused),
+        averaged_epochs=tuple(plain.averaged_epochs),
         version=plain.version,
     )

@@ -175,7 +175,7 @@ def test_a_prepared_corpus_is_vocabulary_and_corpus_in_one(tmp_path: Path, tiny_
     settings = ["data.crop_size=32"]
     checkpoint = convert_published(path, tiny_corpus.path, settings=settings).checkpoint
     assert checkpoint.vocabulary == tiny_corpus.vocabulary
-    where, how = str(tiny_corpus.path), ("lanczos", "stretch")
+    where, how = str(tiny_corpus.path), ("lanczos", "stretch", (210, 260))
     assert dataclasses.astuple(checkpoint.corpus) == ("synthetic", where, "phoenix2014", 25.0, 36, *how)
     from_text = convert_published(path, tiny_corpus.path / "vocabulary.txt", corpus=tiny_corpus, settings=settings)
     assert from_text.checkpoint.corpus == checkpoint.corpus

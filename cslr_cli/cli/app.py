@@ -13,7 +13,20 @@ from typing import Annotated
 import typer
 
 from cslr_cli import __version__
-from cslr_cli.cli import convert, evaluate, inspect, predict, prepare, quickstart, train
+from cslr_cli.cli import (
+    cam,
+    convert,
+    demo,
+    evaluate,
+    features,
+    inspect,
+    predict,
+    prepare,
+    quickstart,
+    runs,
+    score,
+    train,
+)
 from cslr_cli.cli.console import print_error
 from cslr_cli.errors import CslrError
 
@@ -81,6 +94,11 @@ _add("quickstart", quickstart.quickstart, after_interruption=_GOES_ON)
 _add("prepare", prepare.prepare, after_interruption=_GOES_ON)
 _add("inspect", inspect.inspect)
 _add("train", train.train)
+_add("runs", runs.runs)
 _add("evaluate", evaluate.evaluate)
+_add("score", score.score)
 _add("predict", predict.predict)
+_add("cam", cam.cam)
+_add("demo", demo.demo)
+_add("features", features.features)
 _add("convert", convert.convert)

@@ -15,6 +15,8 @@ from cslr_cli.errors import UsageError
 if TYPE_CHECKING:
     from cslr_cli.checkpoint import Checkpoint
 
+_DEFAULT_BEST = 5
+
 
 class Format(str, Enum):
     """Whose checkpoint is to come out."""
@@ -25,9 +27,12 @@ class Format(str, Enum):
 
 def convert(
     checkpoint: Annotated[
-        Path, typer.Argument(help="Checkpoint of the published code of VAC, SMKD, CorrNet or CorrNet+; or of cslr.")
-    ],
-    output: Annotated[Path, typer.Option("--output", help="File to write.")],
+        Path | None,
+        typer.Argument(help="Checkpoint of the published code of VAC, SMKD, CorrNet or CorrNet+; or of cslr."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="File to write. Default with --average: in the run's folder.")
+    ] = None,
     to: Annotated[Format, typer.Option("--to", help="cslr, or published: for the code that it came from.")] = (
         Format.cslr
     ),
@@ -38,39 +43,91 @@ def convert(
             "--corpus", metavar="NAME", help="Corpus that it was trained on. Default: by the number of its glosses."
         ),
     ] = None,
+    average: Annotated[
+        Path | None, typer.Option("--average", metavar="RUN", help="Make the mean of this run's best checkpoints.")
+    ] = None,
+    best: Annotated[int | None, typer.Option("--best", min=2, help="How many of them. Default: 5.")] = None,
     settings: options.Settings = None,
     as_json: options.Json = False,
 ) -> None:
-    """Convert a published checkpoint into one of cslr, and back; nothing is lost on the way.
+    """Convert a published checkpoint into one of cslr, and back; or average a run's best checkpoints.
 
-    A published checkpoint has no vocabulary in it: name it by --vocabulary. The way back writes a
-    `gloss_dict.npy` beside the output. No code in any of these files is run.
+    Nothing is lost on the way. A published checkpoint has no vocabulary in it: name it by
+    --vocabulary. The way back writes a `gloss_dict.npy` beside the output. No code in any of these
+    files is run. With --average RUN --best N, the weights of the N epochs of lowest WER on dev are
+    averaged into `RUN/average-best-N.pt`, a checkpoint like any other.
     """
+    changes = {"--vocabulary": vocabulary, "--corpus": corpus, "--set": settings}
+    refused = [option for option, value in changes.items() if value]
+    if average is not None:
+        if checkpoint is not None or to is Format.published or refused:
+            raise UsageError(
+                "--average takes a run, and nothing else but --best, --output and --json",
+                "the checkpoint that it writes can be converted afterwards",
+            )
+        _average(average, _DEFAULT_BEST if best is None else best, output, as_json=as_json)
+        return
+    if best is not None:
+        raise UsageError("--best: of which run?", "say --average runs/NAME")
+    if checkpoint is None:
+        raise UsageError("which checkpoint?", "name one, or a run by --average")
+    if output is None:
+        raise UsageError(f"{checkpoint}: where to?", "name the file to write by --output")
+    _check_new(output)
+    if to is Format.cslr:
+        _from_published(checkpoint, output, vocabulary, corpus, settings or [], as_json=as_json)
+        return
+    if refused:
+        raise UsageError(f"{', '.join(refused)}: a checkpoint of cslr has all that in it", "leave it out")
+    _to_published(checkpoint, output, as_json=as_json)
+
+
+def _check_new(output: Path) -> None:
     if output.exists():
         raise UsageError(f"--output {output}: is there already", "choose another name, or move that away")
-    if to is Format.published:
-        given = {"--vocabulary": vocabulary, "--corpus": corpus, "--set": settings}
-        refused = [option for option, value in given.items() if value]
-        if refused:
-            raise UsageError(f"{', '.join(refused)}: a checkpoint of cslr has all that in it", "leave it out")
-        _to_published(checkpoint, output, as_json=as_json)
-        return
+
+
+def _from_published(
+    path: Path, output: Path, vocabulary: Path | None, corpus: str | None, settings: list[str], *, as_json: bool
+) -> None:
     if vocabulary is None:
         raise UsageError(
-            f"{checkpoint}: which vocabulary has it?",
+            f"{path}: which vocabulary has it?",
             "say --vocabulary gloss_dict.npy, a prepared corpus, or a text file with a gloss a line;\n"
             "for a checkpoint of cslr, --to published converts it into a published one",
         )
     from cslr_cli.checkpoint import save_checkpoint
     from cslr_cli.published_checkpoint import convert_published
 
-    conversion = convert_published(checkpoint, vocabulary, corpus=corpus, settings=settings or [])
+    conversion = convert_published(path, vocabulary, corpus=corpus, settings=settings)
     save_checkpoint(conversion.checkpoint, output)
     for note in conversion.notes:
         print_note(f"note: {note}")
     for warning in conversion.checkpoint.warnings:
         print_error(warning, kind="warning")
     _tell(conversion.checkpoint, {"checkpoint": output}, f"cslr evaluate {output}", as_json=as_json)
+
+
+def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> None:
+    from cslr_cli.checkpoint import save_checkpoint
+    from cslr_cli.training.averaging import average_best
+    from cslr_cli.training.tracking import RunFolder
+
+    run = RunFolder.existing(path)
+    if output is None:
+        output = run.path / f"average-best-{number}.pt"
+    _check_new(output)
+    average = average_best(run, number)
+    save_checkpoint(average.checkpoint, output)
+    epochs = average.checkpoint.averaged_epochs
+    if average.missing:
+        missing = ", ".join(map(str, average.missing))
+        print_note(f"note: no weights were kept of epoch {missing}, which training.keep_best decides")
+    if len(epochs) < number:
+        print_note(f"note: the mean of {len(epochs)} checkpoints, not of {number}: {average.evaluated} were evaluated")
+    for warning in average.checkpoint.warnings:
+        print_error(warning, kind="warning")
+    _tell(average.checkpoint, {"checkpoint": output}, f"cslr evaluate {output}", as_json=as_json)
 
 
 def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
@@ -96,15 +153,18 @@ def _tell(checkpoint: Checkpoint, written: dict[str, Path], next_command: str | 
             "fps": checkpoint.corpus.fps,
             "protocol": checkpoint.corpus.protocol,
             "epoch": checkpoint.epoch,
+            **({"averaged_epochs": list(checkpoint.averaged_epochs)} if checkpoint.averaged_epochs else {}),
         }
         print_json({**facts, **{what: str(path) for what, path in written.items()}})
         return
+    averaged = ", ".join(map(str, checkpoint.averaged_epochs))
     rows = [
         ["network", model.name],
+        *([["mean of epochs", averaged]] if averaged else []),
         ["temporal layers", " ".join(model.temporal_layers)],
         ["glosses", str(len(checkpoint.vocabulary.glosses))],
         ["corpus", f"{checkpoint.corpus.name}, {checkpoint.corpus.fps:g} frames a second"],
         *([what, str(path)] for what, path in written.items()),
         *([["next", next_command]] if next_command else []),
     ]
-    print_result(table(["converted", ""], rows, left=(0, 1)))
+    print_result(table(["averaged" if averaged else "converted", ""], rows, left=(0, 1)))

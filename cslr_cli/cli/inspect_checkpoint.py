@@ -75,6 +75,8 @@ def _training_rows(inspection: CheckpointInspection) -> list[list[str]]:
             rows.append([title, f"{record['wer']:.1f} % (epoch {record['epoch']})"])
     if inspection.converted_from is not None:
         rows.append(["converted from", inspection.converted_from])
+    if inspection.averaged_epochs:
+        rows.append(["mean of epochs", ", ".join(map(str, inspection.averaged_epochs))])
     if inspection.resumable:
         rows.append(["training", f"goes on with: cslr train --resume {inspection.path.parent}"])
     rows += [["written by", inspection.written_by], ["size", f"{inspection.num_bytes / 2**20:.1f} MiB"]]

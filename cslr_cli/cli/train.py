@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cslr_cli.cli import options
-from cslr_cli.cli.console import duration, print_json, print_note, print_result, shown_progress, table
-from cslr_cli.errors import UsageError
+from cslr_cli.cli.console import duration, print_json, print_note, print_remarks, print_result, shown_progress, table
+from cslr_cli.errors import CslrError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from cslr_cli.config import Config
+    from cslr_cli.training.distributed import Ranks
     from cslr_cli.training.loop import TrainingResult
+    from cslr_cli.training.outline import Outline
     from cslr_cli.training.state import Record
 
 _DEFAULT_CONFIG = "phoenix2014"
+
+
+class Tracker(str, Enum):
+    """Who else may be told the figures."""
+
+    tensorboard = "tensorboard"
 
 
 def train(
@@ -36,13 +49,28 @@ def train(
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run's folder, exactly.")
     ] = None,
-    device: options.Device = "auto",
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|N|N,N", help="A GPU by its number, several, or the CPU.")
+    ] = "auto",
     precision: Annotated[
         options.PrecisionName | None, typer.Option("--precision", help="In place of the configuration's.")
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes that read clips.")] = None,
+    batch_frames: Annotated[
+        int | None, typer.Option("--batch-frames", min=1, help="Fill batches by frames, not by a number of clips.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that read clips, for each device.")
+    ] = None,
     backbone_weights: Annotated[
         Path | None, typer.Option("--backbone-weights", help="File with ResNet-18's ImageNet weights.")
+    ] = None,
+    init_weights: Annotated[
+        Path | None,
+        typer.Option("--init-weights", metavar="CHECKPOINT", help="Start from these weights; glosses may be others."),
+    ] = None,
+    vocabulary: options.Vocabulary = None,
+    track: Annotated[
+        Tracker | None, typer.Option("--track", help="Tell the figures to TensorBoard as well (an extra).")
     ] = None,
     settings: options.Settings = None,
     runs_dir: options.RunsDir = Path("runs"),
@@ -57,43 +85,102 @@ def train(
     given = {
         "--corpus": ("corpus.path", corpus),
         "--precision": ("training.precision", None if precision is None else precision.value),
+        "--batch-frames": ("training.batch_frames", batch_frames),
         "--workers": ("data.num_workers", workers),
         "--backbone-weights": ("model.backbone_weights", backbone_weights),
+        "--init-weights": ("training.init_weights", init_weights),
+        "--vocabulary": ("training.init_vocabulary", vocabulary),
+        "--track": ("training.track", None if track is None else track.value),
     }
     given = {option: (key, value) for option, (key, value) in given.items() if value is not None}
     if resume is not None:
-        options_given = {"--config": config, "--name": name, "--set": settings, **given}
-        _refuse_changes([option for option, value in options_given.items() if value])
+        options_given = {"--name": name, **{option: key for option, (key, _) in given.items()}}
+        _refuse_changes({option: key for option, key in options_given.items() if key})
     changes = [*(settings or []), *(f"{key}={_as_yaml(value)}" for key, value in given.values())]
     from cslr_cli.config import load_config
-    from cslr_cli.model.device import resolve_device
-    from cslr_cli.training.loop import train as train_network
+    from cslr_cli.training.resuming import resumed_config
     from cslr_cli.training.tracking import RunFolder
 
     if resume is not None:
         run = RunFolder.existing(resume)
-        recipe, path = load_config(run.config), run.path
+        recipe, path = resumed_config(run, changes, config), run.path
     else:
         recipe = load_config(config or _DEFAULT_CONFIG, changes)
         path = runs_dir / _run_name(name, config or _DEFAULT_CONFIG)
     try:
-        with shown_progress() as progress:
-            result = train_network(
-                recipe,
-                path,
-                device=resolve_device(device),
-                resume=resume is not None,
-                progress=progress,
-                on_epoch=lambda record: print_note(epoch_line(record, recipe.training.epochs)),
-            )
+        result = _on_devices(_Task(recipe, path, device, resume is not None))
     except KeyboardInterrupt as error:
         if not RunFolder(path).config.is_file():
             raise
-        raise KeyboardInterrupt(f"go on from the last finished epoch with: cslr train --resume {path}") from error
+        raise KeyboardInterrupt(f"go on from the last save with: cslr train --resume {path}") from error
+    if result is None:
+        return  # the first process shows it
     if as_json:
         print_json({"run": str(path), "best": dict(result.best), "checkpoint": str(result.run.best)})
     else:
         print_result(_result_table(result))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A training, as each of its processes is told it."""
+
+    recipe: Config
+    path: Path
+    device: str
+    resume: bool
+
+
+def _on_devices(task: _Task) -> TrainingResult | None:
+    """Train here, or in a process for each device; None in a process that is not the first."""
+    from cslr_cli.model.device import resolve_devices
+    from cslr_cli.training.distributed import was_launched
+    from cslr_cli.training.launch import launch
+
+    if was_launched():
+        return _in_this_process(task)
+    devices = resolve_devices(task.device)
+    return _in_this_process(task) if len(devices) == 1 else launch(_in_this_process, task, len(devices))
+
+
+def _in_this_process(task: _Task) -> TrainingResult | None:
+    """Train with whatever processes this one was launched with; only the first has a screen."""
+    from cslr_cli.model.device import device_of_process, resolve_device
+    from cslr_cli.training.distributed import joined, local_rank, was_launched
+    from cslr_cli.training.loop import Listener
+    from cslr_cli.training.loop import train as train_network
+
+    device = device_of_process(task.device, *local_rank()) if was_launched() else resolve_device(task.device)
+    with joined(device) as ranks, _told_once(ranks):
+        if not ranks.is_first:
+            train_network(task.recipe, task.path, device=device, resume=task.resume, ranks=ranks)
+            return None
+        with shown_progress() as progress:
+            return train_network(
+                task.recipe,
+                task.path,
+                device=device,
+                resume=task.resume,
+                progress=progress,
+                on_epoch=lambda record: print_note(epoch_line(record, task.recipe.training.epochs)),
+                listener=Listener(
+                    note=print_note,
+                    outline=lambda outline: print_remarks(outline_table(outline)),
+                    estimate=lambda seconds: print_note(f"it will take about {rough_duration(seconds)}"),
+                ),
+                ranks=ranks,
+            )
+
+
+@contextmanager
+def _told_once(ranks: Ranks) -> Iterator[None]:
+    """Of processes that fail, let one say why: the first. Most often the others fail because of it, or alike."""
+    try:
+        yield
+    except CslrError as error:
+        if not ranks.is_first_to_fail():
+            raise typer.Exit(error.exit_status) from error
+        raise
 
 
 def _result_table(result: TrainingResult) -> RenderableType:
@@ -109,11 +196,32 @@ def _result_table(result: TrainingResult) -> RenderableType:
     return table(["training", ""], rows)
 
 
-def _refuse_changes(options_given: list[str]) -> None:
-    if options_given:
+def outline_table(outline: Outline) -> RenderableType:
+    """What is trained on what, as a table."""
+    return table(["training", ""], outline.rows, left=(0, 1))
+
+
+def rough_duration(seconds: float) -> str:
+    """`16 h 20 min`, `25 min` or `40 s`: what an estimate can say."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def _refuse_changes(given: Mapping[str, str]) -> None:
+    """Say how a run's settings are changed: by their names.
+
+    Args:
+        given: options, each with the key that it sets, or with a name for the run.
+    """
+    if given:
+        keys = [f"--set {key}=…" for key in given.values() if "." in key]
         raise UsageError(
-            f"--resume goes on with the run's own configuration; {', '.join(options_given)} cannot change it",
-            "leave that out, or start another run: --name without --resume",
+            f"--resume goes on with the run's own configuration; {', '.join(given)} cannot change it",
+            f"name what is to be another: {' '.join(keys)}"
+            if keys
+            else "another name is another run: leave out --resume",
         )
 
 

@@ -52,6 +52,7 @@ class CheckpointInspection:
         history: a record for each epoch.
         resumable: whether training can go on from it.
         converted_from: name of the published checkpoint that it was.
+        averaged_epochs: the epochs of a run whose weights it is the mean of.
         warnings: what the user should know before using it.
     """
 
@@ -69,6 +70,7 @@ class CheckpointInspection:
     history: tuple[Mapping[str, Any], ...] = ()
     resumable: bool = False
     converted_from: str | None = None
+    averaged_epochs: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -96,7 +98,7 @@ class CheckpointInspection:
                 "first": list(vocabulary.glosses[:FIRST_GLOSSES]),
                 "hash": vocabulary.hash,
             },
-            "corpus": self.corpus and dataclasses.asdict(self.corpus),
+            "corpus": None if self.corpus is None else _plain(dataclasses.asdict(self.corpus)),
             "preprocessing": self.data and _preprocessing(self.data),
             "epoch": self.epoch,
             "epochs": self.num_epochs,
@@ -104,6 +106,7 @@ class CheckpointInspection:
             "history": [dict(record) for record in self.history],
             "resumable": self.resumable,
             "converted_from": self.converted_from,
+            "averaged_epochs": list(self.averaged_epochs),
             "warnings": list(self.warnings),
         }
 
@@ -147,6 +150,7 @@ def _inspected(checkpoint: Checkpoint, path: Path) -> CheckpointInspection:
         history=checkpoint.history,
         resumable=checkpoint.training is not None,
         converted_from=None if checkpoint.converted is None else checkpoint.converted.source,
+        averaged_epochs=checkpoint.averaged_epochs,
         warnings=tuple(checkpoint.warnings),
     )
 
@@ -177,3 +181,8 @@ def _parameters(model: ModelConfig, num_classes: int) -> dict[str, int]:
         part = next(part for beginning, part in _PARTS.items() if name.startswith(beginning))
         counts[part] += parameter.numel()
     return {part: count for part, count in counts.items() if count}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Lists for tuples, as JSON has them."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

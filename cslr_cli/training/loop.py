@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from cslr_cli.checkpoint import Checkpoint, CorpusOrigin, load_checkpoint, save_checkpoint
+from cslr_cli.checkpoint import CorpusOrigin, load_checkpoint
 from cslr_cli.config import Config
-from cslr_cli.data.dataset import Batch, ClipDataset, ClipKey, Loader, target_shortfall, training_batches
+from cslr_cli.data.dataset import Batch, ClipDataset, ClipKey, Loader, target_shortfall
 from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
 from cslr_cli.data.transforms import crop_room
-from cslr_cli.errors import ConfigError, DataError
-from cslr_cli.evaluation import Evaluator
-from cslr_cli.model.device import autocast, computing_threads, memory_told, precision_name, resolve_precision
-from cslr_cli.model.losses import Targets, weighted_loss
-from cslr_cli.model.networks import build_network, temporal_plan
-from cslr_cli.model.pretrained import load_imagenet_weights
+from cslr_cli.evaluation import Evaluator, SplitResult
+from cslr_cli.model.device import computing_threads, memory_told, precision_name, resolve_precision
+from cslr_cli.model.networks import build_network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
-from cslr_cli.training.schedule import learning_rate
+from cslr_cli.training.averaging import MovingAverage
+from cslr_cli.training.batches import EpochBatches, Part, order_number, parts_of, training_samples
+from cslr_cli.training.boards import Board, check_board, open_board
+from cslr_cli.training.diagnosis import Diagnostician, unfit_told
+from cslr_cli.training.distributed import ALONE, Ranks
+from cslr_cli.training.epoch import EpochSums, Meter
+from cslr_cli.training.interruption import AskedToEndError, Interruption
+from cslr_cli.training.memory import memory_advice
+from cslr_cli.training.outline import Outline, TimeEstimate
+from cslr_cli.training.recorder import Recorder
+from cslr_cli.training.resuming import changes_told, check_same_corpus, check_same_network
+from cslr_cli.training.saving import Saver
+from cslr_cli.training.start_points import FrozenParts, start_from
 from cslr_cli.training.state import Record, TrainingState
+from cslr_cli.training.step import Extent, Stepper
 from cslr_cli.training.tracking import LOGGER, RunFolder
 
-_MEMORY_ADVICE = (
-    "set a smaller training.batch_size or data.max_clip_frames, training.group_by_length=true, or --precision bf16;\n"
-    "--resume goes on with a run's own configuration: change it in its config.yaml"
-)
+# Steps whose figures stay on a GPU before they are read: reading waits until it has done all it was given.
+_STEPS_UNREAD = 16
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,21 @@ class TrainingResult:
         return min((record for record in self.history if record["wer"] is not None), key=lambda r: float(r["wer"]))
 
 
+@dataclass(frozen=True)
+class Listener:
+    """Who else is told what a training does.
+
+    Attributes:
+        note: of a remark that the user should see, one line or several.
+        outline: at the start, of what is trained on what.
+        estimate: after the first batches, how many seconds the training will take from its start.
+    """
+
+    note: Callable[[str], None] = lambda text: None
+    outline: Callable[[Outline], None] = lambda outline: None
+    estimate: Callable[[float], None] = lambda seconds: None
+
+
 def train(
     config: Config,
     run_path: Path,
@@ -62,12 +83,14 @@ def train(
     resume: bool = False,
     progress: ProgressCallback = no_progress,
     on_epoch: Callable[[Record], None] = lambda record: None,
+    listener: Listener = Listener(),
+    ranks: Ranks = ALONE,
 ) -> TrainingResult:
     """Train a network as a configuration says.
 
-    After each epoch `last.pt` is whole and has all that is needed to go on; `best.pt` is the epoch
-    with the lowest WER on dev. A training that was stopped and resumed ends at the same weights as
-    one that was not (on a CPU, with as many threads).
+    After each epoch, and every `training.save_minutes` within one, `last.pt` is whole and has all that
+    is needed to go on; `best.pt` is the epoch with the lowest WER on dev. A training that was stopped
+    and resumed ends at the same weights as one that was not (on a CPU, with as many threads).
 
     Args:
         config: the whole recipe; in a resumed training, that of the run.
@@ -76,65 +99,63 @@ def train(
         resume: go on from the run's `last.pt`.
         progress: is told of each step.
         on_epoch: is told of each finished epoch.
+        listener: is told what else there is to tell.
+        ranks: the processes that train together; each calls this with its own device, and all with the
+            same of the rest. Only the first writes.
 
     Raises:
-        UsageError: the folder is there already, or there is nothing to resume.
+        UsageError: the folder is there already, or there is nothing to resume; or the batches cannot be
+            shared between the ranks.
         DataError: the corpus cannot be read, or differs from the one that the run began with.
-        CheckpointError: the run's `last.pt` cannot be read or written.
+        CheckpointError: the run's `last.pt` cannot be read, or at the end of the training not be written.
+        TrainingError: too many steps in a row had no finite loss; or another rank has ended.
+        AskedToEndError: SIGTERM or SIGUSR1 came; all is saved.
     """
+    check_board(config.training.track)
     if resume:
         run = RunFolder.existing(run_path)
     else:
         RunFolder.check_new(run_path)  # before the work of putting everything together
-    course = _Course(config, device, progress)
-    if resume:
-        course.resume(run)
-    else:
-        course.load_start_weights()
-        run = RunFolder.create(run_path, config)
-    with run.logging(), computing_threads(config.training.num_threads):
-        course.log_start()
+        ranks.wait()
+    course = _Course(config, device, ranks, progress, listener)
+    with ExitStack() as stack:
+        if resume:
+            course.resume(run)
+        else:
+            course.load_start_weights()
+            run = RunFolder.create(run_path, config) if ranks.is_first else RunFolder(run_path)
+        board = Board()
+        if ranks.is_first:
+            stack.enter_context(run.logging())
+            board = stack.enter_context(open_board(config.training.track, run.path / "tensorboard", course.state.step))
+        stack.enter_context(computing_threads(config.training.num_threads))
+        stack.enter_context(course.interruption.watched())
+        stack.callback(course.evaluator.close)
+        course.begin(run, board)
         for epoch in range(course.state.epoch + 1, config.training.epochs + 1):
-            record = course.run_epoch(epoch)
-            course.save(run, record)
-            on_epoch(record)
+            on_epoch(course.run_epoch(epoch))
     return TrainingResult(run, tuple(course.state.history))
-
-
-@dataclass
-class _Sums:
-    """What is counted over an epoch."""
-
-    losses: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    grad_norm: float = 0.0
-    steps: int = 0
-    clips: int = 0
-    waited: float = 0.0  # seconds without a batch to work on
-    skipped: list[str] = field(default_factory=list)
-
-    def means(self) -> dict[str, float]:
-        steps = max(1, self.steps)
-        return {**{name: total / steps for name, total in self.losses.items()}, "grad_norm": self.grad_norm / steps}
 
 
 class _Course:
     """Everything that one training works with, put together once."""
 
-    def __init__(self, config: Config, device: torch.device, progress: ProgressCallback) -> None:
+    def __init__(
+        self, config: Config, device: torch.device, ranks: Ranks, progress: ProgressCallback, listener: Listener
+    ) -> None:
         self.config = config
         self.device = device
+        self.ranks = ranks
         self.progress = progress
+        self.listener = listener
         self.dtype = resolve_precision(config.training.precision, device)
         self.corpus = PreparedCorpus.open(config.corpus.folder)
         crop_room(self.corpus.frame_size, config.data.crop_size)  # now, not when the first clip is read
-        self.samples = _training_samples(self.corpus, config)
+        self.samples = training_samples(self.corpus, config)
         self.vocabulary = self.corpus.vocabulary
         self.state = self._fresh_state()
         plan = self.state.network.plan
-        self.batches = {
-            epoch: _epoch_batches(self.samples, config, epoch) for epoch in range(1, config.training.epochs + 1)
-        }
-        self.num_steps = sum(len(batches) for batches in self.batches.values())
+        self.batches = EpochBatches(self.samples, config, plan, ranks.world_size)
         dataset = ClipDataset(self.corpus, self.samples, config.data, training=True, seed=config.training.seed)
         self.loader = Loader(dataset, plan, config.data.num_workers, pin_memory=device.type == "cuda")
         self.evaluator = Evaluator(
@@ -147,178 +168,271 @@ class _Course:
             dtype=self.dtype,
             num_workers=min(1, config.data.num_workers),
         )
+        self.meter = Meter(_STEPS_UNREAD if device.type == "cuda" else 1)
+        self.diagnostician = Diagnostician(config.optimizer.lr)
+        self.interruption = Interruption()
+        self.changes = ""  # of the configuration, in a resumed training
 
     def _fresh_state(self) -> TrainingState:
         torch.manual_seed(self.config.training.seed)
         network = build_network(self.config.model, self.vocabulary.num_classes).to(self.device)
+        network.backbone.checkpoint_activations = self.config.training.activation_checkpointing
         settings = self.config.optimizer
-        optimizer = torch.optim.Adam(network.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
+        self.frozen = FrozenParts(network, self.config.training.frozen)
+        optimizer = torch.optim.Adam(self.frozen.trainable, settings.lr, weight_decay=settings.weight_decay, fused=True)
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
-        return TrainingState(network.train(), optimizer, scaler)
+        decay = self.config.training.ema_decay
+        average = None if decay is None else MovingAverage(network, decay)
+        return TrainingState(network.train(), optimizer, scaler, average=average)
 
     def load_start_weights(self) -> None:
-        """ImageNet's, where the configuration wants them."""
-        if self.config.model.pretrained:
-            load_imagenet_weights(self.state.network.backbone, self.config.model.backbone_weights)
+        """A checkpoint's or ImageNet's, where the configuration wants them."""
+        self.start = str(start_from(self.state.network, self.config, self.corpus))
+        if self.state.average is not None:
+            self.state.average.restart()
 
     def resume(self, run: RunFolder) -> None:
-        """Go on from the run's last epoch; from the start, where it did not finish one."""
+        """Go on from the run's last save; from the start, where there is none."""
         if not run.last.is_file():
             self.load_start_weights()
             return
         checkpoint = load_checkpoint(run.last)
-        self._check_same_corpus(checkpoint, run)
+        check_same_corpus(checkpoint, self.corpus, run.path)
+        check_same_network(checkpoint.config, self.config, run.last)
         self.state.restore(checkpoint, run.last)
-        run.write_metrics(self.state.history)  # the last epoch's may have been cut off
+        self.start = f"{run.last}, after step {self.state.step:,}"
+        self.changes = changes_told(checkpoint.config, self.config)
+        if self.ranks.is_first:
+            run.record_resumption(self.state.epoch)
+            run.write_metrics(self.state.history)  # the last epoch's may have been cut off
 
-    def _check_same_corpus(self, checkpoint: Checkpoint, run: RunFolder) -> None:
-        then, now = checkpoint.corpus, CorpusOrigin.of(self.corpus)
-        differing = [
-            f"its {name} was {getattr(then, name)} and is {getattr(now, name)}"
-            for name in ("name", "protocol", "fps", "frame_size", "interpolation", "aspect")
-            if getattr(then, name) != getattr(now, name)
-        ]
-        if checkpoint.vocabulary.glosses != self.vocabulary.glosses:
-            differing.append("its vocabulary has other glosses")
-        if differing:
-            raise DataError(
-                f"{self.corpus.path}: not the corpus that {run.path} began with: {'; '.join(differing)}",
-                "prepare it as it was, or start another run by --name",
-            )
+    def begin(self, run: RunFolder, board: Board) -> None:
+        """Do what must wait until the weights are those to start from, and say what is trained on what."""
+        self.run = run
+        self.stepper = Stepper(
+            self.state,
+            self.config,
+            device=self.device,
+            dtype=self.dtype,
+            num_steps=self.batches.num_steps,
+            ranks=self.ranks,
+        )
+        self.saver = Saver(run, self.config, self.vocabulary, CorpusOrigin.of(self.corpus), self._note)
+        self.recorder = Recorder(run, self.corpus, board, self._note)
+        self._tell_start()
+        if self.changes:
+            self._note(f"the configuration has changed since the last save: {self.changes}")
 
     def run_epoch(self, epoch: int) -> Record:
-        """Train on every clip once, then evaluate on dev if this epoch is one for it."""
-        started = time.perf_counter()
+        """Train on every clip once, evaluate on dev if this epoch is one for it, and save."""
         sums = self._train_epoch(epoch)
-        trained = time.perf_counter() - started
-        self.state.epoch = epoch
-        wer, conv_wer = None, None
-        last = epoch == self.config.training.epochs
-        if last or epoch % self.config.training.evaluation_interval == 0:
-            result = self.evaluator(self.state.network, self.progress)
-            wer, conv_wer = result.wer, result.scores["conv"].wer
-        return {
+        started = time.perf_counter()
+        result = self._evaluated(epoch)
+        record = {
             "epoch": epoch,
             "step": self.state.step,
             "lr": self.state.optimizer.param_groups[0]["lr"],
             **sums.means(),
-            "wer": wer,
-            "conv_wer": conv_wer,
-            "clips_per_second": sums.clips / trained,
-            "seconds": time.perf_counter() - started,
-            "waiting_percent": 100 * sums.waited / trained,
+            "wer": None if result is None else result.wer,
+            "conv_wer": None if result is None else result.scores["conv"].wer,
+            "clips_per_second": sums.clips / sums.seconds,
+            "seconds": sums.seconds + time.perf_counter() - started,
+            "waiting_percent": 100 * sums.waited / sums.seconds,
             "skipped": sums.skipped,
         }
+        self._finish(record, result)
+        return record
 
-    def _train_epoch(self, epoch: int) -> _Sums:
-        sums = _Sums()
-        started = time.perf_counter()
-        batches = self.loader.batches(self.batches[epoch])
-        while True:
+    def _finish(self, record: Record, result: SplitResult | None) -> None:
+        """Close an epoch with its record."""
+        state = self.state
+        is_best = record["wer"] is not None and (state.best_wer is None or record["wer"] < state.best_wer)
+        state.history.append(record)
+        state.epoch, state.unfinished = record["epoch"], None
+        if self.ranks.is_first:  # what resuming does again, before what it goes on from
+            self.recorder.epoch(state.history, result, is_best=is_best)
+            self.saver.finished_epoch(state, is_best=is_best)
+        LOGGER.info("epoch %d: %s", record["epoch"], _line(record))
+
+    def _train_epoch(self, epoch: int) -> EpochSums:
+        batches = self.batches.of_epoch(epoch)
+        sums = self.state.unfinished = self._begun(epoch, batches)
+        self.frozen.hold()
+        before, started = sums.seconds, time.perf_counter()
+        ranks = self.ranks
+        remaining = batches[sums.batches :]
+        shares = [parts_of(b, self.config.training.accumulation, ranks.rank, ranks.world_size) for b in remaining]
+        loaded = self.loader.batches([list(part.keys) for parts in shares for part in parts])
+        for keys, parts in zip(remaining, shares, strict=True):
             asked = time.perf_counter()
-            batch = next(batches, None)
+            read = list(islice(loaded, len(parts)))
             sums.waited += time.perf_counter() - asked
-            if batch is None:
-                return sums
-            with memory_told(_MEMORY_ADVICE):
-                self._step(batch, epoch, sums)
-            sums.clips += len(batch.sample_ids)
-            self._tell(epoch, sums, time.perf_counter() - started)
+            self._step(epoch, keys, parts, read)
+            sums.batches += 1
+            sums.clips += len(keys)
+            sums.seconds = before + time.perf_counter() - started
+            self.estimate.batch(self._num_frames(keys))
+            if self.meter.is_full or sums.batches == len(batches):
+                self._read_meter()
+            self._tell(epoch, sums)
+            self._save_if_due()
+        return sums
 
-    def _step(self, batch: Batch, epoch: int, sums: _Sums) -> None:
-        """One step of the optimizer; skipped, and told, where loss or gradient is not finite."""
-        state, settings = self.state, self.config.optimizer
-        # Dropout draws from here: the same after an interruption as without one.
-        seed = np.random.SeedSequence([self.config.training.seed, epoch, state.step]).generate_state(1)
-        torch.manual_seed(int(seed[0]))
-        rate = learning_rate(settings.lr, self.config.schedule, epoch=epoch, step=state.step, num_steps=self.num_steps)
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        running_statistics = [buffer.clone() for buffer in state.network.buffers()]
-        with autocast(self.device, self.dtype):
-            output = state.network(batch.frames.to(self.device, non_blocking=True), batch.frame_lengths)
-        targets = Targets(batch.targets, batch.target_lengths)
-        loss = weighted_loss(output, targets, self.config.loss_weights(epoch))
-        state.optimizer.zero_grad()
-        state.scaler.scale(loss.total).backward()
-        state.scaler.unscale_(state.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip_norm or math.inf)
-        finite = bool(loss.total.isfinite() & norm.isfinite())
-        if finite or state.scaler.is_enabled():
-            state.scaler.step(state.optimizer)  # looks at the gradients itself in fp16
-        state.scaler.update()
-        state.step += 1
-        if finite:
-            sums.steps += 1
-            sums.grad_norm += norm.item()
-            sums.losses["loss"] += loss.total.item()
-            for name, value in loss.parts.items():
-                sums.losses[name] += value.item()
-        else:
-            # What batch norm has seen may be infinite as well, and would stay in its means for ever.
-            for buffer, before in zip(state.network.buffers(), running_statistics, strict=True):
-                buffer.copy_(before)
-            sums.skipped += batch.sample_ids
-            LOGGER.warning(
-                "epoch %d, step %d: skipped, loss %s, gradient norm %s; clips: %s",
-                *(epoch, state.step, loss.total.item(), norm.item(), ", ".join(batch.sample_ids)),
-            )
+    def _begun(self, epoch: int, batches: Sequence[Sequence[ClipKey]]) -> EpochSums:
+        """What an interrupted training has counted of this epoch already; nothing, of a new one."""
+        order, unfinished = order_number(batches), self.state.unfinished
+        if unfinished is not None and unfinished.order == order:
+            return unfinished
+        if unfinished is not None:
+            self._note(f"epoch {epoch} begins again: its batches are not those that it was interrupted in")
+        return EpochSums(order)
 
-    def _tell(self, epoch: int, sums: _Sums, seconds: float) -> None:
+    def _step(self, epoch: int, keys: Sequence[ClipKey], parts: Sequence[Part], read: Sequence[Batch]) -> None:
+        """One step of the optimizer; or the end, where some rank has been asked for it."""
+        sized = [
+            (batch, self.stepper.extent(batch, counts=part.counts)) for batch, part in zip(read, parts, strict=True)
+        ]
+        mine = [(extent.clips, extent.rows, extent.unfit) for _, extent in sized]
+        *whole, asked_to_end = self.ranks.sum([*map(sum, zip(*mine, strict=True)), float(self.interruption.came)])
+        if asked_to_end:
+            self._end_interrupted()
+        with memory_told(memory_advice(self.config, self.device, self.run.path)):
+            figures = self.stepper(sized, Extent(*whole), epoch)
+            if self.state.average is not None:
+                self.state.average.update()
+        self.meter.add(
+            figures,
+            epoch=epoch,
+            step=self.state.step,
+            lr=self.state.optimizer.param_groups[0]["lr"],
+            sample_ids=tuple(self.samples[key.index].sample_id for key in keys),
+            unfit=int(whole[2]),
+        )
+
+    def _read_meter(self) -> None:
+        """Count the steps since the last reading; name those that were skipped, and end where they are too many."""
+        assert self.state.unfinished is not None  # an epoch is on
+        scaler = self.state.scaler
+        for step in self.meter.read():
+            self.state.unfinished.add(step)
+            self.recorder.step(step)
+            if not step.finite:
+                LOGGER.warning(
+                    "epoch %d, step %d: skipped, loss %s, gradient norm %s; clips: %s",
+                    *(step.epoch, step.step, step.losses["loss"], step.grad_norm, ", ".join(step.sample_ids)),
+                )
+            self.diagnostician.see(step, scaler.get_scale() if scaler.is_enabled() and not step.finite else None)
+
+    def _tell(self, epoch: int, sums: EpochSums) -> None:
         figures: dict[str, float] = {"epoch": epoch, "epochs": self.config.training.epochs}
         if sums.steps:
             figures["loss"] = sums.losses["loss"] / sums.steps
         if self.state.best_wer is not None:
             figures["best_wer"] = self.state.best_wer
-        figures["clips_per_second"] = sums.clips / seconds
+        figures["clips_per_second"] = sums.clips / sums.seconds
         if sums.skipped:
             figures["skipped"] = len(sums.skipped)
-        self.progress(Progress("train", self.state.step, self.num_steps, figures))
+        self.progress(Progress("train", self.state.step, self.batches.num_steps, figures))
 
-    def save(self, run: RunFolder, record: Record) -> None:
-        """Write the checkpoints and the record; the best one first, so that resuming can redo both."""
-        state = self.state
-        is_best = record["wer"] is not None and (state.best_wer is None or record["wer"] < state.best_wer)
-        state.history.append(record)
-        origin = CorpusOrigin.of(self.corpus)
-        if is_best:
-            best = state.checkpoint(self.config, self.vocabulary, origin, resumable=False)
-            save_checkpoint(best, run.best)
-        save_checkpoint(state.checkpoint(self.config, self.vocabulary, origin, resumable=True), run.last)
-        run.write_metrics(state.history)
-        LOGGER.info("epoch %d: %s", record["epoch"], _line(record))
+    def _save_if_due(self) -> None:
+        if self.ranks.is_first and self.saver.is_due:
+            self._read_meter()
+            self.saver.within_epoch(self.state)
 
-    def log_start(self) -> None:
-        """Say what is trained on what, and which clips cannot be learned from."""
-        parameters = sum(parameter.numel() for parameter in self.state.network.parameters())
-        LOGGER.info(
-            "%s with %d parameters, %s: %d clips, %d glosses, %d steps, %s on %s, from epoch %d",
-            *(self.config.model.name, parameters, self.corpus.name, len(self.samples), len(self.vocabulary.glosses)),
-            *(self.num_steps, precision_name(self.dtype), self.device, self.state.epoch + 1),
+    def _end_interrupted(self) -> None:
+        """Save where the training stands, and end it.
+
+        Raises:
+            AskedToEndError: always.
+        """
+        self._read_meter()
+        if self.ranks.is_first:
+            self.saver.within_epoch(self.state, must=True)
+        by = self.interruption.signal or "a signal to another process"
+        raise AskedToEndError(
+            f"ended by {by} in epoch {self.state.epoch + 1}, after step {self.state.step}; all is saved",
+            f"go on with: cslr train --resume {self.run.path}",
         )
+
+    def _evaluated(self, epoch: int) -> SplitResult | None:
+        """Dev, recognised by all ranks together and scored, if this epoch is one for it."""
+        settings = self.config.training
+        if epoch < settings.epochs and epoch % settings.evaluation_interval:
+            return None
+
+        def told(progress: Progress) -> None:
+            if self.interruption.came:
+                self._end_interrupted()
+            self.progress(progress)
+
+        network, ranks = self.state.network, self.ranks
+        with self.state.to_be_used():
+            if ranks.is_alone:
+                return self.evaluator(network, told)
+            mine = self.evaluator.recognise(network, told, part=ranks.rank, num_parts=ranks.world_size)
+        return self.evaluator.score([clip for clips in ranks.gather(mine) for clip in clips])
+
+    def _tell_start(self) -> None:
+        """Say what is trained on what, and which clips cannot be learned from; begin to watch the time."""
+        outline = self._outline()
+        LOGGER.info("%s", "; ".join(f"{about}: {what}" for about, what in outline.rows))
+        if self.ranks.is_first:
+            self.listener.outline(outline)
+        self.estimate = TimeEstimate(*self._frames_to_come(), self._tell_estimate)
         plan = self.state.network.plan
         short = [s.sample_id for s in self.samples if target_shortfall(s, self.config.data, plan)]
         if short:
             LOGGER.warning("%d clips have fewer steps than their glosses need: %s", len(short), ", ".join(short))
+            if self.ranks.is_first:
+                self.listener.note(unfit_told(short))
 
+    def _outline(self) -> Outline:
+        state, settings, devices = self.state, self.config.training, self.ranks.world_size
+        return Outline(
+            network=self.config.model.name,
+            parameters=sum(parameter.numel() for parameter in state.network.parameters()),
+            trainable=sum(parameter.numel() for parameter in self.frozen.trainable),
+            start=self.start,
+            corpus=self.corpus.name,
+            glosses=len(self.vocabulary.glosses),
+            train_clips=len(self.samples),
+            dev_clips=len(self.evaluator.samples),
+            batches=self.batches.num_batches(settings.epochs),
+            epochs=settings.epochs,
+            finished_epochs=state.epoch,
+            device=self._device_name if devices == 1 else f"{devices} × {self._device_name}",
+            precision=precision_name(self.dtype),
+        )
 
-def _training_samples(corpus: PreparedCorpus, config: Config) -> Sequence[Sample]:
-    samples = corpus.samples("train")
-    if not samples:
-        raise DataError(f"{corpus.path}: the split train has no clip")
-    shortest = temporal_plan(config.model).min_frames
-    return [sample for sample in samples if sample.num_frames is None or sample.num_frames >= shortest]
+    @property
+    def _device_name(self) -> str:
+        """What the table at the start calls the device."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
 
+    def _frames_to_come(self) -> tuple[int, int]:
+        """Frames of the training clips, and of those that are evaluated, from here to the end."""
+        settings, state = self.config.training, self.state
+        epochs = range(state.epoch + 1, settings.epochs + 1)
+        frames = sum(sum(map(sum, map(self._num_frames, self.batches.of_epoch(epoch)))) for epoch in epochs)
+        if state.unfinished is not None:
+            done = self.batches.of_epoch(state.epoch + 1)[: state.unfinished.batches]
+            frames -= sum(map(sum, map(self._num_frames, done)))
+        evaluations = sum(epoch == settings.epochs or epoch % settings.evaluation_interval == 0 for epoch in epochs)
+        return frames, evaluations * sum(sample.num_frames or 1 for sample in self.evaluator.samples)
 
-def _epoch_batches(samples: Sequence[Sample], config: Config, epoch: int) -> list[list[ClipKey]]:
-    """The clips of an epoch in their batches; only short ones in the first epochs, if configured."""
-    settings = config.training
-    lengths = {index: sample.num_frames or 0 for index, sample in enumerate(samples)}
-    if epoch <= settings.short_first_epochs:
-        lengths = {i: length for i, length in lengths.items() if len(samples[i].glosses) <= settings.short_glosses}
-        if not lengths:
-            raise ConfigError(f"training.short_glosses is {settings.short_glosses}: no training clip is so short")
-    return training_batches(lengths, settings.batch_size, settings.seed, epoch, by_length=settings.group_by_length)
+    def _num_frames(self, keys: Sequence[ClipKey]) -> list[int]:
+        """Frames of clips as the corpus has them; where it does not say, all count the same."""
+        return [self.samples[key.index].num_frames or 1 for key in keys]
+
+    def _tell_estimate(self, seconds: float) -> None:
+        LOGGER.info("the training will take about %d minutes", round(seconds / 60))
+        if self.ranks.is_first:
+            self.listener.estimate(seconds)
+
+    def _note(self, text: str) -> None:
+        LOGGER.warning("%s", text)
+        if self.ranks.is_first:
+            self.listener.note(text)
 
 
 def _line(record: Record) -> str:

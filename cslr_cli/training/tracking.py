@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
-import subprocess
+import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-from cslr_cli import __version__
 from cslr_cli.atomic import write_text
 from cslr_cli.config import Config
-from cslr_cli.errors import CslrError, UsageError
-from cslr_cli.training.state import Record
+from cslr_cli.errors import CslrError, DataError, UsageError
+
+if TYPE_CHECKING:  # torch comes with it, and listing runs needs none
+    from cslr_cli.training.state import Record
 
 LOGGER = logging.getLogger("cslr_cli")
 
+# What a run's folder holds and what it means; goes up when an older cslr could not go on with a run.
+RUN_FORMAT = 1
+
 _CONFIG_FILE = "config.yaml"
+_EPOCH_FILE = re.compile(r"epoch-([1-9][0-9]*)\.pt")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,30 @@ class RunFolder:
         """A JSON line for each epoch."""
         return self.path / "metrics.jsonl"
 
+    @property
+    def environment(self) -> Path:
+        """What it ran on, and what it was resumed on."""
+        return self.path / "environment.json"
+
+    @property
+    def curves(self) -> Path:
+        """Losses, rate and WER over the epochs, drawn."""
+        return self.path / "curves.png"
+
+    @property
+    def hypotheses(self) -> Path:
+        """The folder with what was recognised in the best epoch: CTM, and the references as STM."""
+        return self.path / "hypotheses"
+
+    def epoch_file(self, epoch: int) -> Path:
+        """The weights after an epoch, as long as it is among those that are kept."""
+        return self.path / f"epoch-{epoch}.pt"
+
+    def epoch_files(self) -> dict[int, Path]:
+        """The epochs whose weights are there, with their files, in order."""
+        found = {path: _EPOCH_FILE.fullmatch(path.name) for path in self.path.glob("epoch-*.pt")}
+        return dict(sorted((int(match[1]), path) for path, match in found.items() if match))
+
     @classmethod
     def create(cls, path: Path, config: Config) -> RunFolder:
         """Start a run in a new folder.
@@ -64,12 +89,14 @@ class RunFolder:
         Raises:
             UsageError: the folder is there already; nothing in it is touched.
         """
+        from cslr_cli.training.environment import environment  # needs torch, unlike the rest here
+
         cls.check_new(path)
-        record = json.dumps(environment(), indent=2) + "\n"
+        record = {"run_format": RUN_FORMAT, **environment()}
         path.mkdir(parents=True)
         run = cls(path)
         write_text(run.config, config.to_yaml())  # makes it a run that can be resumed
-        write_text(path / "environment.json", record)
+        write_text(run.environment, _as_json(record))
         return run
 
     @staticmethod
@@ -91,25 +118,72 @@ class RunFolder:
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
-        """A run to go on with, by its folder or one of its checkpoints.
+        """A run that is there, by its folder or one of its checkpoints.
 
         Raises:
-            UsageError: there is no run.
+            UsageError: there is no run, or one that a newer version has made.
         """
         run = cls(path.parent if path.suffix == ".pt" else path)
         if not run.config.is_file():
             there = "no such folder" if not run.path.is_dir() else f"there is no {run.config.name} in it"
-            raise UsageError(f"{run.path}: no run to resume: {there}", "expected a folder that `cslr train` made")
+            raise UsageError(f"{run.path}: no run: {there}", "expected a folder that `cslr train` made")
+        recorded = run._recorded_environment()
+        run_format = recorded.get("run_format", RUN_FORMAT)
+        if not isinstance(run_format, int) or run_format > RUN_FORMAT:
+            raise UsageError(
+                f"{run.path}: a run in format {run_format}; this version of cslr knows runs up to format {RUN_FORMAT}",
+                f"it was made by cslr {recorded.get('cslr', '(unknown)')}: go on by that version or a newer one",
+            )
         return run
+
+    def _recorded_environment(self) -> dict[str, Any]:
+        """What `environment.json` says; nothing, where it is gone or damaged: training can do without it."""
+        try:
+            recorded = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return recorded if isinstance(recorded, dict) else {}
+
+    def record_resumption(self, epoch: int) -> None:
+        """Add to `environment.json` what the run goes on with, which may be another machine.
+
+        Args:
+            epoch: epochs finished before.
+        """
+        from cslr_cli.training.environment import environment
+
+        recorded = {"run_format": RUN_FORMAT, **self._recorded_environment()}
+        resumptions = [*recorded.get("resumed", []), {"after_epoch": epoch, **environment()}]
+        write_text(self.environment, _as_json({**recorded, "resumed": resumptions}))
+
+    def read_metrics(self) -> list[Record]:
+        """The records of all epochs so far; none, where no epoch has been finished.
+
+        Raises:
+            DataError: the file cannot be read, or a line is no record; it is named.
+        """
+        if not self.metrics.is_file():
+            return []
+        try:
+            lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError as error:
+            raise DataError(f"{self.metrics}: cannot be read ({error.strerror or error})") from error
+        return [_record(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, start=1)]
 
     def write_metrics(self, history: Sequence[Record]) -> None:
         """Write the records of all epochs so far."""
         write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in history))
 
+    def remove_epoch_files(self, keep: set[int]) -> None:
+        """Remove the weights of all epochs but these."""
+        for epoch, path in self.epoch_files().items():
+            if epoch not in keep:
+                path.unlink(missing_ok=True)
+
     @contextmanager
     def logging(self) -> Iterator[None]:
         """Write what is logged into `train.log` as long as the block lasts, and what ended it early."""
-        handler = logging.FileHandler(self.path / "train.log", encoding="utf-8")
+        handler = _LogFile(self.path / "train.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOGGER.addHandler(handler)
         LOGGER.setLevel(logging.INFO)
@@ -123,38 +197,48 @@ class RunFolder:
             handler.close()
 
 
+class _LogFile(logging.FileHandler):
+    """A log that does without the lines for which there is no room: a full disk is told elsewhere."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 def newest_run(runs_dir: Path) -> RunFolder | None:
     """The run whose `best.pt` was written last; None if there is none."""
     checkpoints = sorted(runs_dir.glob("*/best.pt"), key=lambda path: path.stat().st_mtime)
     return RunFolder(checkpoints[-1].parent) if checkpoints else None
 
 
-def environment() -> dict[str, Any]:
-    """Versions, hardware and the state of the source code, for the record."""
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    return {
-        "cslr": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "gpus": [torch.cuda.get_device_name(index) for index in gpus],
-        "threads": torch.get_num_threads(),
-        "command": sys.argv,
-        "git": _git_state(),
-    }
+def best_epochs(history: Sequence[Record], number: int) -> list[int]:
+    """The epochs of lowest WER on dev, the best first; of equal ones the earlier."""
+    evaluated = [record for record in history if record["wer"] is not None]
+    ranked = sorted(evaluated, key=lambda record: (float(record["wer"]), int(record["epoch"])))
+    return [int(record["epoch"]) for record in ranked[:number]]
 
 
-def _git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that this package runs from; None where it was installed."""
-    folder = Path(__file__).parents[2]
-    if not (folder / ".git").exists():
-        return None
+def kept_epochs(history: Sequence[Record], *, best: int, newest: int) -> set[int]:
+    """The epochs whose weights a run keeps: so many of the best ones, and so many of the newest."""
+    epochs = [int(record["epoch"]) for record in history]
+    return {*best_epochs(history, best), *epochs[len(epochs) - min(newest, len(epochs)) :]}
+
+
+def _record(line: str, where: str) -> Record:
+    expected = "expected a JSON object for each epoch, with its number as `epoch` and its WER on dev as `wer`"
     try:
-        commit, changes = (
-            subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return {"commit": commit.strip(), "changed_files": changes.split("\n")[:-1]}
+        record = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON ({error})", expected) from error
+    numbered = isinstance(record, dict) and isinstance(record.get("epoch"), int)
+    if not numbered or not isinstance(record.get("wer", ""), int | float | None):
+        raise DataError(f"{where}: not the record of an epoch", expected)
+    return dict(record)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"

@@ -117,12 +117,39 @@ def test_a_run_folder_that_exists_is_refused_and_kept(cslr: Command, trained: Pa
     assert contents(Path("runs")) == before
 
 
-def test_resuming_changes_no_setting(cslr: Command, trained: Path) -> None:
+def test_resuming_changes_no_setting_that_is_not_named(cslr: Command, trained: Path) -> None:
     before = contents(Path("runs"))
-    for given in (["--config", "tiny.yaml"], ["--name", "new"], ["--set", "training.epochs=9"], ["--workers", 0]):
+    for given in (["--config", "tiny.yaml"], ["--name", "new"], ["--workers", 0]):
         assert_told(cslr("train", "--resume", "runs/tiny", *given), 2, given[0])
+    assert_told(cslr("train", "--resume", "runs/tiny", "--workers", 0), 2, "--set data.num_workers")
     assert_told(cslr("train", "--resume", "runs/missing"), 2, "runs/missing", "no such folder")
+    # The same recipe but for what is told: the corpus' folder, which the run knows, and the rate.
+    recipe = Path("tiny.yaml").read_text()
+    Path("other.yaml").write_text(recipe.replace("lr: 0.003", "lr: 0.001"))
+    told = cslr("train", "--resume", "runs/tiny", "--config", "other.yaml")
+    assert_told(told, 2, "optimizer.lr is 0.001, in runs/tiny it is 0.003", "--set optimizer.lr=0.001", "corpus.path")
+    assert "epochs" not in told.stderr
     assert contents(Path("runs")) == before
+
+
+def test_resuming_changes_the_settings_that_are_named_and_says_so(cslr: Command, trained: Path) -> None:
+    outcome = cslr("train", "--resume", "runs/tiny", "--set", "training.epochs=3", "--set", "optimizer.lr=1e-3")
+    assert outcome.status == 0
+    assert "the configuration has changed since the last save" in outcome.stderr
+    assert "optimizer.lr 0.003 → 0.001" in outcome.stderr
+    assert load_checkpoint(Path("runs/tiny/last.pt")).epoch == 3
+    assert "lr: 0.001" in Path("runs/tiny/config.yaml").read_text()
+    assert_told(
+        cslr("train", "--resume", "runs/tiny", "--set", "model.width=8"), 1, "last.pt", "model.width was 4 and is 8"
+    )
+
+
+def test_batches_that_the_devices_cannot_share_leave_no_run_behind(cslr: Command, workplace: Path) -> None:
+    told = cslr("train", "--config", "tiny.yaml", "--set", "training.accumulation=3")
+    assert_told(told, 2, "training.batch_size is 2", "training.accumulation", "training.batch_size=3")
+    assert_told(cslr("train", "--config", "tiny.yaml", "--batch-frames", 20), 2, "training.batch_frames is 20")
+    assert_told(cslr("train", "--config", "tiny.yaml", "--device", "cpu,gpu"), 2, "--device gpu")
+    assert not Path("runs").exists()
 
 
 def test_the_name_of_a_run_is_no_path(cslr: Command, workplace: Path) -> None:

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from cslr_cli.cli.app import app
 from cslr_cli.data.corpora import OwnCorpus, ReleasePlaces
@@ -91,16 +92,11 @@ def test_it_explains_every_column(tmp_path: Path) -> None:
 
 
 def test_its_commands_and_options_exist() -> None:
-    known = {command.name: command for command in app.registered_commands}
+    known = get_command(app).commands  # type: ignore[attr-defined]
     for name, *arguments in commands():
         assert name in known
         options = {argument for argument in arguments if argument.startswith("--")}
-        assert known[name].callback is not None
-        declared = {
-            declaration
-            for annotation in known[name].callback.__annotations__.values()
-            for declaration in re.findall(r"['\"](--[a-z-]+)['\"]", str(annotation))
-        } | {"--device", "--set", "--json"}
+        declared = {declaration for parameter in known[name].params for declaration in parameter.opts}
         assert options <= declared, f"cslr {name}: {options - declared}"
 
 

@@ -17,7 +17,7 @@ from cslr_cli.data.sample import Sample
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, UsageError
 from cslr_cli.model.networks import build_network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
-from cslr_cli.training import loop
+from cslr_cli.training import loop, recorder
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.state import Record
 
@@ -163,7 +163,8 @@ def test_a_run_folder_has_checkpoints_configuration_metrics_log_and_environment(
 ) -> None:
     run = tiny_training.run
     assert {path.name for path in run.path.iterdir()} == {
-        *("best.pt", "last.pt", "config.yaml", "metrics.jsonl", "train.log", "environment.json")
+        *("best.pt", "last.pt", "epoch-1.pt", "epoch-2.pt", "config.yaml", "metrics.jsonl", "train.log"),
+        *("environment.json", "curves.png", "hypotheses"),
     }
     assert load_config(run.config) == tiny_config
     records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
@@ -175,28 +176,35 @@ def test_a_run_folder_has_checkpoints_configuration_metrics_log_and_environment(
         assert 0 <= record["waiting_percent"] <= 100
         assert record["skipped"] == []
     log = (run.path / "train.log").read_text()
-    assert "8 clips, 8 glosses, 8 steps, fp32 on cpu, from epoch 1" in log
+    assert "network: corrnet; parameters: 54,702; start: fresh weights; corpus: synthetic, 8 glosses" in log
+    assert "clips: 8 train, 4 dev; batches an epoch: 4; epochs: 2; device: cpu; precision: fp32" in log
     assert "epoch 1:" in log
     assert "epoch 2:" in log
 
 
 def test_an_existing_run_folder_is_refused_and_not_touched(tiny_config: Config, tiny_training: TrainingResult) -> None:
     run = tiny_training.run.path
-    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.iterdir()}
+    files = [path for path in run.rglob("*") if path.is_file()]
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
     with pytest.raises(UsageError) as caught:
         train(tiny_config, run, device=CPU)
     assert f"--resume {run}" in str(caught.value)
     assert "--name" in str(caught.value)
-    assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.iterdir()} == before
+    assert [path for path in run.rglob("*") if path.is_file()] == files
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == before
 
 
 class ScriptedEvaluator:
     """Gives the word error rates that it was told to, one an epoch."""
 
     wers: list[float]
+    samples: Sequence[Sample] = ()
 
     def __init__(self, *args: object, **options: object) -> None:
         self.remaining = list(self.wers)
+
+    def close(self) -> None:
+        pass
 
     def __call__(self, network: object, progress: object) -> Any:
         wer = self.remaining.pop(0)
@@ -204,11 +212,19 @@ class ScriptedEvaluator:
         return result(wer, {"conv": result(wer + 1, {})})
 
 
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Trainings are evaluated by `ScriptedEvaluator`; the list gets the WER of each epoch whose hypotheses are kept."""
+    kept: list[float] = []
+    monkeypatch.setattr(loop, "Evaluator", ScriptedEvaluator)
+    monkeypatch.setattr(recorder, "write_hypotheses", lambda result, corpus, folder: kept.append(result.wer))
+    return kept
+
+
 def test_the_best_checkpoint_is_that_of_the_first_epoch_with_the_lowest_dev_wer(
-    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripted: list[float]
 ) -> None:
     monkeypatch.setattr(ScriptedEvaluator, "wers", [80.0, 60.0, 60.0, 70.0], raising=False)
-    monkeypatch.setattr(loop, "Evaluator", ScriptedEvaluator)
     result = train(changed(tiny_config, training={"epochs": 4}), tmp_path / "run", device=CPU)
     assert result.best["epoch"] == 2
     assert load_checkpoint(result.run.best).epoch == 2
@@ -219,13 +235,13 @@ def test_the_best_checkpoint_is_that_of_the_first_epoch_with_the_lowest_dev_wer(
         (60, 61),
         (70, 71),
     ]
+    assert scripted == [80, 60]
 
 
 def test_dev_is_evaluated_every_so_many_epochs_and_at_the_end(
-    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripted: list[float]
 ) -> None:
     monkeypatch.setattr(ScriptedEvaluator, "wers", [50.0, 40.0], raising=False)
-    monkeypatch.setattr(loop, "Evaluator", ScriptedEvaluator)
     config = changed(tiny_config, training={"epochs": 3, "evaluation_interval": 2})
     result = train(config, tmp_path / "run", device=CPU)
     assert [record["wer"] for record in result.history] == [None, 50.0, 40.0]
@@ -242,7 +258,7 @@ def test_progress_goes_up_to_the_last_step_with_loss_and_speed(tiny_config: Conf
     assert [progress.figures["epoch"] for progress in training] == [1] * 4 + [2] * 4
     assert "best_wer" in training[-1].figures
     evaluation = [progress for progress in told if progress.stage == "evaluate dev"]
-    assert [progress.done for progress in evaluation] == [2, 4, 2, 4]
+    assert [progress.done for progress in evaluation] == [1, 2, 3, 4] * 2
 
 
 # Courses of training
@@ -268,7 +284,7 @@ def test_bf16_trains_and_can_be_resumed_in_another_precision(tiny_config: Config
     config = changed(tiny_config, training={"precision": "bf16"})
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "run", device=CPU, on_epoch=stop_after_epoch(1))
-    assert "bf16 on cpu" in (tmp_path / "run" / "train.log").read_text()
+    assert "device: cpu; precision: bf16" in (tmp_path / "run" / "train.log").read_text()
     weights = load_checkpoint(tmp_path / "run" / "last.pt").weights
     assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
     train(tiny_config, tmp_path / "run", device=CPU, resume=True)

@@ -10,16 +10,20 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
+import PIL
 import pytest
 import torch
+import torchvision
 
 from cslr_cli import __version__
 from cslr_cli.config import Config, load_config
 from cslr_cli.errors import DataError, UsageError
-from cslr_cli.training import tracking
+from cslr_cli.training import environment as environment_module
+from cslr_cli.training.environment import environment
 from cslr_cli.training.state import Record
-from cslr_cli.training.tracking import LOGGER, RunFolder, environment, newest_run
+from cslr_cli.training.tracking import LOGGER, RUN_FORMAT, RunFolder, best_epochs, kept_epochs, newest_run
 
 
 def test_a_new_run_has_the_configuration_that_made_it_and_its_environment(tmp_path: Path) -> None:
@@ -29,6 +33,9 @@ def test_a_new_run_has_the_configuration_that_made_it_and_its_environment(tmp_pa
     recorded = json.loads((run.path / "environment.json").read_text())
     assert recorded["cslr"] == __version__
     assert (recorded["torch"], recorded["numpy"]) == (torch.__version__, np.__version__)
+    assert torchvision.__version__.startswith(recorded["torchvision"])  # without what it was built for
+    assert (recorded["opencv"], recorded["pillow"]) == (cv2.__version__, PIL.__version__)
+    assert recorded["run_format"] == RUN_FORMAT
     assert recorded["python"] == platform.python_version()
     assert recorded["command"] == sys.argv
 
@@ -43,22 +50,23 @@ def test_the_environment_names_the_commit_and_what_was_changed_since(
             ["git", *identity, *command], cwd=tmp_path, check=True, capture_output=True, text=True
         ).stdout
 
-    module = tmp_path / "cslr_cli" / "training" / "tracking.py"
+    module = tmp_path / "cslr_cli" / "training" / "environment.py"
     module.parent.mkdir(parents=True)
     module.write_text("as committed\n")
     git("init", "-q")
     git("add", ".")
     git("commit", "-q", "-m", "first")
     module.write_text("changed\n")
-    monkeypatch.setattr(tracking, "__file__", str(module))
+    monkeypatch.setattr(environment_module, "__file__", str(module))
     assert environment()["git"] == {
         "commit": git("rev-parse", "HEAD").strip(),
-        "changed_files": [" M cslr_cli/training/tracking.py"],
+        "changed_files": [" M cslr_cli/training/environment.py"],
     }
 
 
 def test_an_installed_package_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "__file__", str(tmp_path / "cslr_cli" / "training" / "tracking.py"))
+    path = tmp_path / "cslr_cli" / "training" / "environment.py"
+    monkeypatch.setattr(environment_module, "__file__", str(path))
     assert environment()["git"] is None
 
 
@@ -119,3 +127,96 @@ def test_the_log_has_what_was_said_and_what_ended_it(tmp_path: Path) -> None:
     assert "stopped: clip 7 is gone" in log
     assert "stopped: KeyboardInterrupt" in log
     assert not [handler for handler in LOGGER.handlers if isinstance(handler, logging.FileHandler)]
+
+
+def test_a_resumption_is_recorded_with_what_it_goes_on_with(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "a", Config())
+    begun = json.loads(run.environment.read_text())
+    run.record_resumption(3)
+    run.record_resumption(7)
+    recorded = json.loads(run.environment.read_text())
+    assert [resumption["after_epoch"] for resumption in recorded.pop("resumed")] == [3, 7]
+    assert recorded == begun
+
+
+def test_a_run_of_a_newer_version_is_refused_with_that_version(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "a", Config())
+    recorded = json.loads(run.environment.read_text())
+    run.environment.write_text(json.dumps({**recorded, "run_format": RUN_FORMAT + 1, "cslr": "9.9"}))
+    with pytest.raises(UsageError) as caught:
+        RunFolder.existing(run.path)
+    assert f"a run in format {RUN_FORMAT + 1}; this version of cslr knows runs up to format {RUN_FORMAT}" in str(
+        caught.value
+    )
+    assert "made by cslr 9.9" in str(caught.value)
+
+
+@pytest.mark.parametrize("damaged", [None, "{", "[]"])
+def test_a_run_without_a_readable_environment_can_be_gone_on_with(tmp_path: Path, damaged: str | None) -> None:
+    run = RunFolder.create(tmp_path / "a", Config())
+    run.environment.unlink()
+    if damaged is not None:
+        run.environment.write_text(damaged)
+    assert RunFolder.existing(run.path) == run
+    run.record_resumption(1)
+    assert json.loads(run.environment.read_text())["resumed"][0]["cslr"] == __version__
+
+
+# Which epochs are kept
+
+
+def history_of(*wers: float | None) -> list[Record]:
+    return [{"epoch": epoch, "wer": wer} for epoch, wer in enumerate(wers, start=1)]
+
+
+def test_the_best_epochs_are_those_of_lowest_wer_and_of_equal_ones_the_earlier() -> None:
+    history = history_of(50.0, None, 20.0, 30.0, 20.0, 0.0)
+    assert best_epochs(history, 4) == [6, 3, 5, 4]
+    assert best_epochs(history, 9) == [6, 3, 5, 4, 1]
+    assert best_epochs(history_of(None), 3) == []
+
+
+@pytest.mark.parametrize(
+    ("best", "newest", "kept"),
+    [(0, 0, set()), (2, 0, {3, 5}), (0, 2, {5, 6}), (2, 2, {3, 5, 6}), (1, 9, {1, 2, 3, 4, 5, 6})],
+)
+def test_the_best_and_the_newest_epochs_are_kept(best: int, newest: int, kept: set[int]) -> None:
+    assert kept_epochs(history_of(50.0, 40.0, 20.0, 30.0, 20.0, 60.0), best=best, newest=newest) == kept
+
+
+def test_only_files_of_epochs_are_taken_for_such_and_removed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    mine = ["epoch-0.pt", "epoch-03.pt", "epoch-x.pt", "epoch-4.pt.old", "my-epoch-4.pt", "best.pt"]
+    for name in [*mine, "epoch-2.pt", "epoch-10.pt", "epoch-9.pt"]:
+        (tmp_path / name).touch()
+    assert list(run.epoch_files()) == [2, 9, 10]
+    run.remove_epoch_files(keep={9})
+    assert {path.name for path in tmp_path.iterdir()} == {*mine, "epoch-9.pt"}
+
+
+# Metrics
+
+
+def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.read_metrics() == []
+    history = history_of(None, 30.5)
+    run.write_metrics(history)
+    assert run.read_metrics() == history
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", "3", '{"wer": 3.0}', '{"epoch": "1", "wer": 3}', '{"epoch": 1, "wer": "x"}']
+)
+def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str) -> None:
+    run = RunFolder(tmp_path)
+    run.metrics.write_text('{"epoch": 1, "wer": null}\n' + line + "\n")
+    with pytest.raises(DataError, match=r"metrics\.jsonl:2"):
+        run.read_metrics()
+
+
+def test_metrics_without_a_wer_are_no_records(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.metrics.write_text('{"epoch": 1}\n')
+    with pytest.raises(DataError, match=r"metrics\.jsonl:1"):
+        run.read_metrics()

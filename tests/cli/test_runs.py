@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Command
+
+
+def test_runs_are_a_table_and_as_json_a_line_each(cslr: Command, trained: Path) -> None:
+    outcome = cslr("runs")
+    assert outcome.status == 0
+    (row,) = [line for line in outcome.stdout.splitlines() if "tiny" in line]
+    assert row.split()[:4] == ["tiny", "corrnet", "synthetic", "2"]
+    assert row.rstrip().endswith("finished")
+    told = [json.loads(line) for line in cslr("runs", "--json").stdout.splitlines()]
+    metrics = [json.loads(line) for line in (trained.parent / "metrics.jsonl").read_text().splitlines()]
+    assert [run["best_wer"] for run in told] == [min(record["wer"] for record in metrics)]
+    assert [run["checkpoint"] for run in told] == [str(trained)]
+
+
+def test_a_folder_without_runs_says_how_to_get_one(cslr: Command, workplace: Path) -> None:
+    outcome = cslr("runs")
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert "runs: no such folder" in outcome.stderr
+    (workplace / "runs").mkdir()
+    for options in ((), ("--json",)):
+        outcome = cslr("runs", *options)
+        assert (outcome.status, outcome.stdout) == (0, "")
+        assert "there are no runs yet" in outcome.stderr
+        assert "cslr train" in outcome.stderr
+
+
+def test_a_broken_run_is_named_and_the_others_are_listed(cslr: Command, trained: Path) -> None:
+    broken = trained.parent.parent / "broken"
+    broken.mkdir()
+    (broken / "config.yaml").write_text("training: [")
+    outcome = cslr("runs", "--json")
+    assert outcome.status == 1
+    assert "runs/broken/config.yaml" in outcome.stderr
+    assert [json.loads(line)["name"] for line in outcome.stdout.splitlines()] == ["tiny"]

@@ -1,0 +1,49 @@
+"""Several processes with gloo between them, forked from the test: quick, for nothing is imported again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import socket
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from cslr_cli.training.distributed import Ranks, joined
+
+
+def on_ranks(number: int, function: Callable[[Ranks], Any]) -> list[Any]:
+    """Call a function in so many processes that make up a training; what it gave in each."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("fork")
+    pipes = [context.Pipe(duplex=False) for _ in range(number)]
+    processes = [
+        context.Process(target=_rank, args=(rank, number, port, function, pipe[1])) for rank, pipe in enumerate(pipes)
+    ]
+    for process in processes:
+        process.start()
+    results = [pickle.loads(receiver.recv_bytes()) for receiver, _ in pipes]
+    for process in processes:
+        process.join()
+    failures = [text for is_error, text in results if is_error]
+    assert not failures, "\n".join(failures)
+    return [result for _, result in results]
+
+
+def _rank(rank: int, number: int, port: int, function: Callable[[Ranks], Any], sender: Connection) -> None:
+    launched = {"RANK": rank, "WORLD_SIZE": number, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": number}
+    os.environ |= {name: str(value) for name, value in launched.items()}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    try:
+        with joined(torch.device("cpu")) as ranks:
+            # By way of plain bytes: torch would share the memory of tensors, which ends with this process.
+            sender.send_bytes(pickle.dumps((False, function(ranks))))
+    except BaseException:
+        sender.send_bytes(pickle.dumps((True, traceback.format_exc())))
