@@ -6,7 +6,6 @@ Priority: command line (`--set a.b=c`) > configuration file > the defaults that 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -26,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from cslr_cli.config_faults import faults_told
-from cslr_cli.errors import ConfigError
+from cslr_cli.errors import ConfigError, did_you_mean
 from cslr_cli.network_parts import NETWORKS, Classifier, NetworkParts, Pool
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer
 
@@ -47,9 +46,10 @@ Layer = Annotated[str, AfterValidator(_readable_layer)]
 
 def _known_network(name: str) -> str:
     if name not in NETWORKS:
-        nearest = difflib.get_close_matches(name.lower(), NETWORKS, n=1)
-        question = "".join(f"; did you mean {known}?" for known in nearest)
-        raise PydanticCustomError("network", f"the networks are {', '.join(NETWORKS)}{question}")
+        question = did_you_mean(name, NETWORKS)
+        raise PydanticCustomError(
+            "network", "; ".join(filter(None, [f"the networks are {', '.join(NETWORKS)}", question]))
+        )
     return name
 
 

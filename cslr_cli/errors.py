@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 # Faults of one input that a message shows one by one; the others are only counted.
 FAULTS_SHOWN = 10
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
+    """`did you mean X?`, or `… X or Y?`, of the known names that are spelt most alike; or nothing.
+
+    Args:
+        name: what was written; small and capital letters count as the same.
+        known: the names that there are.
+        most: how many to offer.
+    """
+    by_folded = {other.casefold(): other for other in known}
+    near = difflib.get_close_matches(name.casefold(), by_folded, n=most, cutoff=0.5)
+    return f"did you mean {' or '.join(by_folded[folded] for folded in near)}?" if near else ""
 
 
 class CslrError(Exception):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from cslr_cli.decoding.greedy import GreedyDecoder
 from cslr_cli.decoding.hypothesis import Decoder
 from cslr_cli.decoding.language_model import LanguageModel
 from cslr_cli.decoding.prefix_beam import PrefixBeamDecoder
-from cslr_cli.errors import UsageError
+from cslr_cli.errors import UsageError, did_you_mean
 
 DECODERS = ("beam", "greedy", "pyctcdecode")
 
@@ -58,6 +57,5 @@ def make_decoder(
         from cslr_cli.decoding.with_pyctcdecode import PyctcdecodeDecoder
 
         return PyctcdecodeDecoder(tuple(glosses), beam_width, num_best, keep_repeats, language_model)
-    nearest = difflib.get_close_matches(name.lower(), DECODERS, n=1, cutoff=0.4)
-    question = f"did you mean {nearest[0]}? " if nearest else ""
-    raise UsageError(f"there is no decoder named {name!r}", f"{question}the decoders are {', '.join(DECODERS)}")
+    hint = f"{did_you_mean(name, DECODERS)} the decoders are {', '.join(DECODERS)}".lstrip()
+    raise UsageError(f"there is no decoder named {name!r}", hint)

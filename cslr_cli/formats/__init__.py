@@ -5,10 +5,9 @@ Each format is one function from a recognition to the text of it, and a row of `
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
-from cslr_cli.errors import UsageError
+from cslr_cli.errors import UsageError, did_you_mean
 from cslr_cli.formats.annotation import check_pympi, eaf, textgrid
 from cslr_cli.formats.document import Format, Shown
 from cslr_cli.formats.json_objects import as_json, indented, line
@@ -42,11 +41,8 @@ def find_format(name: str) -> Format:
         UsageError: there is none.
     """
     if name not in FORMATS:
-        near = difflib.get_close_matches(name.lower(), FORMATS, n=1)
-        raise UsageError(
-            f"--format {name}: there is no such format" + (f"; did you mean {near[0]}?" if near else ""),
-            f"expected one of {', '.join(FORMATS)}",
-        )
+        told = [f"--format {name}: there is no such format", did_you_mean(name, FORMATS)]
+        raise UsageError("; ".join(filter(None, told)), f"expected one of {', '.join(FORMATS)}")
     return FORMATS[name]
 
 

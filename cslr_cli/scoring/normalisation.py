@@ -8,13 +8,12 @@ normalised, never references: where a reference holds a gloss that no normalised
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cslr_cli.errors import UsageError
+from cslr_cli.errors import UsageError, did_you_mean
 
 # Marks of place, classifier, question, possession and left hand: removed wherever they stand.
 _REMOVED_MARKS = ("loc-", "cl-", "qu-", "poss-", "lh-")
@@ -120,8 +119,5 @@ def protocol(name: str) -> Protocol:
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    nearest = difflib.get_close_matches(name.lower(), PROTOCOLS, n=1, cutoff=0.4)
-    question = f"did you mean {nearest[0]}? " if nearest else ""
-    raise UsageError(
-        f"there is no scoring protocol named {name!r}", f"{question}the protocols are {', '.join(PROTOCOLS)}"
-    )
+    hint = f"{did_you_mean(name, PROTOCOLS)} the protocols are {', '.join(PROTOCOLS)}".lstrip()
+    raise UsageError(f"there is no scoring protocol named {name!r}", hint)

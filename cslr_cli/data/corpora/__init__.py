@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from cslr_cli.data.corpora.annotation import AnnotationError, Fault, LeftOut
 from cslr_cli.data.corpora.base import CorpusReader, Release
 from cslr_cli.data.corpora.csl import CSL
@@ -14,7 +12,7 @@ from cslr_cli.data.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.data.corpora.phoenix2014_si5 import Phoenix2014SI5
 from cslr_cli.data.corpora.phoenix2014_t import Phoenix2014T
 from cslr_cli.data.corpora.split_drawing import SplitDrawing
-from cslr_cli.errors import UsageError
+from cslr_cli.errors import UsageError, did_you_mean
 
 __all__ = [
     "CORPORA",
@@ -53,9 +51,8 @@ def find_corpus(name: str) -> CorpusReader:
     for known, reader in CORPORA.items():
         if known.lower() == name.lower():
             return reader
-    nearest = difflib.get_close_matches(name.lower(), [known.lower() for known in CORPORA], n=1)
-    question = "".join(f"did you mean {known}? " for known in CORPORA if known.lower() in nearest)
     raise UsageError(
         f"there is no corpus named {name!r}",
-        f"{question}the corpora are {', '.join(CORPORA)}; one of your own is prepared with --manifest FILE",
+        f"{did_you_mean(name, CORPORA)} the corpora are {', '.join(CORPORA)}; "
+        "one of your own is prepared with --manifest FILE".lstrip(),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 import math
@@ -27,7 +26,7 @@ from cslr_cli.data.corpora.lookup import ReleasePlaces
 from cslr_cli.data.corpora.split_drawing import SplitDrawing
 from cslr_cli.data.frame_times import Segment
 from cslr_cli.data.sample import Sample
-from cslr_cli.errors import DataError, UsageError
+from cslr_cli.errors import DataError, UsageError, did_you_mean
 
 COLUMNS = ("path", "glosses", "split", "signer", "id", "translation", "start", "end")
 _NEEDED = ("path", "glosses")
@@ -241,9 +240,10 @@ def _check_columns(names: list[str], where: str, collector: SampleCollector, *, 
     faults = []
     for name in names:
         if name not in COLUMNS:
-            nearest = difflib.get_close_matches(name.lower(), COLUMNS, n=1)
-            question = f"did you mean {nearest[0]}? " if nearest else ""
-            faults.append(f"there is a column {name!r}; {question}known are {', '.join(COLUMNS)}")
+            question = did_you_mean(name, COLUMNS)
+            faults.append(
+                f"there is a column {name!r}; {f'{question} ' if question else ''}known are {', '.join(COLUMNS)}"
+            )
     faults += [f"there are two columns {name!r}" for name, count in Counter(names).items() if count > 1]
     if whole:
         faults += [f"there is no column {name!r}" for name in _NEEDED if name not in names]
