@@ -75,6 +75,12 @@ def _add(name: str, function: Callable[..., None], after_interruption: str = "")
         except CslrError as error:
             print_error(str(error))
             raise typer.Exit(error.exit_status) from error
+        except UnicodeEncodeError as error:
+            lacking = ascii(error.object[error.start : error.end])
+            print_error(
+                f"the output is {error.encoding}, which has no {lacking}\n  set PYTHONUTF8=1, or write to a file"
+            )
+            raise typer.Exit(1) from error
         except BrokenPipeError:
             raise  # whoever read our output has had enough: nothing to tell
         except OSError as error:

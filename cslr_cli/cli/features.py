@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,8 +154,8 @@ def _of_corpus(recognizer: Recognizer, folder: Path, splits: list[str] | None, w
                 for place, sample in enumerate(clips, start=1):
                     try:
                         clip = sample_features(recognizer, corpus, sample)
-                    except CslrError as error:
-                        print_error(str(error))
+                    except (CslrError, OSError) as error:
+                        _tell(error, corpus.frames_path(sample))
                         good = False
                     else:
                         write(clip, sample.sample_id)
@@ -170,10 +169,10 @@ def _of_videos(recognizer: Recognizer, videos: list[str], reading: Reading, writ
     Returns:
         Whether there was none.
     """
-    from cslr_cli.cli.inputs import find_inputs, output_names
+    from cslr_cli.cli.inputs import find_inputs, output_names, standard_input
     from cslr_cli.features import extract_features
 
-    inputs = find_inputs(videos, sys.stdin.read)
+    inputs = find_inputs(videos, standard_input)
     good = True
     with shown_progress() as progress, writer.of("") as write:
         for place, (path, name) in enumerate(zip(inputs, output_names(inputs), strict=True), start=1):
@@ -181,8 +180,8 @@ def _of_videos(recognizer: Recognizer, videos: list[str], reading: Reading, writ
                 clip = extract_features(recognizer, recognizer.open(path, reading))
             except UsageError:
                 raise  # wrong for all of them alike
-            except CslrError as error:
-                print_error(str(error))
+            except (CslrError, OSError) as error:
+                _tell(error, path)
                 good = False
             else:
                 for warning in clip.warnings:
@@ -190,3 +189,10 @@ def _of_videos(recognizer: Recognizer, videos: list[str], reading: Reading, writ
                 write(clip, name)
             progress(Progress("features", place, len(inputs)))
     return good
+
+
+def _tell(error: CslrError | OSError, path: Path) -> None:
+    """Say why a clip is passed over."""
+    from cslr_cli.recognizer.in_turn import cannot_be_read
+
+    print_error(str(cannot_be_read(path, error) if isinstance(error, OSError) else error))

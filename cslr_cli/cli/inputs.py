@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
@@ -52,6 +54,13 @@ def find_inputs(arguments: Iterable[str], listed: Callable[[], str] | None = Non
     return paths
 
 
+def standard_input() -> str:
+    """All of standard input; bytes in it that are no text stay what they are in names of files."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    return sys.stdin.read()
+
+
 def output_names(inputs: Sequence[Path]) -> list[str]:
     """A name for each input, for the file that is written for it, without a suffix.
 
@@ -92,9 +101,9 @@ def _numbered(stem: str, taken: set[str]) -> str:
 
 def _within(path: Path) -> list[Path]:
     """A file or a folder of pictures itself; of any other folder the recordings in it."""
-    if not path.is_dir():
-        return [path]
     try:
+        if not path.is_dir():
+            return [path]
         entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     except OSError:  # who opens it says why
         return [path]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,15 +71,16 @@ def predict(
     if predict_live.is_live(videos, live):
         places = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
         reading = {"--fps": fps, "--start": start, "--end": end, "--max-frames": max_frames, "--overlap": overlap}
-        predict_live.refuse({**places, **reading, "--nbest": num_best, "--format": form})
+        cut = None if split is given.SplitName.auto else split
+        predict_live.refuse({**places, **reading, "--split": cut, "--nbest": num_best, "--format": form})
         seconds = _WINDOW if window is None else window
         predict_live.watch(videos[0], network.recognizer, seconds, fit.value, as_json=as_json, confidence=confidence)
         return
-    from cslr_cli.cli.inputs import find_inputs
+    from cslr_cli.cli.inputs import find_inputs, standard_input
     from cslr_cli.cli.predict_extras import plan_extras
     from cslr_cli.data.clip_reader import Reading
 
-    inputs = find_inputs(videos, sys.stdin.read)
+    inputs = find_inputs(videos, standard_input)
     if not inputs:
         raise UsageError("standard input names no video", "expected the path of a video or a folder on each line")
     how = _How(Reading(fps, start, end, fit.value, max_frames), _long_video(split.value, window, overlap), confidence)
@@ -154,7 +154,7 @@ def _recognize_all(
             clip,
             long=how.long,
             keep_logits=extras.logits is not None,
-            on_sentence=lambda sentence: results.begin_sentence(inputs[place], sentence, shown(place)),
+            on_sentence=lambda sentence: results.begin_sentence(place, inputs[place], sentence, shown(place)),
         )
 
     errors = 0

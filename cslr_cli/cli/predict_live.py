@@ -59,12 +59,12 @@ def refuse(given: dict[str, object]) -> None:
     """Refuse options that mean nothing for a camera.
 
     Args:
-        given: what was given for each.
+        given: what was given for each; None for nothing.
 
     Raises:
         UsageError: some were given.
     """
-    wrong = [option for option, value in given.items() if value]
+    wrong = [option for option, value in given.items() if value is not None]
     if wrong:
         raise UsageError(
             f"{', '.join(wrong)}: not for a camera, which is watched and not kept",

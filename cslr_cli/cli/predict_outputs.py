@@ -31,7 +31,7 @@ class Results(ABC):
     def __init__(self) -> None:
         self._last_remark = time.monotonic()
 
-    def begin_sentence(self, path: Path, sentence: Sentence, shown: Shown) -> None:
+    def begin_sentence(self, place: int, path: Path, sentence: Sentence, shown: Shown) -> None:
         """Take a sentence of a recording that goes on; `add` gets it again, with all others."""
         if time.monotonic() - self._last_remark > _REMARK_INTERVAL:
             self._last_remark = time.monotonic()
@@ -67,22 +67,21 @@ class _PrintedText(_OneDocument):
 
     def __init__(self, chosen: Format) -> None:
         super().__init__(chosen, _print)
-        self._num_printed = 0
+        self._begun: int | None = None  # place of the input whose sentences are being printed
 
-    def begin_sentence(self, path: Path, sentence: Sentence, shown: Shown) -> None:
+    def begin_sentence(self, place: int, path: Path, sentence: Sentence, shown: Shown) -> None:
         """Print it."""
         from cslr_cli.formats.plain import sentence_text
 
-        _print("\n" if self._num_printed else f"{self._before}{path}\n")
+        # The input before may have broken off: what tells its sentences from these is its place alone.
+        _print("\n" if place == self._begun else f"{self._before}{path}\n")
         _print(sentence_text(sentence, shown))
-        self._num_printed += 1
+        self._begun, self._before = place, self._chosen.between
 
     def add(self, place: int, recognition: Recognition, shown: Shown) -> None:
         """Print what is not there yet."""
-        if not self._num_printed:
+        if place != self._begun:
             super().add(place, recognition, shown)
-        self._before = self._chosen.between
-        self._num_printed = 0
 
 
 class _Files(Results):
@@ -199,13 +198,15 @@ def check_free(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -> No
     """Make sure that files can be written, now and not after the work, and that none of them is an input.
 
     Raises:
-        UsageError: an input would be overwritten.
+        UsageError: an input would be overwritten, or a folder has the name of a file.
         CslrError: a folder cannot be made, or not be written to.
     """
     read = {os.path.realpath(path) for path in inputs}
     for path in paths:
         if os.path.realpath(path) in read:
             raise UsageError(f"{option}: {path} is an input and would be overwritten", "choose another name or folder")
+        if path.is_dir():
+            raise UsageError(f"{option}: {path} is a folder", "choose another name or folder, or move it away")
     for folder in dict.fromkeys(path.parent for path in paths):
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -114,7 +114,7 @@ class ClipReader:
 
     Args:
         source: path of a video, a folder or `.zip` of pictures, an array (T, H, W, 3), a list of arrays, or
-            an iterator of frames.
+            an iterator of frames, each an array of its own: some are kept for a while.
         reading: what of it, and how.
         fit: makes pictures of frames.
         fps: frames a second of the corpus.
@@ -284,8 +284,10 @@ class ClipReader:
             yield from self._chosen_given(source)
             return
         segment, limit = self.reading.segment, self.reading.max_frames
-        is_video = isinstance(source, VideoFrames)
-        if is_video and segment is not None and segment.end is not None and limit is None and self.reading.fps is None:
+        # Of a video that is cut off only a whole pass tells how much there is.
+        is_whole_video = isinstance(source, VideoFrames) and not source.is_cut_off
+        as_it_is = limit is None and self.reading.fps is None
+        if is_whole_video and as_it_is and segment is not None and segment.end is not None:
             # Only this part of the video needs to be looked at.
             yield from self._every_nth(source.iterate_segment(segment, self._corpus_fps))
             return
@@ -301,12 +303,15 @@ class ClipReader:
         fps = self.reading.fps
         times = source.timestamps if fps is None else np.arange(source.num_frames) / fps
         indices = np.arange(source.num_frames) if times is None else resample_indices(times, self._corpus_fps)
-        if isinstance(source, VideoFrames) and source.missing is not None:
-            self._warnings.append(source.missing)
+        missing = source.missing if isinstance(source, VideoFrames) else None
+        if missing is not None:
+            self._warnings.append(missing)
         segment = self.reading.segment
         if segment is None:
             return indices
-        check_reaches(source.path, segment, len(indices) / self._corpus_fps)
+        # Of a video that is cut off the part may end early: the warning says so.
+        needed = segment if missing is None else Segment(segment.start)
+        check_reaches(source.path, needed, len(indices) / self._corpus_fps)
         first, last = segment.steps(self._corpus_fps)
         return indices[first:last]
 

@@ -53,10 +53,15 @@ def open_frames(path: Path | str, *, partial: bool = False) -> FrameSource:
 
     Raises:
         NoFramesError: there is nothing under this path.
-        MediaError: the file has not a single byte. Whether the contents can be read shows when they
-            are asked for.
+        MediaError: the file has not a single byte, or its name is no text. Whether the contents can be
+            read shows when they are asked for.
     """
     path = Path(path)
+    try:
+        str(path).encode()  # a name on Linux may be any bytes; with some, OpenCV ends the program
+    except UnicodeEncodeError as error:
+        name = ascii(str(path)).strip("'")
+        raise MediaError(f"{name}: the name is no UTF-8 text", "rename the file or folder") from error
     if path.is_dir():
         return FolderFrames(path)
     if not path.exists():

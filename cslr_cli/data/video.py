@@ -58,6 +58,11 @@ class VideoFrames(FrameSource):
             return float((len(times) - 1) / times[-1])
         return self._declared[0]
 
+    @cached_property
+    def is_cut_off(self) -> bool:
+        """Whether an MP4, MOV or AVI file ends before its data does; False for other formats."""
+        return _is_cut_off(self.path)
+
     @property
     def missing(self) -> str | None:
         """How much of the video there is, in words, if it ends before the container says; else None."""
@@ -67,7 +72,7 @@ class VideoFrames(FrameSource):
             return None
         seconds, declared = float(times[-1]) + usual_gap(times, fps), count / fps
         is_short = seconds < declared - max(_ALLOWED_SHORTFALL, 0.02 * declared)
-        if not is_short and (len(times) >= count or not _is_cut_off(self.path)):
+        if not is_short and (len(times) >= count or not self.is_cut_off):
             return None
         return f"the video is cut off or damaged: {seconds:.2f} s of {declared:.2f} s can be read, {len(times)} frames"
 
@@ -89,7 +94,7 @@ class VideoFrames(FrameSource):
         declared_fps, declared_count = self._declared
         if not milliseconds:
             raise MediaError(f"{self.path}: the video has no frames that can be decoded", self._fault())
-        if len(milliseconds) < declared_count and not self._partial and _is_cut_off(self.path):
+        if len(milliseconds) < declared_count and not self._partial and self.is_cut_off:
             found = f"{len(milliseconds)} of {declared_count} frames decode"
             raise MediaError(
                 f"{self.path}: the video is cut off, {found}",

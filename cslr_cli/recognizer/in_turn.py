@@ -71,7 +71,7 @@ def _begun(recognizer: Recognizer, path: Path, reading: Reading) -> ClipReader |
     except CslrError as error:
         return error
     except OSError as error:
-        return _cannot_be_read(path, error)
+        return cannot_be_read(path, error)
 
 
 def _outcome(
@@ -90,8 +90,9 @@ def _outcome(
         except CslrError as error:
             return Outcome(path, error=error)
         except OSError as error:
-            return Outcome(path, error=_cannot_be_read(path, error))
+            return Outcome(path, error=cannot_be_read(path, error))
 
 
-def _cannot_be_read(path: Path, error: OSError) -> MediaError:
+def cannot_be_read(path: Path, error: OSError) -> MediaError:
+    """What the operating system says against a recording, as an error that is the recording's."""
     return MediaError(f"{error.filename or path}: {error.strerror or error}")

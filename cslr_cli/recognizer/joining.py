@@ -34,7 +34,7 @@ def without_overlaps(windows: Iterable[RecognisedStretch]) -> Iterator[Recognise
     neither or to both; of such places, the one nearest to the middle of the overlap.
 
     Args:
-        windows: in order, each overlapping at most its neighbours.
+        windows: in order, each overlapping the one before it; the last may reach further back.
 
     Yields:
         Each with its best hypothesis only: another one's glosses beyond the cut would not fit.
@@ -62,7 +62,8 @@ def joined_logits(parts: Sequence[StepLogits]) -> StepLogits:
 
 def _cut(left: RecognisedStretch, right: RecognisedStretch) -> float:
     """Where the left window ends and the right one begins, seconds."""
-    first, last = right.sentence.start, left.sentence.end
+    # The left window may begin at a cut that lies within the right one already.
+    first, last = max(left.sentence.start, right.sentence.start), left.sentence.end
     middle = (first + last) / 2
     edges = {middle, *left.logits.step_times.flat, *right.logits.step_times.flat}
     left_glosses, right_glosses = left.sentence.glosses, right.sentence.glosses

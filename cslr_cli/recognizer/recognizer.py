@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -258,4 +259,4 @@ class Recognizer:
 def _one_after_the_other(sentences: list[Sentence]) -> Alternative:
     """The best hypotheses of sentences as one."""
     glosses = tuple(timed for sentence in sentences for timed in sentence.glosses)
-    return Alternative(glosses, sum(sentence.score for sentence in sentences))
+    return Alternative(glosses, math.fsum(sentence.score for sentence in sentences))

@@ -36,9 +36,11 @@ def test_videos_give_a_file_each_and_a_bad_one_is_passed_over(
 ) -> None:
     clips = [tiny_corpus.frames_path(sample) for sample in tiny_corpus.samples("test")[:2]]
     Path("text.mp4").write_text("no video")
-    done = cslr("features", clips[0], "text.mp4", clips[1], *checkpoint, "--output", "out")
+    too_long = "l" * 300 + ".mp4"
+    done = cslr("features", clips[0], "text.mp4", too_long, clips[1], *checkpoint, "--output", "out")
     assert done.status == 1
     assert "error: text.mp4" in done.stderr
+    assert f"error: {too_long}" in done.stderr
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(
         ["features.json", *(f"{clip.stem}.npz" for clip in clips)]
     )

@@ -118,6 +118,22 @@ def test_each_sentence_of_a_long_recording_is_printed_when_it_is_there(
     assert len(result["sentences"]) > 2
 
 
+def test_the_sentences_of_an_input_do_not_go_on_under_the_name_of_one_that_broke_off(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    pictures = [frame for number in range(4) for frame in open_frames(clip(tiny_corpus, number)).iterate()]
+    for folder in ("broken", "whole"):
+        Path(folder).mkdir()
+        for number, picture in enumerate(pictures):
+            cv2.imwrite(f"{folder}/{number:04d}.png", picture[..., ::-1])
+    Path(f"broken/{len(pictures) - 1:04d}.png").write_bytes(b"no picture")
+    windows = ["--window", 1, "--overlap", 0.2, "--precision", "fp32"]
+    outcome = cslr("predict", "broken", "whole", *windows)
+    assert outcome.status == 1
+    assert outcome.stdout.startswith("broken\n")
+    assert outcome.stdout.endswith("\n\n" + cslr("predict", "whole", *windows).stdout)
+
+
 # What is read
 
 
@@ -177,6 +193,21 @@ def test_folders_patterns_and_standard_input_are_followed(
     outcome = cslr("predict", "-")
     assert (outcome.status, outcome.stdout) == (2, "")
     assert "standard input names no video" in outcome.stderr
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff.mp4\nother.mp4\n"), "utf-8"))
+    outcome = cslr("predict", "-", "--json")
+    assert (outcome.status, json.loads(outcome.stdout)["source"]) == (1, "other.mp4")
+    assert "\\udcff.mp4" in outcome.stderr
+
+
+def test_an_output_that_cannot_hold_a_character_is_told(
+    cslr: Command, videos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos[2].rename("手.mp4")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "latin-1"))
+    outcome = cslr("predict", "手.mp4")
+    assert outcome.status == 1
+    assert "latin-1, which has no '\\u624b'" in outcome.stderr
+    assert "PYTHONUTF8" in outcome.stderr
 
 
 def test_a_part_of_a_video_has_the_times_of_the_whole(cslr: Command, videos: list[Path]) -> None:
@@ -299,6 +330,8 @@ def assert_refused(outcome: Outcome, status: int, *words: str) -> None:
 
 def test_what_is_wrong_with_the_outputs_is_told_before_the_work(cslr: Command, videos: list[Path]) -> None:
     Path("file").touch()
+    Path("out/talk.srt").mkdir(parents=True)
+    assert_refused(cslr("predict", videos[0], "--format", "srt", "--output", "out/"), 2, "out/talk.srt is a folder")
     both = (videos[0], videos[2])
     assert_refused(cslr("predict", videos[0], "--output", "file/"), 1, "file cannot be written to", "another folder")
     assert_refused(cslr("predict", *both, "--output", "talk.srt"), 2, "a file for each of the 2 inputs")
@@ -333,12 +366,18 @@ def test_a_bad_input_among_many_is_named_and_the_others_get_their_files(cslr: Co
     Path("huge").mkdir()
     cv2.imwrite("huge/1.png", np.zeros((2, 2, 3), np.uint8))
     cv2.imwrite("huge/2.png", np.zeros((4, 4, 3), np.uint8))
-    outcome = cslr("predict", videos[0], "text.mp4", "huge", "missing.mp4", videos[2], "--output", "out/")
+    nameless = os.fsdecode(b"\xff.mp4") if sys.platform == "linux" else "nameless.mp4"
+    if sys.platform == "linux":
+        shutil.copy(videos[0], nameless)
+    too_long = "l" * 300 + ".mp4"
+    bad = ["text.mp4", "huge", "missing.mp4", nameless, too_long]
+    outcome = cslr("predict", videos[0], *bad, videos[2], "--output", "out/")
     assert (outcome.status, outcome.stdout) == (1, "")
     assert sorted(path.name for path in Path("out").iterdir()) == ["other.txt", "talk.txt"]
     errors = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 3
-    for name, error in zip(("text.mp4", "huge/2.png", "missing.mp4"), errors, strict=True):
+    assert len(errors) == 5
+    told = ("text.mp4", "huge/2.png", "missing.mp4", nameless.encode("ascii", "backslashreplace").decode(), too_long)
+    for name, error in zip(told, errors, strict=True):
         assert name in error
 
 
@@ -375,7 +414,8 @@ def test_a_camera_that_is_not_there_and_options_that_are_not_for_one_are_told(
     assert "camera 97" in outcome.stderr
     assert "--live" in outcome.stderr
     assert_refused(cslr("predict", "0", videos[0]), 2, "one camera")
-    assert_refused(cslr("predict", "0", "--output", "talk.srt", "--start", 3), 2, "--output, --start")
+    assert_refused(cslr("predict", "0", "--output", "talk.srt", "--start", 0), 2, "--output, --start")
+    assert_refused(cslr("predict", "0", "--split", "rests"), 2, "--split: not for a camera")
     assert cslr("predict", "0", "--window", "0.5").status == 2
     shutil.copy(videos[0], "0")  # a file of that name is a file
     assert cslr("predict", "0").status == 0

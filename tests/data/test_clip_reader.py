@@ -209,6 +209,11 @@ def test_a_video_that_is_cut_off_is_read_as_far_as_it_goes_with_a_warning(tmp_pa
     (warning,) = clip.warnings
     assert f"{len(pictures) / 25:.2f} s of 4.00 s" in warning
     assert reader(video).read().warnings == ()
+    part = reader(cut, start=1, end=3.5)
+    assert len(part.read().pictures) == len(pictures) - 25
+    assert part.warnings == clip.warnings
+    with pytest.raises(MediaError, match=r"asked for the part from 3\.5 s"):
+        reader(cut, start=3.5, end=4).read()
 
 
 def test_an_unknown_shape_of_the_corpus_is_remarked_on() -> None:

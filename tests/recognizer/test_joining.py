@@ -69,3 +69,12 @@ def test_the_parts_follow_each_other_without_gap_or_overlap() -> None:
     logits = joined_logits([part.logits for part in parts])
     assert logits.step_times[:, 0] == pytest.approx(np.arange(40) * 0.2)
     assert all(len(part.sentence.nbest) == 1 for part in parts)
+
+
+def test_a_last_window_that_reaches_back_over_two_others_takes_nothing_from_the_first() -> None:
+    last = window(6, 16, ("LONG", 6.2, 15.8))  # torn by every cut but those that lie in the first window
+    parts = list(without_overlaps([window(0, 10, ("A", 6.2, 6.6)), window(5, 15), last]))
+    edges = [edge for part in parts for edge in (part.sentence.start, part.sentence.end)]
+    assert edges == sorted(edges)
+    starts = joined_logits([part.logits for part in parts]).step_times[:, 0]
+    assert starts == pytest.approx(np.arange(80) * 0.2)
