@@ -35,6 +35,8 @@ FRAME_SIZE = 72
 RUN = Path("runs") / CONFIG
 # Glosses of the example: enough to see something, few enough for one picture.
 _EXAMPLE_GLOSSES = 4
+# Clips that the run offers to try; `cslr demo` shows them.
+_NUM_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,11 @@ def quickstart(
         write_hypotheses(result, corpus, run.path / "evaluation")
 
     on_stage(next(stages))
-    example = _example(corpus)
+    example, *others = _examples(corpus)
     video, picture = run.path / "example.mp4", run.path / "example.png"
     write_clip_video(release, example.sample_id, video)
+    for number, other in enumerate(others, start=2):
+        write_clip_video(release, other.sample_id, run.path / f"example-{number}.mp4")
     recognizer = Recognizer(checkpoint, device=device)
     recognition = recognizer.recognize(video)
     draw_film_strip(video, recognition, picture, reference=example.glosses)
@@ -152,7 +156,8 @@ def _trained(
     return train(config, RUN, device=device, resume=resume, progress=progress, on_epoch=on_epoch).run
 
 
-def _example(corpus: PreparedCorpus) -> Sample:
-    """The first test clip of a length that makes a good picture."""
-    samples = corpus.samples("test")
-    return next((sample for sample in samples if len(sample.glosses) == _EXAMPLE_GLOSSES), samples[0])
+def _examples(corpus: PreparedCorpus) -> list[Sample]:
+    """Test clips to try: first one of a length that makes a good picture, then others as they come."""
+    samples = list(corpus.samples("test"))
+    samples.sort(key=lambda sample: len(sample.glosses) != _EXAMPLE_GLOSSES)
+    return samples[:_NUM_EXAMPLES]

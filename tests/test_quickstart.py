@@ -49,6 +49,8 @@ def test_everything_is_made_and_each_stage_names_its_command(small: Path) -> Non
     for what, path in result.made:
         assert (small / path).exists(), what
     assert result.recognition.num_frames > 0
+    clips = {video.read_bytes() for video in (small / "runs/quickstart").glob("example*.mp4")}
+    assert len(clips) == 2, "as many different ones to try as there are test clips, at most three"
 
 
 def test_called_again_it_trains_no_more_and_ends_at_the_same(small: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from cslr_cli.checkpoint import Checkpoint
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.data.sample import Sample
-from cslr_cli.errors import DataError, UsageError
+from cslr_cli.errors import DataError, UsageError, did_you_mean
 
 
 def find_sample(corpus: PreparedCorpus, sample_id: str) -> Sample:
@@ -24,8 +23,7 @@ def find_sample(corpus: PreparedCorpus, sample_id: str) -> Sample:
             if sample.sample_id == sample_id:
                 return sample
             names.append(sample.sample_id)
-    nearest = difflib.get_close_matches(sample_id, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"its first clip is {names[0]}" if names else None
+    hint = did_you_mean(sample_id, names, most=3) or (f"its first clip is {names[0]}" if names else None)
     raise UsageError(f"{corpus.path}: {corpus.name} has no clip {sample_id!r} among {len(names)}", hint)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from cslr_cli.decoding import Hypothesis
 from cslr_cli.decoding.hypothesis import LogProbs
 from cslr_cli.decoding.timing import time_glosses
-from cslr_cli.errors import CslrError, UsageError
+from cslr_cli.errors import CslrError, UsageError, did_you_mean
 from cslr_cli.vocabulary import Vocabulary
 
 _NEAREST = 3  # names offered in place of one that is not known
@@ -80,6 +79,5 @@ def check_known(glosses: Sequence[str], vocabulary: Vocabulary) -> None:
 
 def _offer(gloss: str, vocabulary: Vocabulary) -> str:
     """`; did you mean A or B?`, or nothing if no gloss is like it."""
-    by_folded = {known.casefold(): known for known in vocabulary.glosses}
-    near = difflib.get_close_matches(gloss.casefold(), by_folded, n=_NEAREST, cutoff=0.5)
-    return f"; did you mean {' or '.join(by_folded[folded] for folded in near)}?" if near else ""
+    question = did_you_mean(gloss, vocabulary.glosses, most=_NEAREST)
+    return f"; {question}" if question else ""

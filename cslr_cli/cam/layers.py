@@ -5,14 +5,13 @@ Axes: N frames of one clip (or of a stretch of it), C channels, H, W places.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor, nn
 
-from cslr_cli.errors import UsageError
+from cslr_cli.errors import UsageError, did_you_mean
 from cslr_cli.model.backbone import STAGES, ResNet
 from cslr_cli.model.clips import ClipLayout
 
@@ -114,9 +113,8 @@ def split_backbone(backbone: ResNet, name: str) -> SplitBackbone:
     layers = backbone_layers(backbone)
     names = [layer.name for layer in layers]
     if name not in names:
-        nearest = difflib.get_close_matches(name.lower(), names, n=1)
-        question = f"did you mean {nearest[0]}? " if nearest else ""
-        raise UsageError(f"this network has no layer {name!r}", f"{question}its layers are {', '.join(names)}")
+        hint = f"{did_you_mean(name, names)} its layers are {', '.join(names)}".lstrip()
+        raise UsageError(f"this network has no layer {name!r}", hint)
     behind = names.index(name) + 1
     return SplitBackbone(name, layers[:behind], layers[behind:])
 

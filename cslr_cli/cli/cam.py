@@ -200,7 +200,7 @@ def _as_json(explanation: Explanation, source: Path, files: dict[str, Path]) -> 
         "layer": explanation.layer,
         "head": explanation.head,
         "method": explanation.method,
-        "recognised": [timed.gloss for timed in explanation.sentence],
+        "sentence": [timed.gloss for timed in explanation.sentence],
         "glosses": glosses,
         "files": {what: str(path) for what, path in files.items()},
     }

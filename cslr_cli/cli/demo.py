@@ -50,7 +50,7 @@ def demo(
     """Open a web page that recognises videos: upload or record one, and see its glosses on a time line.
 
     Needs the extra `demo`. The page is for this computer alone unless `--host` or `--share` opens it.
-    Uploads are removed half an hour after their last use, and at the end.
+    Uploads are removed after half an hour, and all of them at the end.
     """
     from cslr_cli.demo import Limits, find_networks
     from cslr_cli.demo.server import Address, check_port, serve
@@ -62,7 +62,9 @@ def demo(
     missing = [path for path in examples or () if not path.is_file()]
     if missing:
         raise UsageError(f"--example {missing[0]}: no such file")
-    offered = examples if examples else sorted(runs_dir.glob("*/example*.mp4"))
+    offered = (
+        examples if examples else sorted(runs_dir.glob("*/example*.mp4"), key=lambda video: (video.parent, video.stem))
+    )
     networks = find_networks(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision.value)
     for name, why in networks.broken.items():
         print_error(f"{name}: not offered: {why}", kind="warning")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from cslr_cli.demo.service import Answer, DemoService
 from cslr_cli.demo.timeline import fault, timeline
 from cslr_cli.errors import CslrError
 
+_log = logging.getLogger(__name__)
+
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "timeline.css").read_text(encoding="utf-8")
 HEAD = f"<script>{(_HERE / 'timeline.js').read_text(encoding='utf-8')}</script>"
@@ -20,9 +23,6 @@ HEAD = f"<script>{(_HERE / 'timeline.js').read_text(encoding='utf-8')}</script>"
 _ABOUT = """# From signing to glosses
 Upload a video of signing, record one, or upload its pictures in order. The glosses that the network
 recognises appear below on a time line; click one to see it in the player."""
-
-# Seconds after which what was made of an upload is removed, the page open or not.
-KEPT_SECONDS = 1800.0
 
 # The network serves so many at a time, whichever button they pressed.
 _QUEUE = "network"
@@ -33,7 +33,7 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
 
     Args:
         service: does the work.
-        examples: videos to try, shown below the player.
+        examples: videos to try, shown below the player; where Gradio may serve them from.
     """
     names = service.networks.names
     limits = service.limits
@@ -46,7 +46,7 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
         network = gr.Dropdown(
             names, value=names[0], label="Network", interactive=True, visible=len(names) > 1, elem_id="network"
         )
-        answer = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_discard)
+        answer = gr.State(None)
         with gr.Tab("Video"):
             video = gr.Video(
                 sources=["upload", "webcam"],
@@ -63,6 +63,7 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
                 file_count="multiple",
                 file_types=list(PICTURE_SUFFIXES),
                 label="Pictures, in the order of their names",
+                height=240,
                 elem_id="pictures",
             )
             rate = gr.Number(label="Pictures a second (0: as the network was trained)", value=0, minimum=0, maximum=240)
@@ -75,6 +76,7 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
             subtitles = gr.DownloadButton("Subtitles (SRT)", visible=False, elem_id="srt")
             document = gr.DownloadButton("Everything (JSON)", visible=False, elem_id="json")
             look = gr.Button("Where did the network look?", visible=False, elem_id="look")
+        unexplained = gr.HTML(elem_id="unexplained")
         sheet = gr.Image(
             label="Heat maps (Grad-CAM)",
             show_label=False,
@@ -85,43 +87,51 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
         )
 
         if examples:
-            gr.Examples([[str(path)] for path in examples], inputs=[video], label="Videos to try")
+            # Not `gr.Examples`: a click there makes a new player, without the `preprocess` of this one.
+            samples = [[str(path)] for path in examples]
+            tried = gr.Dataset(components=[video], samples=samples, type="index", label="Videos to try")
+            tried.click(lambda number: samples[number][0], [tried], [video], queue=False, api_visibility="private")
 
-        made = [answer, shown, player, subtitles, document, look, sheet]
+        made = [answer, shown, player, subtitles, document, look, unexplained, sheet]
 
-        def recognise_video(clip: str | None, name: str) -> list[Any]:
-            return _shown(lambda: service.recognise_video(_only(clip), name))
+        def recognise_video(last: Answer | None, clip: str | None, name: str) -> list[Any]:
+            return _shown(last, lambda: service.recognise_video(_only(clip), name))
 
-        def recognise_pictures(files: list[str] | None, name: str, fps: float | None) -> list[Any]:
-            return _shown(lambda: service.recognise_pictures([Path(file) for file in files or ()], name, fps or None))
+        def recognise_pictures(last: Answer | None, files: list[str] | None, name: str, fps: float | None) -> list[Any]:
+            uploads = [Path(file) for file in files or ()]
+            return _shown(last, lambda: service.recognise_pictures(uploads, name, fps or None))
 
         def explain(last: Answer | None) -> tuple[Any, Any]:
             try:
-                if last is None:
+                if last is None:  # the server was started anew while the page was open
                     raise CslrError("there is nothing to look at any more", "recognise the clip again")
-                return gr.update(value=str(service.explain(last)), visible=True), gr.skip()
-            except CslrError as error:
-                return gr.update(visible=False), fault(str(error))
+                return gr.update(value=str(service.explain(last)), visible=True), ""
+            except Exception as error:
+                return gr.update(visible=False), fault(_told(error))
 
         queued: dict[str, Any] = {
             "concurrency_id": _QUEUE,
             "concurrency_limit": limits.jobs,
             "api_visibility": "private",
         }
-        of_video.click(recognise_video, [video, network], made, show_progress_on=[shown], **queued)
-        of_pictures.click(recognise_pictures, [pictures, network, rate], made, show_progress_on=[shown], **queued)
-        look.click(explain, [answer], [sheet, shown], show_progress_on=[sheet], **queued)
+        of_video.click(recognise_video, [answer, video, network], made, show_progress_on=[shown], **queued)
+        of_pictures.click(
+            recognise_pictures, [answer, pictures, network, rate], made, show_progress_on=[shown], **queued
+        )
+        look.click(explain, [answer], [sheet, unexplained], show_progress_on=[unexplained], **queued)
     page.queue(max_size=limits.waiting)
     return page
 
 
-def _shown(work: Any) -> list[Any]:
-    """New values of what the page shows: the answer, or what went wrong."""
+def _shown(last: Answer | None, work: Callable[[], Answer]) -> list[Any]:
+    """New values of what the page shows: the answer, which takes the place of the last one, or what went wrong."""
+    if last is not None:
+        last.discard()
     hidden = gr.update(visible=False, value=None)
     try:
-        answer: Answer = work()
-    except CslrError as error:
-        return [None, fault(str(error)), hidden, hidden, hidden, gr.update(visible=False), hidden]
+        answer = work()
+    except Exception as error:
+        return [None, fault(_told(error)), hidden, hidden, hidden, gr.update(visible=False), "", hidden]
     player = gr.update(value=str(answer.video), visible=True) if answer.video.is_file() else hidden
     return [
         answer,
@@ -130,6 +140,7 @@ def _shown(work: Any) -> list[Any]:
         gr.update(value=str(answer.subtitles), visible=True),
         gr.update(value=str(answer.document), visible=True),
         gr.update(visible=bool(answer.recognition.glosses)),
+        "",
         hidden,
     ]
 
@@ -138,9 +149,12 @@ def _uploaded(payload: Any) -> str | None:
     return None if payload is None else payload.path
 
 
-def _discard(answer: Answer | None) -> None:
-    if answer is not None:
-        answer.discard()
+def _told(error: Exception) -> str:
+    """What a visitor is told. Of what should not happen, no more than that it did: its text may hold a path."""
+    if isinstance(error, CslrError):
+        return str(error)
+    _log.error("a visitor's request failed", exc_info=error)
+    return "this failed, and the fault is not yours\nwhoever runs this page finds the reason where it was started"
 
 
 def _only(clip: str | None) -> Path:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import tempfile
+import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -17,7 +20,9 @@ from cslr_cli.demo.networks import Networks
 from cslr_cli.demo.service import DemoService, Limits
 from cslr_cli.errors import CslrError, MissingPackageError, UsageError
 
-# How often files that nobody needs any more are looked for, seconds.
+# Seconds after which an upload, and what was made of it, is removed, the page open or not.
+_KEPT_SECONDS = 1800
+# How often such are looked for, seconds.
 _TIDYING_INTERVAL = 300
 
 
@@ -69,6 +74,7 @@ def serve(
 
     Raises:
         MissingPackageError: Gradio is not installed.
+        CslrError: there is no public link to share.
     """
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="cslr-demo-") as name:
@@ -84,9 +90,11 @@ def serve(
         from cslr_cli.demo import page as pages
         from cslr_cli.demo.hidden_paths import HiddenPaths
 
+        # Nothing that whoever runs the page could do better.
+        warnings.filterwarnings("ignore", message="Video does not have browser-compatible", module="gradio")
         service = DemoService(networks, made, limits)
-        page = pages.build_page(service, examples)
-        page.delete_cache = (_TIDYING_INTERVAL, int(pages.KEPT_SECONDS))
+        page = pages.build_page(service, _copied(examples, folder / "examples"))
+        page.delete_cache = (_TIDYING_INTERVAL, _KEPT_SECONDS)
         system_fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
         with redirect_stdout(StringIO()):  # ours is for results
             _, local, shared = page.launch(
@@ -104,9 +112,42 @@ def serve(
                 app_kwargs={"middleware": [Middleware(HiddenPaths, folder=folder)]},
             )
         try:
-            yield "\n".join(filter(None, [local, shared]))
+            if address.share and not shared:
+                raise CslrError(
+                    "--share: no public link could be made",
+                    "it needs a way to gradio.live; without --share the page is for this computer alone",
+                )
+            with _tidied(service):
+                yield "\n".join(filter(None, [local, shared]))
         finally:
             page.close(verbose=False)
+
+
+def _copied(videos: Sequence[Path], folder: Path) -> list[Path]:
+    """The examples where Gradio may serve them from, under their names, which need not differ."""
+    copies = [folder / str(number) / video.name for number, video in enumerate(videos, start=1)]
+    for video, copy in zip(videos, copies, strict=True):
+        copy.parent.mkdir(parents=True)
+        shutil.copyfile(video, copy)
+    return copies
+
+
+@contextmanager
+def _tidied(service: DemoService) -> Iterator[None]:
+    """Remove what was made of uploads when its time is over: Gradio sees to the uploads themselves only."""
+    ended = threading.Event()
+
+    def tidy() -> None:
+        while not ended.wait(_TIDYING_INTERVAL):
+            service.tidy(_KEPT_SECONDS)
+
+    thread = threading.Thread(target=tidy, name="tidy", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _import_gradio() -> Any:

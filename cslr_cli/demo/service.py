@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +22,7 @@ from cslr_cli.errors import CslrError, MediaError
 from cslr_cli.formats import FORMATS
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import Reading
+from cslr_cli.recognizer.long_video import LONGEST_WHOLE
 
 # What browsers show without help: encodings, as FFmpeg calls them, and the files around them.
 _BROWSERS_DECODE = ("avc1", "h264", "vp80", "vp90", "vp08", "vp09", "av01")
@@ -147,15 +150,31 @@ class DemoService:
         """Where the network looked: a sheet of heat maps, PNG.
 
         Raises:
-            CslrError: nothing was recognised, or there is no memory for it.
+            CslrError: nothing was recognised, the video is too long for it or gone, or there is no memory for it.
         """
         from cslr_cli.cam import explain, write_sheet  # only here: drawing takes a while to import
 
+        try:
+            os.utime(answer.source)  # it is in use, which `tidy` should see
+        except FileNotFoundError as error:
+            raise CslrError(f"{answer.name}: removed in the meantime", "recognise it again") from error
+        if answer.recognition.duration > LONGEST_WHOLE:
+            raise MediaError(
+                f"{answer.name}: longer than {LONGEST_WHOLE:g} s, the most that heat maps are made of", "cut it first"
+            )
         sheet = answer.folder / "heat-maps.png"
         with self._named({answer.source: answer.name}):
             recognizer = self.networks.recognizer(answer.network)
             write_sheet(explain(recognizer, answer.source, reading=answer.reading), sheet)
         return sheet
+
+    def tidy(self, seconds: float) -> None:
+        """Remove what was made of uploads that nobody has used for so long."""
+        for folder in self._folder.iterdir():
+            # Not when the folder was changed: Gradio removes the files that were downloaded from it.
+            last = max((path.stat().st_mtime for path in folder.rglob("*")), default=folder.stat().st_mtime)
+            if time.time() - last > seconds:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _answer(self, name: str, network: str, folder: Path, source: Path, reading: Reading) -> Answer:
         with self._named({source: name}):
@@ -183,6 +202,8 @@ class DemoService:
         """A folder for one upload, which goes again if the work fails."""
         if not uploads:
             raise MediaError("nothing was uploaded", "choose a file first, or record one")
+        if gone := [path.name for path in uploads if not path.is_file()]:
+            raise MediaError(f"{gone[0]}: removed in the meantime", "upload it again")
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
             with self._named({path: path.name for path in uploads}):

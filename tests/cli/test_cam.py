@@ -31,7 +31,7 @@ def test_a_clip_of_the_corpus_gives_pictures_a_video_and_numbers(
     assert outcome.status == 0, outcome
     assert names("cam") == list(FILES)
     result = json.loads(outcome.stdout)
-    assert [single["gloss"] for single in result["glosses"]] == result["recognised"] == [gloss]
+    assert [single["gloss"] for single in result["glosses"]] == result["sentence"] == [gloss]
     assert {Path(path).name for path in result["files"].values()} == set(FILES)
     assert (result["layer"], result["head"], result["method"]) == ("layer1.0", "sequence", "grad-cam")
     assert f"signed: {' '.join(sample.glosses)}" in outcome.stderr

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from cslr_cli.demo import DemoService, find_networks
+from cslr_cli.demo.service import Answer
+
+WIDTH = "document.documentElement.scrollWidth"
+TABLE = "document.querySelector('.cslr-answer table')"
 REPOSITORY = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
 
@@ -106,7 +112,7 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
         )
-        yield browser
+        yield browser.new_context()  # one for all: what the page consists of is fetched once
         browser.close()
 
 
@@ -115,7 +121,8 @@ def visit(browser: Any, served: tuple[str, Path]) -> Iterator[Callable[..., Visi
     pages = []
 
     def open_page(width: int = 1200, height: int = 900) -> Visitor:
-        page = browser.new_page(viewport={"width": width, "height": height})
+        page = browser.new_page()
+        page.set_viewport_size({"width": width, "height": height})
         pages.append(page)
         visitor = Visitor(page)
         page.goto(served[0])
@@ -125,6 +132,30 @@ def visit(browser: Any, served: tuple[str, Path]) -> Iterator[Callable[..., Visi
     yield open_page
     for page in pages:
         page.close()
+
+
+def test_an_unexpected_fault_reaches_the_log_and_not_the_visitor(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    from cslr_cli.demo.page import _shown
+
+    def failing() -> Answer:
+        raise ValueError(f"{tmp_path}/secret")
+
+    state, told, *_ = _shown(None, failing)
+    assert state is None
+    assert "fault is not yours" in told
+    assert str(tmp_path) not in told
+    assert f"ValueError: {tmp_path}/secret" in caplog.text
+
+
+def test_the_files_of_an_answer_go_when_another_takes_its_place(runs: Path, clip: Path, tmp_path: Path) -> None:
+    from cslr_cli.demo.page import _shown
+
+    service = DemoService(find_networks([], runs, device=torch.device("cpu")), tmp_path)
+    first = service.recognise_video(clip, "first")
+    second = _shown(first, lambda: service.recognise_video(clip, "first"))[0]
+    assert list(tmp_path.iterdir()) == [second.folder]
 
 
 @in_a_browser
@@ -159,11 +190,15 @@ def test_a_visitor_uploads_a_video_and_reads_its_glosses(
 
 
 @in_a_browser
-def test_a_click_on_a_gloss_moves_the_player_there(visit: Callable[..., Visitor], clip: Path) -> None:
+def test_a_click_on_a_gloss_of_an_example_moves_the_player_there(visit: Callable[..., Visitor], clip: Path) -> None:
     visitor = visit()
-    visitor.upload(clip)
-    visitor.recognise()
     page = visitor.page
+    page.click(".gallery button, .gallery-item")
+    page.wait_for_selector("#video video")
+    visitor.recognise()
+    with page.expect_download() as download:
+        page.click("#srt")
+    assert download.value.suggested_filename == f"{clip.stem}.srt"
     page.wait_for_function("[...document.querySelectorAll('video')].some(v => v.offsetParent && v.duration)")
     block = page.locator(".cslr-block").last
     start = float(block.get_attribute("data-start"))
@@ -185,11 +220,11 @@ def test_on_a_phone_a_text_file_named_mp4_gets_a_message_and_nothing_is_wider_th
     said = visitor.recognise()
     assert said.startswith("fake.mp4: ")
     assert "/" not in said
-    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert visitor.page.evaluate(WIDTH) <= 390
 
-    visitor.page.reload()
-    visitor.page.wait_for_selector("#recognise-video")
+    visitor.page.click("#video [aria-label=Clear]")
     visitor.upload(clip)
     visitor.page.click("#recognise-video")
     visitor.page.wait_for_selector(".cslr-answer", timeout=60_000)
-    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert visitor.page.evaluate(WIDTH) <= 390
+    assert visitor.page.evaluate("(table => table.scrollWidth - table.parentElement.clientWidth)(" + TABLE + ")") <= 0

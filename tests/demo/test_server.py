@@ -12,7 +12,7 @@ import torch
 
 from cslr_cli.demo import Networks
 from cslr_cli.demo.server import Address, check_port, serve
-from cslr_cli.errors import MissingPackageError, UsageError
+from cslr_cli.errors import CslrError, MissingPackageError, UsageError
 
 NONE = Networks({}, {}, torch.device("cpu"))
 
@@ -38,6 +38,28 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch:
     monkeypatch.setattr(builtins, "__import__", without_gradio)
     with pytest.raises(MissingPackageError, match=r"pip install 'cslr\[demo\]'"), serve(NONE, Address(port=0)):
         pass
+
+
+def test_a_public_link_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio")
+    from cslr_cli.demo import page
+
+    class Offline:
+        """A page as Gradio launches it where there is no way to gradio.live."""
+
+        closed = False
+
+        def launch(self, **_: Any) -> tuple[None, str, None]:
+            return None, "http://127.0.0.1:1/", None
+
+        def close(self, **_: Any) -> None:
+            self.closed = True
+
+    offline = Offline()
+    monkeypatch.setattr(page, "build_page", lambda *_: offline)
+    with pytest.raises(CslrError, match="no public link could be made"), serve(NONE, Address(share=True)):
+        pass
+    assert offline.closed
 
 
 def test_a_port_that_is_taken_is_told() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import cv2
@@ -156,6 +159,32 @@ def test_where_the_network_looked_is_a_picture(service: DemoService, clip: Path)
     picture = cv2.imread(str(sheet))
     assert picture is not None
     assert np.ptp(picture) > 0
+
+
+def test_what_nobody_has_used_for_a_while_is_removed_and_that_is_told(service: DemoService, clip: Path) -> None:
+    left, used = service.recognise_video(clip, "first"), service.recognise_video(clip, "first")
+    for file in (*left.folder.iterdir(), *used.folder.iterdir()):
+        os.utime(file, (time.time() - 100, time.time() - 100))
+    left.subtitles.unlink()  # no use, though it changes the folder
+    service.explain(used)
+    service.tidy(50)
+    assert made_in(service) == [used.folder]
+    with pytest.raises(CslrError, match=r"my clip\.mp4: removed in the meantime"):
+        service.explain(left)
+
+
+def test_an_upload_that_was_removed_in_the_meantime_is_asked_for_again(service: DemoService, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"gone\.mp4: removed in the meantime\s+upload it again"):
+        service.recognise_video(tmp_path / "gone.mp4", "first")
+    assert not made_in(service)
+
+
+def test_a_video_too_long_for_heat_maps_is_told_so_in_words_for_a_visitor(service: DemoService, clip: Path) -> None:
+    answer = service.recognise_video(clip, "first")
+    long = dataclasses.replace(answer, recognition=dataclasses.replace(answer.recognition, duration=31.0))
+    with pytest.raises(MediaError, match="cut it first") as caught:
+        service.explain(long)
+    assert "--" not in str(caught.value)
 
 
 # The checkpoints to choose from
