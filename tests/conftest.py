@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from cslr_cli.config import Config
     from cslr_cli.data.manifest import PreparedCorpus
     from cslr_cli.training.loop import TrainingResult
+
+# Before torch is imported anywhere. Tests run side by side; and some fork, which a process must not do once it has
+# started threads of OpenMP: they are not in the child, and it would wait for them for ever.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # What is needed is imported where it is made: tests that need no torch do not wait for it.
 
