@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from cslr_cli.checkpoint import Checkpoint
 from cslr_cli.data.corpora.synthetic import write_clip_video
@@ -288,7 +290,7 @@ class FakeCapture:
         self.is_released = False
         self.may_go_on = threading.Semaphore(0)
 
-    def read(self) -> tuple[bool, np.ndarray | None]:
+    def read(self) -> tuple[bool, NDArray[Any] | None]:
         self.may_go_on.acquire()
         if not self.left:
             return False, None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cslr_cli.data.frame_source import Frame
 from cslr_cli.errors import MediaError
 
-GivenFrames = np.ndarray | Iterable[np.ndarray]
+GivenFrames = NDArray[Any] | Iterable[NDArray[Any]]
 
 _EXPECTED = "expected frames as uint8 arrays (H, W, 3), RGB, 0 to 255, all of one size"
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from cslr_cli.data.frame_source import Frame
 
@@ -67,7 +69,7 @@ class SentenceFinder:
         self._longest = max(2 * self._shortest_rest, round(longest * fps))
         self._recent: deque[float] = deque(maxlen=round(_MEMORY * fps))
         self._raw: deque[float] = deque(maxlen=self._smoothing)
-        self._before: np.ndarray | None = None
+        self._before: NDArray[Any] | None = None
         self._first = 0  # picture with which the sentence begins that is going on
         self._movement: list[float] = []  # of its pictures
         self._rests = False  # it has ended, and no other one has begun
@@ -120,9 +122,10 @@ class SentenceFinder:
         self._movement.append(movement)
         self._recent.append(movement)
 
-    def _still(self) -> np.ndarray:
+    def _still(self) -> NDArray[np.bool_]:
         """Whether each picture of the sentence that is going on is still: bool (T,)."""
-        return np.array(self._movement) < max(_NOISE, _STILL_SHARE * self._strong)
+        still: NDArray[np.bool_] = np.array(self._movement) < max(_NOISE, _STILL_SHARE * self._strong)
+        return still
 
     def _end_at(self, count: int) -> Stretch | None:
         """End the sentence after so many of its pictures; None if nothing was signed in it."""

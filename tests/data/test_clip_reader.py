@@ -128,7 +128,7 @@ def test_a_part_is_read_with_its_times(tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_video_is_that_of_the_same_pictures(tmp_path: Path) -> None:
-    frames = numbered(75) * 3
+    frames = (numbered(75) * 3).astype(np.uint8)
     video = video_of(frames, tmp_path / "clip.mp4", 25)
     with_end = reader(video, start=1.0, end=2.0).read()
     to_the_end = reader(video, start=1.0).read()
@@ -292,7 +292,7 @@ def test_a_video_of_variable_rate_is_read_by_its_time_stamps(tmp_path: Path, mon
     times = np.concatenate([np.arange(10) / 10, 1 + np.arange(50) / 50])
 
     class Uneven(FolderFrames):
-        timestamps = times  # type: ignore[assignment]
+        timestamps: Any = times
 
     folder = folder_of(numbered(60), tmp_path / "clip")
     monkeypatch.setattr(clip_reader, "open_frames", lambda path, partial: Uneven(Path(path)))

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cslr_cli.scoring.bootstrap import difference_interval, rate_interval, summed_by
 
@@ -16,7 +18,7 @@ def drawn_counts(num_clips: int, seed: int = 0) -> tuple[list[int], list[int]]:
     return [sum(draw.random() < 0.25 for _ in range(number)) for number in references], references
 
 
-def plain_bootstrap(values: np.ndarray, weights: list[int], draws: int = 20_000) -> tuple[float, float]:
+def plain_bootstrap(values: NDArray[Any], weights: list[int], draws: int = 20_000) -> tuple[float, float]:
     """The percentile interval by drawing clip after clip, as the textbooks have it."""
     generator = np.random.default_rng(99)
     rates = []
