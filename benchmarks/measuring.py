@@ -6,6 +6,7 @@ it reads, so that runs of all sides can alternate and yet each has its own peak 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -167,3 +168,44 @@ def report(title: str, rows: Sequence[Mapping[str, object]], *, as_json: bool, *
     for row in rows:
         print("| " + " | ".join(str(row[name]) for name in names) + " |")
     print()
+
+
+def compare_sides(
+    description: str,
+    name: str,
+    title: str,
+    make: Callable[[str, int, int, int, str], Callable[[], float]],
+    *,
+    sides: Mapping[str, Sequence[str]],
+    repeats: int,
+) -> None:
+    """The program of a benchmark that runs CorrNet at some size: it is a side, or has all sides run by turns.
+
+    Args:
+        description: the program's own.
+        name: of its module in this package.
+        title: what is measured.
+        make: of a side, clips, frames a clip, pixels and a device, the work to measure.
+        sides: for `cpu` and `cuda` those that run by default; the plain one first.
+        repeats: runs of each side by default.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=2, help="clips")
+    parser.add_argument("--frames", type=int, default=100, help="frames a clip, a multiple of 4")
+    parser.add_argument("--size", type=int, default=224, help="pixels")
+    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--repeats", type=int, default=repeats, help="runs of each side, by turns; the medians count")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--sides", nargs="*", help="only these, the plain one first")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.side:
+        torch.set_num_threads(given.threads)
+        serve(make(given.side, given.batch, given.frames, given.size, given.device), given.device)
+        return
+    chosen = given.sides or sides["cpu" if given.device == "cpu" else "cuda"]
+    arguments = [f"--{option}={getattr(given, option)}" for option in ("batch", "frames", "size", "threads", "device")]
+    runs = alternate(f"benchmarks.{name}", chosen, arguments, given.repeats)
+    title = f"{title}, B = {given.batch}, T = {given.frames}, {given.size} pixels, {given.threads} threads"
+    report(title, side_rows(runs, chosen[0], given.batch * given.frames), as_json=given.json)

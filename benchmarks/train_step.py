@@ -10,14 +10,13 @@ first step must be the same. A step is everything: forward, losses, backward, op
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
-from benchmarks.measuring import THREADS, alternate, report, serve, side_rows
+from benchmarks.measuring import compare_sides
 from benchmarks.plain import PlainNetwork
 from cslr_cli.config import ModelConfig
 from cslr_cli.model.losses import Targets, weighted_loss
@@ -96,26 +95,8 @@ def training_step(side: str, batch: int, num_frames: int, size: int, device: str
 
 def main() -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=2, help="clips")
-    parser.add_argument("--frames", type=int, default=100, help="frames a clip, a multiple of 4")
-    parser.add_argument("--size", type=int, default=224, help="pixels")
-    parser.add_argument("--threads", type=int, default=THREADS)
-    parser.add_argument("--repeats", type=int, default=2, help="runs of each side, by turns; the medians count")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--sides", nargs="*", help="only these, the plain one first")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--side", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.side:
-        torch.set_num_threads(given.threads)
-        serve(training_step(given.side, given.batch, given.frames, given.size, given.device), given.device)
-        return
-    sides = given.sides or (CPU_SIDES if given.device == "cpu" else GPU_SIDES)
-    arguments = [f"--{name}={getattr(given, name)}" for name in ("batch", "frames", "size", "threads", "device")]
-    runs = alternate("benchmarks.train_step", sides, arguments, given.repeats)
-    title = f"Training step, B = {given.batch}, T = {given.frames}, {given.size} pixels, {given.threads} threads"
-    report(title, side_rows(runs, sides[0], given.batch * given.frames), as_json=given.json)
+    sides = {"cpu": CPU_SIDES, "cuda": GPU_SIDES}
+    compare_sides(__doc__ or "", "train_step", "Training step", training_step, sides=sides, repeats=2)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from cslr_cli.cli import options
 from cslr_cli.cli import predict_options as given
 from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
+from cslr_cli.cli.folders import refuse_file
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,8 +105,7 @@ def cam(
         raise UsageError("expected a video, or a clip of a corpus by --sample", "one of the two, and not both")
     if corpus is not None and sample is None:
         raise UsageError("--corpus is for --sample", "name the clip: --sample ID")
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output {output}: a file, not a folder", "choose another name")
+    refuse_file(output)
     from cslr_cli.cam import CamOptions, explain
     from cslr_cli.data.clip_reader import Reading
     from cslr_cli.model.device import resolve_device

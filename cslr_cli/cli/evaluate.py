@@ -13,6 +13,7 @@ from cslr_cli.cli import options
 from cslr_cli.cli.checkpoints import open_for_use
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
 from cslr_cli.cli.decoding import chosen_decoding, tuning_json, tuning_table
+from cslr_cli.cli.folders import refuse_file
 from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import UsageError
 
@@ -87,8 +88,7 @@ def evaluate(
     prepared = find_corpus(loaded, corpus)
     where = resolve_device(device)
     folder = output or checkpoint.parent / "evaluation"
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--output {folder}: a file, not a folder", "choose another name")
+    refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)  # now: what is wrong with it should not be told after the work
     decoding = chosen_decoding(
         loaded.config.decoding,

@@ -11,6 +11,7 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
+from cslr_cli.cli.folders import refuse_file
 from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import ScoringError, UsageError
 
@@ -76,8 +77,7 @@ def score(
     prepared = None if corpus is None else PreparedCorpus.open(corpus)
     chosen = find_protocol(protocol or ("plain" if prepared is None else prepared.protocol))
     require_tool(tool.value)
-    if output is not None and output.exists() and not output.is_dir():
-        raise UsageError(f"--output {output}: a file, not a folder", "choose another name")
+    refuse_file(output)
     if others == hypotheses:
         raise UsageError(f"{others}: compared with itself", "name the other system's hypotheses")
     signed = read_stm(references)

@@ -13,6 +13,7 @@ from cslr_cli.checkpoint import load_checkpoint
 from cslr_cli.config import Precision, changed_decoding
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.recognizer import Recognizer
+from cslr_cli.training.tracking import best_checkpoints
 
 # Length of the n-best list that the page shows.
 _NUM_BEST = 5
@@ -80,7 +81,7 @@ def find_networks(
         UsageError: there is no checkpoint at all.
         CslrError: there is only one, and it is broken.
     """
-    found = list(checkpoints) or sorted(runs_dir.glob("*/best.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = list(checkpoints) or best_checkpoints(runs_dir)
     if not found:
         raise UsageError(
             f"{runs_dir}: there is no run with a checkpoint here",

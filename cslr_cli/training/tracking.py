@@ -209,10 +209,15 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
+def best_checkpoints(runs_dir: Path) -> list[Path]:
+    """The `best.pt` of every run, the newest first."""
+    return sorted(runs_dir.glob("*/best.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
+
+
 def newest_run(runs_dir: Path) -> RunFolder | None:
     """The run whose `best.pt` was written last; None if there is none."""
-    checkpoints = sorted(runs_dir.glob("*/best.pt"), key=lambda path: path.stat().st_mtime)
-    return RunFolder(checkpoints[-1].parent) if checkpoints else None
+    checkpoints = best_checkpoints(runs_dir)
+    return RunFolder(checkpoints[0].parent) if checkpoints else None
 
 
 def best_epochs(history: Sequence[Record], number: int) -> list[int]:
