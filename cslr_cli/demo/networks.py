@@ -56,10 +56,10 @@ class Networks:
             raise UsageError(f"{name}: no such checkpoint", f"expected one of {', '.join(self.paths)}")
         with self._lock:
             if name not in self._loaded:
+                self._loaded.clear()  # before the next one is made: two may be more than the device holds
                 checkpoint = load_checkpoint(self.paths[name])
                 decoding = changed_decoding(checkpoint.config.decoding, num_best=_NUM_BEST)
                 recognizer = Recognizer(checkpoint, device=self.device, precision=self.precision, decoding=decoding)
-                self._loaded.clear()
                 self._loaded[name] = recognizer
             return self._loaded[name]
 
