@@ -8,6 +8,7 @@ import pickle
 import signal
 import sys
 import tempfile
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ _Result = TypeVar("_Result")
 
 # Seconds that the processes have to save in, once they have been asked to end; then they are killed.
 _SECONDS_TO_SAVE = "300"
+# Seconds that a process which has lost another waits for the launcher, which looks several times a second.
+_SECONDS_TO_BE_ENDED = 20
 # What a shell reports of a process that Ctrl-C has ended.
 _STOPPED_BY_KEYBOARD = 130
 
@@ -88,9 +91,11 @@ class _Worker(Generic[_Task, _Result]):
     def __call__(self, task: _Task) -> _Result:
         try:
             return self._function(task)
+        except RankLostError as error:  # it has another reason, which is told elsewhere
+            _wait_to_be_ended()
+            sys.exit(error.exit_status)
         except CslrError as error:
-            if not isinstance(error, RankLostError):  # that one has another reason, which is told elsewhere
-                self._leave(error)
+            self._leave(error)
             sys.exit(error.exit_status)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher sends another one
@@ -107,6 +112,13 @@ class _Worker(Generic[_Task, _Result]):
         unfinished.rename(unfinished.with_suffix(".error"))
 
 
+def _wait_to_be_ended() -> None:
+    """Leave it to the launcher to see first which process was lost, for it tells of one only; then it ends this one."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    time.sleep(_SECONDS_TO_BE_ENDED)
+
+
 def _first_error(folder: Path) -> Exception | None:
     """The error of the process that failed first: the others may have failed because of it."""
     files = sorted(folder.glob("*.error"), key=lambda path: path.stat().st_mtime_ns)
@@ -118,8 +130,7 @@ def _first_error(folder: Path) -> Exception | None:
 
 
 def _killed(error: ChildFailedError) -> TrainingError:
-    # The others end by themselves once one of them is gone, with a status of their own.
-    rank, failure = min(error.failures.items(), key=lambda item: (item[1].exitcode >= 0, item[1].timestamp))
+    rank, failure = error.get_first_failure()
     how = f"with status {failure.exitcode}"
     if failure.exitcode < 0:
         how = f"by {signal.Signals(-failure.exitcode).name}"
