@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cslr_cli.config import DataConfig
 from cslr_cli.data.clip_workers import available_cores
-from cslr_cli.data.frames import open_frames
+from cslr_cli.data.frames import Frame, FrameSource, open_frames
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.data.sample import Sample
 from cslr_cli.data.transforms import Frames, apply_plan, evaluation_plan, training_plan
@@ -121,15 +121,18 @@ class ClipDataset(Dataset["_Clip | CslrError"]):
             plan = training_plan(num_frames, self.corpus.frame_size, self.config, rng)
         else:
             plan = evaluation_plan(num_frames, self.corpus.frame_size, self.config)
-        frames = source.read(plan.indices)
+        return apply_plan(self._of_the_corpus_size(source, plan.indices), plan, self.config)
+
+    def _of_the_corpus_size(self, source: FrameSource, indices: Sequence[int]) -> Iterator[Frame]:
         expected = self.corpus.frame_size
-        if frames.shape[1:3] != (expected, expected):
-            raise DataError(
-                f"{source.path}: its frames are {frames.shape[2]}×{frames.shape[1]} pixels, "
-                f"those of this corpus {expected}×{expected}",
-                "prepare the corpus again, in an empty folder",
-            )
-        return apply_plan(frames, plan, self.config)
+        for frame in source.iterate(indices):
+            height, width, _ = frame.shape
+            if (height, width) != (expected, expected):
+                raise DataError(
+                    f"{source.path}: its frames are {width}×{height} pixels, those of this corpus {expected}×{expected}",
+                    "prepare the corpus again, in an empty folder",
+                )
+            yield frame
 
     def _gloss_ids(self, sample: Sample) -> tuple[int, ...]:
         return tuple(self._vocabulary.encode(sample.glosses, unknown="skip"))

@@ -86,7 +86,7 @@ class FrameFit:
         Returns:
             uint8 (input_size, input_size, 3).
         """
-        return cast("Frame", apply_plan(self.prepared(frame)[None], self._crop, self.config)[0])
+        return cast("Frame", apply_plan([self.prepared(frame)], self._crop, self.config)[0])
 
     def prepared(self, frame: Frame) -> Frame:
         """The frame as it would stand in the prepared corpus: uint8 (frame_size, frame_size, 3)."""

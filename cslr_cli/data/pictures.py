@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from cslr_cli.data.frame_source import Frame, FrameSource, NoFramesError, folder_contents, some_of, to_rgb
+from cslr_cli.data.png import PNG_SIGNATURE, decode_plain_png
 from cslr_cli.errors import MediaError
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
@@ -38,8 +39,6 @@ MAX_PIXELS: Final = 2**26
 _SMALLER = "make it smaller: networks see pictures of a few hundred pixels"
 # Files below this size are decoded without a look at their header; PNGs' is always looked at.
 _HARMLESS_BYTES = 2**20
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class FolderFrames(FrameSource):
@@ -81,7 +80,7 @@ class FolderFrames(FrameSource):
                 data = path.read_bytes()
             except OSError as error:
                 raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
-            if data.startswith(_PNG_SIGNATURE) and not _is_whole_png(data):
+            if data.startswith(PNG_SIGNATURE) and not _is_whole_png(data):
                 raise MediaError(f"{path}: the picture is damaged or cut off")
             yield str(path), decode_picture(data, str(path))
 
@@ -157,12 +156,15 @@ def decode_picture(data: bytes, name: str) -> Frame:
         raise MediaError(f"{name}: the picture is empty (0 bytes)")
     if data.startswith(b"GIF8"):
         return _decode_gif(data, name)
-    if data.startswith(_PNG_SIGNATURE) and b"IEND" not in data[-64:]:
+    if data.startswith(PNG_SIGNATURE) and b"IEND" not in data[-64:]:
         raise MediaError(f"{name}: the picture is cut off")
     # Some versions of OpenCV fill the missing part of a JPEG with grey and say nothing.
     if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise MediaError(f"{name}: the picture is cut off")
     _check_header(data, name)
+    plain = decode_plain_png(data)
+    if plain is not None:
+        return plain
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # larger than OpenCV is willing to decode
@@ -184,7 +186,7 @@ def check_pixels(width: int, height: int, name: str) -> None:
 
 def _check_header(data: bytes, name: str) -> None:
     """Refuse a picture whose header says that it is too large, before it is decoded."""
-    if data.startswith(_PNG_SIGNATURE) and len(data) >= 24:
+    if data.startswith(PNG_SIGNATURE) and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         check_pixels(width, height, name)
     elif len(data) > _HARMLESS_BYTES:
@@ -263,7 +265,7 @@ def _decode_gif(data: bytes, name: str) -> Frame:
 
 def _is_whole_png(data: bytes) -> bool:
     """Check the sums of all parts of a PNG; libpng would tell the terminal of a wrong one."""
-    position = len(_PNG_SIGNATURE)
+    position = len(PNG_SIGNATURE)
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
         end = position + 8 + length

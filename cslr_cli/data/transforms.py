@@ -8,13 +8,17 @@ only the frames that a clip needs are decoded.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from cslr_cli.config import DataConfig
+from cslr_cli.data.frame_source import Frame
 from cslr_cli.errors import DataError
 
 Frames = NDArray[np.uint8]
@@ -39,7 +43,7 @@ class ColourChange:
     balance: tuple[float, float, float]
 
     def apply(self, frames: Frames) -> Frames:
-        """Frames (T, H, W, 3) with the change, cut off at 0 and 255.
+        """Frames (…, H, W, 3) with the change, cut off at 0 and 255.
 
         All four factors together are one affine map of the colours, applied in one product.
         """
@@ -119,28 +123,29 @@ def crop_room(frame_size: int, crop_size: int) -> int:
     return frame_size - crop_size
 
 
-def apply_plan(frames: Frames, plan: ClipPlan, config: DataConfig) -> Frames:
+def apply_plan(frames: Iterable[Frame], plan: ClipPlan, config: DataConfig) -> Frames:
     """The pictures that the network sees.
 
     Args:
-        frames: uint8 (T, H, W, 3), those that `plan.indices` names.
+        frames: uint8 (H, W, 3), those that `plan.indices` names, one at a time.
         plan: crop, flip, colours.
         config: sizes.
 
     Returns:
         uint8 (T, input_size, input_size, 3), contiguous.
     """
-    size = config.crop_size
-    frames = frames[:, plan.top : plan.top + size, plan.left : plan.left + size]
-    if plan.mirrored:
-        frames = frames[:, :, ::-1]
-    if config.input_size != size:
-        # Pillow's default filter for colour pictures (bicubic), as the published code uses it.
-        shape = (config.input_size, config.input_size)
-        frames = np.stack([np.asarray(Image.fromarray(frame).resize(shape)) for frame in frames])
-    if plan.colours is not None:
-        frames = plan.colours.apply(frames)
-    return np.ascontiguousarray(frames)
+    shape = (config.input_size, config.input_size)
+    pictures = np.empty((len(plan.indices), *shape, 3), np.uint8)
+    rows, columns = slice(plan.top, plan.top + config.crop_size), slice(plan.left, plan.left + config.crop_size)
+    for picture, frame in zip(pictures, frames, strict=True):
+        seen = frame[rows, columns]
+        if plan.mirrored:
+            seen = cast("Frame", cv2.flip(seen, 1))
+        if config.input_size != config.crop_size:
+            # Pillow's default filter for colour pictures (bicubic), as the published code uses it.
+            seen = np.asarray(Image.fromarray(seen).resize(shape))
+        picture[...] = seen if plan.colours is None else plan.colours.apply(seen)
+    return pictures
 
 
 def _random_colours(strength: float, rng: np.random.Generator) -> ColourChange:
