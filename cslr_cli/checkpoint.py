@@ -143,8 +143,15 @@ class Checkpoint:
         Raises:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
         """
-        network = build_network(self.config.model, self.vocabulary.num_classes)
-        self.load_weights_into(network)
+        # Nothing is drawn for weights that are replaced at once, and no memory is taken.
+        with torch.device("meta"):
+            network = build_network(self.config.model, self.vocabulary.num_classes)
+        self._check_are_of(network)
+        own = {
+            name: self.weights[name].to(value.dtype, copy=True, memory_format=torch.contiguous_format)
+            for name, value in network.state_dict().items()
+        }
+        network.load_state_dict(own, assign=True)
         return network.eval()
 
     def load_weights_into(self, network: Network) -> None:
@@ -153,10 +160,13 @@ class Checkpoint:
         Raises:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
         """
+        self._check_are_of(network)
+        network.load_state_dict(dict(self.weights))
+
+    def _check_are_of(self, network: Network) -> None:
         faults = weight_faults(network.state_dict(), self.weights)
         if faults:
             raise CheckpointError("the checkpoint's weights are not those of the network", gathered(faults))
-        network.load_state_dict(dict(self.weights))
 
 
 class _Plain(BaseModel):

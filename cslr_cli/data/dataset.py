@@ -5,6 +5,7 @@ Axes: B clips, T frames of the longest clip with its padding, H, W pixels.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cslr_cli.config import DataConfig
 from cslr_cli.data.clip_workers import available_cores
@@ -165,15 +166,24 @@ def collate(clips: Sequence[_Clip], plan: TemporalPlan) -> Batch:
     for clip, length in zip(clips, lengths, strict=True):
         plan.check_length(length, clip.sample_id)
     longest = plan.padded_length(max(lengths))
-    frames = np.stack([clip.frames[plan.frame_index(len(clip.frames), longest)] for clip in clips])
+    frames = _empty(len(clips), longest, *clips[0].frames.shape[1:])
+    for row, clip in zip(frames.numpy(), clips, strict=True):
+        np.take(clip.frames, plan.frame_index(len(clip.frames), longest), axis=0, out=row, mode="clip")
     return Batch(
-        # (B, T, H, W, 3) -> (B, T, 3, H, W), without moving a byte
-        frames=torch.from_numpy(frames).permute(0, 1, 4, 2, 3),
+        frames=frames.permute(0, 1, 4, 2, 3),  # (B, T, H, W, 3) -> (B, T, 3, H, W), without moving a byte
         frame_lengths=torch.tensor(lengths),
         targets=torch.tensor([gloss_id for clip in clips for gloss_id in clip.gloss_ids], dtype=torch.int64),
         target_lengths=torch.tensor([len(clip.gloss_ids) for clip in clips]),
         sample_ids=tuple(clip.sample_id for clip in clips),
     )
+
+
+def _empty(*shape: int) -> Tensor:
+    """An uint8 tensor to be filled; in a worker it lies where the process that wants it can read it."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
 def single_clip(frames: Frames, plan: TemporalPlan, name: str) -> Batch:
