@@ -130,7 +130,8 @@ class ClipDataset(Dataset["_Clip | CslrError"]):
             height, width, _ = frame.shape
             if (height, width) != (expected, expected):
                 raise DataError(
-                    f"{source.path}: its frames are {width}×{height} pixels, those of this corpus {expected}×{expected}",
+                    f"{source.path}: its frames are {width}×{height} pixels, "
+                    f"those of this corpus {expected}×{expected}",
                     "prepare the corpus again, in an empty folder",
                 )
             yield frame

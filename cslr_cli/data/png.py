@@ -10,16 +10,18 @@ Source: the PNG specification, https://www.w3.org/TR/png-3/, sections 5 (chunks)
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cslr_cli.data.frame_source import Frame
 
+inflating: Any  # the same interface as zlib's, of which its annotations know half
 try:
     from isal import isal_zlib as inflating
 except ImportError:  # there is no wheel of it for this processor
-    import zlib as inflating  # type: ignore[no-redef]
+    import zlib as inflating
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -65,7 +67,7 @@ def decode_plain_png(data: bytes) -> Frame | None:
 
 def _pixel_data(data: bytes) -> bytes | None:
     """The deflated rows; None where the file holds more than those, say how the picture is to be turned."""
-    parts = []
+    parts: list[bytes] = []
     position = _HEADER.size
     while position + _CHUNK.size <= len(data):
         length, kind = _CHUNK.unpack_from(data, position)
