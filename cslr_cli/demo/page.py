@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from cslr_cli.data.frames import PICTURE_SUFFIXES
-from cslr_cli.demo.service import Answer, DemoService
+from cslr_cli.demo.service import Answer, DemoService, Limits
 from cslr_cli.demo.timeline import fault, timeline
 from cslr_cli.errors import CslrError
 
@@ -48,26 +48,9 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
         )
         answer = gr.State(None)
         with gr.Tab("Video"):
-            video = gr.Video(
-                sources=["upload", "webcam"],
-                label=f"Video, up to {limits.seconds:g} s and {limits.megabytes} MB",
-                include_audio=False,
-                height=360,
-                elem_id="video",
-            )
-            # As it was uploaded: Gradio would have ffmpeg take its sound out first, and fail on what is no video.
-            video.preprocess = _uploaded
-            of_video = gr.Button("Recognise", variant="primary", elem_id="recognise-video")
+            video, of_video = _video_input(limits)
         with gr.Tab("Pictures"):
-            pictures = gr.File(
-                file_count="multiple",
-                file_types=list(PICTURE_SUFFIXES),
-                label="Pictures, in the order of their names",
-                height=240,
-                elem_id="pictures",
-            )
-            rate = gr.Number(label="Pictures a second (0: as the network was trained)", value=0, minimum=0, maximum=240)
-            of_pictures = gr.Button("Recognise", variant="primary", elem_id="recognise-pictures")
+            pictures, rate, of_pictures = _pictures_input()
         player = gr.Video(
             label="What was recognised, as a video for this page", visible=False, interactive=False, height=360
         )
@@ -77,20 +60,9 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
             document = gr.DownloadButton("Everything (JSON)", visible=False, elem_id="json")
             look = gr.Button("Where did the network look?", visible=False, elem_id="look")
         unexplained = gr.HTML(elem_id="unexplained")
-        sheet = gr.Image(
-            label="Heat maps (Grad-CAM)",
-            show_label=False,
-            visible=False,
-            interactive=False,
-            buttons=["download", "fullscreen"],
-            elem_id="sheet",
-        )
-
+        sheet = _heat_maps()
         if examples:
-            # Not `gr.Examples`: a click there makes a new player, without the `preprocess` of this one.
-            samples = [[str(path)] for path in examples]
-            tried = gr.Dataset(components=[video], samples=samples, type="index", label="Videos to try")
-            tried.click(lambda number: samples[number][0], [tried], [video], queue=False, api_visibility="private")
+            _examples(examples, video)
 
         made = [answer, shown, player, subtitles, document, look, unexplained, sheet]
 
@@ -121,6 +93,51 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
         look.click(explain, [answer], [sheet, unexplained], show_progress_on=[unexplained], **queued)
     page.queue(max_size=limits.waiting)
     return page
+
+
+def _video_input(limits: Limits) -> tuple[gr.Video, gr.Button]:
+    """Where a video is uploaded or recorded, and the button that has it recognised."""
+    video = gr.Video(
+        sources=["upload", "webcam"],
+        label=f"Video, up to {limits.seconds:g} s and {limits.megabytes} MB",
+        include_audio=False,
+        height=360,
+        elem_id="video",
+    )
+    # As it was uploaded: Gradio would have ffmpeg take its sound out first, and fail on what is no video.
+    video.preprocess = _uploaded
+    return video, gr.Button("Recognise", variant="primary", elem_id="recognise-video")
+
+
+def _pictures_input() -> tuple[gr.File, gr.Number, gr.Button]:
+    """Where pictures are uploaded, how fast they follow each other, and the button that has them recognised."""
+    pictures = gr.File(
+        file_count="multiple",
+        file_types=list(PICTURE_SUFFIXES),
+        label="Pictures, in the order of their names",
+        height=240,
+        elem_id="pictures",
+    )
+    rate = gr.Number(label="Pictures a second (0: as the network was trained)", value=0, minimum=0, maximum=240)
+    return pictures, rate, gr.Button("Recognise", variant="primary", elem_id="recognise-pictures")
+
+
+def _heat_maps() -> gr.Image:
+    return gr.Image(
+        label="Heat maps (Grad-CAM)",
+        show_label=False,
+        visible=False,
+        interactive=False,
+        buttons=["download", "fullscreen"],
+        elem_id="sheet",
+    )
+
+
+def _examples(videos: Sequence[Path], player: gr.Video) -> None:
+    """Videos that a click puts into the player; not `gr.Examples`, which makes a player without `preprocess`."""
+    samples = [[str(path)] for path in videos]
+    tried = gr.Dataset(components=[player], samples=samples, type="index", label="Videos to try")
+    tried.click(lambda number: samples[number][0], [tried], [player], queue=False, api_visibility="private")
 
 
 def _shown(last: Answer | None, work: Callable[[], Answer]) -> list[Any]:
