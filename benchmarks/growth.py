@@ -1,9 +1,9 @@
-"""How time and memory grow with the frames of a clip, the clips of a batch, and the size of pictures.
+"""How time and memory grow with the frames of a clip, the clips of a batch, the size of pictures, and workers.
 
-    python -m benchmarks.growth
     python -m benchmarks.growth --plot docs/images/growth.png
+    python -m benchmarks.growth --size 64
 
-By default with pictures of 64 pixels, so that 800 frames take seconds; what is computed is the same.
+The curves over frames and clips are drawn; those over pictures and workers are in the table alone.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from benchmarks.measuring import THREADS, alternate, report
+from benchmarks.drawn_corpus import drawn_corpus
+from benchmarks.loading import num_frames
+from benchmarks.measuring import THREADS, alternate, median, report
+from cslr_cli.data.manifest import PreparedCorpus
 
 FRAMES = (25, 50, 100, 200, 400, 800)
 BATCHES = (1, 2, 4, 8)
-SIZES = (64, 96, 128, 160)
+SIZES = (112, 160, 224, 320)
+WORKERS = (1, 2)
+LOADED_CLIPS = 20
 AXES = {"frames": "frames of a clip", "batch": "clips of a batch", "size": "pixels of a side"}
 
 
@@ -47,6 +52,20 @@ def measurements(threads: int, size: int) -> list[dict[str, object]]:
     return [measured(kind, *point, threads) for kind in kinds for point in dict.fromkeys(points)]
 
 
+def loading_rows(repeats: int) -> list[dict[str, object]]:
+    """Training clips loaded by one worker, and by two."""
+    with drawn_corpus(LOADED_CLIPS, 1) as path:
+        corpus = PreparedCorpus.open(path)
+        frames = num_frames(corpus, corpus.samples("train"))
+        rows = []
+        for workers in WORKERS:
+            arguments = [f"--corpus={path}", f"--workers={workers}"]
+            (runs,) = alternate("benchmarks.loading", ["cslr"], arguments, repeats).values()
+            seconds = round(median(runs), 3)
+            rows.append({"workers": workers, "seconds": seconds, "frames_per_second": round(frames / seconds)})
+    return rows
+
+
 def draw(rows: list[dict[str, object]], path: Path, size: int) -> None:
     """Time and memory over frames and over clips, with the straight line through the first and the last point."""
     matplotlib.use("Agg")
@@ -60,13 +79,13 @@ def draw(rows: list[dict[str, object]], path: Path, size: int) -> None:
             of = [row for row in of if batch in (None, row["batch"]) and frames in (None, row["frames"])]
             of.sort(key=lambda row: float(str(row[axis])))
             x = np.array([float(str(row[axis])) for row in of])
-            for offset, name in enumerate(("processor_seconds", "peak_mib")):
+            for offset, name in enumerate(("seconds", "peak_mib")):
                 y = np.array([float(str(row[name])) for row in of])
                 panel = panels[2 * column + offset]
                 (line,) = panel.plot(x, y, "o", label=kind)
                 panel.plot(x[[0, -1]], y[[0, -1]], "-", color=line.get_color(), linewidth=0.8)
                 panel.set_xlabel(AXES[axis])
-                panel.set_ylabel("processor seconds" if name == "processor_seconds" else "peak MiB of the process")
+                panel.set_ylabel("seconds" if name == "seconds" else "peak MiB of the process")
                 panel.set_ylim(bottom=0)
     panels[0].legend()
     figure.savefig(path, dpi=110)
@@ -75,7 +94,7 @@ def draw(rows: list[dict[str, object]], path: Path, size: int) -> None:
 def main() -> None:
     """Measure, print and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=64, help="pixels")
+    parser.add_argument("--size", type=int, default=224, help="pixels, of the curves over frames and clips")
     parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--plot", type=Path, help="where to draw it")
     parser.add_argument("--json", action="store_true")
@@ -84,6 +103,7 @@ def main() -> None:
     if given.plot:
         draw(rows, given.plot, given.size)
     report("Growth in bf16", rows, as_json=given.json)
+    report("Loading", loading_rows(5), as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How fast one worker process loads training batches from a prepared corpus, against the plain way.
+"""How fast worker processes load training batches from a prepared corpus, against the plain way.
 
     python -m benchmarks.loading
-    python -m benchmarks.loading --clips 20 --repeats 3 --json
+    python -m benchmarks.loading --clips 20 --repeats 3 --workers 2 --json
 
 Both sides draw the same crops, flips and frames for the same clips, in batches of two, through a loader with
-one worker. The plain side decodes every frame and hands over floats; the value that is compared is the mean
-of all pictures.
+one worker, or as many as are asked for. The plain side decodes every frame, by OpenCV, and hands over floats;
+the value that is compared is the mean of a picture.
 """
 
 from __future__ import annotations
@@ -46,28 +46,28 @@ def settings() -> tuple[DataConfig, TemporalPlan]:
     return config.data, temporal_plan(config.model)
 
 
-def loading(side: str, corpus: PreparedCorpus) -> Callable[[], float]:
+def loading(side: str, corpus: PreparedCorpus, num_workers: int) -> Callable[[], float]:
     """What a side does in one run: every clip once; gives the mean of the pictures of the first batch."""
     config, plan = settings()
     samples = corpus.samples("train")
     if side == "plain":
         plain = PlainDataset(corpus, samples, config, training=True)
         plain_loader = DataLoader(
-            plain, batch_size=BATCH, collate_fn=_Padded(plan), num_workers=1, persistent_workers=True
+            plain, batch_size=BATCH, collate_fn=_Padded(plan), num_workers=num_workers, persistent_workers=True
         )
-        next(iter(plain_loader))  # the worker is there before the clock starts
+        next(iter(plain_loader))  # the workers are there before the clock starts
 
         def run_plain() -> float:
             means = [_mean(frames) for frames, _ in plain_loader]
             return means[0]
 
         return run_plain
-    loader = Loader(ClipDataset(corpus, samples, config, training=True), plan, 1)
+    loader = Loader(ClipDataset(corpus, samples, config, training=True), plan, num_workers)
     keys = [
         [ClipKey(index, 1) for index in range(start, min(start + BATCH, len(samples)))]
         for start in range(0, len(samples), BATCH)
     ]
-    list(loader.batches(keys[:1]))
+    list(loader.batches(keys[:num_workers]))
 
     def run() -> float:
         means = [_mean(batch.frames) for batch in loader.batches(keys)]
@@ -92,27 +92,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=20, help="drawn clips, of about 46 frames each")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each side, by turns; the medians count")
+    parser.add_argument("--workers", type=int, default=1, help="processes of each side")
     parser.add_argument("--corpus", type=Path, help="a prepared corpus in place of a drawn one")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.side:
         torch.set_num_threads(1)
-        serve(loading(given.side, PreparedCorpus.open(given.corpus)))
+        serve(loading(given.side, PreparedCorpus.open(given.corpus), given.workers))
         return
     if given.corpus:
-        measure(given.corpus, given.repeats, as_json=given.json)
+        measure(given.corpus, given.repeats, given.workers, as_json=given.json)
         return
     with drawn_corpus(given.clips, 1) as path:
-        measure(path, given.repeats, as_json=given.json)
+        measure(path, given.repeats, given.workers, as_json=given.json)
 
 
-def measure(path: Path, repeats: int, *, as_json: bool) -> None:
+def measure(path: Path, repeats: int, workers: int, *, as_json: bool) -> None:
     """Run both sides over a corpus, and print."""
     corpus = PreparedCorpus.open(path)
-    runs = alternate("benchmarks.loading", SIDES, [f"--corpus={path}"], repeats)
+    runs = alternate("benchmarks.loading", SIDES, [f"--corpus={path}", f"--workers={workers}"], repeats)
     samples = corpus.samples("train")
-    title = f"Loading {len(samples)} training clips, one worker, batches of {BATCH}"
+    title = f"Loading {len(samples)} training clips, {workers} worker{'s' * (workers > 1)}, batches of {BATCH}"
     report(title, side_rows(runs, "plain", num_frames(corpus, samples)), as_json=as_json)
 
 
