@@ -124,6 +124,32 @@ def test_a_batch_goes_to_the_device_as_one_byte_a_colour(prepared: PreparedCorpu
     assert sum(tensor.nbytes for tensor in others) < 1000
 
 
+def test_no_picture_of_a_prepared_corpus_goes_through_opencv(
+    prepared: PreparedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("decoded by OpenCV, at half the speed")
+
+    monkeypatch.setattr("cv2.imdecode", refuse)
+    clip = ClipDataset(prepared, prepared.samples("dev"), DataConfig(crop_size=32), training=False)[ClipKey(0)]
+    assert not isinstance(clip, Exception), clip
+
+
+def test_a_worker_makes_its_batch_where_the_process_that_wants_it_reads_it(
+    prepared: PreparedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = ClipDataset(prepared, prepared.samples("dev")[:2], DataConfig(crop_size=32), training=False)
+    clips: Any = [dataset[ClipKey(index)] for index in range(2)]
+    plan = TemporalPlan.parse(("K5", "P2", "K5", "P2"))
+    here = collate(clips, plan).frames
+    assert not here.is_shared()
+    monkeypatch.setattr("cslr_cli.data.dataset.get_worker_info", lambda: "in a worker")
+    there = collate(clips, plan).frames
+    assert there.is_shared()
+    assert torch.equal(here, there)
+    assert here.stride() == there.stride()
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedCorpus:
     from cslr_cli.data.corpora import find_corpus
