@@ -20,6 +20,8 @@ from cslr_cli.model.products import affinities, gathered, scattered
 
 # Frames that the aggregation sees on each side: its kernel covers 9.
 AGGREGATION_REACH = 4
+# The compute capability from which on Triton supports NVIDIA's GPUs: Ampere's.
+_OLDEST_GPU = (8, 0)
 # Elements of the affinity maps that are held at a time; so many fit the caches of two cores.
 AFFINITY_BLOCK = 2**19
 
@@ -70,10 +72,10 @@ class _Correlate(torch.autograd.Function):
 
 
 def _fused_kernels(query: Tensor) -> ModuleType | None:
-    """The Triton kernels, where they run: on a GPU, for 16 bits, if Triton is installed."""
+    """The Triton kernels, where they run: on a GPU that Triton supports, for 16 bits, if it is installed."""
     if query.device.type != "cuda" or query.dtype not in (torch.bfloat16, torch.float16):
         return None
-    return _triton_kernels()
+    return _triton_kernels() if torch.cuda.get_device_capability(query.device) >= _OLDEST_GPU else None
 
 
 @cache

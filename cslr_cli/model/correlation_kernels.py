@@ -5,11 +5,10 @@ FlashAttention does it for softmax (Dao et al. 2022): affinity, `σ(·) − ½`,
 pass the affinities again. Inputs are bf16 or fp16 (fp32 in tests), sums are fp32.
 
 Axes: N frames, P places of a frame, C channels. A tile is (rows, columns) of query places and key places.
+In annotations of kernels stands only what Triton knows: it compiles them too.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import triton
@@ -18,14 +17,24 @@ from torch import Tensor
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _tile(pointer: Any, frame: Any, rows: Any, channels: Any, P: Any, C: Any) -> Any:
+def _tile(
+    pointer: tl.tensor, frame: tl.tensor, rows: tl.tensor, channels: tl.tensor, P: tl.tensor, C: tl.constexpr
+) -> tl.tensor:
     """Rows of a frame, (rows, channels), zero beyond its places and channels."""
     inside = (rows[:, None] < P) & (channels[None, :] < C)
     return tl.load(pointer + (frame * P + rows[:, None]) * C + channels[None, :], mask=inside, other=0.0)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _put(pointer: Any, frame: Any, rows: Any, channels: Any, P: Any, C: Any, value: Any) -> None:
+def _put(
+    pointer: tl.tensor,
+    frame: tl.tensor,
+    rows: tl.tensor,
+    channels: tl.tensor,
+    P: tl.tensor,
+    C: tl.constexpr,
+    value: tl.tensor,
+) -> None:
     inside = (rows[:, None] < P) & (channels[None, :] < C)
     place = pointer + (frame * P + rows[:, None]) * C + channels[None, :]
     tl.store(place, value.to(pointer.dtype.element_ty), mask=inside)
@@ -33,13 +42,13 @@ def _put(pointer: Any, frame: Any, rows: Any, channels: Any, P: Any, C: Any, val
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _forward_kernel(
-    query: Any,
-    keys: Any,
-    weights: Any,
-    neighbours: Any,  # int64 (2, N)
-    output: Any,
-    N: Any,
-    P: Any,
+    query: tl.tensor,
+    keys: tl.tensor,
+    weights: tl.tensor,
+    neighbours: tl.tensor,  # int64 (2, N)
+    output: tl.tensor,
+    N: tl.tensor,
+    P: tl.tensor,
     C: tl.constexpr,
     C_TILE: tl.constexpr,
     TILE: tl.constexpr,
@@ -63,15 +72,15 @@ def _forward_kernel(
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _query_kernel(
-    grad_output: Any,
-    query: Any,
-    keys: Any,
-    weights: Any,
-    neighbours: Any,  # int64 (2, N)
-    grad_query: Any,
-    grad_weights: Any,  # fp32 (N, tiles, 2): each program's share
-    N: Any,
-    P: Any,
+    grad_output: tl.tensor,
+    query: tl.tensor,
+    keys: tl.tensor,
+    weights: tl.tensor,
+    neighbours: tl.tensor,  # int64 (2, N)
+    grad_query: tl.tensor,
+    grad_weights: tl.tensor,  # fp32 (N, tiles, 2): each program's share
+    N: tl.tensor,
+    P: tl.tensor,
     C: tl.constexpr,
     C_TILE: tl.constexpr,
     TILE: tl.constexpr,
@@ -100,14 +109,14 @@ def _query_kernel(
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _keys_kernel(
-    grad_output: Any,
-    query: Any,
-    keys: Any,
-    weights: Any,
-    neighbours: Any,  # int64 (2, N)
-    grad_keys: Any,
-    N: Any,
-    P: Any,
+    grad_output: tl.tensor,
+    query: tl.tensor,
+    keys: tl.tensor,
+    weights: tl.tensor,
+    neighbours: tl.tensor,  # int64 (2, N)
+    grad_keys: tl.tensor,
+    N: tl.tensor,
+    P: tl.tensor,
     C: tl.constexpr,
     C_TILE: tl.constexpr,
     TILE: tl.constexpr,
@@ -155,7 +164,8 @@ def correlate_fused(query: Tensor, keys: Tensor, weights: Tensor, following: Ten
     output = torch.empty_like(query)
     neighbours = torch.stack([following, preceding])
     grid, sizes = _launch(query, tiles_in_use=3)
-    _forward_kernel[grid](query, keys, weights, neighbours, output, *query.shape[:2], **sizes)
+    with torch.cuda.device_of(query):  # Triton launches on the current device, wherever the tensors are
+        _forward_kernel[grid](query, keys, weights, neighbours, output, *query.shape[:2], **sizes)
     return output
 
 
@@ -178,17 +188,23 @@ def correlate_fused_backward(
     given = (grad_output, query, keys, weights, neighbours)
     grad_query, grad_keys = torch.empty_like(query), torch.empty_like(keys)
     shares = torch.empty(*grid, 2, dtype=torch.float32, device=query.device)
-    _query_kernel[grid](*given, grad_query, shares, *query.shape[:2], **sizes)
-    _keys_kernel[grid](*given, grad_keys, *query.shape[:2], **sizes)
+    with torch.cuda.device_of(query):
+        _query_kernel[grid](*given, grad_query, shares, *query.shape[:2], **sizes)
+        _keys_kernel[grid](*given, grad_keys, *query.shape[:2], **sizes)
     return grad_query, grad_keys, shares.sum((0, 1)).to(weights.dtype)
 
 
-def _launch(query: Tensor, tiles_in_use: int) -> tuple[tuple[int, int], dict[str, int]]:
+def _launch(query: Tensor, tiles_in_use: int) -> tuple[tuple[int, int], dict[str, int | bool]]:
     """Programs a frame and tile, and the sizes of a tile: as large as a processor's registers hold."""
     frames, places, channels = query.shape
     width = max(16, triton.next_power_of_2(channels))
     # Floats of all tiles that a program has in use: 64 places of 128 channels, 16 of 512.
     tile = min(64, max(16, 2**15 // (tiles_in_use * width) // 16 * 16))
     tile = 2 ** (tile.bit_length() - 1)
-    sizes = {"C": channels, "C_TILE": width, "TILE": tile, "num_warps": 4 if width <= 128 else 8}
+    sizes = {"C": channels, "C_TILE": width, "TILE": tile, **options(width)}
     return (frames, triton.cdiv(places, tile)), sizes
+
+
+def options(width: int) -> dict[str, int | bool]:
+    """How Triton compiles the kernels for tiles so many channels wide."""
+    return {"num_warps": 4 if width <= 128 else 8, "enable_fp_fusion": True}

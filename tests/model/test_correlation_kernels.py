@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from itertools import product
 
 import pytest
 import torch
@@ -25,6 +26,10 @@ LENGTHS = (3, 1, 2)
 SHAPES = ((49, 16), (36, 24), (70, 128), (5, 512))
 # Largest allowed error of each dtype, relative to the norm: that of its rounding, a few times over.
 LIMITS = {"float32": 1e-5, "float16": 3e-3, "bfloat16": 2e-2}
+# CorrNet's three blocks, and a narrow one.
+COMPILED = (("bf16", 128), ("bf16", 256), ("bf16", 512), ("fp16", 64))
+# Bytes that one program may have on every GPU that Triton supports, of the smaller cards too.
+SHARED_MEMORY = 99 * 1024
 # The interpreter multiplies bf16 as if its bits were whole numbers: only a GPU can show that.
 INTERPRETED = ("float32", "float16")
 
@@ -60,6 +65,31 @@ def measured_errors(dtypes: Sequence[str], device: str = "cpu") -> dict[str, flo
     return errors
 
 
+def compile_for_gpu(capability: int) -> None:
+    """Compile all kernels, in the form in which they are launched; their tiles must fit a processor of the GPU."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from cslr_cli.model import correlation_kernels as kernels
+
+    launches = [(kernels._forward_kernel, 3), (kernels._query_kernel, 4), (kernels._keys_kernel, 4)]
+    for (dtype, channels), (kernel, tiles_in_use) in product(COMPILED, launches):
+        _, sizes = kernels._launch(torch.empty(1, 49, channels), tiles_in_use)
+        constants = {name: sizes.pop(name) for name in ("C", "C_TILE", "TILE")}
+        source = ASTSource(fn=kernel, signature=signature(kernel.arg_names, dtype), constexprs=constants)
+        compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=sizes)
+        assert "mma" in compiled.asm["ptx"]  # on the matrix units
+        assert compiled.metadata.shared <= SHARED_MEMORY
+
+
+def signature(names: Sequence[str], dtype: str) -> dict[str, str]:
+    """The types of a kernel's arguments."""
+    types = dict.fromkeys(("query", "keys", "output", "grad_output", "grad_query", "grad_keys"), f"*{dtype}")
+    types |= {"weights": "*fp32", "grad_weights": "*fp32", "neighbours": "*i64", "N": "i32", "P": "i32"}
+    return {name: types.get(name, "constexpr") for name in names}
+
+
 def assert_small(errors: Mapping[str, float], dtypes: Sequence[str]) -> None:
     assert len(errors) == 4 * len(SHAPES) * len(dtypes)
     assert not {case: error for case, error in errors.items() if not error < LIMITS[case.split()[1]]}
@@ -75,6 +105,15 @@ def test_the_kernels_are_the_plain_formula_and_its_gradients() -> None:
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert_small(json.loads(done.stdout), INTERPRETED)
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton, which torch has on Linux only")
+@pytest.mark.parametrize("capability", [80, 90])
+def test_the_kernels_compile_for_gpus_of_which_none_need_be_here(capability: int) -> None:
+    """The interpreter runs them as Python; what a GPU is given must pass Triton's compiler and NVIDIA's assembler."""
+    program = f"from tests.model.test_correlation_kernels import *; compile_for_gpu({capability})"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.gpu
