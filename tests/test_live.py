@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.cli.predict_live import summary_text
 from cslr_cli.data.corpora.synthetic import write_clip_video
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.errors import MediaError, UsageError
@@ -22,6 +23,7 @@ from cslr_cli.live import (
     FileCamera,
     LiveGloss,
     LiveOptions,
+    LiveSummary,
     NetworkWindow,
     Watching,
     is_camera,
@@ -328,6 +330,29 @@ def test_a_webcam_is_read_in_the_background_and_drops_the_oldest(tmp_path: Path)
     assert capture.is_released
 
 
+class LossyCapture(FakeCapture):
+    """A stream of which what was to be every third frame does not arrive whole."""
+
+    def read(self) -> tuple[bool, NDArray[Any] | None]:
+        if self.left % 3 == 0:
+            self.left -= self.left > 0
+            return False, None
+        self.may_go_on.release()
+        return super().read()
+
+
+@pytest.mark.parametrize(("name", "expected"), [("rtsp://camera.local/1", 20), ("0", 2)])
+def test_a_stream_goes_on_behind_a_frame_that_did_not_arrive_whole(name: str, expected: int) -> None:
+    capture = LossyCapture(FakeClock(), 29)
+    camera = DeviceCamera(name, capture, capture.clock, 100.0)  # type: ignore[arg-type]
+    end = time.monotonic() + 10
+    while not capture.is_released:
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    assert len(camera.take()) == camera.num_frames == expected
+    assert camera.is_over
+
+
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
@@ -418,3 +443,16 @@ def test_nothing_is_recognised_before_there_is_anything(recognizer: Recognizer) 
     assert window.recognize() is None  # what follows decides
     window.finish()
     assert window.recognize() is not None
+
+
+@pytest.mark.parametrize(
+    ("num_glosses", "expected"),
+    [
+        (0, "watched 2.0 s: 50 frames, 5 dropped (10 %); 0 glosses"),
+        (1, "watched 2.0 s: 50 frames, 5 dropped (10 %); 1 gloss, 1.5 s after its end (median; at most 2.5 s)"),
+        (3, "watched 2.0 s: 50 frames, 5 dropped (10 %); 3 glosses, 1.5 s after their end (median; at most 2.5 s)"),
+    ],
+)
+def test_what_there_was_to_see_is_told_in_a_line(num_glosses: int, expected: str) -> None:
+    delays = (None, None) if num_glosses == 0 else (1.5, 2.5)
+    assert summary_text(LiveSummary(2.0, 50, 5, num_glosses, *delays)) == expected

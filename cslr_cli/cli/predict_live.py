@@ -185,8 +185,10 @@ def summary_text(summary: LiveSummary) -> str:
     lost = 100 * summary.num_dropped / max(1, summary.num_frames)
     text = (
         f"watched {summary.seconds:.1f} s: {summary.num_frames} frames, {summary.num_dropped} dropped ({lost:.0f} %); "
-        f"{summary.num_glosses} glosses"
+        f"{summary.num_glosses} gloss{'' if summary.num_glosses == 1 else 'es'}"
     )
     if summary.median_delay is None or summary.longest_delay is None:
         return text
-    return f"{text}, {summary.median_delay:.1f} s after their end (median; at most {summary.longest_delay:.1f} s)"
+    whose = "its" if summary.num_glosses == 1 else "their"
+    delays = f"median; at most {summary.longest_delay:.1f} s"
+    return f"{text}, {summary.median_delay:.1f} s after {whose} end ({delays})"

@@ -285,11 +285,12 @@ class ClipReader:
             return
         segment, limit = self.reading.segment, self.reading.max_frames
         # Of a video that is cut off only a whole pass tells how much there is.
-        is_whole_video = isinstance(source, VideoFrames) and not source.is_cut_off
-        as_it_is = limit is None and self.reading.fps is None
-        if is_whole_video and as_it_is and segment is not None and segment.end is not None:
+        has_part = segment is not None and segment.end is not None and limit is None and self.reading.fps is None
+        if segment is not None and has_part and isinstance(source, VideoFrames) and not source.is_cut_off:
             # Only this part of the video needs to be looked at.
             yield from self._every_nth(source.iterate_segment(segment, self._corpus_fps))
+            if source.missing_in_part is not None:
+                self._warnings.append(source.missing_in_part)
             return
         indices = self._indices(source)
         self._num_found = len(indices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -20,35 +21,68 @@ _MAX_PLAUSIBLE_FPS = 1000.0
 # Jumping to a place lands on a frame before it, from which the decoder runs on; for places near the
 # beginning it is not worth the while. Seconds.
 _NEAR_THE_BEGINNING = 2.0
-# Seconds by which a container may say that its video is longer than it is.
+# Seconds by which a container may say that its video is longer than it is, or that may be damaged in it.
 _ALLOWED_SHORTFALL = 0.5
+# Packets in a row that may be damaged before a video counts as ended: asking on behind its end costs nothing.
+_MOST_DAMAGED = 300
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What one pass over a video, or over a part of it, finds.
+
+    Attributes:
+        times: of all frames that decode, seconds after the first, float64 (T,).
+        are_known: whether the file says them.
+        num_damaged: packets that do not decode, with frames behind them.
+        damaged_at: seconds after the first frame, of the last frame before they begin.
+    """
+
+    times: NDArray[np.float64]
+    are_known: bool
+    num_damaged: int
+    damaged_at: float
+
+    @property
+    def damage(self) -> str | None:
+        """What does not decode, in words; None if all does."""
+        if self.num_damaged == 0:
+            return None
+        where = "before its first frame" if self.damaged_at < 0 else f"after {self.damaged_at:.2f} s"
+        packets = "1 packet" if self.num_damaged == 1 else f"{self.num_damaged} packets"
+        told = f"{packets} cannot be decoded, first {where}; {len(self.times)} frames can, and keep their times"
+        return f"the video is damaged: {told}"
 
 
 class VideoFrames(FrameSource):
     """The frames of a video file, upright, as OpenCV's FFmpeg decodes them.
 
     The number of frames is the number that decodes, whatever the container says; finding it takes
-    one pass over the file, reading frames another.
+    one pass over the file, reading frames another. Packets that are damaged are passed over; the frames behind
+    them keep their times.
 
     Args:
         path: of the file.
-        partial: read what there is of a video that is cut off, instead of refusing it; `missing` says so.
+        partial: read what there is of a video that is cut off or damaged, instead of refusing it; `missing` says so.
+
+    Attributes:
+        missing_in_part: what of the part that `iterate_segment` read last does not decode, in words; None if all does.
     """
 
     def __init__(self, path: Path, *, partial: bool = False) -> None:
         super().__init__(path)
+        self.missing_in_part: str | None = None
         self._partial = partial
 
     @property
     def num_frames(self) -> int:
         """How many frames decode."""
-        return len(self._index[0])
+        return len(self._index.times)
 
     @property
     def timestamps(self) -> NDArray[np.float64] | None:
         """When each frame is shown, seconds after the first; None if the file does not say."""
-        times, are_known = self._index
-        return times if are_known else None
+        return self._index.times if self._index.are_known else None
 
     @property
     def fps(self) -> float | None:
@@ -65,15 +99,15 @@ class VideoFrames(FrameSource):
 
     @property
     def missing(self) -> str | None:
-        """How much of the video there is, in words, if it ends before the container says; else None."""
+        """How much of the video there is, in words, if it ends before the container says or is damaged; else None."""
         fps, count = self._declared
-        times, are_known = self._index
-        if fps is None or not are_known:
-            return None
+        times = self._index.times
+        if fps is None or not self._index.are_known:
+            return self._index.damage
         seconds, declared = float(times[-1]) + usual_gap(times, fps), count / fps
         is_short = seconds < declared - max(_ALLOWED_SHORTFALL, 0.02 * declared)
         if not is_short and (len(times) >= count or not self.is_cut_off):
-            return None
+            return self._index.damage
         return f"the video is cut off or damaged: {seconds:.2f} s of {declared:.2f} s can be read, {len(times)} frames"
 
     @cached_property
@@ -85,26 +119,41 @@ class VideoFrames(FrameSource):
         return (fps if 0 < fps <= _MAX_PLAUSIBLE_FPS else None), int(max(count, 0))
 
     @cached_property
-    def _index(self) -> tuple[NDArray[np.float64], bool]:
-        """The times of all frames that decode, in seconds, and whether they are known."""
+    def _index(self) -> _Index:
+        """The times of all frames that decode."""
         milliseconds = []
         with self._opened() as capture:
-            while capture.grab():
+            decoded = _Decoded(capture)
+            while decoded.grab():
                 milliseconds.append(capture.get(cv2.CAP_PROP_POS_MSEC))
-        declared_fps, declared_count = self._declared
         if not milliseconds:
             raise MediaError(f"{self.path}: the video has no frames that can be decoded", self._fault())
-        if len(milliseconds) < declared_count and not self._partial and self.is_cut_off:
-            found = f"{len(milliseconds)} of {declared_count} frames decode"
+        declared_fps, _ = self._declared
+        first = decoded.first_damaged
+        times = _since_beginning(milliseconds, begins_damaged=first == 0 and decoded.num_damaged > 0)
+        are_known = len(times) == 1 or bool((np.diff(times) > 0).all())
+        if not are_known:  # raw streams carry no times: all that is left is what the container says of the rate
+            times, are_known = np.arange(len(times)) / (declared_fps or 1.0), declared_fps is not None
+        found = _Index(times, are_known, decoded.num_damaged, float(times[first - 1]) if first > 0 else -1.0)
+        if not self._partial:
+            self._refuse_damaged(found)
+        return found
+
+    def _refuse_damaged(self, index: _Index) -> None:
+        """Refuse a video of which more than a little is missing.
+
+        Raises:
+            MediaError: it is cut off or damaged.
+        """
+        fps, count = self._declared
+        found = f"{len(index.times)} of {count} frames decode"
+        if len(index.times) < count and self.is_cut_off:
             raise MediaError(
                 f"{self.path}: the video is cut off, {found}",
                 "the file ends before its data does; copy or download it again",
             )
-        times = (np.array(milliseconds) - milliseconds[0]) / 1000
-        if len(times) == 1 or (np.diff(times) > 0).all():
-            return times, True
-        # Raw streams carry no times: all that is left is what the container says of the rate.
-        return np.arange(len(times)) / (declared_fps or 1.0), declared_fps is not None
+        if index.num_damaged and count - len(index.times) > _ALLOWED_SHORTFALL * (fps or 1.0):
+            raise MediaError(f"{self.path}: the video is damaged, {found}", "copy or download it again")
 
     def iterate_segment(self, segment: Segment, fps: float) -> Iterator[Frame]:
         """Give the frames of a part of the video, brought to an even frame rate.
@@ -122,8 +171,10 @@ class VideoFrames(FrameSource):
             MediaError: the video ends long before the segment does, or a frame cannot be decoded.
         """
         first, last = segment.steps(fps)
+        self.missing_in_part = None
         window = None if last is None else self._times_around(first / fps, last / fps)
         if last is None or window is None:
+            self.missing_in_part = self._index.damage
             yield from super().iterate_segment(segment, fps)
             return
         times, is_end = window
@@ -144,18 +195,25 @@ class VideoFrames(FrameSource):
         """
         milliseconds = []
         with self._opened() as capture:
-            if not capture.grab():
+            decoded = _Decoded(capture)
+            if not decoded.grab() or decoded.num_damaged:
                 return None
             beginning = capture.get(cv2.CAP_PROP_POS_MSEC)
-            if not self._jump(capture, start):
+            if self._jump(capture, start):
+                decoded = _Decoded(capture)
+            else:
                 milliseconds.append(beginning)
-            while is_within := capture.grab():
+            while is_within := decoded.grab():
                 milliseconds.append(capture.get(cv2.CAP_PROP_POS_MSEC))
                 if milliseconds[-1] - beginning > 1000 * end:
                     break
         times = (np.array(milliseconds) - beginning) / 1000
         if len(times) < 2 or times[0] > start or (np.diff(times) <= 0).any():
             return None
+        if decoded.num_damaged and not self._partial:
+            return None  # how much is missing is found out, and perhaps refused, by reading all of it
+        before = times[max(0, decoded.first_damaged - 1)]
+        self.missing_in_part = _Index(times, True, decoded.num_damaged, float(before)).damage
         return times, not is_within
 
     def _jump(self, capture: cv2.VideoCapture, start: float) -> bool:
@@ -170,10 +228,11 @@ class VideoFrames(FrameSource):
         with self._opened() as capture:
             position = -1
             self._jump(capture, jump_to)
+            decoded = _Decoded(capture)
             for index in indices:
                 name = f"{self.path}, frame {index}"
                 while position < index:
-                    if not capture.grab():
+                    if not decoded.grab():
                         raise MediaError(f"{name}: cannot be decoded")
                     position += 1
                 found, picture = capture.retrieve()
@@ -212,6 +271,61 @@ class VideoFrames(FrameSource):
             "it holds no video (only sound?), is in a format that OpenCV cannot decode, or is damaged;\n"
             "ffmpeg -i FILE says what is in it, and ffmpeg -i FILE new.mp4 may mend it"
         )
+
+
+def _since_beginning(milliseconds: Sequence[float], *, begins_damaged: bool) -> NDArray[np.float64]:
+    """Times in seconds after the beginning of a video, which is its first frame.
+
+    Where packets before that are damaged, the first frame that decodes stands for what was there.
+    """
+    if begins_damaged:
+        return np.array([0.0, *milliseconds[1:]]) / 1000
+    return (np.array(milliseconds) - milliseconds[0]) / 1000
+
+
+class _Decoded:
+    """Goes from frame to frame of an opened video, past packets that are damaged.
+
+    OpenCV says of a packet that FFmpeg refuses what it says of the end: that there is no frame. Asked again it
+    goes on with the next packet.
+
+    Args:
+        capture: opened.
+
+    Attributes:
+        num_damaged: packets passed over so far.
+        first_damaged: frames before the first of them.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self.num_damaged = 0
+        self.first_damaged = 0
+        self._capture = capture
+        self._num_frames = 0
+        self._latest = 0.0  # milliseconds
+
+    def grab(self) -> bool:
+        """Go to the next frame that decodes; False if there is none."""
+        damaged = 0
+        while damaged <= _MOST_DAMAGED:
+            if not self._capture.grab():
+                damaged += 1
+                continue
+            self._count(damaged)
+            damaged = 0
+            time = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+            # Where frames that others were predicted from are lost, a decoder may give one too late.
+            if self.num_damaged and 0 < self._latest >= time:
+                continue
+            self._latest = time
+            self._num_frames += 1
+            return True
+        return False
+
+    def _count(self, damaged: int) -> None:
+        if damaged and not self.num_damaged:
+            self.first_damaged = self._num_frames
+        self.num_damaged += damaged
 
 
 def _is_cut_off(path: Path) -> bool:

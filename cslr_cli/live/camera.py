@@ -27,6 +27,9 @@ LONGEST_WAIT = 2.0
 
 _STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
 _NETWORK_TIMEOUT = 10_000  # milliseconds
+# What did not arrive whole gives no frame, and so does the end of a stream. Asked again so many times, for so many
+# seconds at most, a stream that goes on has given its next frame.
+_MOST_DAMAGED, _DAMAGED_FOR = 100, 2.0
 
 
 @dataclass(frozen=True)
@@ -167,14 +170,25 @@ class DeviceCamera(Camera):
 
     def _read(self) -> None:
         while not self._stopped.is_set():
-            found, picture = self._capture.read()
-            if not found:
+            picture = self._next_picture()
+            if picture is None:
                 self._stopped.set()
                 break
             frame = CameraFrame(self.clock.now(), to_rgb(picture))
             with self._lock:
                 self._add(frame)
         self._capture.release()
+
+    def _next_picture(self) -> cv2.typing.MatLike | None:
+        """What comes next, past packets of a stream that did not arrive whole; None if that was the end."""
+        began = self.clock.now()
+        for _ in range(_MOST_DAMAGED if _STREAM.match(self.name) else 1):
+            found, picture = self._capture.read()
+            if found:
+                return picture
+            if self._stopped.is_set() or self.clock.now() - began > _DAMAGED_FOR:
+                break
+        return None
 
 
 class FileCamera(Camera):

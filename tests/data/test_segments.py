@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cslr_cli.data.frame_source import FrameSource
 from cslr_cli.data.frames import Segment, VideoFrames, clip_frames, open_frames
+from cslr_cli.data.video import _Decoded
 from cslr_cli.errors import MediaError
 from tests.data.phoenix_release import picture, write_picture
 
@@ -112,3 +113,122 @@ def test_parts_of_a_folder_of_pictures_are_cut_too(tmp_path: Path) -> None:
         write_picture(tmp_path / f"{number}.png", picture(number))
     frames = list(clip_frames(tmp_path, 5.0, Segment(0.4, 1)))
     np.testing.assert_array_equal(np.stack(frames), open_frames(tmp_path).read([2, 3, 4]))
+
+
+# Damaged packets
+
+
+def damaged(video: Path, target: Path, frames: range) -> Path:
+    """A copy of a numbered AVI in which the packets of some frames hold nothing that decodes."""
+    data = bytearray(video.read_bytes())
+    position = data.index(b"movi") + 4
+    for number in range(frames.stop):
+        assert data[position : position + 4] == b"00dc"
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        if number in frames:
+            data[position + 8 : position + 8 + length] = b"\xa5" * length
+        position += 8 + length + length % 2
+    target.write_bytes(data)
+    return target
+
+
+@pytest.fixture(scope="module")
+def avi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_numbered_video(tmp_path_factory.mktemp("videos") / "whole.avi", "MJPG", 25.0)
+
+
+def test_behind_a_damaged_packet_the_video_goes_on_with_the_times_it_had(avi: Path, tmp_path: Path) -> None:
+    hurt = damaged(avi, tmp_path / "hurt.avi", range(300, 303))
+
+    whole = numbers(hurt, None)
+
+    assert len(whole) == NUM_FRAMES
+    assert whole[:300] == list(range(300))
+    assert set(whole[300:303]) == {299, 303}  # what stands nearest is shown in their place
+    assert whole[303:] == list(range(303, NUM_FRAMES))
+    assert numbers(hurt, Segment(11.6, 14)) == whole[290:350]
+    assert numbers(hurt, Segment(30, 31)) == list(range(750, 775))
+
+
+@pytest.mark.parametrize(
+    ("frames", "told"),
+    [
+        (range(300, 303), "the video is damaged: 3 packets cannot be decoded, first after 11.96 s; 997 frames can"),
+        (range(1), "the video is damaged: 1 packet cannot be decoded, first before its first frame"),
+        (range(0), None),
+    ],
+)
+def test_what_is_damaged_is_told(avi: Path, tmp_path: Path, frames: range, told: str | None) -> None:
+    missing = VideoFrames(damaged(avi, tmp_path / "hurt.avi", frames), partial=True).missing
+    assert missing is None if told is None else str(missing).startswith(told)
+
+
+def test_damage_is_told_of_the_part_that_is_read_and_of_no_other(avi: Path, tmp_path: Path) -> None:
+    source = VideoFrames(damaged(avi, tmp_path / "hurt.avi", range(300, 330)), partial=True)
+
+    assert len(list(source.iterate_segment(Segment(11, 14), 25.0))) == 75
+    assert str(source.missing_in_part).startswith(
+        "the video is damaged: 30 packets cannot be decoded, first after 11.96 s"
+    )
+    assert len(list(source.iterate_segment(Segment(30, 31), 25.0))) == 25
+    assert source.missing_in_part is None
+
+
+def test_a_video_that_begins_damaged_keeps_its_times(avi: Path, tmp_path: Path) -> None:
+    hurt = damaged(avi, tmp_path / "hurt.avi", range(10))
+
+    shown = numbers(hurt, None)
+
+    assert shown[0] == 10
+    assert shown[11:] == list(range(11, NUM_FRAMES))
+    assert numbers(hurt, Segment(30, 31)) == list(range(750, 775))
+
+
+def test_a_clip_of_a_corpus_may_lack_a_few_frames_but_not_many(avi: Path, tmp_path: Path) -> None:
+    few = damaged(avi, tmp_path / "few.avi", range(300, 310))
+    assert open_frames(few).num_frames == NUM_FRAMES - 10
+    many = damaged(avi, tmp_path / "many.avi", range(300, 330))
+    with pytest.raises(MediaError, match=r"many\.avi: the video is damaged, 970 of 1000 frames decode"):
+        _ = open_frames(many).num_frames
+    with pytest.raises(MediaError, match=r"many\.avi: the video is damaged"):
+        numbers(many, Segment(12, 14))
+    assert numbers(many, Segment(30, 31)) == list(range(750, 775))  # far from the damage
+    assert open_frames(many, partial=True).num_frames == NUM_FRAMES - 30
+
+
+class ScriptedCapture:
+    """Gives frames at the times written down, milliseconds; None for a packet that does not decode."""
+
+    def __init__(self, times: list[float | None]) -> None:
+        self.times = iter(times)
+        self.time: float | None = 0.0
+
+    def grab(self) -> bool:
+        self.time = next(self.times, None)
+        return self.time is not None
+
+    def get(self, what: int) -> float:
+        assert what == cv2.CAP_PROP_POS_MSEC
+        assert self.time is not None
+        return self.time
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([0, 40, None, 160, 120, 200], [0, 40, 160, 200]),  # a decoder that has lost frames gives one too late
+        ([0, 40, 40, 80], [0, 40, 40, 80]),  # nothing is lost, and nothing is touched
+        ([0, 0, None, 0, 0], [0, 0, 0, 0]),  # a raw stream has no times at all
+        ([0, *[None] * 300, 40], [0, 40]),
+        ([0, *[None] * 301, 40], [0]),
+    ],
+)
+def test_of_frames_behind_a_damaged_packet_those_that_come_too_late_are_left_out(
+    times: list[float | None], expected: list[float]
+) -> None:
+    capture = ScriptedCapture(times)
+    decoded = _Decoded(capture)  # type: ignore[arg-type]
+    seen = []
+    while decoded.grab():
+        seen.append(capture.time)
+    assert seen == expected
