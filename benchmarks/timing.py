@@ -1,36 +1,47 @@
-"""How right the times of glosses are, and how well long recordings are split, on the synthetic corpus.
+"""How right the times of glosses are, and how well long and live recordings are read, on the synthetic corpus.
 
     cslr quickstart
     python -m benchmarks.timing
 
 The synthetic corpus knows when each gloss is signed (`truth.jsonl` beside its release). For each gloss that is
 recognised correctly the start and the end are compared with the true ones; the true end is that of the
-gloss' last frame.
+gloss' last frame. That is done twice: timed through the convolution head, as they are, and by the sequence head alone.
 
 For long recordings, the clips of each signer are put one after the other, with a rest between them in which the
 last frame stays, under a camera's noise. Split at rests, a recording should come apart into just its sentences,
 and they should be recognised as they are alone.
+
+For live recognition, all clips of the test split are joined without a rest, and played to the network as a camera
+would: not at their own pace but by a clock that nobody waits for, so that the machine drops no frame.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from cslr_cli.checkpoint import Checkpoint, load_checkpoint
+from cslr_cli.data.clip_writer import ClipFormat, write_clip
+from cslr_cli.data.frame_source import Frame
 from cslr_cli.data.frames import open_frames
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.data.sample import Sample
+from cslr_cli.live import FileCamera, LiveOptions, NetworkWindow, Watching
 from cslr_cli.recognizer import LongVideo, Recognizer
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.scoring.alignment import Counts, align, count
 
+PARTS = ("times", "long", "live")
 # Seconds of a rest, and grey levels of noise.
 SHORTEST_REST, LONGEST_REST = 0.8, 2.0
 NOISE = 2.0
@@ -53,8 +64,23 @@ class TrueSentence:
     end: float
 
 
+class StandingClock:
+    """A clock that goes on only while somebody sleeps by it, and then at once."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        """Seconds since it was made."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Be so much later."""
+        self._now += seconds
+
+
 def measure_times(
-    recognizer: Recognizer, corpus: PreparedCorpus, splits: Sequence[str], truth: Mapping[str, Any]
+    recognizer: Recognizer, corpus: PreparedCorpus, splits: Sequence[str], truth: Mapping[str, Any], timed_by: str
 ) -> None:
     """Print the errors of starts and ends of glosses that were recognised correctly."""
     errors: list[tuple[float, float]] = []
@@ -64,7 +90,7 @@ def measure_times(
             signed = truth[sample.sample_id]["glosses"]
             number += len(signed)
             errors += errors_of(recognizer.recognize(corpus.frames_path(sample)).glosses, signed)
-    print(f"times: {len(errors)} of {number} glosses of {' and '.join(splits)} are recognised")
+    print(f"times by the {timed_by}: {len(errors)} of {number} glosses of {' and '.join(splits)} are recognised")
     for name, values in zip(("start", "end"), np.array(errors).T, strict=True):
         median, ninetieth = np.percentile(np.abs(values), (50, 90))
         print(f"  {name:5s} error: median {median:.2f} s, 90 % below {ninetieth:.2f} s, mean {values.mean():+.2f} s")
@@ -150,6 +176,49 @@ def is_whole(sentence: TrueSentence, others: Sequence[TrueSentence], stretches: 
     return False
 
 
+def measure_live(recognizer: Recognizer, corpus: PreparedCorpus, split: str) -> None:
+    """Print the word error rates of all clips of a split, joined into one recording, live and as a whole."""
+    reference = [gloss for sample in corpus.samples(split) for gloss in sample.glosses]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{split}.zip"
+        seconds = write_clip(joined(corpus, split), path, ClipFormat(corpus.frame_size)) / corpus.fps
+        print(f"live: the clips of {split} one after the other, {seconds:.0f} s, {len(reference)} glosses")
+        for unsure in (LiveOptions().unsure, 0.0):
+            glosses, delays = watched(recognizer, path, corpus.fps, LiveOptions(unsure=unsure))
+            wer = count(align(reference, glosses)).wer
+            print(
+                f"  WER, live with {unsure:g} s unsure at the window's ends: {wer:.1f} %; told "
+                f"{statistics.median(delays):.1f} s after their end (median; at most {max(delays):.1f} s)"
+            )
+        for way in (LongVideo("rests"), LongVideo("windows"), LongVideo("none")):
+            recognised = recognizer.recognize(path, long=way).glosses
+            wer = count(align(reference, [timed.gloss for timed in recognised])).wer
+            print(f"  WER, split {way.split}: {wer:.1f} %")
+
+
+def joined(corpus: PreparedCorpus, split: str) -> Iterator[Frame]:
+    """The pictures of all clips of a split, one clip after the other."""
+    for sample in corpus.samples(split):
+        yield from open_frames(corpus.frames_path(sample)).iterate()
+
+
+def watched(recognizer: Recognizer, path: Path, fps: float, options: LiveOptions) -> tuple[list[str], list[float]]:
+    """The glosses that watching a clip gives, and how many seconds after its end each was told."""
+    camera = FileCamera(path, StandingClock(), picture_fps=fps)
+    watching = Watching(camera, NetworkWindow(recognizer, options.window), options)
+    told = []
+    while not watching.is_over:
+        told += watching.step()
+    told += watching.finish()
+    return [gloss.timed.gloss for gloss in told], [gloss.delay for gloss in told]
+
+
+def timed_by_sequence_head(checkpoint: Checkpoint) -> Checkpoint:
+    """The same network as one whose convolution head was not trained, and therefore times nothing."""
+    loss = checkpoint.config.loss.model_copy(update={"conv_ctc": 0.0})
+    return replace(checkpoint, config=checkpoint.config.model_copy(update={"loss": loss}))
+
+
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -157,13 +226,21 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path("prepared/synthetic"), help="prepared")
     parser.add_argument("--truth", type=Path, default=Path("dataset/synthetic/truth.jsonl"))
     parser.add_argument("--seed", type=int, default=0, help="of the rests and the noise")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     arguments = parser.parse_args()
-    recognizer = Recognizer.load(arguments.checkpoint, device="cpu", precision="fp32")
+    checkpoint, cpu = load_checkpoint(arguments.checkpoint), torch.device("cpu")
+    recognizer = Recognizer(checkpoint, device=cpu, precision="fp32")
+    by_sequence = Recognizer(timed_by_sequence_head(checkpoint), device=cpu, precision="fp32")
     corpus = PreparedCorpus.open(arguments.corpus)
     lines = arguments.truth.read_text(encoding="utf-8").splitlines()
     truth = {clip["sample_id"]: clip for clip in map(json.loads, lines)}
-    measure_times(recognizer, corpus, ("dev", "test"), truth)
-    measure_splitting(recognizer, corpus, "test", truth, arguments.seed)
+    if "times" in arguments.parts:
+        measure_times(recognizer, corpus, ("dev", "test"), truth, "convolution head")
+        measure_times(by_sequence, corpus, ("dev", "test"), truth, "sequence head alone")
+    if "long" in arguments.parts:
+        measure_splitting(recognizer, corpus, "test", truth, arguments.seed)
+    if "live" in arguments.parts:
+        measure_live(recognizer, corpus, "test")
 
 
 if __name__ == "__main__":

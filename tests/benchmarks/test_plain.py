@@ -17,7 +17,7 @@ from cslr_cli.data.dataset import ClipDataset, ClipKey
 from cslr_cli.data.manifest import PreparedCorpus
 
 SMALL = 2, 12, 32  # clips, frames a clip, pixels
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
