@@ -6,6 +6,7 @@ Axes: B clips, T frames of the longest clip with its padding, H, W pixels.
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import signal
 import threading
@@ -334,6 +335,11 @@ def _quiet_worker(worker: int) -> None:
     Whoever sends them, a terminal or a cluster, often sends them to all processes, and the main one needs
     its workers until it has saved.
     """
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
+    # torch looks after its parent from here on; one that was killed before would leave this process for ever.
+    if multiprocessing.get_start_method() != "forkserver" and os.getppid() != parent.pid:
+        os._exit(0)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -341,12 +347,12 @@ def _quiet_worker(worker: int) -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # not on macOS
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_by_parents_word, daemon=True).start()
+        threading.Thread(target=_end_by_word_of, args=[parent.pid], daemon=True).start()
 
 
-def _end_by_parents_word() -> None:
+def _end_by_word_of(parent: int | None) -> None:
     """Wait for the SIGTERM by which torch ends its workers; one that somebody else sends is let pass."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
         pass
     os._exit(0)
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import gc
 import itertools
 import multiprocessing
+import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -24,6 +26,7 @@ from cslr_cli.data.dataset import (
     ClipDataset,
     ClipKey,
     Loader,
+    _quiet_worker,
     evaluation_batches,
     single_clip,
     target_shortfall,
@@ -295,6 +298,23 @@ def test_a_loader_that_nobody_holds_ends_its_workers_at_once(corpus: PreparedCor
     assert len(multiprocessing.active_children()) == 1
     del loader, batches
     assert multiprocessing.active_children() == []
+
+
+def begin_as_worker(parent: int | None) -> None:
+    if parent is not None:
+        multiprocessing.parent_process = lambda: SimpleNamespace(pid=parent)  # type: ignore[assignment, return-value]
+    _quiet_worker(0)
+    os._exit(3)
+
+
+@pytest.mark.parametrize(("parent", "status"), [(None, 3), (-1, 0)])
+def test_a_worker_whose_parent_was_killed_before_it_began_does_not_stay_for_ever(
+    parent: int | None, status: int
+) -> None:
+    worker = multiprocessing.get_context("spawn").Process(target=begin_as_worker, args=[parent])
+    worker.start()
+    worker.join()
+    assert worker.exitcode == status
 
 
 # The order of clips
