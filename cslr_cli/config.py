@@ -6,6 +6,7 @@ Priority: command line (`--set a.b=c`) > configuration file > the defaults that 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -92,11 +93,18 @@ class DataConfig(_Section):
     flip_probability: Fraction = Field(0.5, description="chance that a training clip is mirrored")
     temporal_scale: Fraction = Field(0.2, description="training clips get 1 ± this times their length; 0: as they are")
     min_clip_frames: int = Field(32, ge=1, description="shortest resampled training clip, frames")
-    max_clip_frames: int = Field(230, ge=1, description="longest resampled training clip, frames")
+    max_clip_frames: int | None = Field(
+        230, ge=1, description="longest training clip, frames: longer ones lose some of theirs; null: of any length"
+    )
     colour_jitter: Fraction = Field(
         0.0, description="largest change of brightness, contrast and saturation of a training clip; 0: none"
     )
     num_workers: int = Field(4, ge=0, description="processes that read training clips")
+
+    @property
+    def max_clip_pictures(self) -> int | None:
+        """How many frames the network sees of a training clip at most, before rounding; None for any number."""
+        return None if self.max_clip_frames is None else math.ceil(self.max_clip_frames / self.frame_interval)
 
     @property
     def input_size(self) -> int:

@@ -56,7 +56,12 @@ BY_NETWORK: dict[str, dict[str, Any]] = {
 BY_CORPUS: dict[str, dict[str, Any]] = {
     name: {"optimizer.lr": 1e-4, "schedule.gamma": 0.2, **RESAMPLED} for name in CORPUS_NAMES
 }
-BY_CORPUS["csl-daily"] = {"optimizer.lr": 5e-5, "schedule.gamma": 0.5, "data.temporal_scale": 0.0}
+BY_CORPUS["csl-daily"] = {
+    "optimizer.lr": 5e-5,
+    "schedule.gamma": 0.5,
+    "data.temporal_scale": 0.0,
+    "data.max_clip_frames": None,
+}
 
 PUBLISHED_WER = {
     "phoenix2014": ("18.8", "19.4"),

@@ -83,8 +83,9 @@ def resampled_indices(num_frames: int, config: DataConfig, rng: np.random.Genera
     drawn without replacement if there are enough of them, else with.
     """
     scale = rng.uniform(1 - config.temporal_scale, 1 + config.temporal_scale)
-    longest = math.ceil(config.max_clip_frames / config.frame_interval)
-    length = min(max(int(num_frames * scale), config.min_clip_frames), longest)
+    length = max(int(num_frames * scale), config.min_clip_frames)
+    if config.max_clip_pictures is not None:
+        length = min(length, config.max_clip_pictures)
     length = math.ceil(length / 4) * 4
     return sorted(rng.choice(num_frames, length, replace=length > num_frames).tolist())
 
@@ -99,6 +100,8 @@ def training_plan(num_frames: int, frame_size: int, config: DataConfig, rng: np.
     mirrored = bool(rng.random() < config.flip_probability)
     if config.temporal_scale:
         indices = indices[resampled_indices(len(indices), config, rng)]
+    elif config.max_clip_pictures is not None and len(indices) > config.max_clip_pictures:
+        indices = np.sort(rng.choice(indices, config.max_clip_pictures, replace=False))
     colours = _random_colours(config.colour_jitter, rng) if config.colour_jitter else None
     return ClipPlan(tuple(indices.tolist()), top, left, mirrored, colours)
 

@@ -65,6 +65,22 @@ class EpochBatches:
         """Steps of an epoch (from 1)."""
         return self._counts[epoch - 1]
 
+    def frames_to_come(self, finished_epochs: int, batches_done: int) -> int:
+        """Frames of all clips from a moment of the training to its end.
+
+        Args:
+            finished_epochs: before that moment.
+            batches_done: of the epoch that is on.
+        """
+        epochs = range(finished_epochs + 1, len(self._counts) + 1)
+        whole = sum(sum(self.frames(batch)) for epoch in epochs for batch in self.of_epoch(epoch))
+        done = self.of_epoch(finished_epochs + 1)[:batches_done] if batches_done else []
+        return whole - sum(sum(self.frames(batch)) for batch in done)
+
+    def frames(self, batch: Sequence[ClipKey]) -> list[int]:
+        """Frames of the clips of a batch as the corpus has them; where it does not say, all count the same."""
+        return [self._lengths[key.index] or 1 for key in batch]
+
     def of_epoch(self, epoch: int) -> list[list[ClipKey]]:
         """The clips of an epoch in their batches; only short ones in the first epochs, if configured."""
         settings = self._config.training
@@ -78,6 +94,40 @@ class EpochBatches:
             return batches_by_frames(padded, settings.batch_frames, settings.seed, epoch)
         lengths = {index: self._lengths[index] for index in chosen}
         return training_batches(lengths, settings.batch_size, settings.seed, epoch, by_length=settings.group_by_length)
+
+
+def with_a_clip_each(config: Config, world_size: int) -> Config:
+    """A recipe with a batch that is large enough for its ranks: a clip for each, and each part on it.
+
+    Where the recipe's own batch suffices, or is filled by frames, the recipe stays as it is.
+
+    Args:
+        config: of the training.
+        world_size: ranks that a batch is shared between.
+    """
+    settings = config.training
+    if settings.batch_frames is not None or world_size <= settings.batch_size:
+        return config
+    return _with_batch_size(config, world_size * settings.accumulation)
+
+
+def for_evaluation(config: Config, world_size: int) -> Config:
+    """The configuration with batches as each rank evaluates them by itself.
+
+    They have as many clips as a rank trains on, for more need not fit; but two if the batch has them: so the
+    published batch is evaluated in the same batches on any number of devices.
+
+    Args:
+        config: of the training.
+        world_size: ranks that the evaluation is shared between.
+    """
+    batch_size = config.training.batch_size
+    return _with_batch_size(config, max(batch_size // world_size, min(batch_size, 2)))
+
+
+def _with_batch_size(config: Config, batch_size: int) -> Config:
+    training = config.training.model_copy(update={"batch_size": batch_size})
+    return config.model_copy(update={"training": training})
 
 
 def training_samples(corpus: PreparedCorpus, config: Config) -> Sequence[Sample]:
@@ -107,11 +157,11 @@ def longest_clip(num_frames: int, config: DataConfig) -> int:
         config: of the augmentation.
     """
     frames = math.ceil(num_frames / config.frame_interval)
-    if not config.temporal_scale:
-        return frames
-    longest = math.ceil(config.max_clip_frames / config.frame_interval)
-    resampled = min(max(int(frames * (1 + config.temporal_scale)), config.min_clip_frames), longest)
-    return math.ceil(resampled / 4) * 4
+    if config.temporal_scale:
+        frames = max(int(frames * (1 + config.temporal_scale)), config.min_clip_frames)
+    if config.max_clip_pictures is not None:
+        frames = min(frames, config.max_clip_pictures)
+    return math.ceil(frames / 4) * 4 if config.temporal_scale else frames
 
 
 def parts_of(batch: Sequence[ClipKey], accumulation: int, rank: int = 0, world_size: int = 1) -> list[Part]:

@@ -29,7 +29,10 @@ def memory_advice(config: Config, device: torch.device, run: Path) -> str:
         measures.append("--set training.group_by_length=true, or --batch-frames N: less padding") if clips > 1 else None
     else:
         measures.append(f"--batch-frames, which is {settings.batch_frames}: a smaller one")
-    measures.append(f"--set data.max_clip_frames=N: shorter clips than {config.data.max_clip_frames} frames")
+    longest = config.data.max_clip_frames
+    measures.append(
+        f"--set data.max_clip_frames=N: shorter clips than {'they are' if longest is None else f'{longest} frames'}"
+    )
     if clips > 1:
         measures.append("--set training.batch_size=N: fewer clips a step; no longer the same recipe")
     return "\n".join(["what helps:", *measures, f"go on with it from the last save: --resume {run} --set …"])

@@ -107,6 +107,18 @@ def test_without_resampling_a_training_clip_has_all_its_frames() -> None:
     assert plan.indices == (0, 1, 2, 3, 4, 5, 6)
 
 
+def test_a_training_clip_longer_than_the_limit_loses_frames_from_all_over_it() -> None:
+    config, rng, counts = config_of(temporal_scale=0, max_clip_frames=30), np.random.default_rng(0), np.zeros(40)
+    for _ in range(2000):
+        indices = training_plan(40, 40, config, rng).indices
+        assert len(indices) == 30
+        assert list(indices) == sorted(set(indices))
+        counts[list(indices)] += 1
+    assert np.abs(counts - 1500).max() < 5 * math.sqrt(2000 * 0.75 * 0.25)
+    assert training_plan(30, 40, config, rng).indices == tuple(range(30))
+    assert len(training_plan(400, 40, config_of(temporal_scale=0, max_clip_frames=None), rng).indices) == 400
+
+
 def test_evaluation_takes_every_nth_frame_from_the_first_on() -> None:
     assert evaluation_plan(10, 40, config_of()).indices == tuple(range(10))
     assert evaluation_plan(10, 40, config_of(frame_interval=3)).indices == (0, 3, 6, 9)

@@ -11,7 +11,14 @@ from cslr_cli.data.dataset import ClipKey, batches_by_frames
 from cslr_cli.data.sample import Sample
 from cslr_cli.errors import ConfigError
 from cslr_cli.temporal_plan import TemporalPlan
-from cslr_cli.training.batches import EpochBatches, longest_clip, order_number, parts_of
+from cslr_cli.training.batches import (
+    EpochBatches,
+    for_evaluation,
+    longest_clip,
+    order_number,
+    parts_of,
+    with_a_clip_each,
+)
 
 PLAN = TemporalPlan.parse(["K5", "P2", "K5", "P2"])
 LENGTHS = (40, 90, 33, 120, 61, 200, 47)
@@ -77,8 +84,14 @@ def test_the_longest_that_a_clip_can_become_is_what_resampling_allows() -> None:
     assert longest_clip(100, config) == 120
     assert longest_clip(300, config) == 232  # max_clip_frames 230, rounded up to a multiple of 4
     assert longest_clip(10, config) == 32
-    assert longest_clip(300, DataConfig(temporal_scale=0)) == 300
+    assert longest_clip(300, DataConfig(max_clip_frames=None)) == 360
+
+
+def test_the_longest_that_a_clip_can_be_without_resampling_is_its_length_or_the_limit() -> None:
+    assert longest_clip(300, DataConfig(temporal_scale=0, max_clip_frames=None)) == 300
+    assert longest_clip(300, DataConfig(temporal_scale=0, max_clip_frames=150)) == 150
     assert longest_clip(101, DataConfig(temporal_scale=0, frame_interval=2)) == 51
+    assert longest_clip(101, DataConfig(temporal_scale=0, frame_interval=2, max_clip_frames=50)) == 25
 
 
 @pytest.mark.parametrize(
@@ -97,6 +110,40 @@ def test_batches_that_cannot_be_shared_out_are_refused(
         EpochBatches(SAMPLES, recipe(**training), PLAN, world_size)
     for words in told:
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("training", "world_size", "clips"),
+    [
+        ({}, 32, 32),  # four machines of eight GPUs
+        ({}, 3, 3),
+        ({}, 2, 2),
+        ({"batch_size": 6}, 4, 6),  # clips enough, but not evenly: told, not changed
+        ({"accumulation": 2}, 3, 6),  # a clip for each part
+        ({"batch_frames": 900}, 3, 2),
+    ],
+)
+def test_a_batch_grows_to_a_clip_for_each_process_where_there_are_more_processes_than_clips(
+    training: dict[str, object], world_size: int, clips: int
+) -> None:
+    before = recipe(**training)
+    grown = with_a_clip_each(before, world_size)
+    assert grown.training.batch_size == clips
+    if clips != 6 or world_size == 3:
+        EpochBatches(SAMPLES, grown, PLAN, world_size)  # which checks that it can be shared
+    values, expected = grown.to_dict(), before.to_dict()
+    expected["training"]["batch_size"] = clips
+    assert values == expected
+    assert Config.from_dict(values, "written and read again") == grown
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "world_size", "clips"), [(2, 1, 2), (2, 2, 2), (1, 1, 1), (32, 32, 2), (32, 4, 8), (6, 1, 6)]
+)
+def test_a_process_evaluates_no_more_clips_at_once_than_it_trains_on_but_for_the_published_two(
+    batch_size: int, world_size: int, clips: int
+) -> None:
+    assert for_evaluation(recipe(batch_size=batch_size), world_size).training.batch_size == clips
 
 
 def test_other_batches_have_another_number() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cslr_cli.config import Config
+from cslr_cli.config import Config, load_config
 from cslr_cli.errors import DeviceError
 from cslr_cli.training import recorder
 from cslr_cli.training.curves import draw_curves
@@ -62,6 +62,11 @@ def test_out_of_memory_says_which_settings_are_left_to_try(
     for setting in ("training.accumulation=2", "training.activation_checkpointing", "--batch-frames"):
         assert setting in str(caught.value)
     assert "data.max_clip_frames" in str(caught.value)
+
+
+def test_where_clips_may_have_any_length_a_longest_one_is_advised() -> None:
+    advice = memory_advice(load_config("csl-daily"), CPU, Path("runs/a"))
+    assert "--set data.max_clip_frames=N: shorter clips than they are" in advice
 
 
 def test_what_is_set_already_is_not_advised_again(tiny_config: Config) -> None:
