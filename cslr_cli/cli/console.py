@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _FIRST_INTERVAL, _LAST_INTERVAL = 15.0, 300.0
 _INTERVALS_SO_FAR = 20  # and in between, a twentieth of the time that has passed
 
+# Times a second that bars are drawn anew: each takes more than a millisecond of a core, and rich would do ten.
+_REFRESHES = 2
+
 # Characters of the names in a narrow table that are not broken.
 _NAMES_KEPT = 20
 
@@ -103,7 +106,9 @@ def shown_progress() -> Iterator[ProgressCallback]:
         rich_progress.TextColumn("left"),
         rich_progress.TimeRemainingColumn(),
     )
-    with rich_progress.Progress(*columns, console=stderr(), transient=True, speed_estimate_period=60) as bars:
+    with rich_progress.Progress(
+        *columns, console=stderr(), transient=True, speed_estimate_period=60, refresh_per_second=_REFRESHES
+    ) as bars:
         tasks: dict[str, rich_progress.TaskID] = {}
 
         def show(progress: Progress) -> None:

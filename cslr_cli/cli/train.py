@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from cslr_cli.config import Config
-    from cslr_cli.training.distributed import Ranks
-    from cslr_cli.training.loop import TrainingResult
+    from cslr_cli.training.loop import Listener, TrainingResult
     from cslr_cli.training.outline import Outline
     from cslr_cli.training.state import Record
+    from cslr_cli.training.tracking import RunFolder
 
 _DEFAULT_CONFIG = "phoenix2014"
 
@@ -97,38 +97,63 @@ def train(
         options_given = {"--name": name, **{option: key for option, (key, _) in given.items()}}
         _refuse_changes({option: key for option, key in options_given.items() if key})
     changes = [*(settings or []), *(f"{key}={_as_yaml(value)}" for key, value in given.values())]
-    from cslr_cli.config import load_config
-    from cslr_cli.training.resuming import resumed_config
     from cslr_cli.training.tracking import RunFolder
 
-    if resume is not None:
-        run = RunFolder.existing(resume)
-        recipe, path = resumed_config(run, changes, config), run.path
-    else:
-        recipe = load_config(config or _DEFAULT_CONFIG, changes)
-        path = runs_dir / _run_name(name, config or _DEFAULT_CONFIG)
-    try:
-        result = _on_devices(_Task(recipe, path, device, resume is not None))
-    except KeyboardInterrupt as error:
-        if not RunFolder(path).config.is_file():
-            raise
-        raise KeyboardInterrupt(f"go on from the last save with: cslr train --resume {path}") from error
+    with _told_once():
+        if resume is not None:
+            task = _resumed(RunFolder.existing(resume), changes, config, device)
+        else:
+            task = _new(config or _DEFAULT_CONFIG, changes, runs_dir, name, device)
+        try:
+            result = _on_devices(task)
+        except KeyboardInterrupt as error:
+            if not RunFolder(task.path).config.is_file():
+                raise
+            raise KeyboardInterrupt(f"go on from the last save with: cslr train --resume {task.path}") from error
     if result is None:
         return  # the first process shows it
     if as_json:
-        print_json({"run": str(path), "best": dict(result.best), "checkpoint": str(result.run.best)})
+        print_json({"run": str(task.path), "best": dict(result.best), "checkpoint": str(result.run.best)})
     else:
         print_result(_result_table(result))
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A training, as each of its processes is told it."""
+    """A training, as each of its processes is told it.
+
+    Attributes:
+        recipe: its configuration.
+        path: the run's folder.
+        device: as `--device` has it.
+        resume: go on with the run.
+        batch_may_grow: nobody but the recipe has said how many clips a batch has.
+    """
 
     recipe: Config
     path: Path
     device: str
     resume: bool
+    batch_may_grow: bool
+
+
+def _resumed(run: RunFolder, changes: Sequence[str], config: str | None, device: str) -> _Task:
+    """A run, to go on with."""
+    from cslr_cli.training.resuming import resumed_config
+
+    return _Task(resumed_config(run, changes, config), run.path, device, resume=True, batch_may_grow=False)
+
+
+def _new(config: str, changes: Sequence[str], runs_dir: Path, name: str | None, device: str) -> _Task:
+    """A training by a shipped recipe, or by the user's own."""
+    from cslr_cli.config import load_config, shipped_configs
+    from cslr_cli.training.resuming import keys_named
+
+    recipe = load_config(config, changes)
+    is_shipped = config.lower() in {shipped.lower() for shipped in shipped_configs()}
+    in_own_file = not is_shipped and "batch_size" in recipe.training.model_fields_set
+    may_grow = not in_own_file and "training.batch_size" not in keys_named(changes)
+    return _Task(recipe, runs_dir / _run_name(name, config), device, resume=False, batch_may_grow=may_grow)
 
 
 def _on_devices(task: _Task) -> TrainingResult | None:
@@ -146,40 +171,76 @@ def _on_devices(task: _Task) -> TrainingResult | None:
 def _in_this_process(task: _Task) -> TrainingResult | None:
     """Train with whatever processes this one was launched with; only the first has a screen."""
     from cslr_cli.model.device import device_of_process, resolve_device
+    from cslr_cli.training.batches import with_a_clip_each
     from cslr_cli.training.distributed import joined, local_rank, was_launched
-    from cslr_cli.training.loop import Listener
     from cslr_cli.training.loop import train as train_network
 
     device = device_of_process(task.device, *local_rank()) if was_launched() else resolve_device(task.device)
-    with joined(device) as ranks, _told_once(ranks):
+    with joined(device) as ranks:
+        recipe = with_a_clip_each(task.recipe, ranks.world_size) if task.batch_may_grow else task.recipe
         if not ranks.is_first:
-            train_network(task.recipe, task.path, device=device, resume=task.resume, ranks=ranks)
+            train_network(recipe, task.path, device=device, resume=task.resume, ranks=ranks)
             return None
         with shown_progress() as progress:
             return train_network(
-                task.recipe,
+                recipe,
                 task.path,
                 device=device,
                 resume=task.resume,
                 progress=progress,
-                on_epoch=lambda record: print_note(epoch_line(record, task.recipe.training.epochs)),
-                listener=Listener(
-                    note=print_note,
-                    outline=lambda outline: print_remarks(outline_table(outline)),
-                    estimate=lambda seconds: print_note(f"it will take about {rough_duration(seconds)}"),
-                ),
+                on_epoch=lambda record: print_note(epoch_line(record, recipe.training.epochs)),
+                listener=_listener(_grown_batch_told(task.recipe, recipe)),
                 ranks=ranks,
             )
 
 
+def _listener(remark: str | None) -> Listener:
+    """Who shows on standard error what a training says; the remark comes below the table at the start."""
+    from cslr_cli.training.loop import Listener
+    from cslr_cli.training.tracking import LOGGER
+
+    def outline(told: Outline) -> None:
+        print_remarks(outline_table(told))
+        if remark is not None:
+            LOGGER.warning("%s", remark)
+            print_note(remark)
+
+    return Listener(
+        note=print_note,
+        outline=outline,
+        estimate=lambda seconds: print_note(f"it will take about {rough_duration(seconds)}"),
+    )
+
+
+def _grown_batch_told(recipe: Config, grown: Config) -> str | None:
+    """What to know of a batch that is larger than the recipe's; None where it is not."""
+    before, now = recipe.training.batch_size, grown.training.batch_size
+    if now == before:
+        return None
+    return (
+        f"warning: a batch is now {now} clips, for every process needs one; the recipe has {before}, and its learning "
+        f"rate of {recipe.optimizer.lr:g} was made for them\n"
+        f"  set another rate by --set optimizer.lr=…, another batch by --set training.batch_size=…"
+    )
+
+
 @contextmanager
-def _told_once(ranks: Ranks) -> Iterator[None]:
-    """Of processes that fail, let one say why: the first. Most often the others fail because of it, or alike."""
+def _told_once() -> Iterator[None]:
+    """Of processes that `torchrun` has started and that fail, let one say why: the first.
+
+    Most often the others fail because of it, or alike.
+    """
     try:
         yield
     except CslrError as error:
-        if not ranks.is_first_to_fail():
-            raise typer.Exit(error.exit_status) from error
+        from cslr_cli.training.distributed import is_first_to_fail
+        from cslr_cli.training.interruption import was_asked_to_end
+        from cslr_cli.training.launch import wait_to_be_ended
+
+        if not is_first_to_fail():
+            if was_asked_to_end(error):
+                raise typer.Exit(error.exit_status) from error
+            wait_to_be_ended()  # who comes back from there was the only one after all
         raise
 
 

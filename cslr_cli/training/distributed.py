@@ -21,14 +21,22 @@ _Value = TypeVar("_Value")
 
 
 class RankLostError(TrainingError):
-    """Another process of this training has ended: why, it says itself."""
+    """Another process of this training has ended: why, it says itself.
+
+    Attributes:
+        asked_to_end: this process has been asked to end before it met the error, so that whoever started
+            both knows of the other.
+    """
+
+    asked_to_end = False
 
 
 # What torch's launcher, `torchrun`, puts into the environment of each process that it starts.
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # How the libraries below torch name themselves in the errors that they raise when a process is gone.
 _TRANSPORTS = ("gloo", "nccl", "connection closed", "connection reset", "timed out waiting")
-_FAILED_KEY = "cslr/failed"
+# What the processes leave in the store that they met at.
+_FAILED_KEY, _ASKED_KEY = "cslr/failed", "cslr/asked"
 
 
 @dataclass(frozen=True)
@@ -99,15 +107,23 @@ class Ranks:
         """
         self.sum([0.0])
 
-    def is_first_to_fail(self) -> bool:
-        """Whether this process, which has failed, is the one to say so: the first, of those that fail."""
-        if self.is_alone or not dist.is_initialized():
-            return True
+    def any_asked(self, asked: bool) -> bool:
+        """Whether some rank has been asked to end, as far as is known here; waits for none of them.
+
+        For work that each rank does by itself, where `sum` would have them wait for each other.
+
+        Args:
+            asked: whether this one has.
+        """
+        if self.is_alone:
+            return asked
         store = dist.distributed_c10d._get_default_store()
         try:
-            return bool(store.compare_set(_FAILED_KEY, "", str(self.rank)) == str(self.rank).encode())
+            if asked:
+                store.set(_ASKED_KEY, "")
+            return asked or bool(store.check([_ASKED_KEY]))
         except (RuntimeError, OSError):
-            return False  # the launcher, which keeps the store, is on its way out: somebody has failed before
+            return True  # the launcher, which keeps the store, has ended, and so is everybody to
 
 
 ALONE = Ranks()
@@ -116,6 +132,23 @@ ALONE = Ranks()
 def was_launched() -> bool:
     """Whether `torchrun`, or `--device` with several devices, has started this process as one of several."""
     return all(name in os.environ for name in _LAUNCHED) and int(os.environ["WORLD_SIZE"]) > 1
+
+
+def is_first_to_fail() -> bool:
+    """Whether this process, which has failed, is the one to say so.
+
+    It is the first of those that fail; of those that fail before they have met, most often alike, the first
+    one of each machine.
+    """
+    if not was_launched():
+        return True
+    if not dist.is_initialized():
+        return local_rank()[0] == 0
+    store, rank = dist.distributed_c10d._get_default_store(), str(dist.get_rank())
+    try:
+        return bool(store.compare_set(_FAILED_KEY, "", rank) == rank.encode())
+    except (RuntimeError, OSError):
+        return False  # the launcher, which keeps the store, is on its way out: somebody has failed before
 
 
 def local_rank() -> tuple[int, int]:
@@ -162,7 +195,7 @@ def peers_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not any(name in str(error).lower() for name in _TRANSPORTS):
+        if not isinstance(error, dist.DistError) and not any(name in str(error).lower() for name in _TRANSPORTS):
             raise
         raise RankLostError(
             "another process of this training has ended", "what it says is the reason; --resume goes on"

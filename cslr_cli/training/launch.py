@@ -31,7 +31,7 @@ _Result = TypeVar("_Result")
 # Seconds that the processes have to save in, once they have been asked to end; then they are killed.
 _SECONDS_TO_SAVE = "300"
 # Seconds that a process which has lost another waits for the launcher, which looks several times a second.
-_SECONDS_TO_BE_ENDED = 20
+SECONDS_TO_BE_ENDED = 20
 # What a shell reports of a process that Ctrl-C has ended.
 _STOPPED_BY_KEYBOARD = 130
 
@@ -92,7 +92,8 @@ class _Worker(Generic[_Task, _Result]):
         try:
             return self._function(task)
         except RankLostError as error:  # it has another reason, which is told elsewhere
-            _wait_to_be_ended()
+            if not error.asked_to_end:
+                wait_to_be_ended()
             sys.exit(error.exit_status)
         except CslrError as error:
             self._leave(error)
@@ -112,11 +113,14 @@ class _Worker(Generic[_Task, _Result]):
         unfinished.rename(unfinished.with_suffix(".error"))
 
 
-def _wait_to_be_ended() -> None:
-    """Leave it to the launcher to see first which process was lost, for it tells of one only; then it ends this one."""
+def wait_to_be_ended() -> None:
+    """Let the launcher, torch's or `launch`, see first which process ended first: it then ends this one.
+
+    It tells of one process only, and would end that one while it still says what is wrong.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    time.sleep(_SECONDS_TO_BE_ENDED)
+    time.sleep(SECONDS_TO_BE_ENDED)
 
 
 def _first_error(folder: Path) -> Exception | None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -22,7 +22,14 @@ from cslr_cli.model.device import computing_threads, memory_told, precision_name
 from cslr_cli.model.networks import build_network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.training.averaging import MovingAverage
-from cslr_cli.training.batches import EpochBatches, Part, order_number, parts_of, training_samples
+from cslr_cli.training.batches import (
+    EpochBatches,
+    Part,
+    for_evaluation,
+    order_number,
+    parts_of,
+    training_samples,
+)
 from cslr_cli.training.boards import Board, check_board, open_board
 from cslr_cli.training.diagnosis import Diagnostician, unfit_told
 from cslr_cli.training.distributed import ALONE, Ranks
@@ -33,10 +40,11 @@ from cslr_cli.training.outline import Outline, TimeEstimate
 from cslr_cli.training.recorder import Recorder
 from cslr_cli.training.resuming import changes_told, check_same_corpus, check_same_network
 from cslr_cli.training.saving import Saver
+from cslr_cli.training.spread_evaluation import SpreadEvaluator
 from cslr_cli.training.start_points import FrozenParts, start_from
 from cslr_cli.training.state import Record, TrainingState
 from cslr_cli.training.step import Extent, Stepper
-from cslr_cli.training.tracking import LOGGER, RunFolder
+from cslr_cli.training.tracking import LOGGER, RunFolder, nothing_logged
 
 # Steps whose figures stay on a GPU before they are read: reading waits until it has done all it was given.
 _STEPS_UNREAD = 16
@@ -120,13 +128,15 @@ def train(
     course = _Course(config, device, ranks, progress, listener)
     with ExitStack() as stack:
         if resume:
+            if ranks.is_first:
+                run.remove_unfinished()
             course.resume(run)
         else:
             course.load_start_weights()
             run = RunFolder.create(run_path, config) if ranks.is_first else RunFolder(run_path)
         board = Board()
+        stack.enter_context(run.logging() if ranks.is_first else nothing_logged())
         if ranks.is_first:
-            stack.enter_context(run.logging())
             board = stack.enter_context(open_board(config.training.track, run.path / "tensorboard", course.state.step))
         stack.enter_context(computing_threads(config.training.num_threads))
         stack.enter_context(course.interruption.watched())
@@ -161,7 +171,7 @@ class _Course:
         self.evaluator = Evaluator(
             self.corpus,
             "dev",
-            config,
+            for_evaluation(config, ranks.world_size),
             self.vocabulary,
             plan=plan,
             device=device,
@@ -271,7 +281,7 @@ class _Course:
             sums.batches += 1
             sums.clips += len(keys)
             sums.seconds = before + time.perf_counter() - started
-            self.estimate.batch(self._num_frames(keys))
+            self.estimate.batch(self.batches.frames(keys))
             if self.meter.is_full or sums.batches == len(batches):
                 self._read_meter()
             self._tell(epoch, sums)
@@ -339,8 +349,8 @@ class _Course:
             self._read_meter()
             self.saver.within_epoch(self.state)
 
-    def _end_interrupted(self) -> None:
-        """Save where the training stands, and end it.
+    def _end_interrupted(self) -> NoReturn:
+        """Save where the training stands, and end it; to be called by all ranks.
 
         Raises:
             AskedToEndError: always.
@@ -348,7 +358,8 @@ class _Course:
         self._read_meter()
         if self.ranks.is_first:
             self.saver.within_epoch(self.state, must=True)
-        by = self.interruption.signal or "a signal to another process"
+        self.ranks.wait()  # whoever started the ranks gives them only so long once the first of them has ended
+        by = self.interruption.reason or "a signal to another process"
         raise AskedToEndError(
             f"ended by {by} in epoch {self.state.epoch + 1}, after step {self.state.step}; all is saved",
             f"go on with: cslr train --resume {self.run.path}",
@@ -356,21 +367,13 @@ class _Course:
 
     def _evaluated(self, epoch: int) -> SplitResult | None:
         """Dev, recognised by all ranks together and scored, if this epoch is one for it."""
-        settings = self.config.training
-        if epoch < settings.epochs and epoch % settings.evaluation_interval:
+        if not self._is_evaluated(epoch):
             return None
-
-        def told(progress: Progress) -> None:
-            if self.interruption.came:
-                self._end_interrupted()
-            self.progress(progress)
-
-        network, ranks = self.state.network, self.ranks
         with self.state.to_be_used():
-            if ranks.is_alone:
-                return self.evaluator(network, told)
-            mine = self.evaluator.recognise(network, told, part=ranks.rank, num_parts=ranks.world_size)
-        return self.evaluator.score([clip for clips in ranks.gather(mine) for clip in clips])
+            result = SpreadEvaluator(self.evaluator, self.ranks, self.interruption)(self.state.network, self.progress)
+        if result is None:
+            self._end_interrupted()
+        return result
 
     def _tell_start(self) -> None:
         """Say what is trained on what, and which clips cannot be learned from; begin to watch the time."""
@@ -378,7 +381,9 @@ class _Course:
         LOGGER.info("%s", "; ".join(f"{about}: {what}" for about, what in outline.rows))
         if self.ranks.is_first:
             self.listener.outline(outline)
-        self.estimate = TimeEstimate(*self._frames_to_come(), self._tell_estimate)
+        begun = self.state.unfinished
+        frames = self.batches.frames_to_come(self.state.epoch, 0 if begun is None else begun.batches)
+        self.estimate = TimeEstimate(frames, self._evaluated_frames(), self._tell_estimate)
         plan = self.state.network.plan
         short = [s.sample_id for s in self.samples if target_shortfall(s, self.config.data, plan)]
         if short:
@@ -409,20 +414,16 @@ class _Course:
         """What the table at the start calls the device."""
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
 
-    def _frames_to_come(self) -> tuple[int, int]:
-        """Frames of the training clips, and of those that are evaluated, from here to the end."""
-        settings, state = self.config.training, self.state
-        epochs = range(state.epoch + 1, settings.epochs + 1)
-        frames = sum(sum(map(sum, map(self._num_frames, self.batches.of_epoch(epoch)))) for epoch in epochs)
-        if state.unfinished is not None:
-            done = self.batches.of_epoch(state.epoch + 1)[: state.unfinished.batches]
-            frames -= sum(map(sum, map(self._num_frames, done)))
-        evaluations = sum(epoch == settings.epochs or epoch % settings.evaluation_interval == 0 for epoch in epochs)
-        return frames, evaluations * sum(sample.num_frames or 1 for sample in self.evaluator.samples)
+    def _evaluated_frames(self) -> int:
+        """Frames of all that is evaluated from here to the end."""
+        epochs = range(self.state.epoch + 1, self.config.training.epochs + 1)
+        evaluations = sum(map(self._is_evaluated, epochs))
+        return evaluations * sum(sample.num_frames or 1 for sample in self.evaluator.samples)
 
-    def _num_frames(self, keys: Sequence[ClipKey]) -> list[int]:
-        """Frames of clips as the corpus has them; where it does not say, all count the same."""
-        return [self.samples[key.index].num_frames or 1 for key in keys]
+    def _is_evaluated(self, epoch: int) -> bool:
+        """On dev: every so many epochs, and at the end."""
+        settings = self.config.training
+        return epoch == settings.epochs or epoch % settings.evaluation_interval == 0
 
     def _tell_estimate(self, seconds: float) -> None:
         LOGGER.info("the training will take about %d minutes", round(seconds / 60))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cslr_cli.checkpoint import Checkpoint, CorpusOrigin
+from cslr_cli.checkpoint import Checkpoint, CorpusOrigin, load_checkpoint
 from cslr_cli.config import Config, load_config
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, gathered
@@ -28,25 +28,48 @@ def resumed_config(run: RunFolder, settings: Sequence[str] = (), other: str | Pa
         other: a configuration that the user takes for the run's; None: none was named.
 
     Raises:
-        ConfigError: a configuration cannot be read, or the other one differs in keys that no setting names.
+        ConfigError: a configuration cannot be read, or differs from that of the run's last save in keys that no
+            setting names: the other one, or the run's `config.yaml`, which somebody has edited.
+        CheckpointError: the run's last save cannot be read.
     """
     config = load_config(run.config, settings)
-    if other is None:
-        return config
-    differing = differences(config, load_config(other, settings))
-    if differing:
-        changes = " ".join(f"--set {key}={_as_yaml(theirs)}" for key, (_, theirs) in differing.items())
-        raise ConfigError(
-            gathered(
-                [
-                    f"{other}: {key} is {_as_yaml(theirs)}, in {run.path} it is {_as_yaml(ours)}"
-                    for key, (ours, theirs) in differing.items()
-                ]
-            ),
-            "--resume goes on with the run's own configuration, so leave --config out;\n"
-            f"or to change the run, name each key: {changes}",
+    if other is not None:
+        _refuse(
+            differences(config, load_config(other, settings)),
+            (other, run.path),
+            "--resume goes on with the run's own configuration, so leave --config out",
         )
+    if run.last.is_file():
+        edited = differences(load_checkpoint(run.last).config, load_config(run.config))
+        unnamed = {key: values for key, values in edited.items() if key not in keys_named(settings)}
+        _refuse(unnamed, (run.config, run.last), "the run's last save was made with other values, so put them back")
     return config
+
+
+def keys_named(settings: Sequence[str]) -> set[str]:
+    """The keys, `section.key`, that settings as `--set` has them give a value."""
+    return {setting.partition("=")[0].strip() for setting in settings}
+
+
+def _refuse(differing: Mapping[str, tuple[Any, Any]], places: tuple[str | Path, Path], way_back: str) -> None:
+    """Refuse a configuration that is not the run's.
+
+    Args:
+        differing: keys, each with its value in the run and in the other configuration; if there are none, all is well.
+        places: where the other one stands, and where the run's.
+        way_back: how not to change the run.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    if not differing:
+        return
+    changes = " ".join(f"--set {key}={_as_yaml(theirs)}" for key, (_, theirs) in differing.items())
+    faults = [
+        f"{places[0]}: {key} is {_as_yaml(theirs)}, in {places[1]} it is {_as_yaml(ours)}"
+        for key, (ours, theirs) in differing.items()
+    ]
+    raise ConfigError(gathered(faults), f"{way_back};\nor to change the run, name each key: {changes}")
 
 
 def differences(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:

@@ -97,10 +97,10 @@ class Saver:
         if self._unwritten_epoch is not None:
             save_checkpoint(self._unwritten_epoch, self._run.epoch_file(self._unwritten_epoch.epoch))
             self._unwritten_epoch = None
-        config = self._config.to_yaml()
-        if self._run.config.read_text(encoding="utf-8") != config:  # resumed with other settings
-            write_text(self._run.config, config)
         save_checkpoint(self._checkpoint(state, resumable=True), self._run.last)
+        config = self._config.to_yaml()
+        if self._run.config.read_text(encoding="utf-8") != config:  # resumed with other settings; those of `last.pt`
+            write_text(self._run.config, config)
         self._run.write_metrics(state.history)
         self._run.remove_epoch_files(keep=self._kept(state))
 

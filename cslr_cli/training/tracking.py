@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cslr_cli.atomic import write_text
 from cslr_cli.config import Config
-from cslr_cli.errors import CslrError, DataError, UsageError
+from cslr_cli.errors import CslrError, DataError, TrainingError, UsageError
 
 if TYPE_CHECKING:  # torch comes with it, and listing runs needs none
     from cslr_cli.training.state import Record
@@ -88,6 +89,7 @@ class RunFolder:
 
         Raises:
             UsageError: the folder is there already; nothing in it is touched.
+            TrainingError: it cannot be written to; it is not there then.
         """
         from cslr_cli.training.environment import environment  # needs torch, unlike the rest here
 
@@ -95,8 +97,15 @@ class RunFolder:
         record = {"run_format": RUN_FORMAT, **environment()}
         path.mkdir(parents=True)
         run = cls(path)
-        write_text(run.config, config.to_yaml())  # makes it a run that can be resumed
-        write_text(run.environment, _as_json(record))
+        try:
+            write_text(run.config, config.to_yaml())  # makes it a run that can be resumed
+            write_text(run.environment, _as_json(record))
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)  # so that its name is free when there is room
+            raise TrainingError(
+                f"{path}: cannot be written ({error.strerror or error})",
+                "make room or mend the rights, and start it again; or choose another disk by --runs-dir",
+            ) from error
         return run
 
     @staticmethod
@@ -180,6 +189,11 @@ class RunFolder:
             if epoch not in keep:
                 path.unlink(missing_ok=True)
 
+    def remove_unfinished(self) -> None:
+        """Remove what a process was writing when it was killed: it would stay for ever, a checkpoint's size each."""
+        for path in self.path.rglob(".*.unfinished*"):
+            path.unlink(missing_ok=True)
+
     @contextmanager
     def logging(self) -> Iterator[None]:
         """Write what is logged into `train.log` as long as the block lasts, and what ended it early."""
@@ -195,6 +209,17 @@ class RunFolder:
         finally:
             LOGGER.removeHandler(handler)
             handler.close()
+
+
+@contextmanager
+def nothing_logged() -> Iterator[None]:
+    """Let what is logged go nowhere as long as the block lasts: Python would put warnings on the screen."""
+    handler = logging.NullHandler()
+    LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
 
 
 class _LogFile(logging.FileHandler):

@@ -282,9 +282,11 @@ def test_ctrl_c_stops_a_training_cleanly_and_it_can_go_on(cslr: Command, workpla
     assert load_checkpoint(last.with_name("best.pt")).epoch <= epoch
     assert [path.name for path in last.parent.iterdir() if "unfinished" in path.name] == []
     # Sixty epochs would take a while: let it be one more.
-    config = Path("runs/tiny/config.yaml")
+    config, fewer = Path("runs/tiny/config.yaml"), f"training.epochs={epoch + 1}"
     config.write_text(config.read_text().replace("epochs: 60", f"epochs: {epoch + 1}"))
-    assert cslr("train", "--resume", "runs/tiny").status == 0
+    edited = f"training.epochs is {epoch + 1}, in runs/tiny/last.pt it is 60"
+    assert_told(cslr("train", "--resume", "runs/tiny"), 2, "runs/tiny/config.yaml", edited, f"--set {fewer}")
+    assert cslr("train", "--resume", "runs/tiny", "--set", fewer).status == 0
     assert load_checkpoint(last).epoch == epoch + 1
 
 

@@ -1,14 +1,25 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
+from contextlib import redirect_stderr
 from pathlib import Path
 
+import pytest
 import torch
+import yaml
 
 from cslr_cli.checkpoint import load_checkpoint
-from tests.cli.conftest import in_a_process, started
+from cslr_cli.cli.app import app
+from cslr_cli.config import load_config
+from cslr_cli.training import launch
+from tests.cli.conftest import environment, in_a_process, started
+from tests.training.ranks import launched
+from tests.training.test_loop import assert_same_state
 
 
 def test_a_training_on_two_devices_saves_when_it_is_asked_to_end_and_goes_on(workplace: Path) -> None:
@@ -40,3 +51,94 @@ def test_a_training_on_two_devices_saves_when_it_is_asked_to_end_and_goes_on(wor
     assert json.loads(outcome.stdout)["best"]["epoch"] == epochs
     assert load_checkpoint(last).epoch == epochs
     assert all(torch.isfinite(value).all() for value in load_checkpoint(last).weights.values())
+
+
+def without_a_batch_size(workplace: Path) -> str:
+    """A recipe that leaves the published batch of two as it is."""
+    values = yaml.safe_load((workplace / "tiny.yaml").read_text())
+    del values["training"]["batch_size"]
+    (workplace / "own.yaml").write_text(yaml.safe_dump(values))
+    return "own.yaml"
+
+
+def on_three_processes(*arguments: str, screen: Path) -> list[int]:
+    """Run a command as each of three processes that torch's launcher has started; their statuses.
+
+    Args:
+        arguments: of the command.
+        screen: the file that has what they write to standard error, all of them.
+    """
+
+    def run() -> int:
+        # Also what is written past Python; and pytest's own standard error is no file.
+        with screen.open("a", buffering=1) as written, redirect_stderr(written):
+            os.dup2(written.fileno(), 2)
+            try:
+                app([*arguments, "--device", "cpu"], prog_name="cslr")
+            except SystemExit as ended:
+                return int(ended.code or 0)
+        return 0
+
+    return launched(3, run)
+
+
+def test_torchrun_starts_a_training_whose_batch_has_a_clip_for_each_process(workplace: Path) -> None:
+    command = ("train", "--config", without_a_batch_size(workplace), "--name", "three", "--device", "cpu")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"),
+            *("-m", "cslr_cli", *command, "--set", "training.epochs=1"),
+        ],
+        cwd=workplace,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("a batch is now 3 clips") == 1
+    told = done.stderr[done.stderr.index("a batch is now 3 clips") :]
+    assert "the recipe has 2" in told
+    assert "--set training.batch_size=" in told
+    assert done.stderr.index("batches an epoch") < done.stderr.index("a batch is now") < done.stderr.index("epoch 1/1")
+    assert done.stderr.count("epoch 1/1") == 1
+    run = workplace / "runs" / "three"
+    assert "a batch is now 3 clips" in (run / "train.log").read_text()
+    assert load_config(run / "config.yaml").training.batch_size == 3
+    assert load_checkpoint(run / "last.pt").history[0]["step"] == 3  # 8 clips, three a step
+
+
+def test_a_training_whose_batch_has_grown_goes_on_exactly_and_says_nothing_of_it_again(workplace: Path) -> None:
+    # A shipped recipe, whose file says how many clips a batch has; made small.
+    small = [
+        "data.crop_size=32",
+        "data.frame_interval=1",
+        "data.num_workers=0",
+        "model.width=4",
+        "model.hidden_size=16",
+    ]
+    small += ["schedule.kind=milestones", "training.precision=fp32", "training.evaluation_interval=1"]
+    for name, epochs in (("whole", 2), ("half", 1)):
+        changes = [part for key in (*small, f"training.epochs={epochs}") for part in ("--set", key)]
+        given = ("train", "--config", "quickstart", "--name", name, *changes)
+        assert on_three_processes(*given, screen=workplace / name) == [0, 0, 0], (workplace / name).read_text()
+        assert (workplace / name).read_text().count("a batch is now 3 clips") == 1
+    again = ("train", "--resume", "runs/half", "--set", "training.epochs=2")
+    assert on_three_processes(*again, screen=workplace / "again") == [0, 0, 0]
+    assert "a batch is now" not in (workplace / "again").read_text()
+    assert_same_state(Path("runs/half/last.pt"), Path("runs/whole/last.pt"))
+
+
+@pytest.mark.parametrize("by", ["--set", "own file"])
+def test_a_batch_that_the_user_has_set_is_refused_where_processes_cannot_share_it_and_one_of_them_says_so(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(launch, "wait_to_be_ended", lambda: sys.exit(7))  # as the launcher would end them
+    given = ("--config", "tiny.yaml") if by == "own file" else ("--config", without_a_batch_size(workplace))
+    settings = () if by == "own file" else ("--set", "training.batch_size=2")
+    statuses = on_three_processes("train", *given, *settings, screen=workplace / "screen")
+    assert sorted(statuses) == [2, 7, 7]
+    said = (workplace / "screen").read_text()
+    assert said.count("error: ") == 1
+    assert "training.batch_size is 2: clips that 3 devices cannot share evenly" in said
+    assert "--set training.batch_size=3" in said
+    assert not (workplace / "runs").exists()

@@ -18,6 +18,16 @@ from cslr_cli.training.distributed import Ranks, joined
 
 def on_ranks(number: int, function: Callable[[Ranks], Any]) -> list[Any]:
     """Call a function in so many processes that make up a training; what it gave in each."""
+
+    def joining() -> Any:
+        with joined(torch.device("cpu")) as ranks:
+            return function(ranks)
+
+    return launched(number, joining)
+
+
+def launched(number: int, function: Callable[[], Any]) -> list[Any]:
+    """Call a function in so many processes that find what torch's launcher would tell them; what it gave in each."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -28,6 +38,8 @@ def on_ranks(number: int, function: Callable[[Ranks], Any]) -> list[Any]:
     ]
     for process in processes:
         process.start()
+    for _, sender in pipes:
+        sender.close()  # so that the end of a process that says nothing is seen
     results = [pickle.loads(receiver.recv_bytes()) for receiver, _ in pipes]
     for process in processes:
         process.join()
@@ -36,14 +48,13 @@ def on_ranks(number: int, function: Callable[[Ranks], Any]) -> list[Any]:
     return [result for _, result in results]
 
 
-def _rank(rank: int, number: int, port: int, function: Callable[[Ranks], Any], sender: Connection) -> None:
-    launched = {"RANK": rank, "WORLD_SIZE": number, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": number}
-    os.environ |= {name: str(value) for name, value in launched.items()}
+def _rank(rank: int, number: int, port: int, function: Callable[[], Any], sender: Connection) -> None:
+    told = {"RANK": rank, "WORLD_SIZE": number, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": number}
+    os.environ |= {name: str(value) for name, value in told.items()}
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     try:
-        with joined(torch.device("cpu")) as ranks:
-            # By way of plain bytes: torch would share the memory of tensors, which ends with this process.
-            sender.send_bytes(pickle.dumps((False, function(ranks))))
+        # By way of plain bytes: torch would share the memory of tensors, which ends with this process.
+        sender.send_bytes(pickle.dumps((False, function())))
     except BaseException:
         sender.send_bytes(pickle.dumps((True, traceback.format_exc())))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.state import TrainingState
 from cslr_cli.training.step import Extent, Stepper
 from tests.training.ranks import on_ranks
+from tests.training.test_loop import changed, with_an_impossible_clip
 
 CPU = torch.device("cpu")
 NUM_CLASSES = 9
@@ -209,3 +212,21 @@ def test_a_training_in_two_processes_sees_every_clip_once_and_evaluates_as_one_p
     checkpoint = load_checkpoint(tmp_path / "run" / "last.pt")
     (alone,) = evaluate(checkpoint, tiny_corpus, ("dev",), device=CPU, dtype=torch.float32, num_workers=0)
     assert (first["wer"], first["conv_wer"]) == (alone.wer, alone.scores["conv"].wer)
+
+
+def test_only_the_first_process_has_the_screen_also_for_what_is_logged(
+    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus, impossible = with_an_impossible_clip(tiny_corpus, tmp_path / "prepared")
+    config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 1})
+
+    def rank(ranks: Ranks) -> str:
+        logging.getLogger().handlers.clear()  # pytest's: without any, Python shows warnings
+        screen = tmp_path / f"screen {ranks.rank}"
+        with screen.open("w") as written, redirect_stderr(written):
+            train(config, tmp_path / "run", device=CPU, ranks=ranks)
+        return screen.read_text()
+
+    assert on_ranks(2, rank) == ["", ""]  # of this test's two, neither has a listener
+    assert (tmp_path / "run" / "train.log").read_text().count("skipped, loss inf, gradient norm nan; clips: ") == 1
+    assert impossible in (tmp_path / "run" / "train.log").read_text()

@@ -19,7 +19,7 @@ from cslr_cli.config import Config
 from cslr_cli.errors import CheckpointError
 from cslr_cli.progress import Progress
 from cslr_cli.training import loop, recorder
-from cslr_cli.training.interruption import INTERRUPTED_STATUS, AskedToEndError
+from cslr_cli.training.interruption import INTERRUPTED_STATUS, AskedToEndError, Interruption
 from cslr_cli.training.loop import Listener, TrainingResult, train
 from tests.training.test_loop import ScriptedEvaluator, assert_same_state, changed
 
@@ -42,25 +42,30 @@ def test_a_training_killed_at_random_moments_ends_at_the_weights_of_one_that_was
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
     config, run = changed(tiny_config, training={"save_minutes": ALWAYS}), tmp_path / "run"
-    rng = random.Random(0)
-    resumed_within_an_epoch = 0
-    for attempt in range(5):
-        process = multiprocessing.get_context("fork").Process(
-            target=train, args=(config, run), kwargs={"device": CPU, "resume": attempt > 0}
-        )
+    fork, rng = multiprocessing.get_context("fork"), random.Random(0)
+    # The first time within an epoch, however fast or slow this machine is.
+    come = at("train", 3, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    first = fork.Process(target=train, args=(config, run), kwargs={"device": CPU, "progress": come})
+    first.start()
+    first.join()
+    assert first.exitcode == -signal.SIGKILL
+    training = load_checkpoint(run / "last.pt").training
+    assert training is not None
+    assert training["unfinished"]["batches"] == 2
+    # As if it had been killed in the middle of a save.
+    (run / ".last.4711.unfinished.pt").write_bytes(b"half of it")
+    for _ in range(4):
+        process = fork.Process(target=train, args=(config, run), kwargs={"device": CPU, "resume": True})
         process.start()
         # Alive until another step is saved, and then a moment that is anywhere in a step or in a save.
-        before = (run / "last.pt").stat().st_mtime_ns if (run / "last.pt").exists() else 0
-        while process.is_alive() and not ((run / "last.pt").exists() and (run / "last.pt").stat().st_mtime_ns > before):
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.25))
+        before = (run / "last.pt").stat().st_mtime_ns
+        while process.is_alive() and (run / "last.pt").stat().st_mtime_ns == before:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.1))
         process.kill()
         process.join()
-        training = load_checkpoint(run / "last.pt").training
-        assert training is not None
-        resumed_within_an_epoch += training["unfinished"] is not None
-    assert resumed_within_an_epoch
     train(config, run, device=CPU, resume=True)
+    assert not list(run.glob(".*"))
     assert_same_state(run / "last.pt", tiny_training.run.last)
     best, expected = load_checkpoint(run / "best.pt"), load_checkpoint(tiny_training.run.best)
     assert best.epoch == expected.epoch
@@ -90,6 +95,20 @@ def test_a_signal_saves_and_ends_with_a_status_of_its_own(
     # Nothing is done twice.
     assert [progress.done for progress in told if progress.stage == "train"] == list(range(batches + 1, 9))
     assert_same_state(tmp_path / "run" / "last.pt", tiny_training.run.last)
+
+
+def test_the_end_of_the_launcher_is_a_request_to_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = Interruption()
+    for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    launched = Interruption()
+    assert not launched.came
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert (launched.came, launched.reason) == (True, "the end of its launcher")
+    assert not alone.came  # a shell may end, and what it started in the background goes on
 
 
 def test_an_epoch_begins_again_if_its_batches_are_others(tiny_config: Config, tmp_path: Path) -> None:

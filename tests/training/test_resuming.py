@@ -16,7 +16,7 @@ from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.resuming import differences, resumed_config
 from cslr_cli.training.state import TrainingState
 from cslr_cli.training.tracking import RunFolder
-from tests.training.test_loop import changed, copied, rewrite_samples
+from tests.training.test_loop import changed, copied, rewrite_samples, stop_after_epoch
 
 CPU = torch.device("cpu")
 
@@ -35,6 +35,42 @@ def test_another_configuration_is_taken_only_where_settings_name_what_differs(
     both = resumed_config(run, ["optimizer.lr=1.0", "training.epochs=5"], other)
     assert differences(tiny_config, both) == {"optimizer.lr": (3e-3, 1.0), "training.epochs": (2, 5)}
     assert resumed_config(run) == tiny_config
+
+
+def test_a_configuration_that_was_edited_in_the_run_is_taken_only_where_settings_name_what_differs(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    run = RunFolder(shutil.copytree(tiny_training.run.path, tmp_path / "run"))
+    assert resumed_config(run) == tiny_config
+    edited = changed(tiny_config, optimizer={"lr": 1.0}, training={"epochs": 5})
+    run.config.write_text(edited.to_yaml())
+    with pytest.raises(ConfigError) as caught:
+        resumed_config(run, ["training.epochs=5"])
+    assert f"{run.config}: optimizer.lr is 1.0, in {run.last} it is 0.003" in str(caught.value)
+    assert "--set optimizer.lr=1.0" in str(caught.value)
+    assert "training.epochs" not in str(caught.value)
+    settings = ["optimizer.lr=0.5", " training.epochs = 5"]  # named, with whatever value
+    assert resumed_config(run, settings) == changed(edited, optimizer={"lr": 0.5})
+    # Before the first save there is nothing that the file could contradict.
+    run.last.unlink()
+    assert resumed_config(run) == edited
+
+
+def test_settings_that_a_run_was_resumed_with_are_its_own_from_the_next_save_on(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config, tmp_path / "run", device=CPU, on_epoch=stop_after_epoch(1))
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            resumed_config(run, ["optimizer.lr=0.001", "training.epochs=3"]),
+            run.path,
+            device=CPU,
+            resume=True,
+            on_epoch=stop_after_epoch(2),
+        )
+    assert resumed_config(run) == changed(tiny_config, optimizer={"lr": 0.001}, training={"epochs": 3})
 
 
 def test_a_corpus_with_other_glosses_is_refused_and_they_are_named(

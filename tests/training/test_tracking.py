@@ -19,8 +19,9 @@ import torchvision
 
 from cslr_cli import __version__
 from cslr_cli.config import Config, load_config
-from cslr_cli.errors import DataError, UsageError
+from cslr_cli.errors import DataError, TrainingError, UsageError
 from cslr_cli.training import environment as environment_module
+from cslr_cli.training import tracking
 from cslr_cli.training.environment import environment
 from cslr_cli.training.state import Record
 from cslr_cli.training.tracking import LOGGER, RUN_FORMAT, RunFolder, best_epochs, kept_epochs, newest_run
@@ -38,6 +39,19 @@ def test_a_new_run_has_the_configuration_that_made_it_and_its_environment(tmp_pa
     assert recorded["run_format"] == RUN_FORMAT
     assert recorded["python"] == platform.python_version()
     assert recorded["command"] == sys.argv
+
+
+def test_a_run_for_which_there_is_no_room_leaves_no_folder_that_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tracking, "write_text", full)
+    with pytest.raises(TrainingError, match="run: cannot be written \\(No space left on device\\)"):
+        RunFolder.create(tmp_path / "run", Config())
+    monkeypatch.undo()
+    assert RunFolder.create(tmp_path / "run", Config()).config.is_file()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
