@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 # Before torch is imported anywhere. Tests run side by side; and some fork, which a process must not do once it has
 # started threads of OpenMP: they are not in the child, and it would wait for them for ever.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell has what it runs in the background ignore Ctrl-C, and so would every program that a test starts and
+# interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What is needed is imported where it is made: tests that need no torch do not wait for it.
 
