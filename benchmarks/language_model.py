@@ -147,10 +147,7 @@ def draw_forecasts(corpus: PreparedCorpus, folder: Path, num_clips: int, seed: i
     rng = np.random.default_rng(seed)
     glosses = [gloss for gloss in SIGN_OF_GLOSS if gloss in corpus.vocabulary.glosses]
     *signers, _ = make_signers(0, SyntheticOptions().num_signers)
-    for path in corpus.path.iterdir():
-        if path.is_file():
-            copy2(path, folder / path.name)
-    copytree(corpus.path / "references", folder / "references")
+    copy_all_but_frames(corpus, folder)
     signed: set[tuple[str, ...]] = set()
     for split in SPLITS:
         samples = []
@@ -168,6 +165,14 @@ def draw_forecasts(corpus: PreparedCorpus, folder: Path, num_clips: int, seed: i
     return PreparedCorpus.open(folder), [sentence for sentence in text if sentence not in signed]
 
 
+def copy_all_but_frames(corpus: PreparedCorpus, folder: Path) -> None:
+    """Manifests, vocabulary and references of a corpus, into a folder that is there."""
+    for path in corpus.path.iterdir():
+        if path.is_file():
+            copy2(path, folder / path.name)
+    copytree(corpus.path / "references", folder / "references")
+
+
 def drawn(clip: ClipPlan, seed: int) -> Iterator[Frame]:
     """The pictures of a clip."""
     signs = [SIGN_OF_GLOSS[gloss] for gloss in clip.glosses]
@@ -180,10 +185,7 @@ def write_noisy(corpus: PreparedCorpus, folder: Path, noise: float, seed: int) -
     """A copy of dev and test of a corpus with noise on its pictures."""
     rng = np.random.default_rng(seed)
     folder.mkdir()
-    for path in corpus.path.iterdir():
-        if path.is_file():
-            copy2(path, folder / path.name)
-    copytree(corpus.path / "references", folder / "references")
+    copy_all_but_frames(corpus, folder)
     for sample in (sample for split in SPLITS for sample in corpus.samples(split)):
         target = folder / sample.frames
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -143,9 +143,7 @@ class Checkpoint:
         Raises:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
         """
-        # Nothing is drawn for weights that are replaced at once, and no memory is taken.
-        with torch.device("meta"):
-            network = build_network(self.config.model, self.vocabulary.num_classes)
+        network = self.network_without_weights()
         self._check_are_of(network)
         own = {
             name: self.weights[name].to(value.dtype, copy=True, memory_format=torch.contiguous_format)
@@ -153,6 +151,11 @@ class Checkpoint:
         }
         network.load_state_dict(own, assign=True)
         return network.eval()
+
+    def network_without_weights(self) -> Network:
+        """The network that it describes, with no memory for weights and none drawn: made at once."""
+        with torch.device("meta"):
+            return build_network(self.config.model, self.vocabulary.num_classes)
 
     def load_weights_into(self, network: Network) -> None:
         """Give a network these weights.
@@ -310,10 +313,7 @@ def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
             f"it was written by cslr {content.get('version', '(unknown)')}: install that version or a newer one",
         )
     checkpoint = _checked(content, path)
-    # Without memory for its weights, a network is built at once.
-    with torch.device("meta"):
-        network = build_network(checkpoint.config.model, checkpoint.vocabulary.num_classes)
-    faults = weight_faults(network.state_dict(), checkpoint.weights)
+    faults = weight_faults(checkpoint.network_without_weights().state_dict(), checkpoint.weights)
     if faults:
         raise CheckpointError(
             f"{path}: its weights are not those of the network that it describes",

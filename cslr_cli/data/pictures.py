@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from cslr_cli.data.frame_source import Frame, FrameSource, NoFramesError, folder_contents, some_of, to_rgb
-from cslr_cli.data.png import PNG_SIGNATURE, decode_plain_png
+from cslr_cli.data.png import PNG_SIGNATURE, decode_plain_png, is_whole_png
 from cslr_cli.errors import MediaError
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
@@ -80,7 +80,7 @@ class FolderFrames(FrameSource):
                 data = path.read_bytes()
             except OSError as error:
                 raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
-            if data.startswith(PNG_SIGNATURE) and not _is_whole_png(data):
+            if data.startswith(PNG_SIGNATURE) and not is_whole_png(data):
                 raise MediaError(f"{path}: the picture is damaged or cut off")
             yield str(path), decode_picture(data, str(path))
 
@@ -261,20 +261,3 @@ def _decode_gif(data: bytes, name: str) -> Frame:
             return np.asarray(picture.convert("RGB"))
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise MediaError(f"{name}: the picture is damaged or cut off") from error
-
-
-def _is_whole_png(data: bytes) -> bool:
-    """Check the sums of all parts of a PNG; libpng would tell the terminal of a wrong one."""
-    position = len(PNG_SIGNATURE)
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        end = position + 8 + length
-        if end + 4 > len(data):
-            return False
-        kind = data[position + 4 : position + 8]
-        if zlib.crc32(memoryview(data)[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            return False
-        if kind == b"IEND":
-            return True
-        position = end + 4
-    return False

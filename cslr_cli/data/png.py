@@ -10,6 +10,8 @@ Source: the PNG specification, https://www.w3.org/TR/png-3/, sections 5 (chunks)
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,14 +23,15 @@ inflating: Any  # the same interface as zlib's, of which its annotations know ha
 try:
     from isal import isal_zlib as inflating
 except ImportError:  # there is no wheel of it for this processor
-    import zlib as inflating
+    inflating = zlib
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 # The header's chunk: its length and name, width and height, 8 bits a colour, red green blue, no interlacing.
 _HEADER = struct.Struct(">8s I4s II 5s I")
 _PLAIN = bytes([8, 2, 0, 0, 0])
-_CHUNK = struct.Struct(">I4s")
+# Before a chunk's content stand its length and name, behind it its sum (CRC-32).
+_CHUNK, _SUM = struct.Struct(">I4s"), struct.Struct(">I")
 # Rows at whose filters one looks before all rows are inflated; a little input, for what is left of it is copied.
 _FIRST_ROWS = 8
 _NO_FILTER, _FROM_LEFT, _FROM_ABOVE = 0, 1, 2
@@ -65,19 +68,38 @@ def decode_plain_png(data: bytes) -> Frame | None:
     return _unfiltered(np.frombuffer(inflated, np.uint8).reshape(height, stride))
 
 
+def is_whole_png(data: bytes) -> bool:
+    """Check the sums of all chunks of a PNG; libpng would tell the terminal of a wrong one."""
+    for kind, begin, end in _chunks(data, len(PNG_SIGNATURE)):
+        # The sum is of the chunk's name, too.
+        if zlib.crc32(memoryview(data)[begin - len(kind) : end]) != _SUM.unpack_from(data, end)[0]:
+            return False
+        if kind == b"IEND":
+            return True
+    return False
+
+
+def _chunks(data: bytes, position: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name of each chunk from a position on, and where its content begins and ends; those that are all there."""
+    while position + _CHUNK.size + _SUM.size <= len(data):
+        length, kind = _CHUNK.unpack_from(data, position)
+        begin = position + _CHUNK.size
+        end = begin + length
+        if end + _SUM.size > len(data):
+            return
+        yield kind, begin, end
+        position = end + _SUM.size
+
+
 def _pixel_data(data: bytes) -> bytes | None:
     """The deflated rows; None where the file holds more than those, say how the picture is to be turned."""
     parts: list[bytes] = []
-    position = _HEADER.size
-    while position + _CHUNK.size <= len(data):
-        length, kind = _CHUNK.unpack_from(data, position)
-        begin = position + _CHUNK.size
+    for kind, begin, end in _chunks(data, _HEADER.size):
         if kind == b"IEND":
             return b"".join(parts)
         if kind != b"IDAT":
             return None
-        parts.append(data[begin : begin + length])
-        position = begin + length + 4
+        parts.append(data[begin:end])
     return None
 
 

@@ -201,10 +201,6 @@ def _launch(query: Tensor, tiles_in_use: int) -> tuple[tuple[int, int], dict[str
     # Floats of all tiles that a program has in use: 64 places of 128 channels, 16 of 512.
     tile = min(64, max(16, 2**15 // (tiles_in_use * width) // 16 * 16))
     tile = 2 ** (tile.bit_length() - 1)
-    sizes = {"C": channels, "C_TILE": width, "TILE": tile, **options(width)}
-    return (frames, triton.cdiv(places, tile)), sizes
-
-
-def options(width: int) -> dict[str, int | bool]:
-    """How Triton compiles the kernels for tiles so many channels wide."""
-    return {"num_warps": 4 if width <= 128 else 8, "enable_fp_fusion": True}
+    sizes = {"C": channels, "C_TILE": width, "TILE": tile}
+    how_to_compile = {"num_warps": 4 if width <= 128 else 8, "enable_fp_fusion": True}
+    return (frames, triton.cdiv(places, tile)), {**sizes, **how_to_compile}
