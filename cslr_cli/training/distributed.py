@@ -5,6 +5,7 @@ Each process has one device and a copy of the network; the processes of a traini
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -160,7 +161,8 @@ def local_rank() -> tuple[int, int]:
 def joined(device: torch.device) -> Iterator[Ranks]:
     """The ranks that this process was launched with, as long as the block lasts; `ALONE` if it was not.
 
-    GPUs exchange gradients by NCCL; everything else goes by gloo.
+    GPUs exchange gradients by NCCL; everything else goes by gloo, whose threads end with the block: one that is
+    still giving a tensor back when Python ends aborts the process.
 
     Args:
         device: of this process.
@@ -171,6 +173,9 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if not was_launched():
         yield ALONE
         return
+    # Before the group is there: what a function of it takes by default is the group of the hour, kept for good.
+    import torch.distributed.nn
+
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
@@ -182,6 +187,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         ) from error
     yield Ranks(dist.get_rank(), dist.get_world_size())
     # Only where all has gone well: after a failure this would wait for those that are gone.
+    gc.collect()  # what trained, which knows the group: gloo's threads end with the last that does
     dist.destroy_process_group()
 
 

@@ -108,8 +108,10 @@ class Stepper:
             **no_exchange_of_buffers,
         )
         if self._device.type == "cpu":
-            # Not the function itself: torch wants its annotations to be classes, and here they are words.
-            parallel.register_comm_hook(None, lambda _, bucket: _mean_in_order(bucket, self._ranks.world_size))
+            world_size = self._ranks.world_size
+            # Not the function itself: torch wants its annotations to be classes, and here they are words. Nor may the
+            # hook know this step, which knows `parallel`: torch would keep all of them, and gloo's threads, for good.
+            parallel.register_comm_hook(None, lambda _, bucket: _mean_in_order(bucket, world_size))
         return parallel
 
     def extent(self, part: Batch, *, counts: bool) -> Extent:

@@ -18,11 +18,11 @@ from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.evaluation import evaluate
 from cslr_cli.model.networks import build_network
 from cslr_cli.training.batch_norm import CpuSyncBatchNorm
-from cslr_cli.training.distributed import ALONE, Ranks
+from cslr_cli.training.distributed import ALONE, Ranks, joined
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.state import TrainingState
 from cslr_cli.training.step import Extent, Stepper
-from tests.training.ranks import on_ranks
+from tests.training.ranks import launched, on_ranks
 from tests.training.test_loop import changed, with_an_impossible_clip
 
 CPU = torch.device("cpu")
@@ -230,3 +230,21 @@ def test_only_the_first_process_has_the_screen_also_for_what_is_logged(
     assert on_ranks(2, rank) == ["", ""]  # of this test's two, neither has a listener
     assert (tmp_path / "run" / "train.log").read_text().count("skipped, loss inf, gradient norm nan; clips: ") == 1
     assert impossible in (tmp_path / "run" / "train.log").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells the names of threads")
+def test_no_thread_of_a_training_is_left_that_could_abort_python_when_it_ends(
+    tiny_corpus: PreparedCorpus, tiny_config: Config, tmp_path: Path
+) -> None:
+    def threads() -> set[str]:
+        return {file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")}
+
+    def training() -> tuple[set[str], set[str]]:
+        with joined(CPU) as ranks:
+            train(changed(tiny_config, training={"epochs": 1}), tmp_path / "run", device=CPU, ranks=ranks)
+            during = threads()
+        return during, threads()
+
+    for during, after in launched(2, training):
+        assert any("gloo" in name for name in during)
+        assert not any("gloo" in name or "tcpstore" in name for name in after)
