@@ -21,7 +21,7 @@ Frame = NDArray[np.uint8]
 # What is wrong with a file is said by a MediaError; the libraries' own remarks would only stand
 # between it and the reader. OpenCV's FFmpeg looks at the variable when it opens its first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-cv2.setLogLevel(0)
+getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 5 has it there
 
 _NAMES_SHOWN = 5
 _ALLOWED_OVERHANG = 0.5  # seconds by which a segment may end after its video

@@ -109,7 +109,7 @@ def test_annotations_may_lie_elsewhere(name: str, tmp_path: Path) -> None:
 def test_annotations_that_are_nowhere_are_named_with_the_layout_and_the_option(name: str, tmp_path: Path) -> None:
     write, _ = RELEASES[name]
     source = write(tmp_path / "release")
-    (path, *_) = [*(tmp_path / "release").rglob("*dev*.csv"), *(tmp_path / "release").rglob("*.txt")]
+    (path, *_) = [*source.rglob("*dev*.csv"), *sorted((tmp_path / "release").rglob("*.txt"))]
     path.unlink()
     with pytest.raises(DataError) as caught:
         read(name, ReleasePlaces(source))

@@ -260,20 +260,25 @@ def test_shares_that_leave_nothing_to_train_on_are_refused(shares: tuple[float, 
 # Prepared
 
 
+_COUNTING_BITS = 8
+
+
 def write_counting_video(path: Path, num_frames: int, fps: float) -> None:
-    """A video whose n-th frame is as bright as n says."""
+    """A video whose n-th frame has a stripe for each of n's bits, black or white whatever becomes of grey."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(
         str(path), cv2.VideoWriter.fourcc(*("mp4v" if path.suffix == ".mp4" else "MJPG")), fps, (32, 32)
     )
     for number in range(num_frames):
-        writer.write(np.full((32, 32, 3), 2 * number % 256, np.uint8))
+        bits = [255 * (number >> bit & 1) for bit in range(_COUNTING_BITS)]
+        writer.write(np.tile(np.repeat(np.uint8(bits), 32 // _COUNTING_BITS)[None, :, None], (32, 1, 3)))
     writer.release()
 
 
 def shown(corpus: PreparedCorpus, sample: Sample) -> list[int]:
     frames = open_frames(corpus.frames_path(sample)).read()
-    return [round(float(frame.mean()) / 2) for frame in frames]
+    stripes = frames.reshape(len(frames), -1, _COUNTING_BITS, frames.shape[2] // _COUNTING_BITS, 3).mean((1, 3, 4))
+    return [sum(int(white) << bit for bit, white in enumerate(frame > 127)) for frame in stripes]
 
 
 def test_videos_pictures_and_parts_of_a_long_recording_become_a_corpus(tmp_path: Path) -> None:
