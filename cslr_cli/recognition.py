@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from cslr_cli.scoring import TimedGloss
 
+_INSTANT = 1e-6  # seconds: what rounding makes between two sentences that meet
+
 
 @dataclass(frozen=True)
 class Alternative:
@@ -110,6 +112,14 @@ class Recognition:
     def text(self) -> str:
         """The glosses, separated by spaces."""
         return " ".join(timed.gloss for timed in self.glosses)
+
+    @property
+    def rests(self) -> tuple[tuple[float, float], ...]:
+        """What was passed over of a recording that was split, because little moves there: start and end, seconds."""
+        edges = [self.start, *(edge for found in self.sentences for edge in (found.start, found.end))]
+        edges.append(self.start + self.duration)
+        gaps = zip(edges[::2], edges[1::2], strict=True)
+        return tuple((start, end) for start, end in gaps if end - start > _INSTANT)
 
     @property
     def conv_glosses(self) -> tuple[TimedGloss, ...]:

@@ -17,7 +17,7 @@ from cslr_cli.data.frames import PICTURE_SUFFIXES
 # that is named itself may have any.
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"),
-    *(".3gp", ".ts", ".mts", ".m2ts", ".mjpeg"),
+    *(".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".dv", ".asf", ".divx", ".mjpeg"),
 )
 _CLIP_SUFFIXES = (*VIDEO_SUFFIXES, ".zip")
 
@@ -43,9 +43,9 @@ def find_inputs(arguments: Iterable[str], listed: Callable[[], str] | None = Non
     paths: list[Path] = []
     for argument in arguments:
         if argument == STANDARD_INPUT and listed is not None:
-            for line in listed().splitlines():
-                if line.strip():
-                    paths += _within(Path(line.strip()))
+            # A list that Windows has written may begin with a mark of its encoding.
+            names = (line.strip() for line in listed().removeprefix("\ufeff").split("\n"))
+            paths += [path for name in names if name for path in _within(Path(name))]
         elif not os.path.lexists(argument) and glob.has_magic(argument):
             matches = sorted(glob.glob(argument, recursive=True))
             paths += [path for match in matches for path in _within(Path(match))] or [Path(argument)]

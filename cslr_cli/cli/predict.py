@@ -12,7 +12,7 @@ import typer
 from cslr_cli.cli import options, predict_live
 from cslr_cli.cli import predict_options as given
 from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
-from cslr_cli.cli.console import print_error
+from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.cli.decoding import chosen_decoding
 from cslr_cli.cli.predict_outputs import Output, chosen_format, plan_output
 from cslr_cli.errors import CslrError, UsageError
@@ -121,7 +121,7 @@ class _How:
     Attributes:
         reading: what of it is read.
         long: how it is split if it is long.
-        confidence: whether text says how sure each gloss is.
+        confidence: whether the result says how sure each gloss is, where it need not.
     """
 
     reading: Reading
@@ -166,6 +166,7 @@ def _recognize_all(
                 continue
             for warning in outcome.recognition.warnings:
                 print_error(f"{outcome.path}: {warning}", kind="warning")
+            _tell_rests(outcome.recognition)
             try:
                 results.add(place, outcome.recognition, shown(place))
                 extras.write(place, outcome.recognition, recognizer, how.reading, font)
@@ -173,6 +174,18 @@ def _recognize_all(
                 print_error(str(error))
                 errors += 1
     return errors == 0
+
+
+def _tell_rests(recognition: Recognition) -> None:
+    """Say how much of a recording was passed over, for signing that moves little may be in it."""
+    if not recognition.rests:
+        return
+    start, end = max(recognition.rests, key=lambda rest: rest[1] - rest[0])
+    seconds = sum(end - start for start, end in recognition.rests)
+    print_note(
+        f"{recognition.source}: {seconds:.1f} s were taken for rests and passed over, the longest from {start:.1f} s "
+        f"to {end:.1f} s; with --split windows nothing is"
+    )
 
 
 def _long_video(split: Any, window: float | None, overlap: float | None) -> LongVideo:

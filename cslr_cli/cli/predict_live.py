@@ -104,7 +104,6 @@ def watch(
     seen = NetworkWindow(recognizer, live.window, Reading(fit=fit))
     camera = open_live(video, recognizer.fps)
     watching = Watching(camera, seen, live)
-    print_note(f"watching {camera.name}; Ctrl-C ends it")
     remarks = _LossRemarks(camera)
 
     def show(glosses: Sequence[LiveGloss]) -> None:
@@ -113,6 +112,9 @@ def watch(
 
     try:
         with _stopped_by_ctrl_c(watching):
+            print_note(f"watching {camera.name}; Ctrl-C ends it")
+            if camera.is_recording:
+                print_note("it is a recording, played at its own pace; as a file it is recognised faster and better")
             while not watching.is_over:
                 show(watching.step())
                 remarks.tell()

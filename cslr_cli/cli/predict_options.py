@@ -82,7 +82,12 @@ OutputPath = Annotated[
 ]
 JsonLines = Annotated[bool, typer.Option("--json", help="As --format jsonl: a line an input.", rich_help_panel=_RESULT)]
 Confidence = Annotated[
-    bool, typer.Option("--confidence", help="Show in the text how sure each gloss is.", rich_help_panel=_RESULT)
+    bool,
+    typer.Option(
+        "--confidence",
+        help="Show how sure each gloss is: behind it, or in a tier; json, csv and ctm always do.",
+        rich_help_panel=_RESULT,
+    ),
 ]
 NumBest = Annotated[
     int | None, typer.Option("--nbest", min=1, help="Hypotheses to give, the best first.", rich_help_panel=_RESULT)

@@ -288,9 +288,9 @@ class ClipReader:
         has_part = segment is not None and segment.end is not None and limit is None and self.reading.fps is None
         if segment is not None and has_part and isinstance(source, VideoFrames) and not source.is_cut_off:
             # Only this part of the video needs to be looked at.
-            yield from self._every_nth(source.iterate_segment(segment, self._corpus_fps))
-            if source.missing_in_part is not None:
-                self._warnings.append(source.missing_in_part)
+            part = source.part(segment, self._corpus_fps)
+            self._warnings += filter(None, [part.missing])
+            yield from self._every_nth(part.frames)
             return
         indices = self._indices(source)
         self._num_found = len(indices)
@@ -312,7 +312,7 @@ class ClipReader:
             return indices
         # Of a video that is cut off the part may end early: the warning says so.
         needed = segment if missing is None else Segment(segment.start)
-        check_reaches(source.path, needed, len(indices) / self._corpus_fps)
+        check_reaches(source.path, needed, len(indices), self._corpus_fps)
         first, last = segment.steps(self._corpus_fps)
         return indices[first:last]
 

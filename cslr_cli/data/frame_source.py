@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -29,6 +30,19 @@ _ALLOWED_OVERHANG = 0.5  # seconds by which a segment may end after its video
 
 class NoFramesError(MediaError):
     """There is nothing where frames should be, or no picture in it: the folders are not laid out as expected."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a clip, brought to an even frame rate.
+
+    Attributes:
+        frames: uint8 (H, W, 3), RGB, all of one size, decoded as they are taken; a MediaError says that one cannot be.
+        missing: what of it does not decode, in words; None if all does.
+    """
+
+    frames: Iterator[Frame]
+    missing: str | None = None
 
 
 class FrameSource(ABC):
@@ -89,8 +103,8 @@ class FrameSource(ABC):
         unique, repeats = np.unique(chosen, return_counts=True)
         yield from of_one_size(self._decode(unique.tolist()), repeats.tolist())
 
-    def iterate_segment(self, segment: Segment, fps: float) -> Iterator[Frame]:
-        """Give the frames of a part of the clip, brought to an even frame rate.
+    def part(self, segment: Segment, fps: float) -> Part:
+        """Find a part of the clip, brought to an even frame rate.
 
         The parts between 0 and 2 s and between 2 and 5 s are together exactly the part between 0 and 5 s.
 
@@ -98,17 +112,14 @@ class FrameSource(ABC):
             segment: which part.
             fps: frames a second wanted; pictures without times are taken to have this rate.
 
-        Yields:
-            uint8 (H, W, 3), RGB; all of one size.
-
         Raises:
-            MediaError: the clip ends long before the segment does, or a frame cannot be decoded.
+            MediaError: the clip ends long before the segment does.
         """
         times = self.timestamps
         chosen = np.arange(self.num_frames) if times is None else resample_indices(times, fps)
         first, last = segment.steps(fps)
-        check_reaches(self.path, segment, len(chosen) / fps)
-        yield from self.iterate(chosen[first:last])
+        check_reaches(self.path, segment, len(chosen), fps)
+        return Part(self.iterate(chosen[first:last]))
 
     def read(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
         """Read frames into one array.
@@ -155,19 +166,21 @@ def of_one_size(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[int
             yield frame
 
 
-def check_reaches(path: Path, segment: Segment, duration: float) -> None:
+def check_reaches(path: Path, segment: Segment, num_frames: int, fps: float) -> None:
     """Refuse a segment that ends long after its clip does; annotators' clocks may be a little off.
 
     Args:
         path: of the clip.
         segment: the part that is wanted.
-        duration: of the clip, seconds.
+        num_frames: of the clip.
+        fps: its frames a second.
 
     Raises:
         MediaError: more than half a second of the segment is missing, or all of it.
     """
+    duration = num_frames / fps
     end = segment.start if segment.end is None else segment.end - _ALLOWED_OVERHANG
-    if segment.start >= duration or end > duration:
+    if segment.steps(fps)[0] >= num_frames or end > duration:
         asked = f"{segment.start:g} s" if segment.end is None else f"{segment.start:g} s to {segment.end:g} s"
         raise MediaError(f"{path}: the clip ends after {duration:.2f} s; asked for the part from {asked}")
 

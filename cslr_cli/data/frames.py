@@ -90,6 +90,6 @@ def clip_frames(path: Path, fps: float, segment: Segment | None = None) -> Itera
     """
     source = open_frames(path)
     if segment is not None:
-        return source.iterate_segment(segment, fps)
+        return source.part(segment, fps).frames
     times = source.timestamps
     return source.iterate(None if times is None else resample_indices(times, fps))

@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cslr_cli.data.frame_source import Frame, FrameSource, check_reaches, of_one_size, to_rgb
+from cslr_cli.data.frame_source import Frame, FrameSource, Part, check_reaches, of_one_size
 from cslr_cli.data.frame_times import Segment, nearest_frames, usual_gap
 from cslr_cli.data.pictures import check_pixels
+from cslr_cli.data.presentation import presentation
+from cslr_cli.data.video_headers import ContainerHeader, container_header
 from cslr_cli.errors import MediaError
 
 _MAX_PLAUSIBLE_FPS = 1000.0
@@ -25,6 +27,10 @@ _NEAR_THE_BEGINNING = 2.0
 _ALLOWED_SHORTFALL = 0.5
 # Packets in a row that may be damaged before a video counts as ended: asking on behind its end costs nothing.
 _MOST_DAMAGED = 300
+# As many usual gaps between two frames without another are more than an uneven rate.
+_USUAL_GAPS = 5
+# Share of frames whose times may not come after those before them, and by how much they then do, seconds.
+_MOST_LATE, _MOMENT = 0.02, 1e-5
 
 
 @dataclass(frozen=True)
@@ -45,17 +51,32 @@ class _Index:
 
     @property
     def damage(self) -> str | None:
-        """What does not decode, in words; None if all does."""
+        """What does not decode or is not there, in words; None if nothing is missing."""
         if self.num_damaged == 0:
-            return None
+            return self._hole
         where = "before its first frame" if self.damaged_at < 0 else f"after {self.damaged_at:.2f} s"
         packets = "1 packet" if self.num_damaged == 1 else f"{self.num_damaged} packets"
         told = f"{packets} cannot be decoded, first {where}; {len(self.times)} frames can, and keep their times"
         return f"the video is damaged: {told}"
 
+    @property
+    def _hole(self) -> str | None:
+        """Where frames follow each other after much longer than usual, in words; None where they do not.
+
+        From a damaged place on, FFmpeg leaves out a Matroska file up to its next cluster, and says nothing of it.
+        """
+        gaps = np.diff(self.times)
+        long = np.flatnonzero(gaps > max(_ALLOWED_SHORTFALL, _USUAL_GAPS * np.median(gaps))) if len(gaps) else gaps
+        if not len(long):
+            return None
+        place = int(long[np.argmax(gaps[long])])
+        others = "" if len(long) == 1 else f", and {len(long) - 1} more such gaps"
+        where = f"between {self.times[place]:.2f} and {self.times[place + 1]:.2f} s{others}"
+        return f"there is no frame {where}: the video stands still there, or is damaged"
+
 
 class VideoFrames(FrameSource):
-    """The frames of a video file, upright, as OpenCV's FFmpeg decodes them.
+    """The frames of a video file as OpenCV's FFmpeg decodes them: upright, in their colours, their pixels squares.
 
     The number of frames is the number that decodes, whatever the container says; finding it takes
     one pass over the file, reading frames another. Packets that are damaged are passed over; the frames behind
@@ -64,14 +85,10 @@ class VideoFrames(FrameSource):
     Args:
         path: of the file.
         partial: read what there is of a video that is cut off or damaged, instead of refusing it; `missing` says so.
-
-    Attributes:
-        missing_in_part: what of the part that `iterate_segment` read last does not decode, in words; None if all does.
     """
 
     def __init__(self, path: Path, *, partial: bool = False) -> None:
         super().__init__(path)
-        self.missing_in_part: str | None = None
         self._partial = partial
 
     @property
@@ -92,10 +109,10 @@ class VideoFrames(FrameSource):
             return float((len(times) - 1) / times[-1])
         return self._declared[0]
 
-    @cached_property
+    @property
     def is_cut_off(self) -> bool:
         """Whether an MP4, MOV or AVI file ends before its data does; False for other formats."""
-        return _is_cut_off(self.path)
+        return self._header.is_cut_off
 
     @property
     def missing(self) -> str | None:
@@ -111,12 +128,23 @@ class VideoFrames(FrameSource):
         return f"the video is cut off or damaged: {seconds:.2f} s of {declared:.2f} s can be read, {len(times)} frames"
 
     @cached_property
+    def _header(self) -> ContainerHeader:
+        try:
+            return container_header(self.path)
+        except OSError:
+            return ContainerHeader()  # whoever decodes it says why not
+
+    @cached_property
     def _declared(self) -> tuple[float | None, int]:
-        """What the container says: frames a second, None if that is absurd, and the number of frames."""
+        """What the container says: frames a second, None if that is absurd, and the number of frames that it shows."""
         with self._opened() as capture:
             fps = capture.get(cv2.CAP_PROP_FPS)
-            count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        return (fps if 0 < fps <= _MAX_PLAUSIBLE_FPS else None), int(max(count, 0))
+            count = int(max(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0))
+        if not 0 < fps <= _MAX_PLAUSIBLE_FPS:
+            return None, count
+        # A video that was trimmed without encoding it anew holds more frames than it shows.
+        seconds = self._header.seconds
+        return fps, count if seconds is None else min(count, round(seconds * fps))
 
     @cached_property
     def _index(self) -> _Index:
@@ -131,9 +159,10 @@ class VideoFrames(FrameSource):
         declared_fps, _ = self._declared
         first = decoded.first_damaged
         times = _since_beginning(milliseconds, begins_damaged=first == 0 and decoded.num_damaged > 0)
-        are_known = len(times) == 1 or bool((np.diff(times) > 0).all())
-        if not are_known:  # raw streams carry no times: all that is left is what the container says of the rate
-            times, are_known = np.arange(len(times)) / (declared_fps or 1.0), declared_fps is not None
+        increasing = _increasing(times)
+        are_known = increasing is not None or declared_fps is not None
+        # Raw streams carry no times: all that is left is what the container says of the rate.
+        times = np.arange(len(times)) / (declared_fps or 1.0) if increasing is None else increasing
         found = _Index(times, are_known, decoded.num_damaged, float(times[first - 1]) if first > 0 else -1.0)
         if not self._partial:
             self._refuse_damaged(found)
@@ -155,8 +184,8 @@ class VideoFrames(FrameSource):
         if index.num_damaged and count - len(index.times) > _ALLOWED_SHORTFALL * (fps or 1.0):
             raise MediaError(f"{self.path}: the video is damaged, {found}", "copy or download it again")
 
-    def iterate_segment(self, segment: Segment, fps: float) -> Iterator[Frame]:
-        """Give the frames of a part of the video, brought to an even frame rate.
+    def part(self, segment: Segment, fps: float) -> Part:
+        """Find a part of the video, brought to an even frame rate.
 
         Reads only that part, and some frames around it, where the video can be read from its middle.
 
@@ -164,33 +193,28 @@ class VideoFrames(FrameSource):
             segment: which part.
             fps: frames a second wanted.
 
-        Yields:
-            uint8 (H, W, 3), RGB; all of one size.
-
         Raises:
-            MediaError: the video ends long before the segment does, or a frame cannot be decoded.
+            MediaError: the video ends long before the segment does.
         """
         first, last = segment.steps(fps)
-        self.missing_in_part = None
-        window = None if last is None else self._times_around(first / fps, last / fps)
-        if last is None or window is None:
-            self.missing_in_part = self._index.damage
-            yield from super().iterate_segment(segment, fps)
-            return
-        times, is_end = window
+        around = None if last is None else self._index_around(first / fps, last / fps)
+        if last is None or around is None:
+            return Part(super().part(segment, fps).frames, self._index.damage)
+        index, is_end = around
         if is_end:
-            length = round((float(times[-1]) + usual_gap(times, fps)) * fps)
-            check_reaches(self.path, segment, length / fps)
+            length = round((float(index.times[-1]) + usual_gap(index.times, fps)) * fps)
+            check_reaches(self.path, segment, length, fps)
             last = min(last, length)
         wanted = np.arange(first, last) / fps
-        unique, repeats = np.unique(nearest_frames(times, wanted), return_counts=True)
-        yield from of_one_size(self._decode(unique.tolist(), jump_to=first / fps), repeats.tolist())
+        unique, repeats = np.unique(nearest_frames(index.times, wanted), return_counts=True)
+        decoded = self._decode(unique.tolist(), jump_to=first / fps)
+        return Part(of_one_size(decoded, repeats.tolist()), index.damage)
 
-    def _times_around(self, start: float, end: float) -> tuple[NDArray[np.float64], bool] | None:
-        """The times of the frames from one at or before `start` to one behind `end`, without the others.
+    def _index_around(self, start: float, end: float) -> tuple[_Index, bool] | None:
+        """What one pass finds from a frame at or before `start` to one behind `end`, without the others.
 
         Returns:
-            Their times, seconds after the first frame of the video, and whether the video ends there;
+            Its times are seconds after the first frame of the video; and whether the video ends there.
             None if that cannot be found out without reading all of it.
         """
         milliseconds = []
@@ -208,13 +232,13 @@ class VideoFrames(FrameSource):
                 if milliseconds[-1] - beginning > 1000 * end:
                     break
         times = (np.array(milliseconds) - beginning) / 1000
-        if len(times) < 2 or times[0] > start or (np.diff(times) <= 0).any():
+        increasing = _increasing(times)
+        if len(times) < 2 or times[0] > start or increasing is None:
             return None
         if decoded.num_damaged and not self._partial:
             return None  # how much is missing is found out, and perhaps refused, by reading all of it
-        before = times[max(0, decoded.first_damaged - 1)]
-        self.missing_in_part = _Index(times, True, decoded.num_damaged, float(before)).damage
-        return times, not is_within
+        before = increasing[max(0, decoded.first_damaged - 1)]
+        return _Index(increasing, True, decoded.num_damaged, float(before)), not is_within
 
     def _jump(self, capture: cv2.VideoCapture, start: float) -> bool:
         """Let the next frame be one shortly before `start`, seconds; False if nothing was done."""
@@ -228,7 +252,7 @@ class VideoFrames(FrameSource):
         with self._opened() as capture:
             position = -1
             self._jump(capture, jump_to)
-            decoded = _Decoded(capture)
+            decoded, shown = _Decoded(capture), presentation(capture, self.path)
             for index in indices:
                 name = f"{self.path}, frame {index}"
                 while position < index:
@@ -238,7 +262,7 @@ class VideoFrames(FrameSource):
                 found, picture = capture.retrieve()
                 if not found:
                     raise MediaError(f"{name}: cannot be decoded")
-                yield name, to_rgb(picture)
+                yield name, shown.frame(picture)
 
     @contextmanager
     def _opened(self) -> Iterator[cv2.VideoCapture]:
@@ -263,7 +287,7 @@ class VideoFrames(FrameSource):
             return f"the file cannot be read ({error.strerror})"
         if not beginning:
             return "the file is empty (0 bytes)"
-        if _is_cut_off(self.path):
+        if self.is_cut_off:
             return "the file ends before its data does: it is cut off; copy or download it again"
         if all(byte >= 32 or byte in b"\t\n\r\f" for byte in beginning):
             return "the file holds text, not video, whatever its name says"
@@ -281,6 +305,22 @@ def _since_beginning(milliseconds: Sequence[float], *, begins_damaged: bool) -> 
     if begins_damaged:
         return np.array([0.0, *milliseconds[1:]]) / 1000
     return (np.array(milliseconds) - milliseconds[0]) / 1000
+
+
+def _increasing(times: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Times that rise from frame to frame: as they are, but for a few that do not come after those before them.
+
+    Some programs give two frames one time, or round it; the others are no worse for that.
+
+    Returns:
+        None if that is so of more than one in fifty: these are no times.
+    """
+    highest = np.maximum.accumulate(times)
+    late = np.diff(highest, prepend=-np.inf) <= 0
+    if not late.any():
+        return times
+    risen = highest + _MOMENT * np.cumsum(late)
+    return risen if late.mean() <= _MOST_LATE and (np.diff(risen) > 0).all() else None
 
 
 class _Decoded:
@@ -326,25 +366,3 @@ class _Decoded:
         if damaged and not self.num_damaged:
             self.first_damaged = self._num_frames
         self.num_damaged += damaged
-
-
-def _is_cut_off(path: Path) -> bool:
-    """Whether an MP4, MOV or AVI file says that it is longer than it is; False for other formats."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        header = file.read(16)
-        if header[:4] == b"RIFF":
-            return int.from_bytes(header[4:8], "little") + 8 > size
-        if header[4:8] != b"ftyp":
-            return False
-        position = 0
-        while position < size:
-            file.seek(position)
-            header = file.read(16)
-            length = int.from_bytes(header[:4], "big")
-            if length == 1:  # the length stands behind the name, in 8 bytes
-                length = int.from_bytes(header[8:16], "big")
-            if length < 8:  # the box reaches to the end of the file, or this is padding
-                return False
-            position += length
-        return position > size

@@ -23,6 +23,11 @@ SUFFIX = ".mp4"
 _OPENCV_CODECS = {"H.264": "avc1", "VP9": "vp09", "MPEG-4 Part 2": "mp4v"}
 # Fast, and hardly to be told from its source.
 _X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
+# Players take a high picture that does not say how its colours were encoded for BT.709, and ffmpeg would take BT.601.
+_COLOURS = (
+    *("-vf", "scale=out_color_matrix=bt709"),
+    *(part for what in ("colorspace", "color_primaries", "color_trc") for part in (f"-{what}", "bt709")),
+)
 
 
 class VideoWriter(ABC):
@@ -125,7 +130,7 @@ class _FfmpegWriter(VideoWriter):
         raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps:.6f}", "-i", "-")
         # Ctrl-C is for the command, which ends this in order: a process group of its own keeps it from hearing it.
         self._process = subprocess.Popen(
-            [program, "-v", "error", "-y", *raw, "-an", *_X264, str(path)],
+            [program, "-v", "error", "-y", *raw, "-an", *_COLOURS, *_X264, str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -45,7 +45,7 @@ def eaf(recognition: Recognition, shown: Shown) -> str:
     if shown.media is not None:
         document.add_linked_file(**_link(shown.media, shown.folder))
     document.remove_tier("default")
-    for name, tier_cues in tiers(recognition).items():
+    for name, tier_cues in tiers(recognition, confidence=shown.confidence).items():
         document.add_tier(name, ann="cslr")
         for cue in tier_cues:
             document.add_annotation(name, cue.start, cue.end, cue.text)
@@ -60,7 +60,7 @@ def textgrid(recognition: Recognition, shown: Shown) -> str:
     Raises:
         MissingPackageError: pympi is not installed.
     """
-    recognised = tiers(recognition)
+    recognised = tiers(recognition, confidence=shown.confidence)
     last = max((cue.end for tier_cues in recognised.values() for cue in tier_cues), default=1)
     document = _pympi("Praat").TextGrid(xmin=0.0, xmax=max(recognition.start + recognition.duration, last / 1000))
     for name, tier_cues in recognised.items():
@@ -70,15 +70,18 @@ def textgrid(recognition: Recognition, shown: Shown) -> str:
     return _written(document.to_file, ".TextGrid")
 
 
-def tiers(recognition: Recognition) -> Mapping[str, Sequence[Cue]]:
+def tiers(recognition: Recognition, *, confidence: bool = False) -> Mapping[str, Sequence[Cue]]:
     """The tiers of an annotation document, by their names.
 
-    `glosses` is the best hypothesis, `glosses 2` and so on are the others that were asked for,
-    `convolution head` is what the network's other head says, and `sentences` has the stretches
-    between rests of a long recording.
+    `glosses` is the best hypothesis, `confidence` how sure each of them is, from 0 to 1, if that is wanted,
+    `glosses 2` and so on are the others that were asked for, `convolution head` is what the network's other
+    head says, and `sentences` has the stretches between rests of a long recording.
     """
     best, *others = ranked_hypotheses(recognition)
     result = {"glosses": cues(best)}
+    if confidence:
+        sure = [(timed, timed.confidence) for timed in best if timed.confidence is not None]
+        result["confidence"] = cues([TimedGloss(f"{value:.2f}", timed.start, timed.end) for timed, value in sure])
     result.update({f"glosses {rank}": cues(other) for rank, other in enumerate(others, start=2)})
     if recognition.conv_glosses:
         result["convolution head"] = cues(recognition.conv_glosses)

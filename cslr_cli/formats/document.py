@@ -14,8 +14,8 @@ class Shown:
     """What a document is to show, and where it will lie.
 
     Attributes:
-        confidence: whether `text` says how sure each gloss is; the formats for programs always do
-            where they have a place for it.
+        confidence: whether formats for people and annotators say how sure each gloss is; those for
+            programs always do.
         media: the video, for formats that link to it; None where there is none to link to, as for
             a folder of pictures.
         folder: where the document will lie, so that a link can be relative; None if it is only printed.

@@ -1,4 +1,4 @@
-"""Where live frames come from: a webcam, a stream, or a video file that plays the camera at its own pace.
+"""Where live frames come from: a webcam, a stream, or a recording that plays the camera at its own pace.
 
 A camera does not wait. What nobody takes in time is dropped, the oldest first, and counted: what is
 recognised is never far behind what is signed.
@@ -17,19 +17,23 @@ from pathlib import Path
 
 import cv2
 
-from cslr_cli.data.frame_source import Frame, to_rgb
+from cslr_cli.data.frame_source import Frame
 from cslr_cli.data.frames import open_frames
+from cslr_cli.data.presentation import Presentation, presentation
 from cslr_cli.errors import MediaError
 from cslr_cli.live.clock import Clock, RealClock
 
 # Seconds of frames that wait at most for the network.
 LONGEST_WAIT = 2.0
 
+_AS_THEY_ARE = Presentation()
 _STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
 _NETWORK_TIMEOUT = 10_000  # milliseconds
 # What did not arrive whole gives no frame, and so does the end of a stream. Asked again so many times, for so many
 # seconds at most, a stream that goes on has given its next frame.
 _MOST_DAMAGED, _DAMAGED_FOR = 100, 2.0
+# Seconds by which a recording may be ahead of its own times or behind them; beyond, its times have jumped, or it hung.
+_MOST_AHEAD = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,12 @@ class Camera(ABC):
         clock: that the times of the frames are on.
         num_frames: frames that came so far.
         num_dropped: those of them that were never taken.
+        is_recording: whether an address turned out to be a recording's.
     """
 
     def __init__(self, name: str, clock: Clock, longest_wait: float) -> None:
         self.name = name
+        self.is_recording = False
         self.clock = clock
         self.num_frames = 0
         self.num_dropped = 0
@@ -108,7 +114,8 @@ def open_camera(argument: str, clock: Clock | None = None, longest_wait: float =
     if not found or picture is None:
         capture.release()
         raise _no_camera(argument)
-    return DeviceCamera(argument, capture, clock or RealClock(), longest_wait)
+    shown = presentation(capture) if _STREAM.match(argument) else _AS_THEY_ARE
+    return DeviceCamera(argument, capture, clock or RealClock(), longest_wait, shown)
 
 
 def _connected(argument: str) -> cv2.VideoCapture:
@@ -142,11 +149,25 @@ class DeviceCamera(Camera):
         capture: opened.
         clock: for the times of the frames.
         longest_wait: seconds of frames that wait at most.
+        shown: how its pictures are to be shown.
     """
 
-    def __init__(self, name: str, capture: cv2.VideoCapture, clock: Clock, longest_wait: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        capture: cv2.VideoCapture,
+        clock: Clock,
+        longest_wait: float,
+        shown: Presentation = _AS_THEY_ARE,
+    ) -> None:
         super().__init__(name, clock, longest_wait)
         self._capture = capture
+        self._shown = shown
+        # Only a recording knows how long it is. HLS comes in pieces of some seconds, each of them at once.
+        is_address = _STREAM.match(name) is not None
+        self.is_recording = is_address and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+        self._has_own_times = self.is_recording or (is_address and ".m3u8" in name.lower())
+        self._offset = 0.0  # from those times to the clock's
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"camera {name}", daemon=True)
@@ -174,10 +195,21 @@ class DeviceCamera(Camera):
             if picture is None:
                 self._stopped.set()
                 break
-            frame = CameraFrame(self.clock.now(), to_rgb(picture))
+            frame = CameraFrame(self._moment(), self._shown.frame(picture))
             with self._lock:
                 self._add(frame)
         self._capture.release()
+
+    def _moment(self) -> float:
+        """When the frame was taken: now; or at its own time, which is waited for."""
+        now = self.clock.now()
+        if not self._has_own_times:
+            return now
+        shown = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if abs(shown + self._offset - now) > _MOST_AHEAD:
+            self._offset = now - shown
+        self.clock.sleep(max(0.0, shown + self._offset - now))
+        return shown + self._offset
 
     def _next_picture(self) -> cv2.typing.MatLike | None:
         """What comes next, past packets of a stream that did not arrive whole; None if that was the end."""
@@ -217,13 +249,14 @@ class FileCamera(Camera):
         self._times = [number / picture_fps for number in range(source.num_frames)] if times is None else times.tolist()
         self._pictures: Iterator[Frame] = source.iterate()
         self._began: float | None = None
+        self._is_closed = False
 
     def take(self) -> list[CameraFrame]:
         """The frames whose time has come since the last time, but for those that were dropped."""
         now = self.clock.now()
         if self._began is None:
             self._began = now
-        while self.num_frames < len(self._times) and self._began + self._times[self.num_frames] <= now:
+        while not self._has_ended and self._began + self._times[self.num_frames] <= now:
             time = self._began + self._times[self.num_frames]
             self._add(CameraFrame(time, next(self._pictures)))
         return self._take_waiting()
@@ -231,8 +264,12 @@ class FileCamera(Camera):
     @property
     def is_over(self) -> bool:
         """Whether the video has come to its end."""
-        return self.num_frames >= len(self._times) and not self._waiting
+        return self._has_ended and not self._waiting
 
     def close(self) -> None:
-        """End it here."""
-        del self._times[self.num_frames :]
+        """End it here; also where a signal comes in the middle of `take`."""
+        self._is_closed = True
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._is_closed or self.num_frames >= len(self._times)

@@ -64,7 +64,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(recordings: Path) -
 
 
 def test_standard_input_gives_a_path_a_line(recordings: Path) -> None:
-    assert found("a.MOV", "-", listed="b.mp4\n\nframes\r\n  missing.mp4\n") == [
+    assert found("a.MOV", "-", listed="\ufeffb.mp4\n\nframes\r\n  missing.mp4\n") == [
         "a.MOV",
         "b.mp4",
         "frames",

@@ -6,11 +6,11 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +116,16 @@ def test_each_sentence_of_a_long_recording_is_printed_when_it_is_there(
     assert streamed.stdout == f"{at_once}\n{again.rstrip()}\n"
     result = json.loads(cslr("predict", "long", *windows, "--json").stdout)
     assert len(result["sentences"]) > 2
+    assert "passed over" not in streamed.stderr
+
+
+def test_what_is_taken_for_rests_is_told(cslr: Command, trained: Path, tiny_corpus: PreparedCorpus) -> None:
+    pictures = list(open_frames(clip(tiny_corpus)).iterate())
+    Path("rests").mkdir()
+    for number, picture in enumerate([*pictures, *[pictures[-1]] * 50, *pictures]):
+        cv2.imwrite(f"rests/{number:04d}.png", picture[..., ::-1])
+    outcome = cslr("predict", "rests", "--split", "rests")
+    assert re.search(r"rests: \d\.\d s were taken for rests and passed over, the longest from \d", outcome.stderr)
 
 
 def test_the_sentences_of_an_input_do_not_go_on_under_the_name_of_one_that_broke_off(
@@ -207,7 +217,7 @@ def test_an_output_that_cannot_hold_a_character_is_told(
     outcome = cslr("predict", "手.mp4")
     assert outcome.status == 1
     assert "latin-1, which has no '\\u624b'" in outcome.stderr
-    assert "PYTHONUTF8" in outcome.stderr
+    assert "PYTHONIOENCODING" in outcome.stderr
 
 
 def test_a_part_of_a_video_has_the_times_of_the_whole(cslr: Command, videos: list[Path]) -> None:
@@ -403,7 +413,7 @@ def test_a_video_plays_the_camera_and_each_gloss_is_printed_once(cslr: Command, 
     num_frames = open_frames(videos[0]).num_frames
     summary = outcome.stderr.splitlines()[-1]
     assert f"{num_frames} frames" in summary
-    assert f"{len(printed)} glosses" in summary
+    assert f"; {len(printed)} gloss" in summary
 
 
 def test_a_camera_that_is_not_there_and_options_that_are_not_for_one_are_told(
@@ -441,11 +451,10 @@ def test_ctrl_c_ends_the_watching_with_a_summary(endless: subprocess.Popen[str])
     for line in endless.stderr:
         if "watching" in line:
             break
-    time.sleep(1.5)
     os.killpg(endless.pid, signal.SIGINT)
-    stdout, stderr = endless.communicate(timeout=60)
+    stdout, stderr = endless.communicate()
     assert endless.returncode == 0, stderr
     for line in stdout.splitlines():
         assert json.loads(line)["delay"] >= 0
-    assert stderr.startswith("watched ")
+    assert stderr.splitlines()[-1].startswith("watched ")  # perhaps behind frames that a busy machine has dropped
     assert "Traceback" not in stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 import cv2
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from cslr_cli.data.frame_source import FrameSource
 from cslr_cli.data.frames import Segment, VideoFrames, clip_frames, open_frames
-from cslr_cli.data.video import _Decoded
+from cslr_cli.data.video import _Decoded, _increasing
 from cslr_cli.errors import MediaError
 from tests.data.phoenix_release import picture, write_picture
 
@@ -74,7 +76,9 @@ def test_a_part_may_end_a_little_after_its_video(video: Path) -> None:
     whole = numbers(video, None)
     length = len(whole) / 25
     assert numbers(video, Segment(length - 1, length + 0.3)) == whole[-25:]
-    for start, end in ((length - 1, length + 1), (length + 0.1, length + 0.2), (length + 5, None)):
+    # What begins in the last half of the last frame has no frame of its own any more.
+    last_half = (length - 0.01, None), (length - 0.01, length + 0.2)
+    for start, end in ((length - 1, length + 1), (length + 0.1, length + 0.2), (length + 5, None), *last_half):
         with pytest.raises(
             MediaError, match=rf"the clip ends after {length:.2f} s; asked for the part from {start:g} s"
         ):
@@ -88,7 +92,7 @@ def test_a_part_shorter_than_a_frame_is_one_frame(video: Path) -> None:
 def test_where_jumping_is_no_use_the_whole_video_is_read(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = numbers(video, Segment(20, 21))
     # A file that can only be read from its beginning: after a jump nothing comes.
-    monkeypatch.setattr(VideoFrames, "_times_around", lambda source, start, end: None)
+    monkeypatch.setattr(VideoFrames, "_index_around", lambda source, start, end: None)
     assert numbers(video, Segment(20, 21)) == expected
 
 
@@ -104,7 +108,7 @@ def test_pictures_are_taken_to_have_the_rate_that_is_wanted(first: int, count: i
 
     last = min(first + count, 40)
     segment = Segment(first / fps, last / fps)
-    frames = list(Numbered(Path("pictures")).iterate_segment(segment, fps))
+    frames = list(Numbered(Path("pictures")).part(segment, fps).frames)
     assert [int(frame[0, 0, 0]) for frame in frames] == list(range(first, last))
 
 
@@ -166,12 +170,36 @@ def test_what_is_damaged_is_told(avi: Path, tmp_path: Path, frames: range, told:
 def test_damage_is_told_of_the_part_that_is_read_and_of_no_other(avi: Path, tmp_path: Path) -> None:
     source = VideoFrames(damaged(avi, tmp_path / "hurt.avi", range(300, 330)), partial=True)
 
-    assert len(list(source.iterate_segment(Segment(11, 14), 25.0))) == 75
-    assert str(source.missing_in_part).startswith(
-        "the video is damaged: 30 packets cannot be decoded, first after 11.96 s"
-    )
-    assert len(list(source.iterate_segment(Segment(30, 31), 25.0))) == 25
-    assert source.missing_in_part is None
+    hurt, sound = source.part(Segment(11, 14), 25.0), source.part(Segment(30, 31), 25.0)
+
+    assert str(hurt.missing).startswith("the video is damaged: 30 packets cannot be decoded, first after 11.96 s")
+    assert len(list(hurt.frames)) == 75
+    assert sound.missing is None
+    assert len(list(sound.frames)) == 25
+
+
+def test_what_a_container_leaves_out_is_told_and_the_rest_keeps_its_times(tmp_path: Path) -> None:
+    # Without the header of a block FFmpeg knows where the next cluster begins, and nothing in between.
+    data = bytearray(write_numbered_video(tmp_path / "whole.mkv", "MJPG", 25.0).read_bytes())
+    block = data.index(b"\xa3", len(data) // 2)
+    while data[block + 3] != 0x81:  # the number of the track, behind a length of two bytes
+        block = data.index(b"\xa3", block + 1)
+    data[block] = 0
+    (tmp_path / "hurt.mkv").write_bytes(data)
+
+    missing = VideoFrames(tmp_path / "hurt.mkv", partial=True).missing
+    shown = numbers(tmp_path / "hurt.mkv", None)
+
+    assert re.match(r"there is no frame between \d\d\.\d\d and \d\d\.\d\d s: the video stands still", str(missing))
+    first, last = map(float, re.findall(r"\d\d\.\d\d", str(missing)))
+    hole = range(round(first * 25) + 1, round(last * 25))
+    assert len(hole) > 12
+    assert [number for number in range(NUM_FRAMES) if number not in shown] == list(hole)
+    assert shown[hole.stop :] == list(range(hole.stop, NUM_FRAMES))
+
+
+def test_a_video_of_one_frame_every_second_has_no_gaps(tmp_path: Path) -> None:
+    assert VideoFrames(write_numbered_video(tmp_path / "slow.avi", "MJPG", 1.0), partial=True).missing is None
 
 
 def test_a_video_that_begins_damaged_keeps_its_times(avi: Path, tmp_path: Path) -> None:
@@ -232,3 +260,19 @@ def test_of_frames_behind_a_damaged_packet_those_that_come_too_late_are_left_out
     while decoded.grab():
         seen.append(capture.time)
     assert seen == expected
+
+
+def test_a_few_frames_that_have_the_time_of_the_one_before_cost_the_others_nothing() -> None:
+    times = np.arange(200) / 25 + 3 * (np.arange(200) > 100)  # and a pause, which a fixed rate would not know
+    times[50] = times[49]
+    times[151] = times[149]
+    risen = _increasing(times)
+    assert risen is not None
+    assert (np.diff(risen) > 0).all()
+    np.testing.assert_allclose(risen[50:52], [times[49], times[51]], atol=1e-3)
+    np.testing.assert_allclose(risen[150:153], [times[150], times[150], times[152]], atol=1e-3)
+
+
+@pytest.mark.parametrize("times", [np.zeros(100), np.tile(np.arange(50) / 25, 2), np.repeat(np.arange(50) / 25, 2)])
+def test_what_does_not_rise_is_no_times(times: NDArray[np.float64]) -> None:
+    assert _increasing(times) is None

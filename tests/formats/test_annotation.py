@@ -45,6 +45,17 @@ def test_an_elan_document_has_a_tier_for_each_hypothesis(tmp_path: Path) -> None
     }
 
 
+def test_how_sure_each_gloss_is_stands_in_a_tier_if_that_is_wanted(tmp_path: Path) -> None:
+    tiers = tiers_of(eaf(tmp_path, recognised(*GLOSSES), confidence=True))
+    assert list(tiers) == ["glosses", "confidence"]
+    assert tiers["confidence"] == [(40, 360, "0.62"), (800, 1120, "0.90")]  # nobody knows it of the third
+    (tmp_path / "talk.TextGrid").write_text(FORMATS["textgrid"].document(recognised(ONE), Shown(confidence=True)))
+    grid = praat.TextGrid(str(tmp_path / "talk.TextGrid"))
+    assert [interval for interval in grid.get_tier("confidence").get_intervals() if interval[2]] == [
+        (0.04, 0.36, "0.62")
+    ]
+
+
 def test_an_elan_document_has_tiers_for_the_other_head_and_for_the_sentences(tmp_path: Path) -> None:
     assert tiers_of(eaf(tmp_path, two_sentences())) == {
         "glosses": [(40, 360, "GESTERN"), (800, 1120, "A<B&C>"), (20000, 20500, "MOND")],

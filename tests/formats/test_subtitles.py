@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cslr_cli.formats import FORMATS
+from cslr_cli.formats import FORMATS, Shown
 from cslr_cli.formats.subtitles import Cue, cues
 from cslr_cli.scoring import TimedGloss
 from tests.formats.recognitions import GLOSSES, recognised
@@ -105,3 +105,13 @@ def test_ffmpeg_reads_the_cues_at_their_times(tmp_path: Path, name: str, codec: 
     assert answer["streams"][0]["codec_name"] == codec
     shown = [float(packet[name]) for packet in answer["packets"] for name in ("pts_time", "duration_time")]
     assert shown == pytest.approx([seconds for timed in GLOSSES for seconds in (timed.start, timed.end - timed.start)])
+
+
+def test_subtitles_say_how_sure_each_gloss_is_if_that_is_wanted() -> None:
+    sure = Shown(confidence=True)
+    assert [cue.text for cue in read_srt(FORMATS["srt"].document(recognised(*GLOSSES), sure))] == [
+        *("GESTERN (62%)", "A<B&C> (90%)"),
+        '今天"x",ÄÖÜ',
+    ]
+    assert "GESTERN (62%)\n" in FORMATS["vtt"].document(recognised(*GLOSSES), sure)
+    assert "%" not in FORMATS["srt"].document(recognised(*GLOSSES))

@@ -65,7 +65,7 @@ def test_while_one_is_recognised_the_next_is_read_but_no_more_than_that() -> Non
     def recognize(place: int, clip: ClipReader) -> Recognition:
         names = ["a", "b", "c", "d"]
         if place + 1 < len(names):
-            assert library.has_begun[names[place + 1]].wait(10)  # though nobody has asked for its frames yet
+            assert library.has_begun[names[place + 1]].wait(240)  # though nobody has asked for its frames yet
         assert set(library.num_read) == set(names[: place + 2])
         if place + 1 < len(names):
             assert library.num_read[names[place + 1]] < NUM_FRAMES  # and not all of it is in memory
@@ -88,7 +88,7 @@ def test_what_cannot_be_read_has_an_outcome_in_its_place_and_the_others_go_on() 
 @pytest.mark.parametrize("error", [UsageError("wrong for all"), BrokenPipeError(32, "nobody reads the results")])
 def test_what_is_wrong_with_all_of_them_is_told_once_and_ends_the_reading(error: Exception) -> None:
     library = Library()
-    before = threading.active_count()
+    before = set(threading.enumerate())
 
     def recognize(place: int, clip: ClipReader) -> Recognition:
         raise error
@@ -96,12 +96,12 @@ def test_what_is_wrong_with_all_of_them_is_told_once_and_ends_the_reading(error:
     with pytest.raises(type(error)):
         outcomes(library, ["a", "b", "c"], recognize)
     assert set(library.num_read) == {"a", "b"}
-    assert threading.active_count() == before  # no thread goes on reading
+    assert set(threading.enumerate()) <= before  # no thread goes on reading
 
 
 def test_who_has_had_enough_leaves_no_thread_behind() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     turn = recognize_in_turn(cast("Recognizer", Library()), [Path(name) for name in "abc"], Reading(), read_to_the_end)
     assert next(turn).recognition is not None
     cast("Any", turn).close()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.data.clip_reader import Reading
 from cslr_cli.data.frame_source import Frame
 from cslr_cli.errors import MediaError, UsageError
 from cslr_cli.recognition import Sentence
@@ -93,6 +94,20 @@ def test_windows_are_equally_long_overlap_and_leave_nothing_out(recognizer: Reco
         assert window.last - window.first == min(100, num_frames)
     for left, right in pairwise(windows):
         assert left.first < right.first <= left.last - 25
+
+
+def test_what_was_passed_over_is_known_and_lies_between_the_sentences(recognizer: Recognizer) -> None:
+    rests = recognizer.recognize(recording(THREE_SENTENCES), long=LongVideo("rests")).rests
+    # From 0.3 s behind the movement to 0.3 s before it, each a little blurred.
+    assert len(rests) == 2
+    for (start, end), (still, moves) in zip(rests, [(3.0, 4.6), (8.6, 10.2)], strict=True):
+        assert start == pytest.approx(still + 0.3, abs=0.25)
+        assert end == pytest.approx(moves - 0.3, abs=0.25)
+    for long in (LongVideo("windows", 4.0, 1.0), LongVideo("none")):
+        assert recognizer.recognize(recording(THREE_SENTENCES), long=long).rests == ()
+    part = recognizer.recognize(recording([0.04, 2.0]), Reading(start=0.4), long=LongVideo("rests"))
+    assert part.sentences == ()
+    assert np.array(part.rests) == pytest.approx(np.array([[0.4, 2.04]]))
 
 
 @pytest.mark.parametrize("split", ["rests", "windows"])

@@ -61,7 +61,8 @@ def folder_of(pictures: Sequence[Path], folder: Path) -> Path:
 
 def write_video(path: Path, frames: Sequence[Any], fps: float) -> Path:
     height, width = frames[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
+    codec = "FFV1" if path.suffix == ".avi" else "mp4v"  # the first loses nothing
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
     for frame in frames:
         writer.write(frame)
     writer.release()
@@ -170,13 +171,13 @@ def test_videos_of_any_rate_are_seen_at_that_of_the_corpus(
     recognizer: Recognizer, pictures: list[Path], tmp_path: Path
 ) -> None:
     frames = [cv2.imread(str(path)) for path in pictures]
-    at_25 = recognizer.recognize(write_video(tmp_path / "25.mp4", frames, 25))
-    at_50 = recognizer.recognize(write_video(tmp_path / "50.mp4", [f for f in frames for _ in range(2)], 50))
+    at_25 = recognizer.recognize(write_video(tmp_path / "25.avi", frames, 25))
+    at_50 = recognizer.recognize(write_video(tmp_path / "50.avi", [f for f in frames for _ in range(2)], 50))
     assert at_25.num_frames == at_50.num_frames == len(pictures)
     assert at_25.duration == at_50.duration == pytest.approx(len(pictures) / 25)
-    assert at_25.score == pytest.approx(at_50.score, rel=0.05)  # compressed anew
+    assert at_25.score == pytest.approx(at_50.score, rel=1e-6)
     # What the user says goes before what the file says.
-    assert recognizer.recognize(tmp_path / "50.mp4", Reading(fps=25)).num_frames == 2 * len(pictures)
+    assert recognizer.recognize(tmp_path / "50.avi", Reading(fps=25)).num_frames == 2 * len(pictures)
 
 
 @pytest.mark.parametrize("fps", [0.0, -25.0, 0.001, 1e9, float("nan"), float("inf")])

@@ -1,0 +1,293 @@
+"""What the headers of a video file say and OpenCV does not hand on.
+
+That is by which matrix its colours were encoded, whether the file ends before its data does, and how much of an MP4
+is left once its edits are made. A header that is damaged, or of a kind that is not known here, says nothing.
+
+A matrix is a number of ITU-T H.273, table 4, which all containers and codecs use: 1 is BT.709, 5 and 6 are BT.601.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+# The number of a matrix that nobody has named.
+_UNSPECIFIED = 2
+# Where the boxes of a picture's sample entry begin: behind its own fields, ISO/IEC 14496-12, 12.1.3.
+_SAMPLE_ENTRY_FIELDS = 78
+_LIST_FIELDS = 8  # of a sample description: version, flags and the number of entries
+
+# The elements of Matroska, RFC 9559, that lead to the matrix of a track's colours, and where the pictures begin.
+_EBML, _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x1A45DFA3, 0x18538067, 0x1654AE6B, 0xAE, 0xE0
+_COLOUR, _MATRIX, _CLUSTER = 0x55B0, 0x55B1, 0x1F43B675
+
+# The profiles of H.264 whose headers say how colours are subsampled, 7.3.2.1.1 of its standard.
+_PROFILES_WITH_CHROMA = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)
+_H264_HEADER = 7  # the kind of a unit that is a sequence parameter set
+_EXTENDED_ASPECT = 255
+
+
+@dataclass(frozen=True)
+class ContainerHeader:
+    """What a file says of its video, beside what OpenCV tells.
+
+    Attributes:
+        is_cut_off: whether an MP4, MOV or AVI ends before its data does; False for other formats.
+        seconds: how long an MP4 or MOV shows its video, where edits leave some of it out; else None.
+        matrix: by which its colours were encoded; None if it does not say.
+    """
+
+    is_cut_off: bool = False
+    seconds: float | None = None
+    matrix: int | None = None
+
+
+def container_header(path: Path) -> ContainerHeader:
+    """Read what a file says of its video.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        beginning = file.read(12)
+        if beginning[:4] == b"RIFF":
+            return ContainerHeader(is_cut_off=int.from_bytes(beginning[4:8], "little") + 8 > size)
+        if beginning[4:8] == b"ftyp":
+            return _mp4_header(file, size)
+        if int.from_bytes(beginning[:4], "big") == _EBML:
+            return ContainerHeader(matrix=_named(_matroska_matrix(file, size)))
+    return ContainerHeader()
+
+
+# MP4 and MOV: boxes within boxes, each with its length and a name of four letters
+
+
+def _mp4_header(file: BinaryIO, size: int) -> ContainerHeader:
+    is_cut_off = any(end > size for _, _, end in _boxes(file, 0, size))
+    track = next((track for track in _inside(file, (0, size), "moov", "trak") if _is_video(file, track)), None)
+    if track is None:
+        return ContainerHeader(is_cut_off)
+    return ContainerHeader(is_cut_off, _edited_seconds(file, size, track), _named(_mp4_matrix(file, track)))
+
+
+def _boxes(file: BinaryIO, first: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """The boxes between two places: of each the name, where its contents begin, and where it ends."""
+    while first + 8 <= end:
+        file.seek(first)
+        header = file.read(16)
+        length, begin = int.from_bytes(header[:4], "big"), first + 8
+        if length == 1:  # the length stands behind the name, in 8 bytes
+            length, begin = int.from_bytes(header[8:16], "big"), first + 16
+        if first + length < begin:  # the box reaches to the end of the file, or this is padding
+            return
+        yield header[4:8].decode("latin-1"), begin, first + length
+        first += length
+
+
+def _inside(file: BinaryIO, box: tuple[int, int], *names: str) -> Iterator[tuple[int, int]]:
+    """The contents of all boxes of a name, found along a way of names."""
+    for name, begin, end in _boxes(file, *box):
+        if name == names[0]:
+            yield from _inside(file, (begin, end), *names[1:]) if len(names) > 1 else [(begin, end)]
+
+
+def _contents(file: BinaryIO, box: tuple[int, int], *names: str, length: int) -> bytes:
+    """The first bytes of the first box of a name; none if there is no such box."""
+    for begin, end in _inside(file, box, *names):
+        file.seek(begin)
+        return file.read(min(length, end - begin))
+    return b""
+
+
+def _is_video(file: BinaryIO, track: tuple[int, int]) -> bool:
+    return _contents(file, track, "mdia", "hdlr", length=12)[8:] == b"vide"
+
+
+def _edited_seconds(file: BinaryIO, size: int, track: tuple[int, int]) -> float | None:
+    """How long the parts last that the edits of a track show; None if there are none."""
+    movie = _contents(file, (0, size), "moov", "mvhd", length=24)
+    edits = _contents(file, track, "edts", "elst", length=1 << 16)
+    try:
+        (scale,) = struct.unpack_from(">I", movie, 20 if movie[0] == 1 else 12)
+        entry = struct.Struct(">Qqi" if edits[0] == 1 else ">Iii")
+        (count,) = struct.unpack_from(">I", edits, 4)
+        shown = [entry.unpack_from(edits, 8 + entry.size * number)[:2] for number in range(count)]
+    except (struct.error, IndexError):
+        return None
+    # What begins at -1 is a pause before the video.
+    length = sum(duration for duration, begin, *_ in shown if begin >= 0)
+    return length / scale if length and scale else None
+
+
+def _mp4_matrix(file: BinaryIO, track: tuple[int, int]) -> int | None:
+    for begin, end in _inside(file, track, "mdia", "minf", "stbl", "stsd"):
+        for _, entry, entry_end in _boxes(file, begin + _LIST_FIELDS, end):
+            colour = _contents(file, (entry + _SAMPLE_ENTRY_FIELDS, entry_end), "colr", length=10)
+            if colour[:4] in (b"nclx", b"nclc") and len(colour) == 10:
+                return int.from_bytes(colour[8:10], "big")
+    return None
+
+
+# Matroska and WebM: elements within elements, each with a number and its length
+
+
+def _matroska_matrix(file: BinaryIO, size: int) -> int | None:
+    for begin, end in _elements(file, (0, size), _SEGMENT, _TRACKS, _TRACK, _VIDEO, _COLOUR, _MATRIX):
+        file.seek(begin)
+        return int.from_bytes(file.read(min(8, end - begin)), "big")
+    return None
+
+
+def _elements(file: BinaryIO, element: tuple[int, int], *names: int) -> Iterator[tuple[int, int]]:
+    """The contents of all elements of a name, found along a way of names; not behind the first pictures."""
+    position, end = element
+    while position < end:
+        file.seek(position)
+        name, name_length = _variable_number(file, keep_length=True)
+        length, length_length = _variable_number(file, keep_length=False)
+        begin = position + name_length + length_length
+        if not (name_length and length_length) or name == _CLUSTER or begin > end:
+            return
+        # All bits of a length set: it goes on to the end of what it is in.
+        following = end if length == (1 << 7 * length_length) - 1 else min(end, begin + length)
+        if name == names[0]:
+            yield from _elements(file, (begin, following), *names[1:]) if len(names) > 1 else [(begin, following)]
+        position = following
+
+
+def _variable_number(file: BinaryIO, *, keep_length: bool) -> tuple[int, int]:
+    """A number whose first byte says, by its leading zeros, of how many it is made; and how many."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return 0, 0
+    length = 9 - first[0].bit_length()
+    number = int.from_bytes(first + file.read(length - 1), "big")
+    return number if keep_length else number & ((1 << 7 * length) - 1), length
+
+
+# H.264
+
+
+def h264_matrix(description: bytes) -> int | None:
+    """By which matrix a stream of H.264 says that its colours were encoded; None if it does not.
+
+    Args:
+        description: of the stream, as MP4 and Matroska hold it (`avcC`), or units with start codes.
+    """
+    if description[:1] == b"\x01":
+        header = description[8 : 8 + int.from_bytes(description[6:8], "big")]
+    else:
+        units = (unit for unit in description.split(b"\0\0\1")[1:] if unit and unit[0] & 31 == _H264_HEADER)
+        header = next(units, b"")
+    try:
+        return _named(_matrix_of_sequence(_Bits(header[1:].replace(b"\0\0\3", b"\0\0"))))
+    except IndexError:  # it ends before that is said
+        return None
+
+
+class _Bits:
+    """Reads numbers bit by bit.
+
+    Args:
+        data: to be read from its beginning.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._bits = "".join(f"{byte:08b}" for byte in data)
+        self._position = 0
+
+    def number(self, length: int) -> int:
+        """The next `length` bits as a number.
+
+        Raises:
+            IndexError: there are no more so many.
+        """
+        end = self._position + length
+        if end > len(self._bits):
+            raise IndexError("no more bits")
+        self._position, bits = end, self._bits[self._position : end]
+        return int(bits or "0", 2)
+
+    def golomb(self) -> int:
+        """The next number in Exp-Golomb code: as many zeros as bits follow the next one."""
+        zeros = 0
+        while not self.number(1):
+            zeros += 1
+        return (1 << zeros) - 1 + self.number(zeros)
+
+    def signed_golomb(self) -> int:
+        """The same where odd ones stand for positive numbers and even ones for negative ones."""
+        value = self.golomb()
+        return (value + 1) // 2 if value % 2 else -(value // 2)
+
+
+def _matrix_of_sequence(bits: _Bits) -> int | None:
+    """Go through a sequence parameter set, 7.3.2.1.1 and E.1.1 of H.264, up to the matrix."""
+    profile = bits.number(24) >> 16
+    bits.golomb()  # its own number
+    if profile in _PROFILES_WITH_CHROMA:
+        _pass_over_chroma(bits)
+    bits.golomb()  # frame numbers
+    order = bits.golomb()
+    if order == 0:
+        bits.golomb()
+    elif order == 1:
+        bits.number(1)
+        for _ in range(2):
+            bits.golomb()
+        for _ in range(bits.golomb()):
+            bits.golomb()
+    bits.golomb()  # reference frames
+    bits.number(1)
+    for _ in range(2):  # width and height
+        bits.golomb()
+    if not bits.number(1):  # fields may be frames by themselves
+        bits.number(1)
+    bits.number(1)
+    if bits.number(1):  # cropping
+        for _ in range(4):
+            bits.golomb()
+    return _matrix_of_usability(bits) if bits.number(1) else None
+
+
+def _pass_over_chroma(bits: _Bits) -> None:
+    if bits.golomb() == 3:
+        bits.number(1)
+        num_lists = 12
+    else:
+        num_lists = 8
+    for _ in range(2):  # depths
+        bits.golomb()
+    bits.number(1)
+    if not bits.number(1):
+        return
+    for number in range(num_lists):
+        if bits.number(1):
+            _pass_over_scaling(bits, 16 if number < 6 else 64)
+
+
+def _pass_over_scaling(bits: _Bits, size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            following = (last + bits.signed_golomb()) % 256
+        last = following or last
+
+
+def _matrix_of_usability(bits: _Bits) -> int | None:
+    if bits.number(1) and bits.number(8) == _EXTENDED_ASPECT:
+        bits.number(32)
+    if bits.number(1):  # overscan
+        bits.number(1)
+    if not bits.number(1):
+        return None
+    bits.number(4)  # the system, and whether all of the range is used
+    return bits.number(24) & 255 if bits.number(1) else None
+
+
+def _named(matrix: int | None) -> int | None:
+    return None if matrix == _UNSPECIFIED else matrix
