@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -324,9 +325,10 @@ def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
 
 def _not_of_ours(content: Mapping[str, Any], path: Path) -> CheckpointError:
     if published_state(content) is not None:
+        source, output = quote(str(path)), quote(f"{path.stem}-cslr.pt")
         return CheckpointError(
             f"{path}: a checkpoint of the published code, which has no vocabulary in it",
-            f"convert it: cslr convert {path} --vocabulary gloss_dict.npy --output {path.stem}-cslr.pt\n"
+            f"convert it: cslr convert {source} --vocabulary gloss_dict.npy --output {output}\n"
             "or, where there is a --vocabulary, name the vocabulary by it",
         )
     if "model_state_dict" in content:

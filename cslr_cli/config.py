@@ -340,6 +340,13 @@ class Config(_Section):
             weights["lifting_prediction"] = self.loss.lifting_prediction
         return weights
 
+    def with_corpus_name(self, name: str) -> Config:
+        """The configuration that calls the corpus, at the place where it is, by its own name."""
+        if name == self.corpus.name:
+            return self
+        corpus = self.corpus.model_copy(update={"name": name, "path": self.corpus.folder})
+        return self.model_copy(update={"corpus": corpus})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, as YAML and checkpoints hold them."""
         return self.model_dump(mode="json")
@@ -428,9 +435,9 @@ def _find_config(source: str | Path) -> Path:
     for name in shipped_configs():
         if name.lower() == str(source).lower():
             return _config_dir() / f"{name}.yaml"
-    raise ConfigError(
-        f"'{source}' is no configuration", f"shipped are {', '.join(shipped_configs())}; or give a .yaml file"
-    )
+    question = did_you_mean(str(source), shipped_configs())
+    shipped = f"shipped are {', '.join(shipped_configs())}; or give a .yaml file"
+    raise ConfigError(f"'{source}' is no configuration", f"{question} {shipped}".lstrip())
 
 
 def _apply_setting(values: dict[str, Any], setting: str) -> str | None:

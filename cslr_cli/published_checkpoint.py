@@ -156,7 +156,7 @@ def _converted(
     config = _config(published, origin, settings)
     weights, unused = from_published(published.state, config.model, str(path))
     if list(vocabulary.glosses) != sorted(vocabulary.glosses):
-        notes.append("the glosses are not in the order of their code points, as those of published networks are")
+        notes.append("the glosses are not in the order of their code points, in which published vocabularies are")
     converted = Converted(path.name, unused)
     checkpoint = Checkpoint(config, vocabulary, origin, weights, published.epoch, converted=converted)
     return Conversion(checkpoint, tuple(notes))
@@ -194,7 +194,7 @@ def _origin(
         if corpus is None:
             raise UsageError(
                 f"{published.path}: not known which corpus it was trained on, and so at how many frames a second",
-                f"say --corpus NAME ({', '.join(CORPORA)}), or give the prepared corpus as --vocabulary",
+                f"give the prepared corpus as --vocabulary, or convert it with --corpus NAME ({', '.join(CORPORA)})",
             )
         notes.append(f"taken to be of {corpus}, which has {len(vocabulary.glosses)} glosses; else say --corpus NAME")
     prepared = Path("prepared") / corpus

@@ -44,6 +44,12 @@ def test_a_write_that_is_interrupted_leaves_everything_as_it_was(
     assert names(tmp_path) == ["a.txt"]
 
 
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, whole_file(tmp_path / "a.txt"):
+        pass  # nothing is written
+    assert caught.value.filename == str(tmp_path / "a.txt")
+
+
 def test_a_write_that_is_interrupted_before_the_first_byte_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="early"), whole_file(tmp_path / "a.txt"):
         raise ValueError("early")

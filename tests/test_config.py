@@ -337,6 +337,7 @@ def test_an_unknown_configuration_names_those_that_are_shipped() -> None:
     error = refused("phoenix2015")
     assert error.message == "'phoenix2015' is no configuration"
     assert all(name in str(error.hint) for name in shipped_configs())
+    assert "did you mean phoenix2014-T?" in str(refused("phoenix2014T").hint)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

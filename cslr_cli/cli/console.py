@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from cslr_cli.progress import Progress, ProgressCallback
 
@@ -22,8 +22,14 @@ _INTERVALS_SO_FAR = 20  # and in between, a twentieth of the time that has passe
 # Times a second that bars are drawn anew: each takes more than a millisecond of a core, and rich would do ten.
 _REFRESHES = 2
 
+# Characters of a bar; in a narrow terminal the figures behind it give way first.
+_BAR_WIDTH = 12
+
 # Characters of the names in a narrow table that are not broken.
 _NAMES_KEPT = 20
+
+# Signs of our own tables, and what stands for them where the encoding of the output has none.
+_PLAIN_SIGNS = {"–": "-", "…": "...", "→": "->", "×": "x", "█": "#", "▏": "|", "²": "2"}
 
 
 def stderr() -> Console:
@@ -35,19 +41,19 @@ def stderr() -> Console:
 
 def print_error(text: str, kind: str = "error") -> None:
     """`error: …` on standard error, as it stands: no wrapping, no markup."""
-    console = stderr()
-    console.print(f"{kind}: ", style="bold red", end="")
-    console.print(text, markup=False, soft_wrap=True)
+    from rich.text import Text
+
+    _print(stderr(), sys.stderr, Text.assemble((f"{kind}: ", "bold red"), text), soft_wrap=True)
 
 
 def print_note(text: str) -> None:
     """A remark on standard error."""
-    stderr().print(text, markup=False, soft_wrap=True)
+    _print(stderr(), sys.stderr, text, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """A result as JSON, on standard output, a line an object."""
-    print(json.dumps(value, ensure_ascii=False))
+    """A result as JSON, on standard output, a line an object; all of ASCII where the output may not have more."""
+    print(json.dumps(value, ensure_ascii=not _has(chr(sys.maxunicode), sys.stdout)))
 
 
 def print_result(renderable: RenderableType) -> None:
@@ -66,7 +72,24 @@ def _print_wide(renderable: RenderableType, *, to_stderr: bool) -> None:
     console = Console(highlight=False, stderr=to_stderr)
     if not console.is_terminal:
         console = Console(highlight=False, stderr=to_stderr, width=200)
-    console.print(renderable)
+    _print(console, sys.stderr if to_stderr else sys.stdout, renderable)
+
+
+def _print(console: Console, stream: TextIO, *objects: RenderableType, **how: Any) -> None:
+    """Print as a console would, through the stream: where a bar stands on it, above that."""
+    with console.capture() as printed:
+        console.print(*objects, **how)
+    plain = str.maketrans({sign: text for sign, text in _PLAIN_SIGNS.items() if not _has(sign, stream)})
+    print(printed.get().translate(plain), end="", file=stream, flush=True)
+
+
+def _has(sign: str, stream: TextIO | None) -> bool:
+    """Whether the encoding of a stream has a sign; one that is closed takes any."""
+    try:
+        sign.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def table(
@@ -96,15 +119,23 @@ def shown_progress() -> Iterator[ProgressCallback]:
         yield _ProgressLines()
         return
     from rich import progress as rich_progress
+    from rich.table import Column
+    from rich.text import Text
+
+    class Figures(rich_progress.ProgressColumn):
+        """What a narrow terminal cuts off."""
+
+        def render(self, task: rich_progress.Task) -> Text:
+            return Text(task.fields["figures"], no_wrap=True, overflow="ellipsis")
 
     columns = (
         rich_progress.TextColumn("{task.description}"),
-        rich_progress.BarColumn(),
-        rich_progress.MofNCompleteColumn(),
-        rich_progress.TextColumn("{task.fields[figures]}"),
-        rich_progress.TimeElapsedColumn(),
+        rich_progress.BarColumn(_BAR_WIDTH),
+        rich_progress.MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        rich_progress.TimeElapsedColumn(table_column=Column(no_wrap=True)),
         rich_progress.TextColumn("left"),
-        rich_progress.TimeRemainingColumn(),
+        rich_progress.TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        Figures(),
     )
     with rich_progress.Progress(
         *columns, console=stderr(), transient=True, speed_estimate_period=60, refresh_per_second=_REFRESHES

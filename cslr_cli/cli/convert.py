@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -105,7 +106,7 @@ def _from_published(
         print_note(f"note: {note}")
     for warning in conversion.checkpoint.warnings:
         print_error(warning, kind="warning")
-    _tell(conversion.checkpoint, {"checkpoint": output}, f"cslr evaluate {output}", as_json=as_json)
+    _tell(conversion.checkpoint, {"checkpoint": output}, as_json=as_json)
 
 
 def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> None:
@@ -127,7 +128,7 @@ def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> 
         print_note(f"note: the mean of {len(epochs)} checkpoints, not of {number}: {average.evaluated} were evaluated")
     for warning in average.checkpoint.warnings:
         print_error(warning, kind="warning")
-    _tell(average.checkpoint, {"checkpoint": output}, f"cslr evaluate {output}", as_json=as_json)
+    _tell(average.checkpoint, {"checkpoint": output}, as_json=as_json)
 
 
 def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
@@ -140,10 +141,10 @@ def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
         print_note(f"note: the published code as it is cannot build {departure}")
     for warning in checkpoint.warnings:
         print_error(warning, kind="warning")
-    _tell(checkpoint, {"checkpoint": output, "vocabulary": gloss_dict}, None, as_json=as_json)
+    _tell(checkpoint, {"checkpoint": output, "vocabulary": gloss_dict}, as_json=as_json)
 
 
-def _tell(checkpoint: Checkpoint, written: dict[str, Path], next_command: str | None, *, as_json: bool) -> None:
+def _tell(checkpoint: Checkpoint, written: dict[str, Path], *, as_json: bool) -> None:
     model = checkpoint.config.model
     if as_json:
         facts: dict[str, Any] = {
@@ -165,6 +166,6 @@ def _tell(checkpoint: Checkpoint, written: dict[str, Path], next_command: str | 
         ["glosses", str(len(checkpoint.vocabulary.glosses))],
         ["corpus", f"{checkpoint.corpus.name}, {checkpoint.corpus.fps:g} frames a second"],
         *([what, str(path)] for what, path in written.items()),
-        *([["next", next_command]] if next_command else []),
+        *([] if "vocabulary" in written else [["next", f"cslr evaluate {quote(str(written['checkpoint']))}"]]),
     ]
     print_result(table(["averaged" if averaged else "converted", ""], rows, left=(0, 1)))

@@ -37,19 +37,24 @@ def inspect(
     Exit status 1 if anything in a corpus would break training.
     """
     if (checkpoint := find_checkpoint(path)) is not None:
+        if plot is not None:
+            raise UsageError(f"--plot: {path} is a checkpoint", "plots of its training are in curves.png of its run")
         tell_checkpoint(checkpoint, as_json=as_json)
         return
-    _check_is_corpus(path)
+    if plot is not None:
+        from cslr_cli.inspection import check_plot_name
+
+        check_plot_name(plot)
     inspection = _inspected(path, config, read_frames=not quick, workers=workers)
+    if as_json:
+        print_json(inspection.to_dict())
+    else:
+        _print_inspection(inspection)
     if plot is not None:
         from cslr_cli.inspection import draw_plots
 
         draw_plots(inspection, plot)
         print_note(f"plots: {plot}")
-    if as_json:
-        print_json(inspection.to_dict())
-    else:
-        _print_inspection(inspection)
     if inspection.breaks_training:
         raise typer.Exit(1)
 
@@ -71,18 +76,10 @@ def _inspected(path: Path, config: str, *, read_frames: bool, workers: int | Non
         )
 
 
-def _check_is_corpus(path: Path) -> None:
-    """Have a folder that may be a prepared corpus, not a release."""
-    from cslr_cli.data.corpora import recognise_release
-
-    if path.is_dir() and not (path / "corpus.yaml").exists():
-        release = recognise_release(path)
-        if release is not None and release != "a prepared corpus":
-            hint = f"prepare it, and inspect what comes out: cslr prepare CORPUS --source {path}"
-            raise UsageError(f"{path}: this looks like a release of {release}, not a prepared corpus", hint)
-
-
 def _print_inspection(inspection: CorpusInspection) -> None:
+    info = inspection.info
+    glosses = "" if inspection.num_glosses is None else f"vocabulary of {inspection.num_glosses}, "
+    print(f"{info.name}: {glosses}{info.fps:g} frames a second, {info.frame_size} pixels")
     print_result(_contents_table(inspection))
     if inspection.length_histogram():
         print_result(_histogram(inspection))
@@ -109,13 +106,13 @@ def _contents_table(inspection: CorpusInspection) -> Any:
                 str(contents.glosses),
                 str(len(contents.gloss_counts)),
                 str(len(contents.signers)) if contents.signers else "–",
-                "–" if lengths is None else f"{lengths['min']} – {lengths['median']:g} – {lengths['max']}",
+                "–" if lengths is None else f"{lengths['min']}–{lengths['median']:g}–{lengths['max']}",
                 shown(values["glosses_per_clip"]["mean"] if values["glosses_per_clip"] else None, 1),
             ]
         )
-    columns = ["clips", "frames", "hours", "glosses", "different", "signers", "frames a clip", "glosses a clip"]
-    vocabulary = "" if inspection.num_glosses is None else f", vocabulary of {inspection.num_glosses}"
-    return table([f"{inspection.info.name}{vocabulary}", *columns], rows)
+    columns = ["split", "clips", "frames", "hours", "glosses", "distinct\nglosses", "signers"]
+    means = ["frames\na clip\nmin–med–max", "glosses\na clip"]
+    return table([*columns, *means], rows, narrow=True)
 
 
 def _histogram(inspection: CorpusInspection) -> Any:
@@ -124,7 +121,8 @@ def _histogram(inspection: CorpusInspection) -> Any:
     rows = []
     for first, last, clips in bins:
         total = sum(clips.values())
-        rows.append([f"{first} – {last}", str(total), "█" * round(_BAR * total / highest) or ("▏" if total else "")])
+        lengths = f"{first} – {last}" if last > first else str(first)
+        rows.append([lengths, str(total), "█" * round(_BAR * total / highest) or ("▏" if total else "")])
     return table(["frames", "clips", ""], rows, left=(0, 2))
 
 

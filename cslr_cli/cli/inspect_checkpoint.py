@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from cslr_cli.cli.console import print_error, print_json, print_result, table
+from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cslr_cli.inspection.checkpoint import CheckpointInspection
 
 
 def find_checkpoint(path: Path) -> Path | None:
-    """The checkpoint that a path means: a file, or the best one in a run's folder; None if it means none."""
+    """The checkpoint that a path means: a file, or the best or else last one in a run's folder; None if none.
+
+    Raises:
+        UsageError: it is a run that has saved none yet, or a folder of runs.
+    """
     if path.is_file() or path.suffix == ".pt":
         return path
-    best = path / "best.pt"
-    return best if best.is_file() else None
+    saved = [path / name for name in ("best.pt", "last.pt") if (path / name).is_file()]
+    if not saved and (path / "config.yaml").is_file():
+        raise UsageError(
+            f"{path}: a run that has saved no checkpoint yet", f"what was said so far: {path / 'train.log'}"
+        )
+    if not saved and any(path.glob("*/config.yaml")):
+        raise UsageError(f"{path}: a folder of runs", f"name one of them; to list them: cslr runs --runs-dir {path}")
+    return saved[0] if saved else None
 
 
 def tell_checkpoint(path: Path, *, as_json: bool) -> None:
@@ -53,7 +65,8 @@ def _network_rows(inspection: CheckpointInspection) -> list[list[str]]:
 def _use_rows(inspection: CheckpointInspection) -> list[list[str]]:
     vocabulary, corpus, data = inspection.vocabulary, inspection.corpus, inspection.data
     if vocabulary is None or corpus is None or data is None:
-        command = f"cslr convert {inspection.path} --vocabulary gloss_dict.npy --output {inspection.path.stem}-cslr.pt"
+        path, output = quote(str(inspection.path)), quote(f"{inspection.path.stem}-cslr.pt")
+        command = f"cslr convert {path} --vocabulary gloss_dict.npy --output {output}"
         return [["glosses", f"{inspection.num_classes - 1}; which ones, the file does not say"], ["to use it", command]]
     first = " ".join(vocabulary.glosses[:5])
     frames = [f"{corpus.fps:g} a second", "all" if data.frame_interval == 1 else f"one of {data.frame_interval}"]
@@ -78,7 +91,7 @@ def _training_rows(inspection: CheckpointInspection) -> list[list[str]]:
     if inspection.averaged_epochs:
         rows.append(["mean of epochs", ", ".join(map(str, inspection.averaged_epochs))])
     if inspection.resumable:
-        rows.append(["training", f"goes on with: cslr train --resume {inspection.path.parent}"])
+        rows.append(["training", f"goes on with: cslr train --resume {quote(str(inspection.path.parent))}"])
     rows += [["written by", inspection.written_by], ["size", f"{inspection.num_bytes / 2**20:.1f} MiB"]]
     return rows
 

@@ -9,6 +9,7 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import shown_progress
+from cslr_cli.cli.folders import refuse_file
 from cslr_cli.cli.prepare_report import tell_faults, tell_report
 from cslr_cli.errors import UsageError
 
@@ -187,6 +188,7 @@ def prepare(
     part = None if shard is None else Shard.parse(shard)
     places = ReleasePlaces(source or reader.default_source, annotations, references)
     output = output or reader.default_output
+    refuse_file(output)
     with shown_progress() as progress:
         if reader.name == "synthetic":
             _draw(places.source, {**drawing, "seed": seed}, workers, progress)

@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import yaml
 
 from cslr_cli import atomic
 from cslr_cli.data.sample import SPLITS, Sample
-from cslr_cli.errors import DataError
+from cslr_cli.errors import FAULTS_SHOWN, DataError
 from cslr_cli.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
@@ -155,7 +156,9 @@ class PreparedCorpus:
         path = Path(path)
         command = f"make it with: {_prepare_command(path)}"
         if not path.exists():
-            raise DataError(f"{path}: there is no prepared corpus here; the folder does not exist", command)
+            meant = Path("prepared") / path
+            hint = f"did you mean {meant}?" if (meant / CORPUS_FILE).is_file() else command
+            raise DataError(f"{path}: there is no prepared corpus here; the folder does not exist", hint)
         if not path.is_dir():
             raise DataError(f"{path}: this is a file, not the folder of a prepared corpus", command)
         if not (path / CORPUS_FILE).is_file():
@@ -164,10 +167,7 @@ class PreparedCorpus:
                     f"{path}: the preparation of this corpus has not come to its end",
                     f"the same command goes on where it stopped: {_prepare_command(path)}",
                 )
-            raise DataError(
-                f"{path}: not a prepared corpus; there is no {CORPUS_FILE} in it",
-                f"{command}\n(a release folder goes to its --source)",
-            )
+            raise _not_prepared(path, command)
         return cls(path, CorpusInfo.read(path / CORPUS_FILE))
 
     @property
@@ -285,11 +285,27 @@ def write_samples(corpus: Path, split: str, samples: Iterable[Sample]) -> None:
     atomic.write_text(samples_path(corpus, split), "".join(f"{sample.to_json()}\n" for sample in samples))
 
 
+def _not_prepared(path: Path, command: str) -> DataError:
+    """The error for a folder that holds something else: a release, or prepared corpora of which one was meant."""
+    from cslr_cli.data.corpora import recognise_release  # only here: its readers take a while to import
+
+    below = sorted(str(found.parent) for depth in ("*", "*/*") for found in path.glob(f"{depth}/{CORPUS_FILE}"))
+    if below:
+        message = f"{path}: not a prepared corpus, but a folder of prepared corpora"
+        return DataError(message, f"name one of them: {', '.join(below[:FAULTS_SHOWN])}")
+    release = recognise_release(path)
+    if release is not None:
+        message = f"{path}: this looks like a release of {release}, not a prepared corpus"
+        command = f"cslr prepare CORPUS --source {quote(str(path))}"
+        return DataError(message, f"prepare it, and name what comes out: {command}")
+    return DataError(f"{path}: not a prepared corpus; there is no {CORPUS_FILE} in it", command)
+
+
 def _prepare_command(path: Path) -> str:
     """The command that makes the prepared corpus in `path`."""
     name = path.name if path.parent.name == "prepared" else "CORPUS"
     is_default = path.parent == Path("prepared")
-    return f"cslr prepare {name}" + ("" if is_default else f" --output {path}")
+    return f"cslr prepare {name}" + ("" if is_default else f" --output {quote(str(path))}")
 
 
 def _field_faults(values: dict[str, Any]) -> list[str]:

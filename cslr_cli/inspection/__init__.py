@@ -8,6 +8,6 @@
 
 from cslr_cli.inspection.checks import Finding
 from cslr_cli.inspection.corpus import CorpusInspection, SplitContents, inspect_corpus
-from cslr_cli.inspection.plots import draw_plots
+from cslr_cli.inspection.plots import check_plot_name, draw_plots
 
-__all__ = ["CorpusInspection", "Finding", "SplitContents", "draw_plots", "inspect_corpus"]
+__all__ = ["CorpusInspection", "Finding", "SplitContents", "check_plot_name", "draw_plots", "inspect_corpus"]

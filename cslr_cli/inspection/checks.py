@@ -155,8 +155,8 @@ def check_lengths(samples: Samples, plan: TemporalPlan, frame_interval: int) -> 
             if num_frames < plan.min_frames:
                 unreadable.append(f"{sample.sample_id}: {num_frames} frames")
             elif steps < sample.steps_needed:
-                need = f"{len(sample.glosses)} glosses, which need {sample.steps_needed}"
-                impossible.append(f"{sample.sample_id}: {num_frames} frames make {steps} steps for {need}")
+                need = f"{sample.steps_needed} steps that its {len(sample.glosses)} glosses need"
+                impossible.append(f"{sample.sample_id}: {num_frames} frames make {steps} of the {need}")
         if unreadable:
             shortest = f"the {plan.min_frames} frames that the network takes"
             what = f"clips of {split} shorter than {shortest}: {len(unreadable)}"

@@ -15,6 +15,20 @@ _COLOURS = {"train": "#2f6f9f", "dev": "#c8553d", "test": "#3d8361"}
 _BINS = 40
 
 
+def check_plot_name(output: Path) -> None:
+    """Have a name that a picture can be written under, before the work.
+
+    Raises:
+        UsageError: pictures of this suffix cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    formats = FigureCanvasAgg.get_supported_filetypes()
+    if output.suffix.lower().lstrip(".") not in formats:
+        endings = ", ".join(f".{name}" for name in sorted(formats))
+        raise UsageError(f"{output}: no picture of this kind", f"expected a name that ends in one of {endings}")
+
+
 def draw_plots(inspection: CorpusInspection, output: Path) -> None:
     """Draw how long clips are, and how often glosses occur.
 
@@ -26,14 +40,10 @@ def draw_plots(inspection: CorpusInspection, output: Path) -> None:
         UsageError: pictures of this suffix cannot be written.
     """
     # Only here: it takes a while to import, and no other work needs it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    check_plot_name(output)
     figure = Figure(figsize=(11, 4), dpi=150, layout="constrained")
-    formats = FigureCanvasAgg(figure).get_supported_filetypes()
-    if output.suffix.lower().lstrip(".") not in formats:
-        endings = ", ".join(f".{name}" for name in sorted(formats))
-        raise UsageError(f"{output}: no picture of this kind", f"expected a name that ends in one of {endings}")
     lengths, frequencies = figure.subplots(1, 2)
     _draw_lengths(lengths, inspection)
     _draw_frequencies(frequencies, inspection)

@@ -164,7 +164,7 @@ def _check_same(output: Path, wanted: Mapping[str, Any]) -> None:
         return
     faults = [f"{name} is {there.get(name)} there, {wanted[name]} now" for name in differing if name != "annotations"]
     if "annotations" in differing:
-        faults.append("the release's annotations are not the same as then")
+        faults.append("the annotations, or the splits that were drawn, are not the same as then")
     raise DataError(
         f"{output}: something else is prepared there: {'; '.join(faults)}",
         "choose another --output, or remove that folder to prepare it anew",

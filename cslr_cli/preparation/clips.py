@@ -92,7 +92,7 @@ def write_frames(
         num_frames += outcome.num_frames
         num_written += 0 if outcome.was_finished else outcome.num_frames
         rate = num_written / max(time.perf_counter() - start, 1e-9)
-        figures = {"frames": num_frames, "frames_per_second": rate}
+        figures = {"frames": num_frames, **({"frames_per_second": rate} if num_written else {})}
         progress(Progress("prepare clips", len(outcomes), len(tasks), figures))
     left_out = []
     for sample in samples:

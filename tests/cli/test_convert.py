@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from cslr_cli.checkpoint import load_checkpoint
 from cslr_cli.data.manifest import PreparedCorpus
-from tests.cli.conftest import Command
+from tests.cli.conftest import REPOSITORY, Command
 from tests.model.batches import NETWORK_NAMES
 from tests.published_files import save_gloss_dict, save_published, state_of
 
@@ -112,6 +114,19 @@ def test_inspect_says_what_a_checkpoint_is(cslr: Command, trained: Path) -> None
     assert "cslr train --resume" in cslr("inspect", trained.parent / "last.pt").stdout
 
 
+def test_inspect_of_a_run_takes_the_best_checkpoint_that_there_is_or_says_that_there_is_none(
+    cslr: Command, trained: Path
+) -> None:
+    run = trained.parent
+    outcome = cslr("inspect", run.parent)
+    assert (outcome.status, "a folder of runs" in outcome.stderr) == (2, True)
+    trained.unlink()
+    assert str(run / "last.pt") in cslr("inspect", run).stdout
+    (run / "last.pt").unlink()
+    outcome = cslr("inspect", run)
+    assert (outcome.status, "a run that has saved no checkpoint yet" in outcome.stderr) == (2, True)
+
+
 def test_inspect_says_what_a_published_checkpoint_is(cslr: Command, published: Path, converted: Path) -> None:
     outcome = cslr("inspect", published)
     assert outcome.status == 0
@@ -167,3 +182,25 @@ def test_convert_says_what_it_lacks_and_overwrites_nothing(cslr: Command, publis
         assert "Traceback" not in outcome.stderr
         assert not Path("new.pt").exists()
     assert converted.read_bytes() == before
+
+
+# docs/checkpoints.md
+
+
+def test_what_the_manual_shows_of_published_checkpoints_works(cslr: Command, published: Path, clip: Path) -> None:
+    manual = (REPOSITORY / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", manual, flags=re.MULTILINE | re.DOTALL)
+    of_the_tiny_corpus = {"convert": ["--corpus", "synthetic", "--set", "data.crop_size=32"]}
+    for line in (line for language, block in blocks if language == "sh" for line in block.splitlines()):
+        _, name, *arguments = shlex.split(line)
+        if name != "evaluate" and "talk.mp4" not in arguments:
+            added = [] if "--to" in arguments else of_the_tiny_corpus.get(name, [])
+            outcome = cslr(name, *arguments, *added)
+            assert outcome.status == 0, (line, outcome.stderr)
+    for program in (block for language, block in blocks if language == "python"):
+        exec(program.replace("talk.mp4", str(clip)).replace('corpus="phoenix2014"', 'corpus="synthetic"'), {})
+    saved = torch.load("corrnet-phoenix2014.pt", weights_only=True)
+    explained = re.findall(
+        r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", manual.partition("## What is in")[2], flags=re.MULTILINE))
+    )
+    assert sorted(explained) == sorted(saved)

@@ -76,6 +76,30 @@ def test_its_json_says_what_its_csv_says(manifest: Path, tmp_path: Path) -> None
     assert (same.sample_id, same.split, same.glosses) == (first.sample_id, first.split, first.glosses)
 
 
+def test_its_way_from_elan_makes_a_manifest(manifest: Path) -> None:
+    manifest.unlink()
+    document = pytest.importorskip("pympi.Elan").Eaf()
+    document.add_tier("sentences")
+    document.add_annotation("sentences", 1000, 3000, "today, the weather is good")
+    document.add_annotation("sentences", 3000, 4000, "")
+    document.add_tier("glosses")
+    for start, end, gloss in [
+        (2000, 3100, "GOOD"),
+        (900, 1500, "TODAY"),
+        (1500, 1900, "WEATHER REPORT"),
+        (3100, 3900, "ÜBER"),
+    ]:
+        document.add_annotation("glosses", start, end, gloss)
+    document.to_file("videos/lecture.eaf")
+    (program,) = blocks("python")
+    exec(program, {})
+    samples = OwnCorpus("mine", manifest=manifest).read(ReleasePlaces(manifest.parent)).check().samples
+    first, second = sorted(samples, key=lambda sample: sample.sample_id)
+    assert (first.sample_id, first.frames, first.signer) == ("lecture-1.0-3.0", "lecture.mp4", "lecture")
+    assert (first.glosses, first.translation) == (("TODAY", "WEATHER-REPORT", "GOOD"), "today, the weather is good")
+    assert (second.glosses, second.translation) == (("ÜBER",), None)
+
+
 def test_its_way_of_drawing_splits_is_understood(manifest: Path, cslr: Command) -> None:
     drawn = next(command for command in commands() if "--split-shares" in command)
     text = re.sub(",(train|dev|test),", ",,", manifest.read_text(encoding="utf-8"))

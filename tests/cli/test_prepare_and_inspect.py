@@ -169,7 +169,7 @@ def test_ones_own_corpus_is_prepared_from_its_manifest(cslr: Command) -> None:
         (["csl", "--seed", 1], "are for `synthetic`, not for csl"),
         (["csl", "--glosses", 8], "are for `synthetic`, not for csl"),
         (["mine", "--manifest", "clips.csv", "--split-shares", "1,2"], "not the shares of the splits"),
-        (["mine", "--manifest", "clips.csv", "--split-by", "day"], "the unit is 'day'"),
+        (["mine", "--manifest", "clips.csv", "--split-by", "day"], "--split-by day: expected one of clip, signer"),
         (["mine", "--manifest", "clips.csv", "--fps", 0], "not a frame rate"),
         (["csl", "--shard", "0/3"], "not a part"),
         (["csl", "--no-frames", "--shard", "1/3"], "with --no-frames there is none"),
@@ -185,6 +185,14 @@ def test_wrong_usage_is_told_with_status_2(arguments: list[object], message: str
     assert outcome.status == 2
     assert message in outcome.stderr
     assert not Path("prepared").exists()
+
+
+def test_an_output_that_is_a_file_is_refused(cslr: Command) -> None:
+    write_csl(Path("dataset/csl"))
+    Path("prepared").touch()
+    outcome = cslr("prepare", "csl", "--output", "prepared", *SMALL)
+    assert outcome.status == 2
+    assert "--output prepared: a file, not a folder" in outcome.stderr
 
 
 # inspect
@@ -242,10 +250,29 @@ def test_plots_are_written_beside_the_result(corpus: Path, cslr: Command) -> Non
     assert Path("plots/csl.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_plots_that_cannot_be_written_are_refused_before_the_work(corpus: Path, cslr: Command) -> None:
+    outcome = cslr("inspect", corpus, "--plot", "plots.docx")
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert "read frames" not in outcome.stderr
+    assert "plots.docx: no picture of this kind" in outcome.stderr
+
+
+def test_a_result_is_told_before_its_plots_fail(corpus: Path, cslr: Command) -> None:
+    Path("file").touch()
+    outcome = cslr("inspect", corpus, "--quick", "--plot", "file/plots.png")
+    assert outcome.status == 1
+    assert "note: glosses of dev that training never sees" in outcome.stdout
+    assert "error: file" in outcome.stderr
+
+
 def test_inspect_of_something_else_says_what_it_looks_like(corpus: Path, cslr: Command) -> None:
     outcome = cslr("inspect", "release")
-    assert outcome.status == 2
+    assert outcome.status == 1
     assert "this looks like a release of CSL, not a prepared corpus" in outcome.stderr
+    outcome = cslr("inspect", "prepared")
+    assert outcome.status == 1
+    assert "name one of them: prepared/csl" in outcome.stderr
+    assert "did you mean prepared/csl?" in cslr("inspect", "csl").stderr
     outcome = cslr("inspect", corpus / "corpus.yaml")
     assert outcome.status == 1
     assert "not a checkpoint" in outcome.stderr

@@ -72,18 +72,26 @@ def test_spreadsheets_of_every_country_are_read(tmp_path: Path, text: str) -> No
     assert read(written(tmp_path, text)).samples == (Sample("a", "train", "a.mp4", None, None, ("HELLO",)),)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_spreadsheets_unicode_text_is_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "clips.txt"
+    path.write_bytes("\ufeffpath\tglosses\tsplit\r\na.mp4\tGRÜN 园丁\ttrain\r\n".encode(encoding))
+    assert read(path).samples == (Sample("a", "train", "a.mp4", None, None, ("GRÜN", "园丁")),)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "segment"),
     [
         ("12.4", "15.2", Segment(12.4, 15.2)),
         ("0:12.4", "0:00:15.2", Segment(12.4, 15.2)),
+        ("12,4", "0:15,2", Segment(12.4, 15.2)),  # as spreadsheets of many countries have it
         ("1:00:00", "1:00:01", Segment(3600, 3601)),
         ("", "2", Segment(0, 2)),
         ("2", "", Segment(2, None)),
     ],
 )
 def test_times_are_seconds_or_clock_times(tmp_path: Path, start: str, end: str, segment: Segment) -> None:
-    release = read(written(tmp_path, f"path,glosses,split,id,start,end\na.mp4,HELLO,train,x,{start},{end}\n"))
+    release = read(written(tmp_path, f"path;glosses;split;id;start;end\na.mp4;HELLO;train;x;{start};{end}\n"))
     assert release.segments["x"].start == pytest.approx(segment.start)
     assert release.segments["x"].end == (None if segment.end is None else pytest.approx(segment.end))
 
@@ -120,9 +128,10 @@ f.mp4,A
 g.mp4,A,train,,same,,
 h.mp4,A,dev,,same,,
 i.mp4,A,train,anna b,,,
+clips\\j.mp4,A,train,,,,
 """
     faults = dict(fault.split(": ", 1) for fault in refused(written(tmp_path, text)))
-    assert list(faults) == ["8", "9", "2", "3", "4", "5", "6", "7", "11", "12"]
+    assert list(faults) == ["8", "9", "2", "3", "4", "5", "6", "7", "11", "12", "13"]
     assert faults["2"] == f"'../a.mp4' is outside of {tmp_path}, the folder of the corpus"
     assert "'/etc/passwd' is outside" in faults["3"]
     assert faults["4"] == "'training' is no split; expected one of train, dev, test"
@@ -130,6 +139,7 @@ i.mp4,A,train,anna b,,,
     assert faults["6"] == "the clip ends at 2 s and starts at 3 s"
     assert faults["7"].startswith("soon: no times; expected seconds, as 12.4")
     assert faults["8"] == "the path is empty"
+    assert faults["13"] == "'clips\\j.mp4' has a backslash; write / between folders, on Windows too"
     assert faults["9"] == "2 fields, but the first line names 7"
     assert "clip 'same' was there already" in faults["11"]
     assert "'anna b' cannot be the name of a signer" in faults["12"]
@@ -253,7 +263,7 @@ def test_shares_that_are_none_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("shares", [(0, 1, 1), (-1, 1, 1), (float("nan"), 1, 1)])
 def test_shares_that_leave_nothing_to_train_on_are_refused(shares: tuple[float, float, float]) -> None:
-    with pytest.raises(UsageError, match="the shares are"):
+    with pytest.raises(UsageError, match="--split-shares"):
         SplitDrawing(shares, "clip")
 
 
@@ -271,7 +281,7 @@ def write_counting_video(path: Path, num_frames: int, fps: float) -> None:
     )
     for number in range(num_frames):
         bits = [255 * (number >> bit & 1) for bit in range(_COUNTING_BITS)]
-        writer.write(np.tile(np.repeat(np.uint8(bits), 32 // _COUNTING_BITS)[None, :, None], (32, 1, 3)))
+        writer.write(np.tile(np.repeat(np.array(bits, np.uint8), 32 // _COUNTING_BITS)[None, :, None], (32, 1, 3)))
     writer.release()
 
 
@@ -316,7 +326,7 @@ def test_another_frame_rate_or_other_times_make_another_corpus(tmp_path: Path) -
     with pytest.raises(DataError, match=r"fps is 25\.0 there, 50\.0 now"):
         prepare(OwnCorpus("mine", fps=50.0, manifest=manifest), tmp_path, tmp_path / "prepared", options, workers=1)
     written(tmp_path, "path,glosses,split,id,start,end\na.avi,A,train,x,0,1.2\n")
-    with pytest.raises(DataError, match="annotations are not the same"):
+    with pytest.raises(DataError, match="the annotations, or the splits that were drawn, are not the same"):
         prepare(OwnCorpus("mine", manifest=manifest), tmp_path, tmp_path / "prepared", options, workers=1)
 
 

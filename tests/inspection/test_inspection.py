@@ -98,7 +98,7 @@ def test_clips_too_short_for_their_glosses_are_told_under_the_plan_of_the_networ
     (short,) = findings(folder, "too_short_for_glosses", plan)
     assert not short.breaks_training
     # Three glosses, and one step more between two that are equal.
-    assert short.details == ("d-2: 10 frames make 3 steps for 3 glosses, which need 4",)
+    assert short.details == ("d-2: 10 frames make 3 of the 4 steps that its 3 glosses need",)
     inspection = inspect_corpus(folder, plan=PLAN, frame_interval=4, workers=1)
     assert sum(len(finding.details) for finding in inspection.findings if finding.kind == "too_short_for_glosses") == 3
 

@@ -146,7 +146,9 @@ def test_an_annotation_that_has_changed_is_refused(release: Path, tmp_path: Path
     prepared(release, output)
     path = release / "annotations" / "manual" / "dev.corpus.csv"
     write_annotation(release, "dev", path.read_text().replace("MORGEN", "GESTERN"))
-    assert "the release's annotations are not the same as then" in refused(release, output).message
+    assert (
+        "the annotations, or the splits that were drawn, are not the same as then" in refused(release, output).message
+    )
 
 
 def test_a_folder_with_other_things_in_it_is_not_written_to(release: Path, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ are left out and all faults, so that the user is told once.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from cslr_cli.data.sample import Sample
 from cslr_cli.errors import DataError, gathered
@@ -81,13 +83,15 @@ class AnnotationLine:
 
 
 def read_annotation_text(path: Path) -> str:
-    """Read an annotation file; a byte-order mark is tolerated.
+    """Read an annotation file: UTF-8, with or without a byte-order mark, or UTF-16 with one, as spreadsheets write it.
 
     Raises:
-        AnnotationError: the file cannot be read, or is not UTF-8 text; the line is named.
+        AnnotationError: the file cannot be read, or is not such text; the line is named.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
     except OSError as error:
         raise AnnotationError([Fault(str(path), f"cannot be read ({error.strerror})")]) from error
     except UnicodeDecodeError as error:
@@ -95,7 +99,8 @@ def read_annotation_text(path: Path) -> str:
         byte = error.object[error.start]
         raise AnnotationError(
             [Fault(f"{path}:{line}", f"not UTF-8 text (byte 0x{byte:02x})")],
-            f"expected UTF-8; if the file is in Latin-1: iconv -f LATIN1 -t UTF-8 {path.name}",
+            "expected UTF-8, which spreadsheets save as 'CSV UTF-8'; if the file is in Latin-1:\n"
+            f"iconv -f LATIN1 -t UTF-8 {quote(str(path))} > {quote(f'{path.stem}-utf8{path.suffix}')}",
         ) from error
 
 

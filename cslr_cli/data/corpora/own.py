@@ -166,7 +166,9 @@ class OwnCorpus(CorpusReader):
         elif split and split not in self.splits:
             faults.append(f"{split!r} is no split; expected one of {', '.join(self.splits)}")
         path = _inner_path(row.values["path"], root)
-        if path is None:
+        if "\\" in row.values["path"]:
+            faults.append(f"'{row.values['path']}' has a backslash; write / between folders, on Windows too")
+        elif path is None:
             faults.append(f"{row.values['path']!r} is outside of {root}, the folder of the corpus")
         segment = _segment(row, faults)
         collector.faults += [Fault(row.where, fault) for fault in faults]
@@ -288,13 +290,13 @@ def _segment(row: _Row, faults: list[str]) -> Segment | None:
 
 
 def _seconds(text: str) -> float:
-    """Seconds, of `12.4`, `0:12.4` or `0:00:12.4`.
+    """Seconds, of `12.4`, `0:12.4` or `0:00:12.4`, or with a decimal comma, as spreadsheets of many countries have it.
 
     Raises:
         ValueError: `text` is none of these.
     """
     seconds = 0.0
-    for part in text.split(":"):
+    for part in text.replace(",", ".").split(":"):
         seconds = 60 * seconds + float(part)
     if not (math.isfinite(seconds) and seconds >= 0) or "-" in text or text.count(":") > 2:
         raise ValueError(text)

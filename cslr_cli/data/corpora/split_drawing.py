@@ -35,9 +35,9 @@ class SplitDrawing:
     def __post_init__(self) -> None:
         faults = []
         if not all(share >= 0 and math.isfinite(share) for share in self.shares) or self.shares[0] <= 0:
-            faults.append(f"the shares are {self.shares_text}; expected none below 0, and more than 0 for train")
+            faults.append(f"--split-shares {self.shares_text}: expected none below 0, and more than 0 for train")
         if self.unit not in UNITS:
-            faults.append(f"the unit is {self.unit!r}; expected one of {', '.join(UNITS)}")
+            faults.append(f"--split-by {self.unit}: expected one of {', '.join(UNITS)}")
         if faults:
             raise UsageError("\n".join(faults))
 
