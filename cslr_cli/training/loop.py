@@ -133,7 +133,7 @@ def train(
             course.resume(run)
         else:
             course.load_start_weights()
-            run = RunFolder.create(run_path, config) if ranks.is_first else RunFolder(run_path)
+            run = RunFolder.create(run_path, course.config) if ranks.is_first else RunFolder(run_path)
         board = Board()
         stack.enter_context(run.logging() if ranks.is_first else nothing_logged())
         if ranks.is_first:
@@ -153,13 +153,14 @@ class _Course:
     def __init__(
         self, config: Config, device: torch.device, ranks: Ranks, progress: ProgressCallback, listener: Listener
     ) -> None:
-        self.config = config
+        self.corpus = PreparedCorpus.open(config.corpus.folder)
+        # `--corpus` says where it is; what it is called must not be what the recipe's corpus is called.
+        self.config = config.with_corpus_name(self.corpus.name)
         self.device = device
         self.ranks = ranks
         self.progress = progress
         self.listener = listener
         self.dtype = resolve_precision(config.training.precision, device)
-        self.corpus = PreparedCorpus.open(config.corpus.folder)
         crop_room(self.corpus.frame_size, config.data.crop_size)  # now, not when the first clip is read
         self.samples = training_samples(self.corpus, config)
         self.vocabulary = self.corpus.vocabulary
@@ -358,8 +359,9 @@ class _Course:
         self._read_meter()
         if self.ranks.is_first:
             self.saver.within_epoch(self.state, must=True)
-        self.ranks.wait()  # whoever started the ranks gives them only so long once the first of them has ended
-        by = self.interruption.reason or "a signal to another process"
+        # All together: whoever started the ranks gives them only so long once the first of them has ended.
+        reasons = self.ranks.gather(self.interruption.reason)
+        by = reasons[self.ranks.rank] or f"{next(filter(None, reasons), 'a signal')} to another process"
         raise AskedToEndError(
             f"ended by {by} in epoch {self.state.epoch + 1}, after step {self.state.step}; all is saved",
             f"go on with: cslr train --resume {self.run.path}",

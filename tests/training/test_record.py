@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cslr_cli.checkpoint import load_checkpoint
-from cslr_cli.config import Config
+from cslr_cli.config import Config, load_config
 from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.errors import MissingPackageError
 from cslr_cli.evaluation import evaluate
@@ -22,6 +22,7 @@ from cslr_cli.training import recorder
 from cslr_cli.training.boards import open_board
 from cslr_cli.training.loop import Listener, TrainingResult, train
 from cslr_cli.training.outline import Outline, TimeEstimate
+from cslr_cli.training.runs import summarise
 from tests.training.ranks import on_ranks
 from tests.training.test_loop import (
     CPU,
@@ -51,6 +52,17 @@ def test_the_outline_says_what_is_trained_on_what(tiny_config: Config, tmp_path:
     assert rows["corpus"] == "synthetic, 8 glosses"
     assert rows["clips"] == "8 train, 4 dev"
     assert (rows["batches an epoch"], rows["epochs"], rows["precision"]) == ("4", "1", "fp32")
+
+
+def test_a_run_is_of_the_corpus_that_it_learned_whatever_the_recipe_was_made_for(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    # What `--corpus` does to a shipped recipe.
+    config = changed(tiny_config, corpus={"name": "phoenix2014"}, training={"epochs": 1})
+    run = train(config, tmp_path / "run", device=CPU).run
+    assert summarise(run).corpus == "synthetic"
+    assert load_config(run.config).corpus.folder == tiny_config.corpus.folder
+    assert load_checkpoint(run.last).config == load_config(run.config)
 
 
 def test_a_resumed_training_says_from_where_it_goes_on(tiny_config: Config, tmp_path: Path) -> None:
