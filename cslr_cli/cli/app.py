@@ -78,7 +78,8 @@ def _add(name: str, function: Callable[..., None], after_interruption: str = "")
         except UnicodeEncodeError as error:
             lacking = ascii(error.object[error.start : error.end])
             print_error(
-                f"the output is {error.encoding}, which has no {lacking}\n  set PYTHONUTF8=1, or write to a file"
+                f"the output is {error.encoding}, which has no {lacking}\n"
+                "  set PYTHONIOENCODING=utf-8, or write to a file"
             )
             raise typer.Exit(1) from error
         except BrokenPipeError:

@@ -22,38 +22,51 @@ def chosen_decoding(
     lm: Path | None = None,
     lm_weight: float | None = None,
     gloss_bonus: float | None = None,
+    tune_lm: bool = False,
+    beam_width: int | None = None,
     **others: Any,
 ) -> DecodingConfig:
     """A checkpoint's decoding with what the command line changes of it.
 
     Args:
         decoding: the checkpoint's.
-        decoder: `--decoder`; with a language model and without this option it is pyctcdecode.
+        decoder: `--decoder`; with a language model and without this option it is pyctcdecode. One that takes
+            no language model leaves the checkpoint's out.
         lm: `--lm`.
         lm_weight: `--lm-weight`.
         gloss_bonus: `--gloss-bonus`.
+        tune_lm: `--tune-lm`.
+        beam_width: `--beam-width`.
         others: other settings by their names in the configuration; those that are None stay as they are.
 
     Raises:
-        UsageError: a language model for a decoder that takes none, or weights of none.
+        UsageError: a language model for a decoder that takes none, weights of none or of one whose
+            weights are to be found, or a beam for a decoder that has none.
         ConfigError: a value is wrong.
     """
     from cslr_cli.config import changed_decoding
 
-    if lm is None and decoding.language_model is None:
-        given = [("--lm-weight", lm_weight), ("--gloss-bonus", gloss_bonus)]
-        unused = [option for option, value in given if value is not None]
-        if unused:
-            raise UsageError(f"{unused[0]}: there is no language model", "name one: --lm gloss.arpa")
+    weights = [("--lm-weight", lm_weight), ("--gloss-bonus", gloss_bonus)]
+    given = [option for option, value in weights if value is not None]
+    if given and lm is None and decoding.language_model is None:
+        raise UsageError(f"{given[0]}: there is no language model", "name one: --lm gloss.arpa")
+    if given and tune_lm:
+        raise UsageError(f"{given[0]}: --tune-lm finds the weights itself", "leave one of the two out")
     if lm is not None and decoder not in (None, DecoderName.pyctcdecode):
         raise UsageError(
             f"--lm {lm}: the decoder {decoder.value} takes no language model",
             "leave --decoder out, or say --decoder pyctcdecode",
         )
     name = DecoderName.pyctcdecode if lm is not None else decoder
+    chosen = decoding.decoder if name is None else name.value
+    if beam_width is not None and chosen == "greedy":
+        raise UsageError(f"--beam-width {beam_width}: greedy decoding has no beam", "leave it out, or --decoder beam")
+    if chosen != "pyctcdecode":  # the checkpoint's language model may be on somebody else's disk
+        decoding = decoding.model_copy(update={"language_model": None})
     return changed_decoding(
         decoding,
-        decoder=None if name is None else name.value,
+        decoder=chosen,
+        beam_width=beam_width,
         language_model=lm,
         lm_weight=lm_weight,
         gloss_bonus=gloss_bonus,

@@ -96,15 +96,16 @@ def evaluate(
         lm=lm,
         lm_weight=lm_weight,
         gloss_bonus=gloss_bonus,
+        tune_lm=tune_lm,
         beam_width=beam_width,
         keep_repeats=keep_repeats or None,
         num_best=num_best,
     )
-    for warning in evaluation_warnings(loaded, prepared, decoding):
-        print_error(warning, kind="warning")
     splits = list(dict.fromkeys(split)) if split else [s for s in ("dev", "test") if s in prepared.splits]
     if not splits:
         raise UsageError(f"{prepared.path}: has neither dev nor test", "name a split that it has: --split train")
+    for warning in evaluation_warnings(loaded, prepared, splits, decoding):
+        print_error(warning, kind="warning")
     recognised, tuned = _recognised(
         loaded,
         prepared,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from cslr_cli.errors import DataError, MissingPackageError
 
 _LN_10 = math.log(10)  # KenLM gives logarithms to the base 10
 _SENTENCE_END = "</s>"
+NEWEST_PYTHON = (3, 12)  # on which pip can install kenlm (0.3) and pyctcdecode (0.5)
 _HINT = "expected an ARPA file or a KenLM binary; docs/decoding.md says how to make one from references"
 
 
@@ -130,12 +132,23 @@ def _read(kenlm: Any, path: Path, changed: int) -> Any:
     return kenlm.Model(str(path), config)
 
 
+def how_to_install(command: str) -> str:
+    """The hint for somebody without kenlm or pyctcdecode: the command, or that this Python is too new for both."""
+    if sys.version_info[:2] <= NEWEST_PYTHON:
+        return command
+    this, newest = (f"{major}.{minor}" for major, minor in (sys.version_info[:2], NEWEST_PYTHON))
+    return (
+        f"pip can install neither kenlm nor pyctcdecode on Python {this}: use Python 3.10 to {newest} for a language "
+        "model; the decoders beam and greedy need nothing more"
+    )
+
+
 def _kenlm() -> Any:
     try:
         return importlib.import_module("kenlm")
     except ImportError as error:
         raise MissingPackageError(
-            "a language model is read by kenlm, which is not installed", "pip install 'cslr[lm]'"
+            "a language model is read by kenlm, which is not installed", how_to_install("pip install 'cslr[lm]'")
         ) from error
 
 

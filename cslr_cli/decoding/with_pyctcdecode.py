@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cslr_cli.decoding.hypothesis import Hypothesis, LogProbs, check_log_probs
-from cslr_cli.decoding.language_model import GlossScorer, LanguageModel
+from cslr_cli.decoding.language_model import GlossScorer, LanguageModel, how_to_install
 from cslr_cli.decoding.prefix_beam import check_beam
 from cslr_cli.decoding.timing import best_hypotheses
 from cslr_cli.errors import DataError, MissingPackageError, UsageError
@@ -134,8 +134,7 @@ def _pyctcdecode() -> Any:
         except ImportError as error:
             raise MissingPackageError(
                 f"the decoder pyctcdecode is not there ({error})",
-                "pip install pyctcdecode, which needs Python < 3.13 and numpy < 2; "
-                "the decoders beam and greedy need nothing more",
+                how_to_install("pip install pyctcdecode; the decoders beam and greedy need nothing more"),
             ) from error
 
 

@@ -74,9 +74,7 @@ class Evaluator:
         self._loader = Loader(dataset, plan, num_workers, pin_memory=device.type == "cuda")
         self._timed_by_conv = config.loss.conv_ctc > 0
         self._decode_by(config.decoding)
-        known = {sample.signer for sample in corpus.samples("train")}
-        signers = {sample.signer for sample in self.samples if sample.signer is not None}
-        self._unseen_signers = frozenset(signers - known)
+        self._unseen_signers = _unseen_signers(corpus, self.samples)
 
     def __call__(self, network: Network, progress: ProgressCallback = no_progress) -> SplitResult:
         """Recognise and score the split; the network is left in the mode that it was in."""
@@ -209,6 +207,14 @@ class Evaluator:
                 for hypothesis in clip.heads[head]
             )
         return nbest
+
+
+def _unseen_signers(corpus: PreparedCorpus, samples: Sequence[Sample]) -> frozenset[str]:
+    """Who of the signers of some clips is not in the corpus' training split; nobody where it has none."""
+    if "train" not in corpus.splits:
+        return frozenset()
+    signers = {sample.signer for sample in samples if sample.signer is not None}
+    return frozenset(signers - {sample.signer for sample in corpus.samples("train")})
 
 
 def _references(corpus: PreparedCorpus, split: str, samples: Sequence[Sample]) -> list[Reference]:

@@ -14,7 +14,7 @@ from cslr_cli.data.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.results import SplitResult
 from cslr_cli.recognition import Alternative
-from cslr_cli.scoring import write_ctm
+from cslr_cli.scoring import read_stm, write_ctm, write_stm
 
 
 def find_corpus(checkpoint: Checkpoint, path: Path | None) -> PreparedCorpus:
@@ -41,8 +41,8 @@ def write_hypotheses(result: SplitResult, corpus: PreparedCorpus, output: Path) 
     """Write a split's hypotheses and beside them its references.
 
     `SPLIT.ctm` are those of the sequence head, `SPLIT.conv.ctm` those of the convolution's, both
-    with times in seconds; `SPLIT.stm` the references; `SPLIT.hypotheses.json` has all alternatives
-    of the sequence head with their scores, confidences and times.
+    with times in seconds; `SPLIT.stm` the references of the same clips; `SPLIT.hypotheses.json` has all
+    alternatives of the sequence head with their scores, confidences and times.
 
     Returns:
         The paths of the sequence head's hypotheses and of the references.
@@ -51,7 +51,8 @@ def write_hypotheses(result: SplitResult, corpus: PreparedCorpus, output: Path) 
     output.mkdir(parents=True, exist_ok=True)
     write_ctm(ctm, result.hypotheses["sequence"])
     write_ctm(output / f"{result.split}.conv.ctm", result.hypotheses["conv"])
-    write_text(stm, corpus.references(result.split).read_text(encoding="utf-8"))
+    references = read_stm(corpus.references(result.split))  # of a part of its clips, if the manifest was cut
+    write_stm(stm, (each for each in references if each.sample_id in result.hypotheses["sequence"]))
     lines = (
         f"{json.dumps(sample_id, ensure_ascii=False)}: {json.dumps(clip, ensure_ascii=False)}"
         for sample_id, clip in hypotheses_json(result).items()

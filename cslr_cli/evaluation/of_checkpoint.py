@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import torch
@@ -16,6 +16,9 @@ from cslr_cli.evaluation.evaluator import Evaluator
 from cslr_cli.evaluation.results import SplitResult
 from cslr_cli.model.networks import temporal_plan
 from cslr_cli.progress import ProgressCallback, no_progress
+from cslr_cli.scoring import protocol, read_stm
+from cslr_cli.scoring.alignment import fold_case
+from cslr_cli.scoring.gloss_counts import seen_glosses
 
 # How far a corpus' frame rate may be from that of training. Below the first nobody sees a difference
 # (30 and 29.97 frames a second), beyond the second signs have another length than the network knows.
@@ -106,16 +109,19 @@ def _check_frames(checkpoint: Checkpoint, corpus: PreparedCorpus) -> None:
         )
 
 
-def evaluation_warnings(checkpoint: Checkpoint, corpus: PreparedCorpus, decoding: DecodingConfig) -> list[str]:
+def evaluation_warnings(
+    checkpoint: Checkpoint, corpus: PreparedCorpus, splits: Sequence[str], decoding: DecodingConfig
+) -> list[str]:
     """What the user should know before the figures: a rate that is not quite the network's, unknown glosses.
 
     Args:
         checkpoint: what is evaluated.
         corpus: what on.
+        splits: which parts of it.
         decoding: how.
 
     Raises:
-        DataError: the language model cannot be read.
+        DataError: the network knows no gloss of a split, or the language model cannot be read.
     """
     warnings = []
     fps = checkpoint.corpus.fps
@@ -124,6 +130,7 @@ def evaluation_warnings(checkpoint: Checkpoint, corpus: PreparedCorpus, decoding
             f"{corpus.path}: {corpus.fps:g} frames a second, and the checkpoint was trained on {fps:g}; "
             "signs last another number of frames than it has learned"
         )
+    warnings += _unknown_to_network(checkpoint, corpus, splits)
     language_model = language_model_of(decoding)
     if language_model is not None:
         glosses = checkpoint.vocabulary.glosses
@@ -134,3 +141,22 @@ def evaluation_warnings(checkpoint: Checkpoint, corpus: PreparedCorpus, decoding
                 f"{len(glosses)} glosses, for example {', '.join(unknown[:3])}; it takes them for <unk>"
             )
     return warnings
+
+
+def _unknown_to_network(checkpoint: Checkpoint, corpus: PreparedCorpus, splits: Sequence[str]) -> Iterator[str]:
+    """A warning for each split with references that the network can never give, not even as normalised."""
+    known = seen_glosses(checkpoint.vocabulary.glosses, protocol(corpus.protocol))
+    for split in splits:
+        signed = {gloss for reference in read_stm(corpus.references(split)) for gloss in reference.glosses}
+        unknown = sorted(gloss for gloss in signed if fold_case(gloss) not in known)
+        some = f"for example {', '.join(unknown[:3])}"
+        if signed and len(unknown) == len(signed):
+            raise DataError(
+                f"{corpus.path}: the network knows none of the {len(signed)} glosses of {split}, {some}",
+                "evaluate on a corpus whose glosses are spelt as those that it was trained on",
+            )
+        if unknown:
+            yield (
+                f"{corpus.path}: the network does not know {len(unknown)} of the {len(signed)} glosses of {split}, "
+                f"{some}; they can only be errors"
+            )

@@ -126,18 +126,17 @@ const ORDERS = {
   longest: ["longest reference first", (a, b) => b.alignments[0].references - a.alignments[0].references],
 };
 
-// Words must all occur, in a name, a signer or a gloss; "GLOSS" is a whole gloss; A → B a confusion.
+// Words must all occur, in a name, a signer or a gloss; "GLOSS" is a whole gloss; A → B a confusion, whose
+// glosses may have arrows in them.
 function matcher(query, section) {
   const glosses = section.glosses.map((gloss) => gloss.toLowerCase());
   const wanted = query.trim().toLowerCase();
-  const confusion = wanted.match(/^(.+?)\s*(?:→|->)\s*(.+)$/);
-  if (confusion) {
-    const [, from, to] = confusion;
-    return (clip) => clip.alignments.some((aligned) => aligned.places.some((place) =>
-      place.what === "sub" && glosses[place.ref] === from && glosses[place.hyp] === to));
-  }
-  const terms = wanted.match(/"[^"]+"|\S+/g) || [];
+  const plain = (text) => text.replace(/\s*(?:→|->)\s*/g, "→");
+  const confusion = /→|->/.test(wanted) ? plain(wanted) : null;
+  const isConfusion = ({ what, ref, hyp }) => what === "sub" && plain(`${glosses[ref]}→${glosses[hyp]}`) === confusion;
+  const terms = wanted.split(/[ \t]+/);
   return (clip) => {
+    if (confusion !== null && clip.alignments.some(({ places }) => places.some(isConfusion))) return true;
     clip.words = clip.words || [clip.id, clip.signer || "", ...clip.alignments.flatMap((aligned) =>
       aligned.places.flatMap((place) => [place.ref, place.hyp].filter((gloss) => gloss !== NOTHING).map((gloss) => glosses[gloss]))),
     ].map((word) => word.toLowerCase());

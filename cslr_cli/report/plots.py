@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import unicodedata
 from collections.abc import Sequence
@@ -17,10 +18,12 @@ LABEL_WIDTH = 104
 VALUE_WIDTH = 52
 TOP = 6
 AXIS_HEIGHT = 22
-LABEL_CHARACTERS = 15  # of half the width of a Chinese one
 MAX_ROWS = 40  # more than these are in the table alone
 
 _PLOT_LEFT, _PLOT_RIGHT = LABEL_WIDTH + 8, WIDTH - VALUE_WIDTH
+# Of a letter in a label (12 px), in the widest of the fonts that the page may get: Chinese, capital, other.
+_WIDE, _CAPITAL, _OTHER = 12.0, 8.5, 7.5
+_ARROW = " → "
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,11 @@ class Bar:
     """A row of a bar plot.
 
     Attributes:
-        label: what is counted.
+        glosses: what is counted: a gloss, or the two of a confusion.
         value: how often.
     """
 
-    label: str
+    glosses: tuple[str, ...]
     value: int
 
 
@@ -71,8 +74,8 @@ def bar_plot(bars: Sequence[Bar], what: str, kind: str) -> str:
         middle = TOP + ROW_HEIGHT * (index + 0.5)
         right = left + bar.value * scale
         body.append(
-            f"<g><title>{escape(bar.label)}: {bar.value}</title>"
-            f"{_label(bar.label, middle, left - 8, int(LABEL_CHARACTERS * 1.75))}"
+            f"<g><title>{escape(_ARROW.join(bar.glosses))}: {bar.value}</title>"
+            f"{_label(bar.glosses, middle, left - 8)}"
             f'<rect class="bar {kind}" x="{left:g}" y="{middle - 7:g}" width="{bar.value * scale:.1f}" height="14" '
             f'rx="2"/><text class="value" x="{right + 6:.1f}" y="{middle + 4:g}">{bar.value}</text></g>'
         )
@@ -85,7 +88,7 @@ def _row(each: Part, wer: float, middle: float, scale: float) -> str:
     whisker = "" if each.by_clip is None else _whisker(each.by_clip, middle, scale)
     return (
         f"<g><title>{escape(told + _told_interval(each.by_clip))}</title>"
-        f"{_label(each.name, middle, LABEL_WIDTH, LABEL_CHARACTERS)}{whisker}"
+        f"{_label((each.name,), middle, LABEL_WIDTH)}{whisker}"
         f'<circle class="dot" cx="{dot:.1f}" cy="{middle:g}" r="4.5"/>'
         f'<text class="value" x="{WIDTH}" y="{middle + 4:g}" text-anchor="end">{wer:.1f}</text></g>'
     )
@@ -123,21 +126,32 @@ def _ticks(highest: float) -> list[float]:
     return [step * index for index in range(math.ceil(highest / step - 1e-9) + 1)]
 
 
-def _label(text: str, middle: float, right: float, characters: int) -> str:
-    shown = shortened(text, characters)
+def _label(texts: tuple[str, ...], middle: float, right: float) -> str:
+    """A label that ends at `right` and has all the room to the left of it."""
+    shown = _ARROW.join(shortened(texts, right))
     return f'<text class="label" x="{right:g}" y="{middle + 4:g}" text-anchor="end">{escape(shown)}</text>'
 
 
-def shortened(text: str, characters: int) -> str:
-    """A text that is not wider than so many letters; what is cut off is told by an ellipsis."""
-    widths = [2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text]
-    if sum(widths) <= characters:
-        return text
-    width = kept = 0
-    while width + widths[kept] < characters:
-        width += widths[kept]
-        kept += 1
-    return f"{text[:kept]}…"
+def shortened(texts: tuple[str, ...], width: float) -> tuple[str, ...]:
+    """Texts that with arrows between are not wider than so many pixels; what is cut off is told by an ellipsis.
+
+    Each has its share of the width, and what the others leave of theirs.
+    """
+    width -= sum(map(_letter_width, _ARROW)) * (len(texts) - 1)
+    widths = [sum(map(_letter_width, text)) for text in texts]
+    rooms = [max(width / len(texts), width - sum(widths) + own) for own in widths]
+    return tuple(_cut(text, room) if own > room else text for text, own, room in zip(texts, widths, rooms, strict=True))
+
+
+def _cut(text: str, width: float) -> str:
+    ends = itertools.accumulate(map(_letter_width, text))
+    return f"{text[: sum(end + _WIDE <= width for end in ends)]}…"
+
+
+def _letter_width(letter: str) -> float:
+    if unicodedata.east_asian_width(letter) in "WF":
+        return _WIDE
+    return _CAPITAL if letter.isupper() else _OTHER
 
 
 def _svg(what: str, height: float, body: Sequence[str]) -> str:

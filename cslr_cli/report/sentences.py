@@ -57,11 +57,14 @@ def told_comparison(comparison: Comparison, names: Sequence[str]) -> list[str]:
         names: of the two.
     """
     first, second = names
-    intervals = f"95 % interval {_signed(comparison.by_clip)} by clip"
+    intervals = []
+    if comparison.by_clip is not None:
+        intervals.append(f"{_signed(comparison.by_clip)} by clip")
     if comparison.by_signer is not None:
-        intervals += f", {_signed(comparison.by_signer)} by signer ({comparison.by_signer.units} signers)"
+        intervals.append(f"{_signed(comparison.by_signer)} by signer ({comparison.by_signer.units} signers)")
+    sure = f" (95 % interval {', '.join(intervals)})" if intervals else ""
     return [
-        f"WER of {second} minus that of {first}: {comparison.difference:+.1f} points ({intervals}).",
+        f"WER of {second} minus that of {first}: {comparison.difference:+.1f} points{sure}.",
         _told_test(comparison, first, second),
         f"{first} has fewer errors in {_clips(len(comparison.first_wins))}, {second} in "
         f"{_clips(len(comparison.second_wins))}; as many in {_clips(comparison.same_errors)}, of which "
@@ -82,11 +85,12 @@ def _told_test(comparison: Comparison, first: str, second: str) -> str:
         verdict = "the difference may be chance"
     else:
         verdict = f"{first if test.mean < 0 else second} is better, and hardly by chance"
-    return f"Matched-pairs test: {verdict} ({p}, z = {test.z:.2f}, {test.segments} segments with errors{few})."
+    segments = f"{test.segments:,} segment{'s' if test.segments > 1 else ''} with errors"
+    return f"Matched-pairs test: {verdict} ({p}, z = {test.z:.2f}, {segments}{few})."
 
 
-def _signed(interval: Interval | None) -> str:
-    return "–" if interval is None else f"{interval.low:+.1f} to {interval.high:+.1f}"
+def _signed(interval: Interval) -> str:
+    return f"{interval.low:+.1f} to {interval.high:+.1f}"
 
 
 def _clips(number: int) -> str:

@@ -127,12 +127,12 @@ def _plots(analysis: Analysis) -> str:
         if len(parts) > 1
     ]
     if breakdown.confusions:
-        bars = [Bar(f"{each.reference} → {each.hypothesis}", each.count) for each in breakdown.confusions[:BARS]]
+        bars = [Bar((each.reference, each.hypothesis), each.count) for each in breakdown.confusions[:BARS]]
         cards.append(_card("Confusions", "Signed → recognised.", bar_plot(bars, "Most frequent confusions", "sub")))
     for fault in FAULTS:
         rows = most(breakdown.glosses, fault, BARS)
         if rows:
-            bars = [Bar(row.gloss, getattr(row, fault)) for row in rows]
+            bars = [Bar((row.gloss,), getattr(row, fault)) for row in rows]
             title = _FAULT_TITLES[fault]
             cards.append(_card(title, _FAULT_NOTES[fault], bar_plot(bars, f"Glosses: {title.lower()}", fault)))
     return "".join(cards)

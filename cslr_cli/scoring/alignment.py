@@ -2,8 +2,8 @@
 
 Equal, pair by pair, to what NIST's sclite does: the cheapest alignment at its costs, its choice
 among equally cheap ones, and its blindness to the case of ASCII letters (and of no others). sclite's
-own syntax inside a transcript (alternatives in braces, optional words in brackets) is not
-interpreted: here every token is a gloss.
+own syntax inside a transcript (alternatives in braces, `@` for no word) is not interpreted: here every
+token is a gloss. Files with alternatives are refused where they are read.
 """
 
 from __future__ import annotations

@@ -18,9 +18,10 @@ from cslr_cli.scoring.transcripts import Reference, TimedGloss, write_ctm, write
 
 _OPERATIONS: dict[str, Operation] = {"C": "correct", "S": "substitution", "D": "deletion", "I": "insertion"}
 
-# sclite's SGML: a clip is a PATH with its name in `file`; its one line has an entry for each place of
-# the alignment: the operation, the two glosses in quotation marks, and a time, between colons.
-_PATH = re.compile(r'<PATH [^>]*\bfile="([^"]*)"[^>]*>\n(.*?)\n?</PATH>', re.DOTALL)
+# sclite's SGML: a clip is a PATH with its name in `file` and perhaps `labels="<>"` before it; its one
+# line has an entry for each place of the alignment: the operation, the two glosses in quotation marks, and
+# a time, between colons.
+_PATH = re.compile(r'^<PATH .*?\bfile="([^"]*)".*>\n(.*)\n?</PATH>$', re.MULTILINE)
 _ENTRY = re.compile(r'(?:^|:)([CSDI]),(?=[",])')
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 from cslr_cli.errors import ScoringError
-from cslr_cli.scoring.alignment import AlignedPair, Counts, align, count
+from cslr_cli.scoring.alignment import AlignedPair, Counts, align, count, fold_case
 from cslr_cli.scoring.normalisation import Protocol
 from cslr_cli.scoring.transcripts import EMPTY_HYPOTHESIS, Reference
 
@@ -109,7 +109,7 @@ def score(
     if unknown:
         raise ScoringError(
             f"{told_clips(unknown)} a hypothesis and no reference",
-            "the names in both files must be the same; are these the references of this split?",
+            f"the names in both files must be the same; {_why_unknown(unknown, known)}",
         )
     absent = [sample_id for sample_id in known if sample_id not in hypotheses]
     if absent and missing == "error":
@@ -156,6 +156,15 @@ def _check_references(references: Sequence[Reference]) -> dict[str, Reference]:
     if twice:
         raise ScoringError(f"{told_clips(twice)} more than one reference", "expected one for each clip")
     return known
+
+
+def _why_unknown(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """What may be wrong with names that no reference has; tools around sclite write them in lower case."""
+    spelt = {fold_case(sample_id): sample_id for sample_id in known}
+    for sample_id in unknown:
+        if fold_case(sample_id) in spelt:
+            return f"{sample_id} and {spelt[fold_case(sample_id)]} differ in case"
+    return "are these the references of this split?"
 
 
 def _as_scored(glosses: Sequence[str], reference: Reference, protocol: Protocol) -> tuple[str, ...]:

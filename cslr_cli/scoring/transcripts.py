@@ -24,7 +24,7 @@ UNKNOWN_SIGNER = "unknown"  # an STM line must name a signer
 _CHANNEL = "1"
 _WHOLE_CLIP = "0.0 1.79769e+308"  # start and end of a segment that nothing lies outside of
 _FIELD = re.compile(r"[^ \t\r\f\v]+")  # not str.split: that parts at ideographic spaces too
-_LABEL = re.compile(r"<[^<>]*>")
+_ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")  # in an STM line: sclite scores the nearest of them
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class TimedGloss:
 def read_stm(path: Path) -> list[Reference]:
     """Read references.
 
-    A line with no gloss after its times is a clip with an empty reference. If the sixth field is in
-    angle brackets (`<o,f0,male>`) it is a label of the format and no gloss.
+    A line with no gloss after its times is a clip with an empty reference. If the sixth field begins
+    with an angle bracket (`<o,f0,male>`) it is a label of the format and no gloss, as to sclite.
 
     Raises:
         ScoringError: the file cannot be read or is not UTF-8; lines are not of the layout (all are
-            named); a clip has more than one line.
+            named); a clip has more than one line, or a reference alternatives in braces.
     """
     references: dict[str, Reference] = {}
 
@@ -80,8 +80,11 @@ def read_stm(path: Path) -> list[Reference]:
             return f"start and end are {start!r} and {end!r}, expected two numbers"
         if sample_id in references:
             return f"clip {sample_id!r} occurs twice"
-        if glosses and _LABEL.fullmatch(glosses[0]):
+        if _has_label(glosses):
             del glosses[0]
+        alternatives = _ALTERNATIVES.search(" ".join(glosses))
+        if alternatives:  # taken for glosses, all of them would be errors
+            return f"{alternatives[0]!r} are alternatives, which are not scored here: write the one that was signed"
         known_signer = None if signer == UNKNOWN_SIGNER else signer
         references[sample_id] = Reference(sample_id, tuple(glosses), known_signer)
         return None
@@ -97,21 +100,24 @@ def read_ctm(path: Path) -> dict[str, tuple[TimedGloss, ...]]:
 
     Raises:
         ScoringError: the file cannot be read or is not UTF-8; lines are not of the layout (all are
-            named); the lines of a clip do not stand together, as when two files were joined.
+            named); the lines of a clip do not stand together, as when two files were joined, or are of
+            two channels.
     """
     hypotheses: dict[str, list[TimedGloss]] = {}
-    latest_id: str | None = None
+    latest_id = latest_channel = ""
 
     def take(fields: list[str]) -> str | None:
-        nonlocal latest_id
+        nonlocal latest_id, latest_channel
         if len(fields) not in (5, 6):
             return f"{len(fields)} fields, expected 5 (or 6, the last a confidence)"
-        sample_id, _, start, end, gloss, *rest = fields
+        sample_id, channel, start, end, gloss, *rest = fields
         if not all(map(_is_finite, (start, end, *rest))):
             return f"{' '.join((start, end, *rest))!r} where numbers were expected"
         if sample_id in hypotheses and sample_id != latest_id:
             return f"clip {sample_id!r} occurs twice, with other clips between"
-        latest_id = sample_id
+        if sample_id == latest_id and channel != latest_channel:
+            return f"clip {sample_id!r} has two channels, {latest_channel!r} and {channel!r}; expected one"
+        latest_id, latest_channel = sample_id, channel
         confidence = float(rest[0]) if rest else None
         timed = TimedGloss(gloss, float(start), float(end), confidence)
         hypotheses.setdefault(sample_id, []).append(timed)
@@ -162,12 +168,23 @@ def _in_order(glosses: list[TimedGloss]) -> tuple[TimedGloss, ...]:
     return tuple(sorted(glosses, key=lambda timed: timed.start))  # as sclite does
 
 
+def _has_label(glosses: Sequence[str]) -> bool:
+    """Whether the sixth field of an STM line is a label, as sclite has it: any word with such a beginning."""
+    return bool(glosses) and glosses[0].startswith("<")
+
+
 def _stm_line(reference: Reference) -> str:
     signer = UNKNOWN_SIGNER if reference.signer is None else reference.signer
     glosses = list(reference.glosses)
-    if glosses and _LABEL.fullmatch(glosses[0]):
+    if _has_label(glosses):
         glosses.insert(0, "<>")  # an empty label, so that `<unk>` is not taken for one
     _check_fields(reference.sample_id, signer, *glosses)
+    alternatives = _ALTERNATIVES.search(" ".join(glosses))
+    if alternatives:
+        raise ScoringError(
+            f"clip {reference.sample_id!r}: {alternatives[0]!r} cannot stand in an STM file",
+            "braces with a slash between are alternatives there; spell the gloss in another way",
+        )
     return " ".join([reference.sample_id, _CHANNEL, signer, _WHOLE_CLIP, *glosses]) + "\n"
 
 

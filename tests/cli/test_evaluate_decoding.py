@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cslr_cli.cli.decoding import chosen_decoding
+from cslr_cli.cli.options import DecoderName
+from cslr_cli.config import DecodingConfig
 from cslr_cli.data.manifest import PreparedCorpus
 
 from .conftest import Command
@@ -67,6 +70,9 @@ def test_more_hypotheses_than_the_decoder_has_are_refused(cslr: Command, trained
     greedy = cslr("evaluate", trained, *FAST, "--nbest", 2, "--decoder", "greedy")
     assert greedy.status == 2
     assert "knows one" in greedy.stderr
+    greedy = cslr("evaluate", trained, *FAST, "--beam-width", 20, "--decoder", "greedy")
+    assert greedy.status == 2
+    assert "--beam-width 20: greedy decoding has no beam" in greedy.stderr
 
 
 def test_a_language_model_is_tuned_on_dev_and_used_for_all_splits(cslr: Command, trained: Path, arpa: Path) -> None:
@@ -95,6 +101,7 @@ def test_what_a_language_model_needs_is_said(cslr: Command, trained: Path, arpa:
         ("--lm-weight", 0.5): ("--lm-weight: there is no language model", "--lm gloss.arpa"),
         ("--gloss-bonus", 1): ("--gloss-bonus: there is no language model", "--lm gloss.arpa"),
         ("--lm", arpa, "--lm-weight", -1): ("--lm-weight", "0"),
+        ("--lm", arpa, "--tune-lm", "--gloss-bonus", 1): ("--gloss-bonus: --tune-lm finds the weights", "leave one"),
     }
     for options, words in refusals.items():
         outcome = cslr("evaluate", trained, *FAST, *options)
@@ -102,6 +109,14 @@ def test_what_a_language_model_needs_is_said(cslr: Command, trained: Path, arpa:
         for word in words:
             assert word in outcome.stderr, options
         assert "evaluate dev" not in outcome.stderr  # told before the work
+
+
+@pytest.mark.parametrize("name", ["beam", "greedy"])
+def test_a_decoder_without_a_language_model_leaves_that_of_the_checkpoint_out(name: str) -> None:
+    carried = DecodingConfig(decoder="pyctcdecode", language_model=Path("elsewhere.arpa"))
+    assert chosen_decoding(carried, decoder=None).language_model == Path("elsewhere.arpa")
+    decoding = chosen_decoding(carried, decoder=DecoderName(name))
+    assert (decoding.decoder, decoding.language_model) == (name, None)
 
 
 def test_a_language_model_that_cannot_be_used_is_told_before_the_work(

@@ -38,7 +38,7 @@ def is_running(process: int) -> bool:
 
 
 def ends_soon(process: int) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 240
     while is_running(process) and time.monotonic() < deadline:
         time.sleep(0.02)
     return not is_running(process)
@@ -155,7 +155,7 @@ from tests.decoding import work
 beside.WORTH_STARTING = 0.0
 crew = beside.Beside(work.squared, 1)
 print([process for _, process in crew.map(range(3), 3)][-1], flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -173,7 +173,7 @@ def test_the_processes_end_with_the_one_that_started_them(how: signal.Signals) -
     worker = int(parent.stdout.readline())
     assert is_running(worker)
     os.killpg(parent.pid, how)  # as the terminal does at Ctrl-C
-    _, told = parent.communicate(timeout=30)
+    _, told = parent.communicate()
     assert ends_soon(worker)
     assert told.count("Traceback") == (1 if how == signal.SIGINT else 0)  # the parent's own alone
     assert "serve" not in told

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cslr_cli.decoding import LanguageModel, log_softmax, make_decoder
+from cslr_cli.decoding import LanguageModel, language_model, log_softmax, make_decoder
 from cslr_cli.decoding.fusion_weights import FusionTask, FusionTrial
 from cslr_cli.decoding.hypothesis import LogProbs
 from cslr_cli.decoding.with_pyctcdecode import PyctcdecodeDecoder
@@ -207,8 +207,21 @@ def test_a_file_that_has_changed_is_read_again(model: Path) -> None:
 
 def test_without_kenlm_the_message_names_the_extra(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kenlm", None)
+    monkeypatch.setattr(language_model, "NEWEST_PYTHON", sys.version_info[:2])
     with pytest.raises(MissingPackageError, match=re.escape("pip install 'cslr[lm]'")):
         make_decoder("pyctcdecode", glosses=GLOSSES, language_model=LanguageModel(model))
+
+
+@pytest.mark.parametrize("absent", ["kenlm", "pyctcdecode"])
+def test_where_python_is_too_new_for_language_models_the_message_says_so(
+    absent: str, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, absent, None)
+    monkeypatch.setattr(language_model, "NEWEST_PYTHON", (3, 9))
+    this = "{}.{}".format(*sys.version_info)
+    with pytest.raises(MissingPackageError, match=f"neither kenlm nor pyctcdecode on Python {this}") as caught:
+        make_decoder("pyctcdecode", glosses=GLOSSES, language_model=LanguageModel(model))
+    assert "pip install" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["beam", "greedy"])

@@ -28,10 +28,11 @@ from cslr_cli.evaluation import (
     find_corpus,
     write_hypotheses,
 )
+from cslr_cli.evaluation.reports import write_evaluation
 from cslr_cli.evaluation.results import oracle_score
 from cslr_cli.model.network import NetworkOutput
 from cslr_cli.progress import Progress
-from cslr_cli.scoring import Reference, protocol, read_ctm, read_stm, score
+from cslr_cli.scoring import Reference, protocol, read_ctm, read_stm, score, write_stm
 from cslr_cli.temporal_plan import TemporalPlan
 
 CPU = torch.device("cpu")
@@ -163,6 +164,26 @@ def test_a_split_by_signers_of_training_has_no_unseen_ones(tiny_corpus: Prepared
     assert result.unseen_signers == frozenset()
     assert result.clips_of_unseen_signers == ()
     assert result.clips_of_known_signers == result.scores["sequence"].clips
+
+
+def test_a_corpus_without_a_training_split_is_evaluated_and_knows_of_no_unseen_signers(
+    tiny_corpus: PreparedCorpus, tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    info = tiny_corpus.info
+    test_only = dataclasses.replace(
+        info, splits={"test": info.splits["test"]}, references={"test": info.references["test"]}
+    )
+    corpus = copied(tiny_corpus, tmp_path / "test-only")
+    (corpus.path / "corpus.yaml").write_text(test_only.to_yaml())
+    for left_out in ("train.jsonl", "dev.jsonl"):
+        (corpus.path / left_out).unlink()
+    corpus = PreparedCorpus.open(corpus.path)
+    (result,) = evaluate(tiny_checkpoint, corpus, ["test"], device=CPU, dtype=torch.float32)
+    assert result.unseen_signers == frozenset()
+    (analysis,) = write_evaluation([result], corpus, tmp_path / "report", {})
+    assert analysis.breakdown.unseen is None
+    (whole,) = evaluate(tiny_checkpoint, tiny_corpus, ["test"], device=CPU, dtype=torch.float32)
+    assert result.scores == whole.scores
 
 
 def test_clips_whose_signer_nobody_knows_count_as_known(
@@ -321,6 +342,19 @@ def test_the_files_score_to_the_same_figures(
             scored = score(read_stm(stm), hypotheses, protocol(tiny_corpus.protocol))
             assert scored.counts == result.scores[head].counts
             assert scored.wer == result.scores[head].wer
+
+
+def test_the_files_of_a_part_of_a_split_have_the_same_clips(
+    tiny_corpus: PreparedCorpus, tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    corpus = copied(tiny_corpus, tmp_path / "part")
+    dev = corpus.path / "dev.jsonl"
+    dev.write_text("".join(dev.read_text(encoding="utf-8").splitlines(keepends=True)[1:3]), encoding="utf-8")
+    corpus = PreparedCorpus.open(corpus.path)
+    (result,) = evaluate(tiny_checkpoint, corpus, ["dev"], device=CPU, dtype=torch.float32)
+    ctm, stm = write_hypotheses(result, corpus, tmp_path)
+    kept = list(references(corpus, "dev"))
+    assert [reference.sample_id for reference in read_stm(stm)] == list(read_ctm(ctm)) == kept
 
 
 def test_the_ctm_and_the_json_file_have_the_same_times_in_seconds(
@@ -535,7 +569,7 @@ def test_a_corpus_of_another_frame_rate_is_warned_of_and_of_quite_another_refuse
     tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
     def warnings(corpus: PreparedCorpus) -> list[str]:
-        return evaluation_warnings(tiny_checkpoint, corpus, DecodingConfig())
+        return evaluation_warnings(tiny_checkpoint, corpus, ["dev"], DecodingConfig())
 
     assert tiny_checkpoint.corpus.fps == 25
     assert warnings(tiny_corpus) == []
@@ -572,3 +606,22 @@ def test_a_clip_without_reference_is_named(
 def test_weights_that_have_diverged_are_told_as_such(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> None:
     weights = {name: value * float("nan") for name, value in tiny_checkpoint.weights.items()}
     assert "diverged" in refused(dataclasses.replace(tiny_checkpoint, weights=weights), tiny_corpus, "dev")
+
+
+def test_reference_glosses_that_the_network_cannot_give_are_warned_of_and_are_not_all(
+    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus = copied(tiny_corpus, tmp_path / "strange")
+    signed = read_stm(corpus.references("dev"))
+
+    def warned(*glosses: str) -> list[str]:
+        changed = [dataclasses.replace(each, glosses=glosses) for each in signed]
+        write_stm(corpus.references("dev"), changed)
+        return evaluation_warnings(tiny_checkpoint, corpus, ["dev", "test"], DecodingConfig())
+
+    known = tiny_checkpoint.vocabulary.glosses[0]
+    assert warned(known, known.lower()) == []
+    (warning,) = warned(known, "FAX", "EMAIL")
+    assert "does not know 2 of the 3 glosses of dev, for example EMAIL, FAX" in warning
+    with pytest.raises(DataError, match="knows none of the 2 glosses of dev, for example EMAIL, FAX"):
+        warned("FAX", "EMAIL")

@@ -95,6 +95,11 @@ def test_of_equally_good_weights_the_smallest_are_taken() -> None:
     assert tuned.best == tuning.LanguageModelTrial(0.3, 1.0, 10.0)
 
 
+def test_no_weight_below_zero_is_tried_beside_the_least() -> None:
+    beside = tuning._neighbours(tuning.LanguageModelTrial(0.1, 0.0, 10.0), 0.15, 0.5)
+    assert set(beside) == {(weight, bonus) for weight in (0.1, 0.25) for bonus in (-0.5, 0.0, 0.5)}
+
+
 def test_without_a_language_model_there_is_nothing_to_tune(
     tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
 ) -> None:
@@ -106,9 +111,9 @@ def test_without_a_language_model_there_is_nothing_to_tune(
 def test_glosses_unknown_to_the_language_model_are_warned_of_with_their_number(
     tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, decoding: DecodingConfig, tmp_path: Path
 ) -> None:
-    (warning,) = evaluation_warnings(tiny_checkpoint, tiny_corpus, decoding)
+    (warning,) = evaluation_warnings(tiny_checkpoint, tiny_corpus, ["dev"], decoding)
     glosses = tiny_checkpoint.vocabulary.glosses
     assert f"does not know 1 of the {len(glosses)} glosses, for example {glosses[-1]}" in warning
     missing = decoding.model_copy(update={"language_model": tmp_path / "gone.arpa"})
     with pytest.raises(DataError, match=r"gone\.arpa"):
-        evaluation_warnings(tiny_checkpoint, tiny_corpus, missing)
+        evaluation_warnings(tiny_checkpoint, tiny_corpus, ["dev"], missing)

@@ -9,18 +9,24 @@ from typing import Any
 
 import pytest
 
-from cslr_cli.report import write_report
+from cslr_cli.report import Section, System, analyse, write_report
+from cslr_cli.scoring import Reference
 from tests.report.conftest import LargeReport
-from tests.report.sections import two_systems, with_hostile_names
+from tests.report.sections import scored, two_systems, with_hostile_names
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 
 
+PATIENCE = 240_000  # milliseconds for what takes one on a machine that has nothing else to do
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = started.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"], timeout=PATIENCE
+        )
         yield browser
         browser.close()
 
@@ -30,7 +36,10 @@ class Opened:
 
     def __init__(self, browser: Any, path: Path, width: int = 1200, scheme: str = "light") -> None:
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        context.set_default_timeout(PATIENCE)
         self.page = context.new_page()
+        self._metrics = context.new_cdp_session(self.page)
+        self._metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
         self.complaints: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.complaints.append(message.text))
@@ -42,6 +51,11 @@ class Opened:
     def _dismiss(self, dialog: Any) -> None:
         self.complaints.append(dialog.message)
         dialog.dismiss()
+
+    def work(self) -> float:
+        """Processor seconds that the page has taken so far."""
+        metrics = self._metrics.send("Performance.getMetrics")["metrics"]
+        return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
 
     def clips(self) -> list[str]:
         found: list[str] = self.page.locator(".split:visible .clip b").all_inner_texts()
@@ -76,6 +90,20 @@ def test_clips_are_found_by_name_signer_gloss_and_confusion(browser: Any, tmp_pa
     assert opened.search("schnee -> regen") == ["clip-1"]
     assert opened.search("regen → schnee") == []
     assert "0 of 3 clips" in opened.page.locator("[role=status]").inner_text()
+
+
+def test_a_gloss_with_an_arrow_or_quotation_marks_leads_to_its_clips(browser: Any, tmp_path: Path) -> None:
+    references = (Reference("first", ("IX->1", 'A"B"C', '"Q"')), Reference("second", ("IX", "Q")))
+    hypotheses = {"first": ["IX->2", 'A"B"C', '"Q"'], "second": ["IX", "Q"]}
+    analysis = analyse(Section("dev", [System("ours", scored(hypotheses, references))]))
+    opened = Opened(browser, write_report(tmp_path, [analysis], title="T"))
+    for details in opened.page.locator("details").all()[-2:]:
+        details.locator("summary").click()
+        for link in details.locator("tbody button").all():
+            expected = ["second"] if link.inner_text() in ("IX", "Q") else ["first"]
+            link.click()
+            assert opened.clips() == expected, link.inner_text()
+    assert opened.search("ix->1 -> ix->2") == opened.search("IX->1") == ["first"]
 
 
 def test_clips_are_filtered_by_their_errors_and_by_who_wins(browser: Any, tmp_path: Path) -> None:
@@ -143,14 +171,10 @@ def test_names_that_are_markup_do_nothing_in_a_browser(browser: Any, tmp_path: P
 
 def test_ten_thousand_clips_open_and_are_searched_in_moments(browser: Any, large_report: LargeReport) -> None:
     opened = Opened(browser, large_report.page)
+    assert opened.work() < 5
     assert len(opened.clips()) == 40  # and more when asked
     opened.page.locator(".explorer .more").click()
     assert len(opened.clips()) == 80
-    milliseconds = opened.page.evaluate(
-        "() => { const box = document.querySelector('input'); const start = performance.now();"
-        " box.value = 'clip_09999'; box.dispatchEvent(new Event('input')); return performance.now() - start; }"
-    )
-    assert opened.clips() == ["clip_09999"]
-    assert milliseconds < 3000
-    loaded = opened.page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
-    assert loaded < 8000
+    before = opened.work()
+    assert opened.search("clip_09999") == ["clip_09999"]
+    assert opened.work() - before < 3

@@ -146,18 +146,29 @@ def test_plots_are_well_formed_and_say_the_figures() -> None:
     assert {"Signer01", "33.3", "Signer02", "25.0"} <= set(texts)
     titles = [element.text for element in svg.iter("title")]
     assert "Signer01: 33.3 % of 3 glosses in 1 clips" in titles
-    bars = ElementTree.fromstring(bar_plot([Bar("A → <B>", 6), Bar("C", 3)], "what", "sub"))
+    bars = ElementTree.fromstring(bar_plot([Bar(("A", "<B>"), 6), Bar(("C",), 3)], "what", "sub"))
     long, short = (float(rect.attrib["width"]) for rect in bars.iter("rect"))
     assert long == pytest.approx(2 * short, rel=0.01)
     assert "A → <B>" in [element.text for element in bars.iter("text")]
 
 
 @pytest.mark.parametrize(
-    ("text", "characters", "shown"),
-    [("REGEN", 5, "REGEN"), ("REGENSCHAUER", 6, "REGEN…"), ("今天天气", 8, "今天天气"), ("今天天气", 6, "今天…")],
+    ("texts", "width", "shown"),
+    [
+        ("REGEN", 44, "REGEN"),
+        ("REGENSCHAUER", 55, "REGEN…"),
+        ("今天天气", 48, "今天天气"),
+        ("今天天气", 40, "今天…"),
+        ("REGENSCHAUER → NORD", 170, "REGENSCHAUER → NORD"),
+        ("REGENSCHAUER → NORD", 130, "REGENSC… → NORD"),
+        ("NORD → REGENSCHAUER", 130, "NORD → REGENSC…"),
+        ("REGENSCHAUER → ZEIGEN-BILDSCHIRM", 130, "REGE… → ZEIG…"),
+    ],
 )
-def test_labels_are_shortened_by_their_width(text: str, characters: int, shown: str) -> None:
-    assert shortened(text, characters) == shown
+def test_labels_are_shortened_by_their_width_both_glosses_of_a_confusion_alike(
+    texts: str, width: float, shown: str
+) -> None:
+    assert " → ".join(shortened(tuple(texts.split(" → ")), width)) == shown
 
 
 def test_ten_thousand_clips_of_two_systems_make_a_page_of_a_few_megabytes_in_seconds(large_report: LargeReport) -> None:

@@ -21,6 +21,24 @@ def test_a_matched_pairs_test_of_few_segments_is_told_to_be_rough() -> None:
     assert told_test(of_many_clips(50)).endswith("138 segments with errors).")
 
 
+def test_a_comparison_without_an_interval_or_without_an_error_is_told_in_whole_sentences() -> None:
+    def told(ours: str, theirs: str) -> list[str]:
+        references = (Reference("clip", ("REGEN",)),)
+        systems = [System(name, scored({"clip": [name]}, references)) for name in (ours, theirs)]
+        comparison = analyse(Section("dev", systems)).comparison
+        assert comparison is not None
+        return told_comparison(comparison, ["ours", "theirs"])[:2]
+
+    assert told("REGEN", "SCHNEE") == [
+        "WER of theirs minus that of ours: +100.0 points.",
+        "Matched-pairs test: the segments with errors (1) are too few or too alike for a test.",
+    ]
+    assert told("REGEN", "REGEN") == [
+        "WER of theirs minus that of ours: +0.0 points.",
+        "Matched-pairs test: neither system has an error.",
+    ]
+
+
 def test_where_there_is_no_interval_the_reason_is_told() -> None:
     def told(*hypotheses: str) -> str:
         references = tuple(Reference(f"clip-{place}", ("REGEN",)) for place in range(len(hypotheses)))

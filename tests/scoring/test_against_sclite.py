@@ -155,13 +155,16 @@ def test_sclite_as_the_tool_gives_the_suites_alignments_whatever_their_names(sui
 @needs_sctk
 def test_sclite_as_the_tool_takes_empty_references_and_glosses_with_signs_of_its_output() -> None:
     references = [
-        *(Reference("B", (), "s"), Reference("A", (), "s")),
+        *(Reference("B", (), "s"), Reference("A", (), "s"), Reference("d", ("<unk>", "<X"), "s")),
         Reference("c", ("a:C", 'S,"x"', "X", ";;y", "D,", "(Z)"), "s"),
     ]
-    hypotheses = {"B": ["X"], "A": [], "c": ['"a"', 'S,"x"', "x", ";;y", "(Z)"]}
+    hypotheses = {"B": ["X"], "A": [], "c": ['"a"', 'S,"x"', "x", ";;y", "(Z)"], "d": ["<unk>"]}
     scored = score(references, hypotheses, protocol("plain"))
     assert sclite_score(scored) == scored
-    assert scored.clips[2].counts == Counts(correct=4, substitutions=1, deletions=1)
+    assert [clip.counts for clip in scored.clips[2:]] == [
+        Counts(correct=1, deletions=1),
+        Counts(correct=4, substitutions=1, deletions=1),
+    ]
 
 
 @needs_sctk

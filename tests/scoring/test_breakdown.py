@@ -93,6 +93,23 @@ def test_a_few_very_long_references_share_an_open_bin() -> None:
     assert by_length[-1].clips == 2
 
 
+def test_the_last_bin_is_called_open_only_where_something_lies_beyond_its_end() -> None:
+    def last_bins(longest: int) -> list[str]:
+        lengths = [*range(1, 7)] * 20 + [longest]
+        clips = scored(*((" ".join(["A"] * length), "A", None) for length in lengths))
+        seconds = {clip.sample_id: length - 0.5 for clip, length in zip(clips.clips, lengths, strict=True)}
+        breakdown = break_down(clips, {**seconds, "clip120": longest - 1})
+        return [breakdown.by_reference_length[-1].name, breakdown.by_clip_length[-1].name]
+
+    assert last_bins(7) == ["7", "6–7 s"]
+    assert last_bins(8) == ["7 and more", "6 s and more"]
+
+
+def test_a_gloss_is_shown_as_the_references_write_it_wherever_it_came_first() -> None:
+    glosses = break_down(scored(("X", "regen Neu", None), ("REGEN", "REGEN", None))).glosses
+    assert {row.gloss for row in glosses} == {"X", "REGEN", "Neu"}
+
+
 def test_clip_lengths_are_in_bins_of_round_seconds_and_clips_of_unknown_length_in_none() -> None:
     clips = scored(*(("A", "A", None) for _ in range(6)))
     seconds = {"clip0": 0.4, "clip1": 1.0, "clip2": 1.96, "clip3": 2.0, "clip4": 5.9}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -105,9 +106,16 @@ def test_with_several_signers_there_is_an_interval_by_signer() -> None:
     references = {"a": "AB", "b": "CD", "c": "EF"}
     hypotheses = {"a": "AX", "b": "CD", "c": "EF"}
     perfect = scored(references, references, "sst")
-    comparison = compare(perfect, scored(references, hypotheses, "sst"))
+    spoiled = scored(references, hypotheses, "sst")
+    comparison = compare(perfect, spoiled)
     assert comparison.by_signer is not None
     assert (comparison.by_signer.unit, comparison.by_signer.units) == ("signer", 2)
+    partly_known = replace(perfect, clips=(replace(perfect.clips[0], signer=None), *perfect.clips[1:]))
+    assert compare(partly_known, spoiled).by_signer is None
+
+
+def test_references_that_differ_in_case_alone_are_the_same() -> None:
+    assert compare(scored({"a": "AB"}, {"a": "AB"}), scored({"a": "Ab"}, {"a": "Ab"})).difference == 0
 
 
 def test_systems_that_were_scored_on_different_clips_or_references_are_not_compared() -> None:

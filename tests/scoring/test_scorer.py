@@ -33,6 +33,7 @@ def test_the_published_python_scorers_figure_is_reproduced(suite: str, tmp_path:
     scored = score(references, hypotheses, protocol("phoenix2014"), missing="empty")
     wer, errors, num_references = expected["reference_python_tool"]
     variant = published_python_score(scored)
+    assert variant.missing == scored.missing
     assert variant.wer == pytest.approx(wer)
     assert (variant.counts.errors, variant.counts.references) == (errors, num_references)
 
@@ -93,6 +94,10 @@ def test_hypotheses_for_unknown_clips_are_an_error_that_lists_them() -> None:
         score([Reference("clip0", ("X",))], hypotheses, PLAIN, missing="empty")
     assert raised.value.message.startswith("29 clips (clip1, clip2, ")
     assert raised.value.message.endswith("clip20 and 9 more) have a hypothesis and no reference")
+    assert str(raised.value.hint).endswith("are these the references of this split?")
+    with pytest.raises(ScoringError) as raised:
+        score([Reference("Clip-A", ("X",)), Reference("b", ("X",))], {"b": ["X"], "clip-a": ["X"]}, PLAIN)
+    assert str(raised.value.hint).endswith("clip-a and Clip-A differ in case")
 
 
 def test_nothing_to_score_is_an_error_and_not_a_rate() -> None:

@@ -13,11 +13,12 @@ from cslr_cli.scoring import Reference, TimedGloss, read_ctm, read_stm, untimed,
 NAMES = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=" \ufeff"), min_size=1, max_size=6
 ).filter(lambda name: not name.startswith(";;"))
+GLOSSES = NAMES.filter(lambda name: "{" not in name)  # which begins sclite's alternatives
 REFERENCES = st.lists(
     st.builds(
         Reference,
         NAMES,
-        st.lists(st.one_of(NAMES, st.just("<unk>")), max_size=4).map(tuple),
+        st.lists(GLOSSES | st.just("<unk>"), max_size=4).map(tuple),
         st.none() | NAMES.filter(lambda name: name != "unknown"),
     ),
     unique_by=lambda reference: reference.sample_id,
@@ -77,9 +78,9 @@ def test_the_files_have_the_layout_of_the_published_systems(tmp_path: Path) -> N
 
 
 def test_comments_blank_lines_labels_and_a_byte_order_mark_are_no_glosses(tmp_path: Path) -> None:
-    text = ";; a comment\n\na 1 s 0.0 9.5 <o,f0,male> REGEN\r\n  b\t1 s 0.0 9.5  X   Y \n"
+    text = ";; a comment\n\na 1 s 0.0 9.5 <o,f0,male> REGEN\r\n  b\t1 s 0.0 9.5  X   Y \nc 1 s 0 1 <b>X</b> Y\n"
     path = written(tmp_path, "r.stm", b"\xef\xbb\xbf" + text.encode())
-    assert read_stm(path) == [Reference("a", ("REGEN",), "s"), Reference("b", ("X", "Y"), "s")]
+    assert [reference.glosses for reference in read_stm(path)] == [("REGEN",), ("X", "Y"), ("Y",)]
 
 
 def test_only_ascii_white_space_separates_glosses(tmp_path: Path) -> None:
@@ -92,8 +93,14 @@ def test_glosses_of_a_clip_are_put_in_the_order_of_their_start(tmp_path: Path) -
     assert untimed(read_ctm(path)) == {"a": ("FIRST", "LATER")}
 
 
+def test_the_sign_of_an_empty_hypothesis_is_a_gloss_beside_others_as_to_sclite(tmp_path: Path) -> None:
+    path = written(tmp_path, "h.ctm", "a 1 0 1 [EMPTY]\nb 1 0 1 [EMPTY]\nb 1 1 2 X\n")
+    assert untimed(read_ctm(path)) == {"a": (), "b": ("[EMPTY]", "X")}
+
+
 def test_every_faulty_line_of_an_stm_file_is_named_with_what_was_expected(tmp_path: Path) -> None:
-    path = written(tmp_path, "r.stm", "a 1 s 0.0 9 X\nb 1 s\nc 1 s zero 9 X\nc 1 s 0 9 X\na 1 s 0.0 9 Y\nd 1 s 0 nan\n")
+    text = "a 1 s 0.0 9 X\nb 1 s\nc 1 s zero 9 X\nc 1 s 0 9 X\na 1 s 0.0 9 Y\nd 1 s 0 nan\ne 1 s 0 9 X { Y / @ } Z\n"
+    path = written(tmp_path, "r.stm", text)
     with pytest.raises(ScoringError) as raised:
         read_stm(path)
     assert raised.value.message.splitlines() == [
@@ -101,13 +108,14 @@ def test_every_faulty_line_of_an_stm_file_is_named_with_what_was_expected(tmp_pa
         f"{path}, line 3: start and end are 'zero' and '9', expected two numbers",
         f"{path}, line 5: clip 'a' occurs twice",
         f"{path}, line 6: start and end are '0' and 'nan', expected two numbers",
+        f"{path}, line 7: '{{ Y / @ }}' are alternatives, which are not scored here: write the one that was signed",
     ]
     assert "ID 1 SIGNER START END GLOSS" in str(raised.value.hint)
 
 
 def test_every_faulty_line_of_a_ctm_file_is_named_with_what_was_expected(tmp_path: Path) -> None:
     text = "a 1 0.0 0.1 X\nb 1 0.0 0.1\nb 1 0.0 ? X\nb 1 0 1 X\na 1 0.2 0.3 Y\nb 1 0 1 X often\nc 1 0 inf X\n"
-    path = written(tmp_path, "h.ctm", text)
+    path = written(tmp_path, "h.ctm", f"{text}d 1 0 1 X\nd 2 0 1 X\n")
     with pytest.raises(ScoringError) as raised:
         read_ctm(path)
     assert raised.value.message.splitlines() == [
@@ -116,6 +124,7 @@ def test_every_faulty_line_of_a_ctm_file_is_named_with_what_was_expected(tmp_pat
         f"{path}, line 5: clip 'a' occurs twice, with other clips between",
         f"{path}, line 6: '0 1 often' where numbers were expected",
         f"{path}, line 7: '0 inf' where numbers were expected",
+        f"{path}, line 9: clip 'd' has two channels, '1' and '2'; expected one",
     ]
     assert "ID 1 START END GLOSS" in str(raised.value.hint)
 
@@ -143,6 +152,7 @@ def test_what_the_formats_cannot_hold_is_refused_and_nothing_written(tmp_path: P
         Reference("a", ("",)),
         Reference("a", ("X",), "signer one"),
         Reference(";;a", ("X",)),
+        Reference("a", ("X", "{Y/Z}")),
     ):
         with pytest.raises(ScoringError, match=r"clip '(a b|a|;;a)'"):
             write_stm(path, [reference])
