@@ -20,10 +20,10 @@ from cslr_cli.errors import DataError
 from cslr_cli.evaluation.network_pass import clip_log_probs, evaluation_mode
 from cslr_cli.evaluation.results import HEADS, SplitResult, oracle_score
 from cslr_cli.model.network import Network
+from cslr_cli.model.networks import temporal_plan
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.recognition import Alternative
 from cslr_cli.scoring import Reference, Score, protocol, read_stm, score
-from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.vocabulary import Vocabulary
 
 
@@ -38,7 +38,6 @@ class Evaluator:
         split: which part of it.
         config: sizes and decoding.
         vocabulary: of the network.
-        plan: the network's temporal plan.
         device: where the network is.
         dtype: what it computes in.
         num_workers: processes that read clips, and as many at most that decode, where that pays.
@@ -54,7 +53,6 @@ class Evaluator:
         config: Config,
         vocabulary: Vocabulary,
         *,
-        plan: TemporalPlan,
         device: torch.device,
         dtype: torch.dtype,
         num_workers: int,
@@ -67,11 +65,11 @@ class Evaluator:
         self.num_workers = num_workers
         self._fps, self._frame_interval = corpus.fps, config.data.frame_interval
         self._protocol = protocol(corpus.protocol)
-        self._plan, self._device, self._dtype = plan, device, dtype
+        self._plan, self._device, self._dtype = temporal_plan(config.model), device, dtype
         self._vocabulary = vocabulary
         self._batches = evaluation_batches(self.samples, config.training.batch_size)
         dataset = ClipDataset(corpus, self.samples, config.data, training=False)
-        self._loader = Loader(dataset, plan, num_workers, pin_memory=device.type == "cuda")
+        self._loader = Loader(dataset, self._plan, num_workers, pin_memory=device.type == "cuda")
         self._timed_by_conv = config.loss.conv_ctc > 0
         self._decode_by(config.decoding)
         self._unseen_signers = _unseen_signers(corpus, self.samples)

@@ -14,7 +14,6 @@ from cslr_cli.decoding.glosses import language_model_of
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.evaluator import Evaluator
 from cslr_cli.evaluation.results import SplitResult
-from cslr_cli.model.networks import temporal_plan
 from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.scoring import protocol, read_stm
 from cslr_cli.scoring.alignment import fold_case
@@ -85,7 +84,6 @@ def evaluator_of(
         split,
         config,
         checkpoint.vocabulary,
-        plan=temporal_plan(config.model),
         device=device,
         dtype=dtype,
         num_workers=config.data.num_workers if num_workers is None else num_workers,

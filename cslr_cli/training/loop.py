@@ -174,7 +174,6 @@ class _Course:
             "dev",
             for_evaluation(config, ranks.world_size),
             self.vocabulary,
-            plan=plan,
             device=device,
             dtype=self.dtype,
             num_workers=min(1, config.data.num_workers),

@@ -85,9 +85,7 @@ def with_settings(config: Config, **sections: Mapping[str, Any]) -> Config:
 
 
 def evaluator(corpus: PreparedCorpus, split: str, config: Config) -> Evaluator:
-    return Evaluator(
-        corpus, split, config, corpus.vocabulary, plan=PLAN, device=CPU, dtype=torch.float32, num_workers=0
-    )
+    return Evaluator(corpus, split, config, corpus.vocabulary, device=CPU, dtype=torch.float32, num_workers=0)
 
 
 def scripted(
