@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,7 @@ def draw_film_strip(
         strip.imshow(np.concatenate(list(pictures), axis=1), extent=(0, recognition.duration, 0, 1), aspect="auto")
         strip.set_axis_off()
         _draw_time_line(line, recognition, reference)
-        with whole_file(output) as unfinished, warnings.catch_warnings():
-            # Where no font has a gloss' characters, boxes stand in their place; a warning for each helps nobody.
-            warnings.filterwarnings("ignore", "Glyph .* missing")
+        with whole_file(output) as unfinished, boxes_for_missing_glyphs():
             figure.savefig(unfinished)
 
 
@@ -64,6 +63,14 @@ def drawing_fonts() -> list[str]:
 
     installed = {font.name for font in fontManager.ttflist}
     return ["DejaVu Sans", *(name for name in _CHINESE_FONTS if name in installed)]
+
+
+@contextmanager
+def boxes_for_missing_glyphs() -> Iterator[None]:
+    """Where no font has a gloss' characters, boxes stand in their place; a warning for each helps nobody."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        yield
 
 
 def _draw_time_line(axes: Any, recognition: Recognition, reference: Sequence[str] | None) -> None:

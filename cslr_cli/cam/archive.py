@@ -51,10 +51,9 @@ def explanation_arrays(explanation: Explanation) -> dict[str, NDArray[Any]]:
 
 
 def _correlation_arrays(correlations: Correlations) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {
-        "place": np.array(correlations.place),
-        "place_picture": np.array(correlations.picture),
-    }
+    arrays: dict[str, NDArray[Any]] = {"place_picture": np.array(correlations.picture)}
+    if correlations.place is not None:
+        arrays["place"] = np.array(correlations.place)
     for around in correlations.around:
         arrays[f"affinity_{around.stage}"] = around.affinities
         arrays[f"offsets_{around.stage}"] = np.array(around.offsets)

@@ -89,13 +89,13 @@ class ClipInNetwork:
         padded = self._padded(range(self.num_frames))
         return whole[padded.start : padded.stop]
 
-    def correlation(self, stage: str, frame: int, place: tuple[float, float]) -> CorrelationMaps:
-        """What a frame's place finds of itself around it: see `correlation_maps`.
+    def correlation(self, stage: str, frame: int, place: tuple[float, float] | None) -> CorrelationMaps:
+        """What a frame's place, or the frame as a whole, finds of itself around it: see `correlation_maps`.
 
         Args:
             stage: a member of `stages`.
             frame: from 0.
-            place: x and y in shares of the network's picture.
+            place: x and y in shares of the network's picture; None where the summary of the frame is looked for.
         """
         position = self._padded(range(frame, frame + 1)).start
         return correlation_maps(self.network, self._frames, stage, position, place)

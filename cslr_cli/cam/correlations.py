@@ -60,6 +60,12 @@ def correlated_stages(backbone: ResNet) -> tuple[str, ...]:
     return backbone.correlation_after if isinstance(backbone, CorrNetBackbone) else ()
 
 
+def looks_for_places(backbone: ResNet) -> bool:
+    """Whether it has blocks that look for places of a frame, as CorrNet's do, and not for the summary of one."""
+    blocks = backbone.correlation.values() if isinstance(backbone, CorrNetBackbone) else ()
+    return any(isinstance(block, CorrelationBlock) for block in blocks)
+
+
 def identification_map(network: Network, frames: Tensor, stage: str) -> NDArray[np.float32]:
     """The gate that the identification map of a stage's block opens, averaged over the channels.
 
@@ -85,7 +91,7 @@ def identification_map(network: Network, frames: Tensor, stage: str) -> NDArray[
 
 
 def correlation_maps(
-    network: Network, frames: Tensor, stage: str, position: int, place: tuple[float, float]
+    network: Network, frames: Tensor, stage: str, position: int, place: tuple[float, float] | None
 ) -> CorrelationMaps:
     """What a stage's block finds of a frame in its neighbours.
 
@@ -94,7 +100,8 @@ def correlation_maps(
         frames: uint8 (P, 3, H, W), the clip with its padding.
         stage: a member of `correlated_stages`.
         position: of the frame, among the P; neighbours beyond the clip's ends are left out.
-        place: x and y of the place that is looked for, in shares of the picture's width and height.
+        place: x and y of the place that is looked for, in shares of the picture's width and height; blocks that
+            look for the summary of the frame need none.
     """
     block = _block(network, stage)
     weights = _offset_weights(block)
@@ -103,7 +110,10 @@ def correlation_maps(
     offsets = tuple(offset for offset in weights if position + offset in needed)
     x = _features(network, frames, stage, needed)
     here = position - needed.start
-    cell = _cell(place, x) if isinstance(block, CorrelationBlock) else None
+    cell = None
+    if isinstance(block, CorrelationBlock):
+        assert place is not None
+        cell = _cell(place, x)
     with torch.inference_mode():
         query = _query(block, x[here : here + 1], cell)
         keys = block.keys(x)[[here + offset for offset in offsets]]  # (n, C, h, w)

@@ -5,10 +5,11 @@ Lengths are inches of the printed sheet, from its left edge and from its upper e
 
 from __future__ import annotations
 
-import warnings
+import functools
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,14 +17,15 @@ from cslr_cli.atomic import whole_file
 from cslr_cli.cam.placing import Maps
 from cslr_cli.data.frame_source import Frame
 from cslr_cli.data.transforms import LUMA
-from cslr_cli.film_strip import drawing_fonts
+from cslr_cli.film_strip import boxes_for_missing_glyphs, drawing_fonts
 
 PICTURE_WIDTH = 1.0
 GAP = 0.06
 MARGIN = 0.12
 CAPTION_HEIGHT = 0.17  # of the line below a picture
+_NARROWEST = 6.2  # of a sheet: the longest line of text on one
 _DPI = 200
-_POINTS = 72  # in an inch: the unit of text sizes
+_MOST_PIXELS = 30_000  # along a side of a sheet; matplotlib can draw no more than 65,535
 TEXT, FAINT = "#1f1f1f", "#6b6b6b"
 
 # Both are light where there is nothing, as the frames are below them.
@@ -31,12 +33,12 @@ HEAT_COLOURS, SIGNED_COLOURS = "YlOrRd", "RdBu_r"
 # How much of the frame a map covers where it is strongest.
 _STRONGEST = 0.9
 _LIFT = 0.7
+_LEVELS = 255  # of a map's values that the colours tell apart
 
 
 def grey(frame: Frame) -> NDArray[np.uint8]:
     """A frame in light grey, so that the colours on it are a map's: uint8 (H, W, 3)."""
-    light = 60 + 0.76 * (frame.astype(np.float32) @ LUMA)
-    return np.repeat(light[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.repeat(_light(frame)[..., None], 3, axis=2).round(), np.uint8)
 
 
 def coloured(frame: Frame, heat: Maps, colours: str = HEAT_COLOURS) -> NDArray[np.uint8]:
@@ -50,30 +52,53 @@ def coloured(frame: Frame, heat: Maps, colours: str = HEAT_COLOURS) -> NDArray[n
     Returns:
         uint8 (H, W, 3).
     """
+    colour, left = _palette(colours)
+    level = np.rint(heat * _LEVELS).astype(np.int16) + _LEVELS
+    mixed = colour[level]
+    mixed += (left[level] * _light(frame))[..., None]
+    return np.asarray(mixed.round(), np.uint8)
+
+
+def _light(frame: Frame) -> NDArray[np.float32]:
+    """How light each pixel is below a map: float32 (H, W), from 60 to 255, so that dark frames show the colours too."""
+    return np.asarray(60 + 0.764 * cv2.transform(frame.astype(np.float32), LUMA[None]), np.float32)
+
+
+@functools.cache
+def _palette(colours: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """For each level of a map, from −`_LEVELS` to `_LEVELS`: what it adds of colour, and how much it leaves of a frame.
+
+    Returns:
+        float32 (n, 3), 0 to 255, and (n,), 0 to 1.
+    """
     from matplotlib import colormaps
 
+    heat = np.arange(-_LEVELS, _LEVELS + 1) / _LEVELS
     # A power lifts what is weak, so that it can be seen beside a single hot place; the colour bar shows it too.
     lifted = np.sign(heat) * np.abs(heat) ** _LIFT
+    covered = _STRONGEST * np.abs(lifted)
     scale = lifted / 2 + 0.5 if colours == SIGNED_COLOURS else lifted
-    share = _STRONGEST * np.abs(lifted)[..., None]
-    mixed = share * 255 * colormaps[colours](scale)[..., :3] + (1 - share) * grey(frame)
-    return np.asarray(mixed.round(), np.uint8)
+    colour = 255 * covered[:, None] * colormaps[colours](scale)[:, :3]
+    return colour.astype(np.float32), (1 - covered).astype(np.float32)
 
 
 class Sheet:
     """A white sheet.
 
     Args:
-        width: inches.
+        width: inches; at least so many are taken that the text has room.
         height: inches.
     """
 
     def __init__(self, width: float, height: float) -> None:
         # Only here: it takes a while to import, and no other work needs it.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        self._size = width, height
-        self._figure = Figure(figsize=self._size, dpi=_DPI, facecolor="white")
+        self._size = max(width, _NARROWEST), height
+        self._dpi = min(_DPI, _MOST_PIXELS / max(self._size))
+        self._figure = Figure(figsize=self._size, dpi=self._dpi, facecolor="white")
+        FigureCanvasAgg(self._figure)  # else each text that is measured is drawn on a new sheet of this size
         self._fonts = drawing_fonts()
 
     def text(
@@ -94,7 +119,8 @@ class Sheet:
             family=self._fonts, weight="bold" if bold else "normal", parse_math=False,
         )  # fmt: skip
         if width is not None:
-            needed = drawn.get_window_extent().width / _DPI
+            with boxes_for_missing_glyphs():
+                needed = drawn.get_window_extent().width / self._dpi
             drawn.set_fontsize(points * min(1.0, width / needed))
 
     def picture(self, x: float, y: float, picture: NDArray[np.uint8], caption: str = "") -> Any:
@@ -122,9 +148,7 @@ class Sheet:
 
     def save(self, output: Path) -> None:
         """Write the sheet; the suffix says the format."""
-        with whole_file(output) as unfinished, warnings.catch_warnings():
-            # Where no font has a gloss' characters, boxes stand in their place; a warning for each helps nobody.
-            warnings.filterwarnings("ignore", "Glyph .* missing")
+        with whole_file(output) as unfinished, boxes_for_missing_glyphs():
             self._figure.savefig(unfinished)
 
     def _share(self, x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:

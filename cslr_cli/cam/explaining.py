@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cslr_cli.cam.clip import ClipInNetwork
-from cslr_cli.cam.correlations import correlated_stages
+from cslr_cli.cam.correlations import correlated_stages, looks_for_places
 from cslr_cli.cam.explained_glosses import aligned_sentence, check_known, chosen_places
 from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap, WholeFrames
 from cslr_cli.cam.gradcam import Head, Method, check_method
@@ -20,6 +21,7 @@ from cslr_cli.decoding import Hypothesis
 from cslr_cli.decoding.glosses import timed_glosses
 from cslr_cli.decoding.timing import retimed
 from cslr_cli.errors import CslrError, MediaError, UsageError
+from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.device import memory_told
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.recognizer import Recognizer
@@ -79,19 +81,19 @@ def explain(
     options, reading = options or CamOptions(), reading or Reading()
     checkpoint = recognizer.checkpoint
     network = checkpoint.network().to(recognizer.device)
-    layer = options.layer or default_layer(network.backbone, checkpoint.config.data.input_size)
+    layer = options.layer
+    if layer is None:
+        layer = default_layer(network.backbone, checkpoint.config.data.input_size)
     # Now: what is wrong with the question should not be told after the work.
     check_method(options.method)
     split_backbone(network.backbone, layer)
-    if (options.place, options.at) != (None, None) and not correlated_stages(network.backbone):
-        raise UsageError(
-            f"{checkpoint.config.model.name} has no correlation blocks, so a place has no correlation maps",
-            "leave out --place and --at",
-        )
+    _check_correlating(network.backbone, checkpoint.config.model.name, options)
     check_known((*options.glosses, *(options.reference or ())), checkpoint.vocabulary)
     with recognizer.open(source, reading) as reader:
         pictures = _pictures(reader)
-    film = _film(reader, WholeFrames(source, reading, checkpoint.corpus.fps, checkpoint.config.data.frame_interval))
+    seen = reader.fit.seen(*reader.source_size)
+    frames = WholeFrames(partial(recognizer.open, source, reading))
+    film = Film(reader.name, frames, reader.edges(), reader.source_size, seen)
     _check_place(film, options)
     with memory_told("explain a shorter part, by --start and --end, or compute with --device cpu"):
         clip = ClipInNetwork(network, pictures, film.name)
@@ -105,8 +107,7 @@ def explain(
             progress(Progress("heat maps", done, len(chosen)))
         _refuse_blank(maps)
         correlations = _correlations(clip, film, maps, options) if clip.stages else None
-    blank = (f"the map of {single.timed.gloss} is blank: {single.blank}" for single in maps if single.blank)
-    warnings = (*reader.warnings, *blank)
+    warnings = (*reader.warnings, *_blank(maps))
     return Explanation(film, sentence, tuple(maps), layer, options.head, options.method, correlations, warnings)
 
 
@@ -121,11 +122,6 @@ def _pictures(reader: ClipReader) -> NDArray[np.uint8]:
                 "choose a part by --start and --end",
             )
     return np.stack(pictures)
-
-
-def _film(reader: ClipReader, frames: WholeFrames) -> Film:
-    height, width = next(iter(frames)).shape[:2]
-    return Film(reader.name, frames, reader.edges(), (width, height), reader.fit.seen(width, height))
 
 
 def _sentence(recognizer: Recognizer, clip: ClipInNetwork, film: Film, options: CamOptions) -> tuple[TimedGloss, ...]:
@@ -173,20 +169,47 @@ def _gloss_map(
     return GlossMap(timed, steps, pictures, maps, blank)
 
 
+def _blank(maps: Sequence[GlossMap]) -> list[str]:
+    """What is to be said of the maps in which there is nothing."""
+    return [
+        f"the map of {single.timed.gloss} ({single.timed.start:.2f} s) is blank: {single.blank}"
+        for single in maps
+        if single.blank
+    ]
+
+
 def _refuse_blank(maps: Sequence[GlossMap]) -> None:
     if all(single.blank for single in maps):
         raise CslrError(
-            "\n".join(f"the map of {single.timed.gloss} is blank: {single.blank}" for single in maps),
+            "\n".join(_blank(maps)),
             "another layer may show something (--layer layer2), or the other head (--head conv)",
         )
 
 
 def _correlations(clip: ClipInNetwork, film: Film, maps: Sequence[GlossMap], options: CamOptions) -> Correlations:
-    """The network's own maps around the place that was asked for, or where the heat is."""
-    picture, (x, y) = _place(film, maps, options)
-    shares = (x - film.box.left) / film.box.width, (y - film.box.top) / film.box.height
+    """The network's own maps: of the place that was asked for, or where the heat is, or of the frame as a whole."""
+    shares = None
+    if looks_for_places(clip.network.backbone):
+        picture, place = _place(film, maps, options)
+        shares = (place[0] - film.box.left) / film.box.width, (place[1] - film.box.top) / film.box.height
+    else:
+        place = None
+        picture = film.picture_at(options.at) if options.at is not None else _place(film, maps, options)[0]
     around = tuple(clip.correlation(stage, picture, shares) for stage in clip.stages)
-    return Correlations(picture, (x, y), around, {stage: clip.identification(stage) for stage in clip.stages})
+    return Correlations(picture, place, around, {stage: clip.identification(stage) for stage in clip.stages})
+
+
+def _check_correlating(backbone: ResNet, name: str, options: CamOptions) -> None:
+    """Refuse to look for what a network does not look for itself."""
+    if (options.place, options.at) != (None, None) and not correlated_stages(backbone):
+        raise UsageError(
+            f"{name} has no correlation blocks, so a place has no correlation maps", "leave out --place and --at"
+        )
+    if options.place is not None and not looks_for_places(backbone):
+        raise UsageError(
+            f"{name} looks for the summary of a frame in those around it, and not for a place",
+            "leave out --place; --at chooses the frame",
+        )
 
 
 def _check_place(film: Film, options: CamOptions) -> None:
@@ -210,9 +233,8 @@ def _place(film: Film, maps: Sequence[GlossMap], options: CamOptions) -> tuple[i
     asked = None if options.at is None else film.picture_at(options.at)
     if options.place is not None and asked is not None:
         return asked, options.place
-    over = [single for single in maps if not single.blank and (asked is None or asked in single.pictures)]
-    if not over:
-        raise UsageError(f"no gloss has a map at {options.at:g} s, to choose a place by", "give one: --place X,Y")
-    spot = film.hottest(max(over, key=lambda single: single.timed.confidence or 0.0), asked)
-    assert spot is not None  # only blank maps have none
+    spots = [(single.confidence, spot) for single in maps if (spot := film.hottest(single, asked)) is not None]
+    if not spots:
+        raise UsageError(f"no gloss has any heat at {options.at:g} s, to choose a place by", "give one: --place X,Y")
+    _, spot = max(spots, key=lambda found: found[0])
     return spot.picture, options.place or (spot.x, spot.y)

@@ -6,9 +6,8 @@ Axes: T pictures that the network sees, n of them that a map is over, h, w cells
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,10 +15,10 @@ from numpy.typing import NDArray
 
 from cslr_cli.cam.correlations import CorrelationMaps
 from cslr_cli.cam.gradcam import Head, Method
+from cslr_cli.cam.layers import within
 from cslr_cli.cam.placing import Maps, middle_of_cell, place_maps
-from cslr_cli.config import DataConfig
-from cslr_cli.data.clip_reader import ClipReader, Reading
-from cslr_cli.data.frame_fit import Box, FrameFit
+from cslr_cli.data.clip_reader import ClipReader
+from cslr_cli.data.frame_fit import Box
 from cslr_cli.data.frame_source import Frame
 from cslr_cli.scoring import TimedGloss
 
@@ -29,30 +28,15 @@ class WholeFrames:
     """The frames of a source that became the network's pictures, as they are; may be iterated again and again.
 
     Attributes:
-        source: a video, or a folder or zip of pictures.
-        reading: what of it, and how.
-        fps: frames a second of the corpus.
-        frame_interval: the network sees every n-th of them.
+        open: begins to read the source.
     """
 
-    source: Path
-    reading: Reading
-    fps: float
-    frame_interval: int
+    open: Callable[[], ClipReader]
 
     def __iter__(self) -> Iterator[Frame]:
         """Give them in order, uint8 (H, W, 3), RGB, one in memory."""
-        untouched = _Untouched(1, DataConfig())
-        reader = ClipReader(self.source, self.reading, untouched, fps=self.fps, frame_interval=self.frame_interval)
-        with reader:
-            yield from reader
-
-
-class _Untouched(FrameFit):
-    """Leaves every frame as it is."""
-
-    def picture(self, frame: Frame) -> Frame:
-        return frame
+        with self.open() as reader:
+            yield from reader.frames()
 
 
 @dataclass(frozen=True)
@@ -125,12 +109,15 @@ class Film:
         return place_maps(maps, self.box, self.size[1], self.size[0])
 
     def hottest(self, single: GlossMap, picture: int | None = None) -> Spot | None:
-        """Where a gloss' map is highest, in one picture or in all; None if it is blank."""
-        if single.blank:
+        """Where a gloss' map is highest, in one picture or in all; None if there is nothing in it."""
+        pictures = single.pictures if picture is None else range(picture, picture + 1)
+        if pictures.start not in single.pictures:
             return None
-        maps = single.maps if picture is None else single.maps[[picture - single.pictures.start]]
+        maps = single.maps[within(pictures, single.pictures)]
+        if not maps.any():
+            return None
         strongest, row, column = (int(place) for place in np.unravel_index(int(maps.argmax()), maps.shape))
-        found = single.pictures[strongest] if picture is None else picture
+        found = pictures[strongest]
         return Spot(found, self.time(found), *middle_of_cell(row, column, self.box, *maps.shape[1:]))
 
     def chosen_frames(self, pictures: Sequence[int]) -> dict[int, Frame]:
@@ -185,21 +172,26 @@ class GlossMap:
     maps: Maps
     blank: str | None = None
 
+    @property
+    def confidence(self) -> float:
+        """Of the gloss, 0 to 1."""
+        return self.timed.confidence or 0.0
+
 
 @dataclass(frozen=True)
 class Correlations:
-    """The network's own maps around one place.
+    """The network's own maps around one place, or one frame.
 
     Attributes:
-        picture: of the network, the one that the place is in.
-        place: x and y in the source's frame, pixels.
+        picture: of the network, the one that the place is in, or that is looked for.
+        place: x and y in the source's frame, pixels; None where not a place but the whole frame is looked for.
         around: what is found again of it in the pictures around, a block each.
         identification: for each stage the identification map of every picture, float32 (T, h, w), the mean over
             the channels of sigma(M) − ½.
     """
 
     picture: int
-    place: tuple[float, float]
+    place: tuple[float, float] | None
     around: tuple[CorrelationMaps, ...]
     identification: Mapping[str, Maps]
 

@@ -34,22 +34,6 @@ def place_maps(maps: Maps, box: Box, height: int, width: int) -> Maps:
     return placed
 
 
-def cell_at(x: float, y: float, box: Box, height: int, width: int) -> tuple[int, int] | None:
-    """Row and column of the cell of an h × w map that a place of the picture lies in; None if it is not seen.
-
-    Args:
-        x: pixels from the picture's left edge.
-        y: pixels from its upper edge.
-        box: what the network sees of the picture.
-        height: h, cells.
-        width: w, cells.
-    """
-    row, column = (y - box.top) / box.height * height, (x - box.left) / box.width * width
-    if not (0 <= row < height and 0 <= column < width):
-        return None
-    return int(row), int(column)
-
-
 def middle_of_cell(row: int, column: int, box: Box, height: int, width: int) -> tuple[float, float]:
     """Where the middle of a cell of an h × w map is: x and y in the picture's pixels."""
     return box.left + (column + 0.5) / width * box.width, box.top + (row + 0.5) / height * box.height

@@ -40,17 +40,21 @@ def relative(maps: Maps) -> Maps:
     return maps / np.float32(largest) if largest > 0 else maps
 
 
-def evenly(pictures: range, number: int) -> list[int]:
-    """At most so many of some pictures, evenly over all of them."""
+def evenly(pictures: range, number: int, including: int | None = None) -> list[int]:
+    """At most so many of some pictures, evenly over all of them; one that must be there takes its neighbour's place."""
     number = min(number, len(pictures))
-    return [pictures[int((place + 0.5) / number * len(pictures))] for place in range(number)]
+    chosen = [pictures[int((place + 0.5) / number * len(pictures))] for place in range(number)]
+    if including is not None:
+        nearest = min(chosen, key=lambda picture: abs(picture - including))
+        chosen[chosen.index(nearest)] = including
+    return chosen
 
 
 def write_sheet(explanation: Explanation, output: Path) -> None:
     """Draw a row of frames for each gloss, with what in them speaks for it.
 
-    The colours of a row are relative to the largest value of all of the gloss' maps, those between the
-    frames that are shown among them. A line below a frame says that it is of the gloss' time.
+    The frame with the largest value of all of the gloss' maps is always shown; the colours of the row are relative
+    to that. A line below a frame says that it is of the gloss' time.
 
     Args:
         explanation: of a video.
@@ -60,11 +64,15 @@ def write_sheet(explanation: Explanation, output: Path) -> None:
         MediaError: the video cannot be read any more.
     """
     film, glosses = explanation.film.no_wider_than(_WIDEST), explanation.glosses
-    rows = [evenly(single.pictures, _COLUMNS) for single in glosses]
+    spots = [film.hottest(single) for single in glosses]
+    rows = [
+        evenly(single.pictures, _COLUMNS, including=spot.picture if spot else None)
+        for single, spot in zip(glosses, spots, strict=True)
+    ]
     frames = film.chosen_frames([picture for row in rows for picture in row])
     row_height = _row_height(film)
     width = MARGIN * 2 + _LABEL_WIDTH + max(map(len, rows)) * (PICTURE_WIDTH + GAP)
-    sheet = Sheet(max(width, 4.6), MARGIN * 2 + _TITLE_HEIGHT + len(rows) * row_height + _BAR_HEIGHT)
+    sheet = Sheet(width, MARGIN * 2 + _TITLE_HEIGHT + len(rows) * row_height + _BAR_HEIGHT)
     title = f"{METHOD_NAMES[explanation.method]} at {explanation.layer}, {HEAD_NAMES[explanation.head]}"
     sheet.text(MARGIN, MARGIN + _TITLE_HEIGHT / 3, title, points=9, bold=True)
     top = MARGIN + _TITLE_HEIGHT
@@ -121,14 +129,10 @@ def _draw_correlations(
     sheet: Sheet, top: float, film: Film, correlations: Correlations, frames: dict[int, Frame]
 ) -> float:
     """A row a stage: the frame, and the maps over those around it; gives where the rows end."""
-    time, (x_marked, y_marked) = film.time(correlations.picture), correlations.place
-    is_place = correlations.around[0].cell is not None
-    looked_for = (
-        f"the place × of the frame at {time:.2f} s" if is_place else f"the summary of the frame at {time:.2f} s"
-    )
-    sheet.text(
-        MARGIN, top + _TITLE_HEIGHT / 3, f"Correlation maps: {looked_for}, in the frames around it", points=9, bold=True
-    )
+    place, time = correlations.place, film.time(correlations.picture)
+    looked_for = "the summary" if place is None else "the place ×"
+    title = f"Correlation maps: {looked_for} of the frame at {time:.2f} s, in the frames around it"
+    sheet.text(MARGIN, top + _TITLE_HEIGHT / 3, title, points=9, bold=True)
     top += _TITLE_HEIGHT
     for maps in correlations.around:
         _draw_lines(sheet, top, maps.stage, _of_what_size(maps.maps))
@@ -140,15 +144,9 @@ def _draw_correlations(
             x = MARGIN + _LABEL_WIDTH + column * (PICTURE_WIDTH + GAP)
             axes = sheet.picture(x, top, shown, f"{film.time(picture):.2f} s")
             _mark_what_is_seen(axes, film)
-            if offset == 0 and is_place:
-                axes.plot(
-                    [x_marked * film.factor],
-                    [y_marked * film.factor],
-                    marker="x",
-                    color="#d1495b",
-                    markersize=6,
-                    markeredgewidth=1.6,
-                )
+            if offset == 0 and place is not None:
+                x_marked, y_marked = (edge * film.factor for edge in place)
+                axes.plot([x_marked], [y_marked], marker="x", color="#d1495b", markersize=6, markeredgewidth=1.6)
         top += _row_height(film)
     sheet.colour_bar(
         MARGIN + _LABEL_WIDTH + 0.1, top + _BAR_HEIGHT / 2, SIGNED_COLOURS, ("−½", "½"), "σ(A) − ½: unlike … alike"
@@ -185,16 +183,16 @@ def _of_what_size(maps: Maps) -> list[str]:
 
 
 def _identified(explanation: Explanation, correlations: Correlations) -> list[int]:
-    """The frames whose identification maps are shown: those of the gloss that the place belongs to."""
-    for single in explanation.glosses:
-        if correlations.picture in single.pictures:
-            return evenly(single.pictures, _COLUMNS)
-    return [correlations.picture]
+    """The frames whose identification maps are shown: the one with the place, and others of the gloss it belongs to."""
+    picture = correlations.picture
+    over = [single for single in explanation.glosses if picture in single.pictures]
+    surest = max(over, key=lambda single: single.confidence, default=None)
+    return evenly(surest.pictures, _COLUMNS, including=picture) if surest else [picture]
 
 
 def _draw_label(sheet: Sheet, top: float, single: GlossMap) -> None:
     timed = single.timed
-    lines = [f"{timed.start:.2f}–{timed.end:.2f} s", f"confidence {timed.confidence:.2f}"]
+    lines = [f"{timed.start:.2f}–{timed.end:.2f} s", f"confidence {single.confidence:.2f}"]
     _draw_lines(sheet, top, timed.gloss, [*lines, *(["the map is blank"] if single.blank else [])])
 
 

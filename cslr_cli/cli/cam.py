@@ -40,7 +40,7 @@ class MethodName(str, Enum):
 
 def cam(
     video: Annotated[
-        Path | None, typer.Argument(metavar="[VIDEO]", help="A video, or a folder or zip of pictures; at most 30 s.")
+        Path | None, typer.Argument(metavar="VIDEO", help="A video, or a folder or zip of pictures; at most 30 s.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", help="Folder for the maps.")] = Path("cam"),
     as_json: options.Json = False,
@@ -164,8 +164,11 @@ def _write(explanation: Explanation, folder: Path, progress: ProgressCallback) -
     write_sheet(explanation, files["sheet"])
     write_video(explanation, files["video"], progress)
     write_maps(explanation, files["maps"])
-    if write_correlation_sheet(explanation, folder / "correlation.png"):
-        files["correlation maps"] = folder / "correlation.png"
+    correlations = folder / "correlation.png"
+    if write_correlation_sheet(explanation, correlations):
+        files["correlation maps"] = correlations
+    else:
+        correlations.unlink(missing_ok=True)  # that of an earlier network is not of this video
     return files
 
 
@@ -202,5 +205,6 @@ def _as_json(explanation: Explanation, source: Path, files: dict[str, Path]) -> 
         "method": explanation.method,
         "sentence": [timed.gloss for timed in explanation.sentence],
         "glosses": glosses,
+        "warnings": list(explanation.warnings),
         "files": {what: str(path) for what, path in files.items()},
     }

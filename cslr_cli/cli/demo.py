@@ -19,7 +19,7 @@ _LIMITS = "What visitors may ask for"
 def demo(
     checkpoints: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[CHECKPOINT…]", help="To choose from. Default: the best one of every run."),
+        typer.Argument(metavar="CHECKPOINT", help="To choose from. Default: the best one of every run."),
     ] = None,
     host: Annotated[
         str, typer.Option("--host", help="Who can open it: 127.0.0.1, this computer alone.", rich_help_panel=_PAGE)
@@ -71,13 +71,12 @@ def demo(
     for warning in address.warnings:
         print_error(warning, kind="warning")
     limits = Limits(megabytes=max_megabytes, seconds=max_seconds, jobs=jobs)
-    ended = threading.Event()
     # What a service manager sends: the page ends as by Ctrl-C, and its files go.
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with serve(networks, address, limits, offered) as where:
             print(where, flush=True)
             print_note("Ctrl-C ends it")
-            ended.wait()
+            threading.Event().wait()
     except KeyboardInterrupt:
         print_note("ended; its files are removed")

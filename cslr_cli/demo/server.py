@@ -98,12 +98,13 @@ def serve(
         system_fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
         with redirect_stdout(StringIO()):  # ours is for results
             _, local, shared = page.launch(
-                server_name=address.host,
+                server_name=f"[{address.host}]" if ":" in address.host else address.host,  # as in an address of a page
                 server_port=address.port,
                 share=address.share,
                 max_file_size=f"{limits.megabytes}mb",
                 prevent_thread_lock=True,
                 quiet=True,
+                enable_monitoring=False,  # who asks for it makes Gradio print, and its figures are nobody's business
                 ssr_mode=False,
                 theme=gradio.themes.Default(**system_fonts),  # those of other themes come from the network
                 css=pages.STYLE,

@@ -7,8 +7,8 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class DemoService:
     """Recognises uploads; knows nothing of the page.
 
     Messages of its errors name uploads as their owners call them: no path of this computer is in
-    them.
+    them, and no advice to whoever sits at its command line.
 
     Args:
         networks: the checkpoints to choose from.
@@ -115,9 +115,10 @@ class DemoService:
                 )
             source = folder / f"clip{video.suffix.lower()}"
             shutil.copyfile(video, source)  # the upload may be gone before the heat maps are asked for
-            answer = self._answer(video.name, network, folder, source, Reading())
-            if not _plays_in_browsers(source):
-                _write_player_video(source, answer.video, None)
+            with self._named({source: video.name}):
+                answer = self._answer(video.name, network, folder, source, Reading())
+                if not _plays_in_browsers(source):
+                    _write_player_video(source, answer.video, None)
             return answer
 
     def recognise_pictures(self, pictures: Sequence[Path], network: str, fps: float | None = None) -> Answer:
@@ -139,11 +140,16 @@ class DemoService:
                 )
             source = folder / "pictures"
             source.mkdir()
+            name = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+            names = {source: name}
             for number, picture in enumerate(sorted(pictures, key=_natural_order)):
-                shutil.copyfile(picture, source / f"{number:06d}{picture.suffix.lower()}")
-            rate = fps or self.networks.recognizer(network).fps
-            answer = self._answer(f"{len(pictures)} pictures", network, folder, source, Reading(fps=rate))
-            _write_player_video(source, answer.video, rate)
+                copy = source / f"{number:06d}{picture.suffix.lower()}"
+                shutil.copyfile(picture, copy)
+                names[copy] = picture.name
+            with self._named(names):
+                rate = fps or self.networks.recognizer(network).fps
+                answer = self._answer(name, network, folder, source, Reading(fps=rate))
+                _write_player_video(source, answer.video, rate)
             return answer
 
     def explain(self, answer: Answer) -> Path:
@@ -171,15 +177,15 @@ class DemoService:
     def tidy(self, seconds: float) -> None:
         """Remove what was made of uploads that nobody has used for so long."""
         for folder in self._folder.iterdir():
-            # Not when the folder was changed: Gradio removes the files that were downloaded from it.
-            last = max((path.stat().st_mtime for path in folder.rglob("*")), default=folder.stat().st_mtime)
-            if time.time() - last > seconds:
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # a visitor's next answer takes its place at this moment
+                # Not when the folder was changed: Gradio removes the files that were downloaded from it.
+                last = max((path.stat().st_mtime for path in folder.rglob("*")), default=folder.stat().st_mtime)
+                if time.time() - last > seconds:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _answer(self, name: str, network: str, folder: Path, source: Path, reading: Reading) -> Answer:
-        with self._named({source: name}):
-            self._check_length(source, reading.fps)
-            recognition = self.networks.recognizer(network).recognize(source, reading)
+        self._check_length(source, reading.fps)
+        recognition = self.networks.recognizer(network).recognize(source, reading)
         stem = Path(name).stem if source.is_file() else "pictures"
         subtitles, document = folder / f"{stem}.srt", folder / f"{stem}.json"
         # What is taken away says the owner's name for the upload, not ours.
@@ -189,7 +195,7 @@ class DemoService:
         return Answer(name, network, shown, folder, source, reading, subtitles, document)
 
     def _check_length(self, source: Path, fps: float | None) -> None:
-        frames = open_frames(source)
+        frames = open_frames(source, partial=True)  # one that is cut off, as far as it goes
         times = frames.timestamps
         seconds = frames.num_frames / fps if fps else float(times[-1]) if times is not None and len(times) else 0.0
         if seconds > self.limits.seconds:
@@ -218,21 +224,27 @@ class DemoService:
             raise
 
     @contextmanager
-    def _named(self, names: dict[Path, str]) -> Iterator[None]:
+    def _named(self, names: Mapping[Path, str]) -> Iterator[None]:
         """Errors raised inside speak of uploads by their owners' names, and of no other path here."""
         try:
             yield
         except CslrError as error:
-            raise type(error)(self._told(error.message, names), self._told(error.hint or "", names) or None) from error
+            hint = self._told(_for_visitors(error.hint or ""), names)
+            raise type(error)(self._told(error.message, names), hint or None) from error
         except OSError as error:  # its text would hold a path
             raise MediaError(f"{next(iter(names.values()))}: {error.strerror or 'cannot be read'}") from error
 
-    def _told(self, text: str, names: dict[Path, str]) -> str:
-        for path, name in names.items():
-            text = text.replace(str(path), name)
+    def _told(self, text: str, names: Mapping[Path, str]) -> str:
+        for path in sorted(names, key=lambda path: len(str(path)), reverse=True):  # a picture before its folder
+            text = text.replace(str(path), names[path])
         for network, path in self.networks.paths.items():
             text = text.replace(str(path), network)
         return re.sub(re.escape(str(self._folder)) + r"[^\s:,;]*", "the upload", text)
+
+
+def _for_visitors(hint: str) -> str:
+    """The advice of an error without that for the command line: a visitor of the page has no options to give."""
+    return "\n".join(line for line in hint.splitlines() if not re.search(r"(^|[\s(])--[a-z]", line))
 
 
 def _plays_in_browsers(video: Path) -> bool:
@@ -244,7 +256,7 @@ def _plays_in_browsers(video: Path) -> bool:
 
 def _write_player_video(source: Path, video: Path, fps: float | None) -> None:
     """Make a video for the page's player of one that browsers do not show, or of pictures."""
-    frames = open_frames(source)
+    frames = open_frames(source, partial=True)  # one that is cut off, as far as it goes
     times = frames.timestamps
     if fps is None:
         fps = (len(times) - 1) / float(times[-1] - times[0]) if times is not None and len(times) > 1 else 25.0

@@ -21,12 +21,12 @@ NAMES = ("vac", "corrnet", "corrnet-plus")
 NUM_CLASSES = 7
 
 
-def random_network(name: str, seed: int = 0) -> Network:
+def random_network(name: str, seed: int = 0, num_classes: int = NUM_CLASSES) -> Network:
     """A narrow network in float64 whose correlation blocks and batch norms all do something."""
     torch.manual_seed(seed)
     model = {"name": name, "width": 4, "hidden_size": 16, "pretrained": False}
     config = Config.from_dict({"model": model, "data": {"crop_size": 32}}, "the test")
-    network = build_network(config.model, NUM_CLASSES).double().eval()
+    network = build_network(config.model, num_classes).double().eval()
     with torch.no_grad():
         for key, parameter in network.named_parameters():
             if key.endswith("alpha"):

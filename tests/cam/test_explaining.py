@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from cslr_cli.cam import CamOptions, Explanation, explain
+from cslr_cli.cam import CamOptions, Explanation, explain, write_correlation_sheet
+from cslr_cli.cam.archive import explanation_arrays
+from cslr_cli.cam.clip import ClipInNetwork
 from cslr_cli.cam.corpus_clip import clip_path, find_sample
 from cslr_cli.cam.video import gloss_of_pictures
 from cslr_cli.checkpoint import Checkpoint
@@ -40,6 +44,38 @@ def test_what_is_hot_in_the_network_s_picture_is_hot_at_that_place_of_the_source
         rows, columns = np.nonzero(heat[spot.picture - single.pictures.start] > 0.5 * heat.max())
         assert abs(columns.mean() - SQUARE[0]) < SIDE / 2
         assert abs(rows.mean() - SQUARE[1]) < SIDE / 2
+
+
+def test_the_place_in_a_frame_is_where_that_frame_is_hot_and_there_is_none_in_a_cold_one(
+    square_explained: Explanation,
+) -> None:
+    film, (single, _) = square_explained.film, square_explained.glosses
+    cold = dataclasses.replace(single, maps=single.maps.copy())
+    cold.maps[1] = 0
+    first, second = single.pictures[:2]
+    assert film.hottest(cold, second) is None
+    assert film.hottest(cold, single.pictures.stop) is None
+    spot = film.hottest(cold, first)
+    assert spot is not None
+    row, column = np.unravel_index(single.maps[0].argmax(), single.maps[0].shape)
+    assert (spot.picture, spot.seconds) == (first, film.time(first))
+    assert spot.x == pytest.approx(film.box.left + (column + 0.5) / 8 * film.box.width)
+    assert spot.y == pytest.approx(film.box.top + (row + 0.5) / 8 * film.box.height)
+
+
+def test_where_no_gloss_has_any_heat_a_place_is_asked_for(
+    recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heat = ClipInNetwork.heat
+
+    def cold_at_first(clip: ClipInNetwork, slope: Tensor, frames: range, *rest: Any) -> Any:
+        maps = heat(clip, slope, frames, *rest)
+        maps[[frame < 5 for frame in frames]] = 0
+        return maps
+
+    monkeypatch.setattr(ClipInNetwork, "heat", cold_at_first)
+    with pytest.raises(UsageError, match=r"no gloss has any heat at 0\.1 s(.|\n)*--place X,Y"):
+        explain(recognizer, video, CamOptions(at=0.1))
 
 
 def test_what_is_explained_is_what_is_recognised(recognizer: Recognizer, video: Path) -> None:
@@ -153,7 +189,7 @@ def test_a_blank_map_is_told_with_its_reason(recognizer: Recognizer, video: Path
     checkpoint = dataclasses.replace(recognizer.checkpoint, weights=deaf)
     without_gradient = Recognizer(checkpoint, device=torch.device("cpu"), precision="fp32")
     with pytest.raises(
-        CslrError, match=rf"the map of {gloss} is blank: .* all gradients of the sequence head are zero"
+        CslrError, match=rf"the map of {gloss} \(\d\.\d\d s\) is blank: .* all gradients of the sequence head are zero"
     ):
         explain(without_gradient, video, CamOptions(reference=(gloss,)))
 
@@ -199,6 +235,26 @@ def test_a_place_is_refused_where_nothing_correlates(
     monkeypatch.setattr(Checkpoint, "network", lambda checkpoint: random_network("vac").float())
     with pytest.raises(UsageError, match="no correlation blocks"):
         explain(recognizer, video, CamOptions(place=(10, 10)))
+
+
+def test_corrnet_plus_is_asked_for_a_frame_and_not_for_a_place(
+    recognizer: Recognizer, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary = recognizer.checkpoint.vocabulary
+    network = random_network("corrnet-plus", num_classes=vocabulary.num_classes).float()
+    monkeypatch.setattr(Checkpoint, "network", lambda checkpoint: network)
+    sentence = vocabulary.glosses[:1]
+    with pytest.raises(UsageError, match=r"the summary of a frame(.|\n)*leave out --place"):
+        explain(recognizer, video, CamOptions(reference=sentence, place=(10, 10), at=0.5))
+    explanation = explain(recognizer, video, CamOptions(reference=sentence, at=0.5))
+    correlations = explanation.correlations
+    assert correlations is not None
+    assert (correlations.picture, correlations.place) == (12, None)
+    assert [maps.offsets[-1] for maps in correlations.around] == [1, 3, 5]
+    assert write_correlation_sheet(explanation, tmp_path / "correlation.png")
+    arrays = explanation_arrays(explanation)
+    assert int(arrays["place_picture"]) == 12
+    assert "place" not in arrays
 
 
 def test_a_sentence_that_does_not_fit_is_refused(recognizer: Recognizer, video: Path) -> None:

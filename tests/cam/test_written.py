@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cslr_cli.cam import CamOptions, Explanation, explain, write_correlation_sheet, write_maps, write_sheet, write_video
-from cslr_cli.cam.drawing import SIGNED_COLOURS, coloured
+from cslr_cli.cam.drawing import SIGNED_COLOURS, Sheet, coloured
 from cslr_cli.cam.sheet import evenly, relative
 from cslr_cli.cam.video import gloss_of_pictures
 from cslr_cli.data.frames import open_frames
@@ -126,3 +129,65 @@ def test_maps_are_relative_to_their_largest_value_and_blank_ones_stay_blank() ->
 def test_pictures_are_chosen_evenly() -> None:
     assert evenly(range(10, 30), 4) == [12, 17, 22, 27]
     assert evenly(range(3), 8) == [0, 1, 2]
+
+
+@given(st.integers(0, 50), st.integers(1, 100), st.data())
+def test_a_picture_that_must_be_among_those_chosen_takes_the_place_of_a_neighbour(
+    first: int, number: int, data: st.DataObject
+) -> None:
+    pictures = range(first, first + number)
+    wanted = data.draw(st.sampled_from(pictures))
+    plain, chosen = evenly(pictures, 8), evenly(pictures, 8, including=wanted)
+    assert wanted in chosen
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == len(plain)
+    assert len(set(chosen) - set(plain)) <= 1
+
+
+def test_the_hottest_frame_of_a_gloss_is_on_the_sheet(
+    square_explained: Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cslr_cli.cam.sheet._COLUMNS", 2)  # so that others are left out
+    single = square_explained.glosses[0]
+    for hottest in (0, len(single.maps) - 1):
+        maps = np.zeros_like(single.maps)
+        maps[hottest] = single.maps.max(axis=0)
+        lone = dataclasses.replace(square_explained, glosses=(dataclasses.replace(single, maps=maps),))
+        write_sheet(lone, tmp_path / "cam.png")
+        picture = cv2.imread(str(tmp_path / "cam.png"))
+        assert picture is not None
+        assert (colour(np.asarray(picture, np.uint8))[80:300] > 60).any()
+
+
+def test_text_has_room_on_a_sheet_of_one_frame(explanation: Explanation, tmp_path: Path) -> None:
+    single = explanation.glosses[0]
+    short = dataclasses.replace(single, pictures=single.pictures[:1], maps=single.maps[:1])
+    assert explanation.correlations is not None
+    correlations = dataclasses.replace(explanation.correlations, picture=single.pictures.start)
+    one = dataclasses.replace(explanation, glosses=(short,), correlations=correlations)
+    write_sheet(one, tmp_path / "cam.png")
+    write_correlation_sheet(one, tmp_path / "correlation.png")
+    for name in ("cam.png", "correlation.png"):
+        picture = cv2.imread(str(tmp_path / name))
+        assert picture is not None
+        assert (picture[:, -8:] == 255).all(), f"{name}: something is cut off at its right edge"
+
+
+def test_a_sheet_of_any_height_can_be_drawn(tmp_path: Path) -> None:
+    sheet = Sheet(7, 500)
+    sheet.text(0.1, 1, "A-GLOSS-WITH-A-LONG-NAME", bold=True, width=1)
+    sheet.save(tmp_path / "high.png")
+    picture = cv2.imread(str(tmp_path / "high.png"))
+    assert picture is not None
+    assert picture.shape[0] < 2**16, "more pixels than matplotlib of all versions can draw"
+    assert picture.shape[0] / picture.shape[1] == pytest.approx(500 / 7, rel=0.01)
+    assert not (picture[:, picture.shape[1] // 5 :] < 255).any(), "the name should be as wide as it may be"
+
+
+def test_glosses_in_letters_that_no_font_has_are_drawn_without_a_warning(
+    explanation: Explanation, tmp_path: Path
+) -> None:
+    single = explanation.glosses[0]
+    strange = dataclasses.replace(single, timed=dataclasses.replace(single.timed, gloss="\U00013000\U00013001"))
+    write_sheet(dataclasses.replace(explanation, glosses=(strange,)), tmp_path / "cam.png")
+    assert (tmp_path / "cam.png").is_file()

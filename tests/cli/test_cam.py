@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cslr_cli.data.manifest import PreparedCorpus
+from tests.cam.conftest import see_brightness
 from tests.cli.conftest import Command
 from tests.cli.test_bad_input import assert_told
 
@@ -47,6 +48,19 @@ def test_a_video_is_told_as_a_table(cslr: Command, trained: Path, tiny_corpus: P
     assert names("maps") == list(FILES)
 
 
+def test_a_network_without_correlation_blocks_leaves_no_map_of_another_s(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
+    assert cslr("cam", pictures, "--reference", gloss).status == 0
+    see_brightness(monkeypatch)
+    outcome = cslr("cam", pictures, "--reference", gloss, "--layer", "layer2", "--json")
+    assert outcome.status == 0, outcome
+    assert "has no correlation blocks" in outcome.stderr
+    assert names("cam") == list(FILES[:3])
+    assert json.loads(outcome.stdout)["warnings"] == []
+
+
 def test_what_is_wrong_with_the_question_is_told(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str, tmp_path: Path
 ) -> None:
@@ -57,6 +71,7 @@ def test_what_is_wrong_with_the_question_is_told(
     assert_told(cslr("cam", video, "--sample", "x"), 2, "not both")
     assert_told(cslr("cam", video, "--corpus", tiny_corpus.path), 2, "--corpus is for --sample")
     assert_told(cslr("cam", video, "--layer", "layer9"), 2, "no layer 'layer9'", "stem, layer1.0, layer1")
+    assert_told(cslr("cam", video, "--layer", ""), 2, "no layer ''", "stem, layer1.0, layer1")
     assert_told(cslr("cam", video, "--gloss", f"{gloss}X"), 2, "not in the vocabulary", f"did you mean {gloss}")
     assert_told(cslr("cam", video, "--place", "middle"), 2, "--place middle", "105,130")
     assert_told(cslr("cam", "--sample", "synthetic_test-9"), 2, "no clip 'synthetic_test-9'", "did you mean")

@@ -40,26 +40,42 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch:
         pass
 
 
-def test_a_public_link_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+class Unserved:
+    """A page that nobody serves; launched as Gradio would launch it where there is no way to gradio.live."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+        self.closed = False
+
+    def launch(self, **asked: Any) -> tuple[None, str, None]:
+        self.asked = asked
+        return None, "http://127.0.0.1:1/", None
+
+    def close(self, **_: Any) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def unserved(monkeypatch: pytest.MonkeyPatch) -> Unserved:
     pytest.importorskip("gradio")
     from cslr_cli.demo import page
 
-    class Offline:
-        """A page as Gradio launches it where there is no way to gradio.live."""
+    unserved = Unserved()
+    monkeypatch.setattr(page, "build_page", lambda *_: unserved)
+    return unserved
 
-        closed = False
 
-        def launch(self, **_: Any) -> tuple[None, str, None]:
-            return None, "http://127.0.0.1:1/", None
-
-        def close(self, **_: Any) -> None:
-            self.closed = True
-
-    offline = Offline()
-    monkeypatch.setattr(page, "build_page", lambda *_: offline)
+def test_a_public_link_that_cannot_be_made_is_an_error(unserved: Unserved) -> None:
     with pytest.raises(CslrError, match="no public link could be made"), serve(NONE, Address(share=True)):
         pass
-    assert offline.closed
+    assert unserved.closed
+
+
+@pytest.mark.parametrize(("host", "as_in_a_link"), [("::1", "[::1]"), ("127.0.0.1", "127.0.0.1")])
+def test_gradio_gets_the_host_as_it_stands_in_a_link(unserved: Unserved, host: str, as_in_a_link: str) -> None:
+    with serve(NONE, Address(host=host)):
+        assert unserved.asked["server_name"] == as_in_a_link
+    assert unserved.closed
 
 
 def test_a_port_that_is_taken_is_told() -> None:
@@ -116,3 +132,29 @@ def test_paths_change_their_names_on_the_way_out_and_in(tmp_path: Path) -> None:
     body = b"".join(message.get("body", b"") for message in sent)
     assert body == b'{"path": "/uploads/clip.mp4"}'
     assert dict(sent[0]["headers"])[b"content-length"] == str(len(body)).encode()
+
+
+def test_each_event_of_a_stream_is_sent_at_once_with_the_other_name(tmp_path: Path) -> None:
+    import asyncio
+
+    from cslr_cli.demo.hidden_paths import HiddenPaths
+
+    inside = str(tmp_path / "secret")
+    sent: list[Any] = []
+    seen: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        for number in range(2):
+            await send({"type": "http.response.body", "body": f"data: {inside}/{number}".encode(), "more_body": True})
+            seen.append(len(sent))
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(HiddenPaths(app, tmp_path / "secret")({"type": "http", "path": "/", "headers": []}, receive, send))
+    assert seen == [2, 3]
+    assert [message["body"] for message in sent[1:]] == [b"data: /uploads/0", b"data: /uploads/1"]

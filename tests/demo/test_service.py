@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -117,9 +118,42 @@ def test_only_videos_are_taken_for_videos(service: DemoService, tmp_path: Path, 
         service.recognise_video(tmp_path / name, "first")
 
 
+def test_of_a_video_that_is_cut_off_there_is_what_can_be_read_and_a_warning(
+    service: DemoService, clip: Path, tmp_path: Path
+) -> None:
+    capture = cv2.VideoCapture(str(clip))
+    size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+    whole = tmp_path / "whole.avi"  # which browsers do not show: another is made for the player
+    writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*"MJPG"), 25, size)
+    while (read := capture.read())[0]:
+        writer.write(read[1])
+    writer.release()
+    data = whole.read_bytes()
+    half = tmp_path / "half.avi"
+    half.write_bytes(data[: len(data) // 2])
+    answer = service.recognise_video(half, "first")
+    assert any("cut off" in warning for warning in answer.recognition.warnings)
+    shown = cv2.VideoCapture(str(answer.video)).get(cv2.CAP_PROP_FRAME_COUNT)
+    assert shown == answer.recognition.num_frames
+
+
 def test_only_pictures_are_taken_for_pictures(service: DemoService, clip: Path) -> None:
     with pytest.raises(MediaError, match=r"my clip\.mp4: not a picture"):
         service.recognise_pictures([clip], "first")
+
+
+def test_of_many_pictures_the_one_that_is_wrong_is_named(service: DemoService, clip: Path, tmp_path: Path) -> None:
+    pictures = pictures_of(clip, tmp_path / "pictures")
+    strange = pictures[5]
+    strange.write_bytes(b"")
+    with pytest.raises(MediaError, match=r"^picture 5\.png: the picture is empty"):
+        service.recognise_pictures(pictures, "first")
+    strange.write_bytes(b"no picture at all")
+    with pytest.raises(MediaError, match=r"^picture 5\.png: cannot be read as a picture"):
+        service.recognise_pictures(pictures, "first")
+    cv2.imwrite(str(strange), np.zeros((30, 40, 3), np.uint8))
+    with pytest.raises(MediaError, match=r"^picture 5\.png is 40×30 pixels"):
+        service.recognise_pictures(pictures, "first")
 
 
 def test_no_upload_is_told(service: DemoService) -> None:
@@ -173,6 +207,23 @@ def test_what_nobody_has_used_for_a_while_is_removed_and_that_is_told(service: D
         service.explain(left)
 
 
+def test_an_answer_that_is_discarded_while_others_are_looked_through_does_not_end_that(
+    service: DemoService, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        service.recognise_video(clip, "first")
+    rglob = Path.rglob
+
+    def discarded_meanwhile(folder: Path, pattern: str) -> Iterator[Path]:
+        files = list(rglob(folder, pattern))
+        shutil.rmtree(folder)
+        return iter(files)
+
+    monkeypatch.setattr(Path, "rglob", discarded_meanwhile)
+    service.tidy(1000)
+    assert not made_in(service)
+
+
 def test_an_upload_that_was_removed_in_the_meantime_is_asked_for_again(service: DemoService, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"gone\.mp4: removed in the meantime\s+upload it again"):
         service.recognise_video(tmp_path / "gone.mp4", "first")
@@ -185,6 +236,19 @@ def test_a_video_too_long_for_heat_maps_is_told_so_in_words_for_a_visitor(servic
     with pytest.raises(MediaError, match="cut it first") as caught:
         service.explain(long)
     assert "--" not in str(caught.value)
+
+
+def test_a_visitor_is_not_told_of_options_of_the_command_line(
+    service: DemoService, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blank(*_: object, **__: object) -> None:
+        raise CslrError("the map of A is blank", "another layer may show something (--layer layer2)\nor another clip")
+
+    answer = service.recognise_video(clip, "first")
+    monkeypatch.setattr("cslr_cli.cam.explain", blank)
+    with pytest.raises(CslrError) as caught:
+        service.explain(answer)
+    assert str(caught.value) == "the map of A is blank\n  or another clip"
 
 
 # The checkpoints to choose from
