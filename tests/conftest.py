@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from cslr_cli.checkpoint import Checkpoint
@@ -19,10 +20,21 @@ if TYPE_CHECKING:
 # started threads of OpenMP: they are not in the child, and it would wait for them for ever.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# What programs write is read here as it comes out of a pipe, wherever the tests themselves run.
+for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 # A shell has what it runs in the background ignore Ctrl-C, and so would every program that a test starts and
 # interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples at every run, and however long a busy machine takes over them: neither chance nor the clock decides
+# whether the tests pass. For other examples: pytest --hypothesis-profile=default.
+settings.register_profile(
+    "tests", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 # What is needed is imported where it is made: tests that need no torch do not wait for it.
 

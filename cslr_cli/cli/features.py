@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def features(
     videos: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VIDEO…]", help="Videos, folders or zips of pictures, folders of these, patterns."),
+        typer.Argument(metavar="VIDEO", help="Videos, folders or zips of pictures, folders of these, patterns."),
     ] = None,
     corpus: Annotated[Path | None, typer.Option("--corpus", help="In place of videos: a prepared corpus.")] = None,
     split: Annotated[

@@ -50,7 +50,7 @@ class FormatName(str, Enum):
 Videos = Annotated[
     list[str],
     typer.Argument(
-        metavar="VIDEO…",
+        metavar="VIDEO",
         help="Videos, folders or zips of pictures, folders of these, patterns, - for a list on standard input; "
         "or one camera: its number, or the address of a stream.",
     ),

@@ -165,7 +165,7 @@ def _single_threaded() -> Iterator[None]:
 
 def _start_worker() -> None:
     cv2.setNumThreads(0)  # there is a process for each core already
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
     # What is wrong with a picture comes back as an error; keep libpng and libjpeg from telling the
     # terminal as well. Python's own messages still go there.
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
@@ -174,8 +174,12 @@ def _start_worker() -> None:
     os.close(nowhere)
 
 
+def end_with_parent() -> None:
+    """Have this worker process end when its parent is gone: those of a killed one would wait for ever."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
 def _die_with_parent() -> None:
-    """End this process when its parent is gone; killed parents leave workers waiting for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import gc
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,10 @@ class RankLostError(TrainingError):
     """
 
     asked_to_end = False
+
+
+class EndedTogetherError(TrainingError):
+    """All processes of this training have agreed to end it: none is gone, and none waits for another."""
 
 
 # What torch's launcher, `torchrun`, puts into the environment of each process that it starts.
@@ -95,10 +100,10 @@ class Ranks:
         """
         if self.is_alone:
             return [value]
-        values: list[_Value | None] = [None] * self.world_size
+        values: list[Any] = [None] * self.world_size
         with peers_told():
             dist.all_gather_object(values, value)
-        return [value for value in values if value is not None]
+        return values
 
     def wait(self) -> None:
         """Go on when all ranks are here.
@@ -185,8 +190,17 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         raise TrainingError(
             f"the processes of this training cannot meet at {where}", f"{error}\nis that address open to all machines?"
         ) from error
-    yield Ranks(dist.get_rank(), dist.get_world_size())
-    # Only where all has gone well: after a failure this would wait for those that are gone.
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+    except EndedTogetherError as error:
+        traceback.clear_frames(error.__traceback__)
+        _end_group()
+        raise
+    # Not after other failures, where this would wait for those that are gone.
+    _end_group()
+
+
+def _end_group() -> None:
     gc.collect()  # what trained, which knows the group: gloo's threads end with the last that does
     dist.destroy_process_group()
 

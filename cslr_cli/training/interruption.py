@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from cslr_cli.errors import TrainingError
-from cslr_cli.training.distributed import RankLostError, was_launched
+from cslr_cli.training.distributed import EndedTogetherError, RankLostError, was_launched
 
 # "Try again later" in BSD's sysexits.h: what a script that puts jobs back into a queue can look for.
 INTERRUPTED_STATUS = 75
@@ -18,7 +17,7 @@ INTERRUPTED_STATUS = 75
 _SIGNALS = ("SIGTERM", "SIGUSR1")
 
 
-class AskedToEndError(TrainingError):
+class AskedToEndError(EndedTogetherError):
     """The system has asked the training to end; it has saved, and can go on."""
 
     exit_status = INTERRUPTED_STATUS

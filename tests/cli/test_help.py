@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import subprocess
 import sys
 
@@ -13,26 +12,33 @@ from cslr_cli.cli.app import app
 from tests.cli.conftest import REPOSITORY, Command, environment
 
 COMMANDS = [str(command.name) for command in app.registered_commands]
-SECONDS = 0.4
-TRIES = 4
+# Processor time that help may take: so many times what a piece of Python takes to compile, which is some 15 ms where
+# nothing else runs, and as much longer as help is on a machine whose cores are shared.
+MOST = 30
+TRIES = 6
 
 # Asks for help as a user does, and says afterwards what it took and which modules are there.
-PROGRAM = """
-import json, os, sys
+PROGRAM = r"""
+import json, os, sys, time
 sys.argv = ["cslr", *sys.argv[1:]]
 from cslr_cli.__main__ import main
 try:
     main()
 finally:
     sys.stdout.flush()
-    used = os.times()
-    print(json.dumps({"seconds": used.user + used.system, "modules": sorted(sys.modules)}), file=sys.stderr)
+    used, modules = os.times(), sorted(sys.modules)
+    pieces = []
+    for _ in range(4):
+        begun = time.process_time()
+        compile("def f(a, b=1):\n    return [a * x for x in range(b) if x]\n" * 400, "a piece", "exec")
+        pieces.append(time.process_time() - begun)
+    print(json.dumps({"pieces": (used.user + used.system) / min(pieces), "modules": modules}), file=sys.stderr)
 """
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=["cslr", *COMMANDS])
 def test_help_is_there_at_once_and_without_torch(command: tuple[str, ...]) -> None:
-    seconds = []
+    pieces = []
     for _ in range(TRIES):  # the best of some: the machine may be busy with something else
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, *command, "--help"],
@@ -45,10 +51,10 @@ def test_help_is_there_at_once_and_without_torch(command: tuple[str, ...]) -> No
         assert "Usage: cslr" in done.stdout
         told = json.loads(done.stderr)
         assert {"torch", "torchvision", "cv2", "matplotlib"} & set(told["modules"]) == set()
-        seconds.append(told["seconds"])
-        if seconds[-1] < SECONDS:
+        pieces.append(told["pieces"])
+        if pieces[-1] < MOST:
             return
-    pytest.fail(f"{os.cpu_count()} cores took {min(seconds):.2f} s of processor time for --help")
+    pytest.fail(f"--help took {min(pieces):.0f} times what a piece of Python takes to compile")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,6 +6,9 @@ import collections
 import dataclasses
 import itertools
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +216,22 @@ def test_a_release_that_was_interrupted_is_completed_without_drawing_whole_clips
     untouched = [path for path in early if path.parent != damaged.parent]
     assert len(untouched) > 40
     assert all(path.stat().st_mtime_ns == early[path] for path in untouched)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release
+make_release(
+    Path(sys.argv[1]), SyntheticOptions(), workers=2, progress=lambda told: os.kill(os.getpid(), signal.SIGKILL)
+)
+"""
+
+
+def test_the_processes_that_draw_end_with_one_that_is_killed(tmp_path: Path) -> None:
+    # They hold the pipe that is read here: the call comes back when the last of them has ended.
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, timeout=600)
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_progress_is_told_clip_by_clip(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import os
 import pickle
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,9 +29,20 @@ def on_ranks(number: int, function: Callable[[Ranks], Any]) -> list[Any]:
 
 def launched(number: int, function: Callable[[], Any]) -> list[Any]:
     """Call a function in so many processes that find what torch's launcher would tell them; what it gave in each."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    with free_port() as port:
+        return _joined_results(number, port, function)
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port that nobody else is given as long as the block lasts, though whoever knows it can listen there."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("localhost", 0))
+        yield int(held.getsockname()[1])
+
+
+def _joined_results(number: int, port: int, function: Callable[[], Any]) -> list[Any]:
     context = multiprocessing.get_context("fork")
     pipes = [context.Pipe(duplex=False) for _ in range(number)]
     processes = [

@@ -18,15 +18,16 @@ from cslr_cli.training.step import Stepper
 from tests.training.test_loop import changed
 
 CPU = torch.device("cpu")
-PAGE = 4096
 
 
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+def own_kilobytes() -> int:
+    """Memory of this process that no file stands for: what lies in files the system forgets and reads as it likes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "VmSwap:")))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_resident_memory_does_not_grow_over_thirty_epochs(
+def test_memory_does_not_grow_over_thirty_epochs(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def now_and_then(history: Sequence[Record], path: Path) -> None:
@@ -43,11 +44,11 @@ def test_resident_memory_does_not_grow_over_thirty_epochs(
     memory: list[int] = []
 
     def on_epoch(record: Record) -> None:
-        memory.append(resident_bytes())
+        memory.append(own_kilobytes())
 
     train(config, tmp_path / "run", device=CPU, on_epoch=on_epoch)
-    # The first epochs, an evaluation among them, fill what stays: the allocator's, the decoder's, matplotlib's.
-    assert max(memory[10:]) <= 1.02 * max(memory[:10])
+    # The first epochs, two evaluations among them, fill what stays: the allocator's, the decoder's, matplotlib's.
+    assert max(memory[20:]) <= 1.01 * max(memory[:20])
 
 
 def test_out_of_memory_says_which_settings_are_left_to_try(

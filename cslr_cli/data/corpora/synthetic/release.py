@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from cslr_cli.atomic import write_text
-from cslr_cli.data.clip_workers import interruptions_held_back
+from cslr_cli.data.clip_workers import end_with_parent, interruptions_held_back
 from cslr_cli.data.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, find_joints
 from cslr_cli.data.corpora.synthetic.drawing import draw_clip
 from cslr_cli.data.corpora.synthetic.lexicon import SIGN_OF_GLOSS, Array
@@ -203,6 +203,7 @@ def _mapping(workers: int) -> Iterator[Callable[..., Iterable[tuple[int, str]]]]
 
 def _start_worker() -> None:
     cv2.setNumThreads(1)
+    end_with_parent()
 
 
 def _make_clip(output: Path, seed: int, clip: ClipPlan) -> tuple[int, str]:
