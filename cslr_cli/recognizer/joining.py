@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,7 +31,8 @@ def without_overlaps(windows: Iterable[RecognisedStretch]) -> Iterator[Recognise
     """Cut windows that overlap so that one ends where the next begins.
 
     The cut is where no gloss of either window is torn, and none that both have recognised falls to
-    neither or to both; of such places, the one nearest to the middle of the overlap.
+    neither or to both; of such places, the one nearest to the middle of the overlap. A gloss that is torn all
+    the same is of the side where its centre lies, and reaches to the cut.
 
     Args:
         windows: in order, each overlapping the one before it; the last may reach further back.
@@ -89,7 +90,8 @@ def _between(window: RecognisedStretch, start: float, end: float) -> RecognisedS
     kept = (centres >= start) & (centres < end)
 
     def inside(glosses: Iterable[TimedGloss]) -> tuple[TimedGloss, ...]:
-        return tuple(timed for timed in glosses if start <= _centre(timed) < end)
+        mine = (timed for timed in glosses if start <= _centre(timed) < end)
+        return tuple(replace(timed, start=max(start, timed.start), end=min(end, timed.end)) for timed in mine)
 
     best = Alternative(inside(sentence.glosses), sentence.score)
     return RecognisedStretch(

@@ -78,3 +78,17 @@ def test_a_last_window_that_reaches_back_over_two_others_takes_nothing_from_the_
     assert edges == sorted(edges)
     starts = joined_logits([part.logits for part in parts]).step_times[:, 0]
     assert starts == pytest.approx(np.arange(80) * 0.2)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_glosses_never_overlap_even_where_every_cut_tears_one(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    windows = []
+    for first in range(0, 12, 2):
+        edges = np.round(np.sort(draw.uniform(first, first + 4, 6)), 1)
+        timed = [(f"{first} {number}", *edge) for number, edge in enumerate(pairwise(edges)) if edge[0] < edge[1]]
+        windows.append(window(first, first + 4, *timed))
+    found = [timed for part in without_overlaps(windows) for timed in part.sentence.glosses]
+    assert len(found) > 5
+    assert all(timed.start < timed.end for timed in found)
+    assert all(one.end <= other.start for one, other in pairwise(found))
