@@ -273,7 +273,7 @@ def test_weights_that_are_missing_left_over_or_of_another_shape_are_listed(best:
 
 
 def test_a_network_of_another_size_is_refused_without_a_screenful_of_names(best: Path, tmp_path: Path) -> None:
-    path = changed(best, tmp_path / "wide.pt", lambda content: content["config"]["model"].update(width=8))
+    path = changed(best, tmp_path / "wide.pt", lambda content: content["config"]["model"].update(width=12))
     assert len(str(refused(path)).splitlines()) < 20
 
 

@@ -79,7 +79,7 @@ def test_what_was_trained_here_goes_there_and_comes_back(tmp_path: Path, tiny_ch
     assert back.config.data == tiny_checkpoint.config.data
     assert back.corpus == tiny_checkpoint.corpus
     assert (back.vocabulary, back.epoch) == (tiny_checkpoint.vocabulary, tiny_checkpoint.epoch)
-    assert departures(tiny_checkpoint) == ["a ResNet of width 4 and blocks [2, 2, 2, 2]; it has ResNet-18 only"]
+    assert departures(tiny_checkpoint) == ["a ResNet of width 8 and blocks [2, 2, 2, 2]; it has ResNet-18 only"]
 
 
 # Variants of the file

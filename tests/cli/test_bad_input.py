@@ -141,7 +141,7 @@ def test_resuming_changes_the_settings_that_are_named_and_says_so(cslr: Command,
     assert load_checkpoint(Path("runs/tiny/last.pt")).epoch == 3
     assert "lr: 0.001" in Path("runs/tiny/config.yaml").read_text()
     assert_told(
-        cslr("train", "--resume", "runs/tiny", "--set", "model.width=8"), 1, "last.pt", "model.width was 4 and is 8"
+        cslr("train", "--resume", "runs/tiny", "--set", "model.width=12"), 1, "last.pt", "model.width was 8 and is 12"
     )
 
 

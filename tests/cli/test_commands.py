@@ -74,7 +74,7 @@ def test_the_command_line_goes_before_the_file_and_the_file_before_the_default(c
     assert cslr("train", "--config", "own.yaml", *given).status == 0
     config = load_config("runs/own/config.yaml")
     assert (config.optimizer.lr, config.training.epochs, config.training.precision) == (5e-5, 1, "bf16")
-    assert (config.model.width, config.data.num_workers) == (4, 0)  # from the file
+    assert (config.model.width, config.data.num_workers) == (8, 0)  # from the file
     assert config.decoding.beam_width == 10  # from nowhere
 
 

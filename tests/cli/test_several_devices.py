@@ -114,7 +114,7 @@ def test_a_training_whose_batch_has_grown_goes_on_exactly_and_says_nothing_of_it
         "data.crop_size=32",
         "data.frame_interval=1",
         "data.num_workers=0",
-        "model.width=4",
+        "model.width=8",
         "model.hidden_size=16",
     ]
     small += ["schedule.kind=milestones", "training.precision=fp32", "training.evaluation_interval=1"]

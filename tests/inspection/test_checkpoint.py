@@ -17,7 +17,7 @@ from tests.published_files import GLOSSES, save_gloss_dict, save_published, stat
 def test_all_that_a_checkpoint_says_of_itself_is_told(tiny_training: TrainingResult) -> None:
     told = inspect_checkpoint(tiny_training.run.best).to_dict()
     assert json.loads(json.dumps(told)) == told
-    assert (told["network"], told["model"]["width"], told["model"]["pool"]) == ("corrnet", 4, "max")
+    assert (told["network"], told["model"]["width"], told["model"]["pool"]) == ("corrnet", 8, "max")
     assert told["vocabulary"]["glosses"] == 8
     assert len(told["vocabulary"]["first"]) == 8
     assert (told["corpus"]["name"], told["corpus"]["fps"]) == ("synthetic", 25)

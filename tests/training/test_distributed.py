@@ -47,7 +47,7 @@ class Outcome:
 def recipe(network: str = "corrnet", **training: Any) -> Config:
     values: dict[str, Any] = {
         "data": {"crop_size": 32},
-        "model": {"name": network, "width": 4, "hidden_size": 16, "pretrained": False},
+        "model": {"name": network, "width": 8, "hidden_size": 16, "pretrained": False},
         "training": {"precision": "fp32", **training},
     }
     return Config.from_dict(values, "the test")

@@ -176,7 +176,7 @@ def test_a_run_folder_has_checkpoints_configuration_metrics_log_and_environment(
         assert 0 <= record["waiting_percent"] <= 100
         assert record["skipped"] == []
     log = (run.path / "train.log").read_text()
-    assert "network: corrnet; parameters: 54,702; start: fresh weights; corpus: synthetic, 8 glosses" in log
+    assert "network: corrnet; parameters: 194,468; start: fresh weights; corpus: synthetic, 8 glosses" in log
     assert "clips: 8 train, 4 dev; batches an epoch: 4; epochs: 2; device: cpu; precision: fp32" in log
     assert "epoch 1:" in log
     assert "epoch 2:" in log
@@ -413,7 +413,7 @@ def test_a_run_whose_corpus_was_moved_can_be_resumed(
 def test_a_run_is_not_resumed_as_another_network(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
-    error = resume_fails(changed(tiny_config, model={"width": 8}), tiny_training, tmp_path / "run")
+    error = resume_fails(changed(tiny_config, model={"width": 12}), tiny_training, tmp_path / "run")
     assert "last.pt" in str(error)
     assert "config.yaml" in str(error)
 

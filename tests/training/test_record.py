@@ -47,8 +47,8 @@ def test_the_outline_says_what_is_trained_on_what(tiny_config: Config, tmp_path:
     (outline,) = told
     rows = dict(outline.rows)
     backbone = load_checkpoint(tmp_path / "run" / "last.pt").network().backbone
-    trained = 54_702 - sum(parameter.numel() for parameter in backbone.parameters())
-    assert rows["parameters"] == f"54,702, {trained:,} of them trained"
+    trained = 194_468 - sum(parameter.numel() for parameter in backbone.parameters())
+    assert rows["parameters"] == f"194,468, {trained:,} of them trained"
     assert rows["corpus"] == "synthetic, 8 glosses"
     assert rows["clips"] == "8 train, 4 dev"
     assert (rows["batches an epoch"], rows["epochs"], rows["precision"]) == ("4", "1", "fp32")
