@@ -439,7 +439,7 @@ def clip(tiny_release: Path, tiny_corpus: PreparedCorpus, tmp_path_factory: pyte
 def test_a_clip_that_fits_into_the_window_is_recognised_as_from_its_file(recognizer: Recognizer, clip: Path) -> None:
     clock = FakeClock()
     window = NetworkWindow(recognizer, 60.0)
-    told = watched(Watching(FileCamera(clip, clock), window, LiveOptions(window=60.0)))
+    watched(Watching(FileCamera(clip, clock), window, LiveOptions(window=60.0)))
     expected = recognizer.recognize(clip, long=LongVideo("none")).glosses
     last = window.recognize()
     assert last is not None
@@ -449,7 +449,6 @@ def test_a_clip_that_fits_into_the_window_is_recognised_as_from_its_file(recogni
     assert seen == pytest.approx(
         [value for timed in expected for value in (timed.start, timed.end, timed.confidence)], abs=1e-3
     )
-    assert {gloss.timed.gloss for gloss in told} <= {timed.gloss for timed in expected}
 
 
 def test_a_window_forgets_what_lies_before_it(recognizer: Recognizer) -> None:

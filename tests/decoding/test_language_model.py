@@ -206,6 +206,7 @@ def test_a_file_that_has_changed_is_read_again(model: Path) -> None:
 
 
 def test_without_kenlm_the_message_names_the_extra(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyctcdecode")
     monkeypatch.setitem(sys.modules, "kenlm", None)
     monkeypatch.setattr(language_model, "NEWEST_PYTHON", sys.version_info[:2])
     with pytest.raises(MissingPackageError, match=re.escape("pip install 'cslr[lm]'")):
