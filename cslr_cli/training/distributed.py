@@ -178,8 +178,9 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if not was_launched():
         yield ALONE
         return
-    # Before the group is there: what a function of it takes by default is the group of the hour, kept for good.
+    # Before the group is there: what functions of these take by default is the group of the hour, kept for good.
     import torch.distributed.nn
+    import torch.distributed.optim
 
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -259,6 +260,7 @@ def test_no_thread_of_a_training_is_left_that_could_abort_python_when_it_ends(
 
         config = changed(tiny_config, training={"epochs": 1})
         with pytest.raises(AskedToEndError) if is_asked_to_end else nullcontext(), joined(CPU) as ranks:
+            importlib.import_module("torch.distributed.optim")  # as torch does by itself, now and then
             train(config, tmp_path / "run", device=CPU, ranks=ranks, progress=progress)
         deadline = time.monotonic() + 120
         while threads() and time.monotonic() < deadline:  # who is joined is on the system's list a little longer
