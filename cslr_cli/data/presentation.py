@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cslr_cli.data.frame_source import Frame
-from cslr_cli.data.video_headers import container_header, h264_matrix
+from cslr_cli.data.video_headers import h264_matrix
 
 # The shares of red and blue in the brightness of a matrix, ITU-T H.273, table 4.
 _SHARES: Final = {
@@ -60,22 +60,19 @@ class Presentation:
         return cast("Frame", frame)
 
 
-def presentation(capture: cv2.VideoCapture, path: Path | None = None) -> Presentation:
+def presentation(capture: cv2.VideoCapture, container_matrix: int | None = None) -> Presentation:
     """Find out how the pictures of a video are to be shown.
 
     Args:
         capture: opened, by FFmpeg.
-        path: of the file; None for a stream, whose codec may say it still.
+        container_matrix: by which the container says that the colours were encoded; None if it does not say, or
+            there is none, as of a stream, whose codec may say it still.
     """
-    return Presentation(_correction(_unheeded_matrix(capture, path)), _pixel_aspect(capture))
-
-
-def _unheeded_matrix(capture: cv2.VideoCapture, path: Path | None) -> int | None:
-    """The matrix that the video names, where OpenCV takes no notice of it."""
     matrix = _codec_matrix(capture)
-    if matrix is None and path is not None:
-        matrix = container_header(path).matrix
-    return None if matrix is None or _opencv_heeds_matrices() else matrix
+    if matrix is None:
+        matrix = container_matrix
+    unheeded = None if matrix is None or _opencv_heeds_matrices() else matrix
+    return Presentation(_correction(unheeded), _pixel_aspect(capture))
 
 
 @functools.cache

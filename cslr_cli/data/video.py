@@ -252,7 +252,7 @@ class VideoFrames(FrameSource):
         with self._opened() as capture:
             position = -1
             self._jump(capture, jump_to)
-            decoded, shown = _Decoded(capture), presentation(capture, self.path)
+            decoded, shown = _Decoded(capture), presentation(capture, self._header.matrix)
             for index in indices:
                 name = f"{self.path}, frame {index}"
                 while position < index:

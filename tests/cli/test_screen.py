@@ -20,6 +20,15 @@ class Screen(io.StringIO):
         return True
 
 
+def terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> Screen:
+    """Standard error on a terminal that is so wide: what is shown from here on."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    return screen
+
+
 def written(monkeypatch: pytest.MonkeyPatch, encoding: str) -> io.BytesIO:
     """Standard output in an encoding: what is printed from here on."""
     content = io.BytesIO()
@@ -63,10 +72,7 @@ def test_a_closed_standard_output_is_no_fault(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_narrow_terminal_keeps_the_count_and_the_times_and_cuts_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Screen()
-    monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.setenv("TERM", "xterm")
+    screen = terminal(monkeypatch, 60)
     with console.shown_progress() as progress:
         progress(Progress("train", 300, 5760, {"epoch": 3, "loss": 1.5, "best_wer": 21.5, "speed": 4.5}))
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
@@ -74,10 +80,7 @@ def test_a_narrow_terminal_keeps_the_count_and_the_times_and_cuts_the_figures(mo
 
 
 def test_what_is_said_beside_a_bar_stands_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Screen()
-    monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERM", "xterm")
+    screen = terminal(monkeypatch, 80)
     with console.shown_progress() as progress:
         progress(Progress("train", 1, 10))
         console.print_note("epoch 1/16 [wer]")
