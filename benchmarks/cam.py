@@ -29,13 +29,13 @@ from cslr_cli.cam.gradcam import METHODS, Head
 from cslr_cli.cam.layers import backbone_layers
 from cslr_cli.cam.measurement import HAND_RADIUS, share_near
 from cslr_cli.cam.placing import place_maps
-from cslr_cli.checkpoint import load_checkpoint
-from cslr_cli.data.frame_fit import Box, FrameFit
-from cslr_cli.data.frames import open_frames
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.transforms import apply_plan, evaluation_plan
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.decoding.timing import retimed, time_glosses
+from cslr_cli.media.clip_plan import apply_plan, evaluation_plan
+from cslr_cli.media.frame_fit import Box, FrameFit
+from cslr_cli.media.frames import open_frames
 from cslr_cli.model.network import Network
 from cslr_cli.model.networks import build_network
 from cslr_cli.scoring import TimedGloss

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from cslr_cli.decoding import Decoder, log_softmax, make_decoder
-from cslr_cli.decoding import beside as beside_module
-from cslr_cli.decoding.beside import Beside
+from cslr_cli.decoding import decoder_pool as beside_module
+from cslr_cli.decoding.decoder_pool import Beside
 from cslr_cli.decoding.hypothesis import LogProbs, merge_ids
 from cslr_cli.errors import MissingPackageError
 from cslr_cli.scoring import Reference, protocol, score
@@ -222,7 +222,7 @@ def measure_trained(checkpoint_path: Path) -> tuple[dict[str, dict[str, float]],
     """
     import torch
 
-    from cslr_cli.checkpoint import load_checkpoint
+    from cslr_cli.checkpoints.checkpoint import load_checkpoint
     from cslr_cli.evaluation import HEADS, find_corpus
     from cslr_cli.evaluation.network_pass import evaluation_mode
     from cslr_cli.evaluation.of_checkpoint import evaluator_of

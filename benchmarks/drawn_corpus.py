@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.train_step import make_network
-from cslr_cli.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
 from cslr_cli.config import Config
-from cslr_cli.data.corpora import find_corpus
-from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora.preparation import PreparationOptions, prepare
+from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.model.networks import build_network
-from cslr_cli.preparation import PreparationOptions, prepare
 
 
 @contextmanager

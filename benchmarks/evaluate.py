@@ -25,8 +25,8 @@ import torch
 from benchmarks.drawn_corpus import drawn_corpus, write_checkpoint
 from benchmarks.measuring import THREADS, Run, report, side_rows
 from benchmarks.plain import PlainDataset, PlainNetwork, recognise
-from cslr_cli.checkpoint import load_checkpoint
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.clips import ClipLogProbs
 from cslr_cli.evaluation.of_checkpoint import evaluator_of
 

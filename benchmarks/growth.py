@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.drawn_corpus import drawn_corpus
 from benchmarks.loading import num_frames
 from benchmarks.measuring import THREADS, alternate, median, report
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 
 FRAMES = (25, 50, 100, 200, 400, 800)
 BATCHES = (1, 2, 4, 8)

@@ -27,24 +27,24 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from cslr_cli.checkpoint import Checkpoint, load_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from cslr_cli.config import changed_decoding
-from cslr_cli.data.clip_writer import ClipFormat, write_clip
-from cslr_cli.data.corpora.synthetic.body import find_joints
-from cslr_cli.data.corpora.synthetic.drawing import draw_clip
-from cslr_cli.data.corpora.synthetic.grammar import PATTERNS, SHARE_OF_LENGTH
-from cslr_cli.data.corpora.synthetic.lexicon import SIGN_OF_GLOSS
-from cslr_cli.data.corpora.synthetic.motion import perform
-from cslr_cli.data.corpora.synthetic.options import SyntheticOptions
-from cslr_cli.data.corpora.synthetic.plan import ClipPlan
-from cslr_cli.data.corpora.synthetic.randomness import generator
-from cslr_cli.data.corpora.synthetic.scene import make_scene
-from cslr_cli.data.corpora.synthetic.signer import make_signers
-from cslr_cli.data.frame_source import Frame
-from cslr_cli.data.frames import open_frames
-from cslr_cli.data.manifest import PreparedCorpus, references_path, write_samples
-from cslr_cli.data.sample import Sample
+from cslr_cli.corpora.preparation.clip_writer import ClipFormat, write_clip
+from cslr_cli.corpora.synthetic.body import find_joints
+from cslr_cli.corpora.synthetic.drawing import draw_clip
+from cslr_cli.corpora.synthetic.grammar import PATTERNS, SHARE_OF_LENGTH
+from cslr_cli.corpora.synthetic.lexicon import SIGN_OF_GLOSS
+from cslr_cli.corpora.synthetic.motion import perform
+from cslr_cli.corpora.synthetic.options import SyntheticOptions
+from cslr_cli.corpora.synthetic.plan import ClipPlan
+from cslr_cli.corpora.synthetic.randomness import generator
+from cslr_cli.corpora.synthetic.scene import make_scene
+from cslr_cli.corpora.synthetic.signer import make_signers
+from cslr_cli.dataset.manifest import PreparedCorpus, references_path, write_samples
+from cslr_cli.dataset.sample import Sample
 from cslr_cli.evaluation import evaluate, find_corpus, tune_language_model
+from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.frames import open_frames
 from cslr_cli.scoring.comparison import compare
 
 SPLITS = ("dev", "test")

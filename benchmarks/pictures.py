@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from benchmarks.drawn_corpus import drawn_corpus
 from benchmarks.measuring import report
-from cslr_cli.data.clip_writer import ClipFormat, write_clip
-from cslr_cli.data.frames import decode_picture, open_frames
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.corpora.preparation.clip_writer import ClipFormat, write_clip
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.media.frames import decode_picture, open_frames
 
 PICTURES = 48
 

@@ -22,10 +22,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from cslr_cli.config import DataConfig
-from cslr_cli.data.frames import open_frames
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
-from cslr_cli.data.transforms import ClipPlan, evaluation_plan, training_plan
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
+from cslr_cli.dataset.transforms import training_plan
+from cslr_cli.media.clip_plan import ClipPlan, evaluation_plan
+from cslr_cli.media.frames import open_frames
 from cslr_cli.model.network import Network, NetworkOutput
 from cslr_cli.temporal_plan import TemporalPlan
 

@@ -27,9 +27,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cslr_cli.data.corpora import find_corpus
-from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release
-from cslr_cli.preparation import PreparationOptions, prepare
+from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora.preparation import PreparationOptions, prepare
+from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
 
 # PHOENIX2014's own size.
 CLIPS = {"train": 5671, "dev": 540, "test": 629}
@@ -40,8 +40,8 @@ GLOSSES_PER_CLIP = 11
 ANNOTATIONS_PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
-from cslr_cli.data.corpora import find_corpus
-from cslr_cli.preparation import PreparationOptions, prepare
+from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora.preparation import PreparationOptions, prepare
 start = time.perf_counter()
 prepare(find_corpus("phoenix2014"), Path(sys.argv[1]), Path(sys.argv[2]), PreparationOptions(frames=False))
 seconds = time.perf_counter() - start

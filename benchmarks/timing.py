@@ -30,14 +30,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cslr_cli.checkpoint import Checkpoint, load_checkpoint
-from cslr_cli.data.clip_writer import ClipFormat, write_clip
-from cslr_cli.data.frame_source import Frame
-from cslr_cli.data.frames import open_frames
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
-from cslr_cli.live import FileCamera, LiveOptions, NetworkWindow, Watching
+from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from cslr_cli.corpora.preparation.clip_writer import ClipFormat, write_clip
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
+from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.frames import open_frames
 from cslr_cli.recognizer import LongVideo, Recognizer
+from cslr_cli.recognizer.live import FileCamera, LiveOptions, NetworkWindow, Watching
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.scoring.alignment import Counts, align, count
 

@@ -1,3 +1,5 @@
 """Continuous sign language recognition: from a video of signing to glosses with times."""
 
-__version__ = "0.1.0"
+from cslr_cli.version import __version__
+
+__all__ = ["__version__"]

@@ -10,23 +10,24 @@ from pathlib import Path
 import torch
 
 from cslr_cli.cam import CamOptions, explain, write_sheet
-from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Config, load_config
-from cslr_cli.data.clip_workers import available_cores
-from cslr_cli.data.corpora import find_corpus
-from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release, write_clip_video
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
+from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.corpora.preparation import PreparationOptions, prepare
+from cslr_cli.corpora.synthetic import SyntheticOptions, make_release, write_clip_video
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
 from cslr_cli.evaluation import SplitResult, evaluate, write_hypotheses
-from cslr_cli.film_strip import draw_film_strip
 from cslr_cli.model.device import resolve_precision
-from cslr_cli.preparation import PreparationOptions, prepare
+from cslr_cli.output.film_strip import draw_film_strip
+from cslr_cli.processes import available_cores
 from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.training.loop import train
-from cslr_cli.training.state import Record
-from cslr_cli.training.tracking import RunFolder
+from cslr_cli.training.run.folder import RunFolder
+from cslr_cli.training.run.state import Record
 
 CORPUS = "synthetic"
 CONFIG = "quickstart"
@@ -102,7 +103,7 @@ def quickstart(
     make_release(release, SyntheticOptions(), workers=cores, progress=progress)
     options = PreparationOptions(frame_size=FRAME_SIZE)
     prepare(reader, release, reader.default_output, options, workers=cores, progress=progress)
-    corpus = PreparedCorpus.open(reader.default_output)
+    corpus = open_prepared_corpus(reader.default_output)
 
     on_stage(next(stages))
     config = load_config(CONFIG)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
-from cslr_cli import atomic
+from cslr_cli import files as atomic
 from cslr_cli.errors import DataError, gathered
 
 BLANK_ID: Final = 0

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from cslr_cli.checkpoint import Checkpoint
+    from cslr_cli.checkpoints.checkpoint import Checkpoint
     from cslr_cli.config import Config
-    from cslr_cli.data.manifest import PreparedCorpus
+    from cslr_cli.dataset.manifest import PreparedCorpus
     from cslr_cli.training.loop import TrainingResult
 
 # Before torch is imported anywhere. Tests run side by side; and some fork, which a process must not do once it has
@@ -42,7 +42,7 @@ settings.load_profile("tests")
 @pytest.fixture(scope="session")
 def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release of 8 train, 4 dev and 4 test clips by 3 signers, of whom the third is in test only."""
-    from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release
+    from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
 
     folder = tmp_path_factory.mktemp("tiny") / "release"
     options = SyntheticOptions(num_train_clips=8, num_dev_clips=4, num_test_clips=4, num_signers=3, num_glosses=8)
@@ -53,9 +53,9 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_corpus(tiny_release: Path) -> PreparedCorpus:
     """The release prepared, with frames of 36 pixels. Not to be changed: others read it too."""
-    from cslr_cli.data.corpora import find_corpus
-    from cslr_cli.data.manifest import PreparedCorpus
-    from cslr_cli.preparation import PreparationOptions, prepare
+    from cslr_cli.corpora import find_corpus
+    from cslr_cli.corpora.preparation import PreparationOptions, prepare
+    from cslr_cli.dataset.manifest import PreparedCorpus
 
     folder = tiny_release.parent / "prepared" / "synthetic"
     prepare(find_corpus("synthetic"), tiny_release, folder, PreparationOptions(frame_size=36), workers=1)
@@ -101,8 +101,8 @@ def tiny_checkpoint(tiny_training: TrainingResult, tiny_corpus: PreparedCorpus) 
 
     import torch
 
-    from cslr_cli.checkpoint import load_checkpoint
-    from cslr_cli.data.dataset import ClipDataset, Loader, evaluation_batches
+    from cslr_cli.checkpoints.checkpoint import load_checkpoint
+    from cslr_cli.dataset.dataset import ClipDataset, Loader, evaluation_batches
 
     checkpoint = load_checkpoint(tiny_training.run.last)
     network = checkpoint.network().train()

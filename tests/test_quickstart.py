@@ -11,7 +11,7 @@ import torch
 
 from cslr_cli import quickstart as module
 from cslr_cli.config import Config
-from cslr_cli.data.corpora.synthetic import SyntheticOptions
+from cslr_cli.corpora.synthetic import SyntheticOptions
 from cslr_cli.quickstart import STAGES, QuickstartResult, quickstart
 
 

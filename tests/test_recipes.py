@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from cslr_cli.config import load_config, shipped_configs
-from cslr_cli.data.corpora import CORPORA
+from cslr_cli.corpora import CORPORA
 from cslr_cli.model.networks import build_network
 from cslr_cli.training.schedule import learning_rate
 

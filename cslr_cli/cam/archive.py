@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cslr_cli.atomic import whole_file
 from cslr_cli.cam.explanation import Correlations, Explanation
+from cslr_cli.files import whole_file
 
 
 def write_maps(explanation: Explanation, output: Path) -> None:

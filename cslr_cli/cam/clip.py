@@ -15,7 +15,7 @@ from torch import Tensor
 from cslr_cli.cam.correlations import CorrelationMaps, correlated_stages, correlation_maps, identification_map
 from cslr_cli.cam.gradcam import Head, Method, Scores, heat_maps, score_features
 from cslr_cli.cam.layers import split_backbone
-from cslr_cli.data.dataset import single_clip
+from cslr_cli.dataset.dataset import single_clip
 from cslr_cli.model.chunks import DEFAULT_CHUNK, FeatureStream
 from cslr_cli.model.network import Network
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cslr_cli.checkpoint import Checkpoint
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
+from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, UsageError, did_you_mean
 
 

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cslr_cli.atomic import whole_file
 from cslr_cli.cam.placing import Maps
-from cslr_cli.data.frame_source import Frame
-from cslr_cli.data.transforms import LUMA
-from cslr_cli.film_strip import boxes_for_missing_glyphs, drawing_fonts
+from cslr_cli.files import whole_file
+from cslr_cli.media.clip_plan import LUMA
+from cslr_cli.media.frame_source import Frame
+from cslr_cli.output.film_strip import boxes_for_missing_glyphs, drawing_fonts
 
 PICTURE_WIDTH = 1.0
 GAP = 0.06

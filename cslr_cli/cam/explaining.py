@@ -16,11 +16,11 @@ from cslr_cli.cam.explained_glosses import aligned_sentence, check_known, chosen
 from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap, WholeFrames
 from cslr_cli.cam.gradcam import Head, Method, check_method
 from cslr_cli.cam.layers import default_layer, split_backbone, widened
-from cslr_cli.data.clip_reader import ClipReader, Reading
 from cslr_cli.decoding import Hypothesis
 from cslr_cli.decoding.glosses import timed_glosses
 from cslr_cli.decoding.timing import retimed
 from cslr_cli.errors import CslrError, MediaError, UsageError
+from cslr_cli.media.clip_reader import ClipReader, Reading
 from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.device import memory_told
 from cslr_cli.progress import Progress, ProgressCallback, no_progress

@@ -17,9 +17,9 @@ from cslr_cli.cam.correlations import CorrelationMaps
 from cslr_cli.cam.gradcam import Head, Method
 from cslr_cli.cam.layers import within
 from cslr_cli.cam.placing import Maps, middle_of_cell, place_maps
-from cslr_cli.data.clip_reader import ClipReader
-from cslr_cli.data.frame_fit import Box
-from cslr_cli.data.frame_source import Frame
+from cslr_cli.media.clip_reader import ClipReader
+from cslr_cli.media.frame_fit import Box
+from cslr_cli.media.frame_source import Frame
 from cslr_cli.scoring import TimedGloss
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cslr_cli.data.frame_fit import Box
+from cslr_cli.media.frame_fit import Box
 
 Maps = NDArray[np.float32]
 

@@ -22,7 +22,7 @@ from cslr_cli.cam.drawing import (
 )
 from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap
 from cslr_cli.cam.placing import Maps
-from cslr_cli.data.frame_source import Frame
+from cslr_cli.media.frame_source import Frame
 
 _COLUMNS = 8  # pictures of a row
 _WIDEST = 480  # pixels of a frame: more than can be printed

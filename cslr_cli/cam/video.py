@@ -11,9 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 from cslr_cli.cam.drawing import coloured
 from cslr_cli.cam.explanation import Explanation, GlossMap
 from cslr_cli.cam.sheet import relative
-from cslr_cli.captions import CaptionBand, CaptionFont, find_font
-from cslr_cli.data.frame_source import Frame
-from cslr_cli.data.video_writer import video_writer
+from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.video_writer import video_writer
+from cslr_cli.output.captions import CaptionBand
+from cslr_cli.output.fonts import CaptionFont, find_font
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 
 # Small frames are enlarged by a whole number, until their shorter side has so many pixels: text wants room.

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from cslr_cli import __version__
 from cslr_cli.cli import (
     cam,
     convert,
@@ -29,6 +28,7 @@ from cslr_cli.cli import (
 )
 from cslr_cli.cli.console import print_error
 from cslr_cli.errors import CslrError
+from cslr_cli.version import __version__
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 

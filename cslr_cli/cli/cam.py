@@ -17,7 +17,7 @@ from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cslr_cli.cam import Explanation
-    from cslr_cli.checkpoint import Checkpoint
+    from cslr_cli.checkpoints.checkpoint import Checkpoint
     from cslr_cli.progress import ProgressCallback
 
 _MAPS = "The maps"
@@ -107,7 +107,7 @@ def cam(
         raise UsageError("--corpus is for --sample", "name the clip: --sample ID")
     refuse_file(output)
     from cslr_cli.cam import CamOptions, explain
-    from cslr_cli.data.clip_reader import Reading
+    from cslr_cli.media.clip_reader import Reading
     from cslr_cli.model.device import resolve_device
     from cslr_cli.recognizer import Recognizer
 

@@ -9,13 +9,13 @@ from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.checkpoint import Checkpoint
-    from cslr_cli.data.manifest import PreparedCorpus
+    from cslr_cli.checkpoints.checkpoint import Checkpoint
+    from cslr_cli.dataset.manifest import PreparedCorpus
 
 
 def open_for_use(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | None = None) -> Checkpoint:
     """Read a checkpoint of cslr, or a published one with its vocabulary; what is odd about it is told."""
-    from cslr_cli.published_checkpoint import open_checkpoint
+    from cslr_cli.checkpoints.published import open_checkpoint
 
     conversion = open_checkpoint(path, vocabulary, corpus)
     for note in conversion.notes:
@@ -27,7 +27,7 @@ def open_for_use(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | N
 
 def newest_checkpoint(runs_dir: Path) -> Path:
     """The best checkpoint of the newest run; says which it is."""
-    from cslr_cli.training.tracking import newest_run
+    from cslr_cli.training.run.folder import newest_run
 
     run = newest_run(runs_dir)
     if run is None:

@@ -14,7 +14,7 @@ from cslr_cli.cli.console import print_error, print_json, print_note, print_resu
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.checkpoint import Checkpoint
+    from cslr_cli.checkpoints.checkpoint import Checkpoint
 
 _DEFAULT_BEST = 5
 
@@ -97,8 +97,8 @@ def _from_published(
             "say --vocabulary gloss_dict.npy, a prepared corpus, or a text file with a gloss a line;\n"
             "for a checkpoint of cslr, --to published converts it into a published one",
         )
-    from cslr_cli.checkpoint import save_checkpoint
-    from cslr_cli.published_checkpoint import convert_published
+    from cslr_cli.checkpoints.checkpoint import save_checkpoint
+    from cslr_cli.checkpoints.published import convert_published
 
     conversion = convert_published(path, vocabulary, corpus=corpus, settings=settings)
     save_checkpoint(conversion.checkpoint, output)
@@ -110,9 +110,9 @@ def _from_published(
 
 
 def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> None:
-    from cslr_cli.checkpoint import save_checkpoint
+    from cslr_cli.checkpoints.checkpoint import save_checkpoint
     from cslr_cli.training.averaging import average_best
-    from cslr_cli.training.tracking import RunFolder
+    from cslr_cli.training.run.folder import RunFolder
 
     run = RunFolder.existing(path)
     if output is None:
@@ -132,8 +132,8 @@ def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> 
 
 
 def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
-    from cslr_cli.checkpoint import load_checkpoint
-    from cslr_cli.published_checkpoint import departures, write_published
+    from cslr_cli.checkpoints.checkpoint import load_checkpoint
+    from cslr_cli.checkpoints.published import departures, write_published
 
     checkpoint = load_checkpoint(path)
     gloss_dict = write_published(checkpoint, output)

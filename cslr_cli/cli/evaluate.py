@@ -20,9 +20,10 @@ from cslr_cli.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-    from cslr_cli.checkpoint import Checkpoint
+    from cslr_cli.checkpoints.checkpoint import Checkpoint
     from cslr_cli.config import DecodingConfig
-    from cslr_cli.data.manifest import PreparedCorpus
+    from cslr_cli.corpora.lookup import open_prepared_corpus
+    from cslr_cli.dataset.manifest import PreparedCorpus
     from cslr_cli.evaluation import SplitResult, TunedLanguageModel
     from cslr_cli.scoring import ClipScore
 
@@ -76,7 +77,6 @@ def evaluate(
     Writes `report.html`, which opens in any browser and has every clip's alignment for both heads, the
     same figures as `report.json` and by clip as CSV, and the hypotheses as CTM beside the references as STM.
     """
-    from cslr_cli.data.manifest import PreparedCorpus
     from cslr_cli.evaluation import evaluation_warnings, find_corpus
     from cslr_cli.evaluation.reports import decoding_facts, scored_by_tool, write_evaluation
     from cslr_cli.model.device import resolve_device, resolve_precision
@@ -84,7 +84,7 @@ def evaluate(
     from cslr_cli.scoring.tools import require_tool
 
     require_tool(tool.value)
-    loaded = open_for_use(checkpoint, vocabulary, None if corpus is None else PreparedCorpus.open(corpus))
+    loaded = open_for_use(checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus))
     prepared = find_corpus(loaded, corpus)
     where = resolve_device(device)
     folder = output or checkpoint.parent / "evaluation"

@@ -17,9 +17,9 @@ from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.progress import Progress
 
 if TYPE_CHECKING:
-    from cslr_cli.data.clip_reader import Reading
-    from cslr_cli.features import ClipFeatures
+    from cslr_cli.media.clip_reader import Reading
     from cslr_cli.recognizer import Recognizer
+    from cslr_cli.recognizer.features import ClipFeatures
 
 
 def features(
@@ -49,10 +49,10 @@ def features(
     Writes an `.npz` a clip, `SPLIT/SAMPLE_ID.npz` for a corpus and `NAME.npz` for videos, or with
     `--single-file` one a split; docs/features.md says what is in them.
     """
-    from cslr_cli.data.clip_reader import Reading
-    from cslr_cli.features import describe
+    from cslr_cli.media.clip_reader import Reading
     from cslr_cli.model.device import resolve_device
     from cslr_cli.recognizer import Recognizer
+    from cslr_cli.recognizer.features import describe
 
     reading = Reading(fps=fps, fit=fit.value)
     _check(videos or [], corpus, split, reading)
@@ -80,7 +80,7 @@ def _check(videos: list[str], corpus: Path | None, split: list[str] | None, read
     Raises:
         UsageError: as said.
     """
-    from cslr_cli.data.clip_reader import Reading
+    from cslr_cli.media.clip_reader import Reading
 
     if bool(videos) == (corpus is not None):
         what = "both videos and --corpus" if videos else "neither videos nor --corpus"
@@ -106,7 +106,7 @@ class _Writer:
     @contextmanager
     def of(self, split: str) -> Iterator[Callable[[ClipFeatures, str], None]]:
         """Give a function that writes a clip of a split under a name; the split of videos is called ``""``."""
-        from cslr_cli.features import SplitFile, write_clip
+        from cslr_cli.recognizer.features import SplitFile, write_clip
 
         name = f"{split or 'videos'}.npz" if self._single_file else split
         counts = {"clips": 0, "frames": 0, "steps": 0}
@@ -141,10 +141,10 @@ def _of_corpus(recognizer: Recognizer, folder: Path, splits: list[str] | None, w
     Returns:
         Whether there was none.
     """
-    from cslr_cli.data.manifest import PreparedCorpus
-    from cslr_cli.features import check_frame_size, sample_features
+    from cslr_cli.corpora.lookup import open_prepared_corpus
+    from cslr_cli.recognizer.features import check_frame_size, sample_features
 
-    corpus = PreparedCorpus.open(folder)
+    corpus = open_prepared_corpus(folder)
     check_frame_size(recognizer, corpus)
     samples = {split: corpus.samples(split) for split in (splits or corpus.splits)}
     good = True
@@ -170,7 +170,7 @@ def _of_videos(recognizer: Recognizer, videos: list[str], reading: Reading, writ
         Whether there was none.
     """
     from cslr_cli.cli.inputs import find_inputs, output_names, standard_input
-    from cslr_cli.features import extract_features
+    from cslr_cli.recognizer.features import extract_features
 
     inputs = find_inputs(videos, standard_input)
     good = True
@@ -193,6 +193,6 @@ def _of_videos(recognizer: Recognizer, videos: list[str], reading: Reading, writ
 
 def _tell(error: CslrError | OSError, path: Path) -> None:
     """Say why a clip is passed over."""
-    from cslr_cli.recognizer.in_turn import cannot_be_read
+    from cslr_cli.recognizer.batch import cannot_be_read
 
     print_error(str(cannot_be_read(path, error) if isinstance(error, OSError) else error))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
-from cslr_cli.data.frames import PICTURE_SUFFIXES
+from cslr_cli.media.frames import PICTURE_SUFFIXES
 
 # A list of suffixes is needed only to tell the videos in a folder from what else lies there; a file
 # that is named itself may have any.

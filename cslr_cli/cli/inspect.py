@@ -13,7 +13,7 @@ from cslr_cli.cli.inspect_checkpoint import find_checkpoint, tell_checkpoint
 from cslr_cli.errors import FAULTS_SHOWN, UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.inspection import CorpusInspection, Finding
+    from cslr_cli.corpora.inspection import CorpusInspection, Finding
 
 _BAR = 30  # characters of the longest bar of the histogram
 
@@ -42,7 +42,7 @@ def inspect(
         tell_checkpoint(checkpoint, as_json=as_json)
         return
     if plot is not None:
-        from cslr_cli.inspection import check_plot_name
+        from cslr_cli.corpora.inspection import check_plot_name
 
         check_plot_name(plot)
     inspection = _inspected(path, config, read_frames=not quick, workers=workers)
@@ -51,7 +51,7 @@ def inspect(
     else:
         _print_inspection(inspection)
     if plot is not None:
-        from cslr_cli.inspection import draw_plots
+        from cslr_cli.corpora.inspection import draw_plots
 
         draw_plots(inspection, plot)
         print_note(f"plots: {plot}")
@@ -61,7 +61,7 @@ def inspect(
 
 def _inspected(path: Path, config: str, *, read_frames: bool, workers: int | None) -> CorpusInspection:
     from cslr_cli.config import load_config
-    from cslr_cli.inspection import inspect_corpus
+    from cslr_cli.corpora.inspection import inspect_corpus
     from cslr_cli.model.networks import temporal_plan
 
     recipe = load_config(config)

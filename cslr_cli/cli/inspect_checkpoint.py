@@ -11,7 +11,7 @@ from cslr_cli.cli.console import print_error, print_json, print_result, table
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.inspection.checkpoint import CheckpointInspection
+    from cslr_cli.checkpoints.inspection import CheckpointInspection
 
 
 def find_checkpoint(path: Path) -> Path | None:
@@ -34,7 +34,7 @@ def find_checkpoint(path: Path) -> Path | None:
 
 def tell_checkpoint(path: Path, *, as_json: bool) -> None:
     """Print what a checkpoint is."""
-    from cslr_cli.inspection.checkpoint import inspect_checkpoint
+    from cslr_cli.checkpoints.inspection import inspect_checkpoint
 
     inspection = inspect_checkpoint(path)
     for warning in inspection.warnings:

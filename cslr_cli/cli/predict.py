@@ -19,7 +19,7 @@ from cslr_cli.errors import CslrError, UsageError
 
 if TYPE_CHECKING:
     from cslr_cli.cli.predict_extras import Extras
-    from cslr_cli.data.clip_reader import ClipReader, Reading
+    from cslr_cli.media.clip_reader import ClipReader, Reading
     from cslr_cli.recognition import Recognition
     from cslr_cli.recognizer import LongVideo, Recognizer
 
@@ -78,7 +78,7 @@ def predict(
         return
     from cslr_cli.cli.inputs import find_inputs, standard_input
     from cslr_cli.cli.predict_extras import plan_extras
-    from cslr_cli.data.clip_reader import Reading
+    from cslr_cli.media.clip_reader import Reading
 
     inputs = find_inputs(videos, standard_input)
     if not inputs:
@@ -138,8 +138,8 @@ def _recognize_all(
         Whether all went well.
     """
     from cslr_cli.cli.inputs import is_video_file, output_names
-    from cslr_cli.formats import Shown
-    from cslr_cli.recognizer.in_turn import recognize_in_turn
+    from cslr_cli.output.formats import Shown
+    from cslr_cli.recognizer.batch import recognize_in_turn
 
     recognizer = make_recognizer()
     font = extras.font(recognizer.vocabulary.glosses)

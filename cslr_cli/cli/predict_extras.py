@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cslr_cli.atomic import whole_file
-from cslr_cli.captions import CaptionFont, find_font, render_captions
 from cslr_cli.cli.console import print_error, print_note, shown_progress
 from cslr_cli.cli.predict_outputs import places
-from cslr_cli.data.clip_reader import Reading
-from cslr_cli.data.video_writer import check_video_name
 from cslr_cli.errors import UsageError
+from cslr_cli.files import whole_file
+from cslr_cli.media.clip_reader import Reading
+from cslr_cli.media.video_writer import check_video_name
+from cslr_cli.output.captions import render_captions
+from cslr_cli.output.fonts import CaptionFont, find_font
 from cslr_cli.progress import no_progress
 from cslr_cli.recognition import Recognition, StepLogits
 from cslr_cli.recognizer.preview import write_preview

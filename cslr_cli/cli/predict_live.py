@@ -14,8 +14,8 @@ from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.live import Camera, LiveGloss, LiveSummary, Watching
     from cslr_cli.recognizer import Recognizer
+    from cslr_cli.recognizer.live import Camera, LiveGloss, LiveSummary, Watching
 
 # Seconds from one remark on lost frames to the next.
 _REMARK_INTERVAL = 5.0
@@ -31,7 +31,7 @@ def is_live(videos: Sequence[str], play_files: bool) -> bool:
     Raises:
         UsageError: there are other inputs beside it.
     """
-    from cslr_cli.live.camera import is_camera
+    from cslr_cli.recognizer.live.camera import is_camera
 
     if not (play_files or any(map(is_camera, videos))):
         return False
@@ -50,7 +50,7 @@ def open_live(video: str, picture_fps: float) -> Camera:
     Raises:
         MediaError: it is not there.
     """
-    from cslr_cli.live import FileCamera, is_camera, open_camera
+    from cslr_cli.recognizer.live import FileCamera, is_camera, open_camera
 
     return open_camera(video) if is_camera(video) else FileCamera(Path(video), picture_fps=picture_fps)
 
@@ -96,8 +96,8 @@ def watch(
         MediaError: the camera is not there, or a frame of a file cannot be read.
         DeviceError: the device is out of memory.
     """
-    from cslr_cli.data.clip_reader import Reading
-    from cslr_cli.live import LiveOptions, NetworkWindow, Watching
+    from cslr_cli.media.clip_reader import Reading
+    from cslr_cli.recognizer.live import LiveOptions, NetworkWindow, Watching
 
     live = LiveOptions(window)
     recognizer = make_recognizer()

@@ -33,7 +33,7 @@ class SplitName(str, Enum):
 
 
 class FormatName(str, Enum):
-    """How the result is written down: the names in `cslr_cli.formats`, which help does not import."""
+    """How the result is written down: the names in `cslr_cli.output.formats`, which help does not import."""
 
     text = "text"
     glosses = "glosses"

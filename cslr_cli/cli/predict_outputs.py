@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cslr_cli.atomic import whole_file, write_text
 from cslr_cli.cli.console import duration, print_note
 from cslr_cli.errors import CslrError, UsageError
+from cslr_cli.files import whole_file, write_text
 
 if TYPE_CHECKING:
-    from cslr_cli.formats import Format, Shown
+    from cslr_cli.output.formats import Format, Shown
     from cslr_cli.recognition import Recognition, Sentence
 
 # Seconds from one remark on how far a long recording is to the next.
@@ -71,7 +71,7 @@ class _PrintedText(_OneDocument):
 
     def begin_sentence(self, place: int, path: Path, sentence: Sentence, shown: Shown) -> None:
         """Print it."""
-        from cslr_cli.formats.plain import sentence_text
+        from cslr_cli.output.plain import sentence_text
 
         # The input before may have broken off: what tells its sentences from these is its place alone.
         _print("\n" if place == self._begun else f"{self._before}{path}\n")
@@ -229,7 +229,7 @@ def chosen_format(name: str | None, as_json: bool, output: str | None) -> Format
     Raises:
         UsageError: `--format` and `--json` contradict each other, or the name of the output means no format.
     """
-    from cslr_cli.formats import FORMATS, find_format, format_of_file
+    from cslr_cli.output.formats import FORMATS, find_format, format_of_file
 
     if as_json and name not in (None, "json", "jsonl"):
         raise UsageError(f"--json and --format {name} contradict each other", "leave one of them out")

@@ -16,8 +16,8 @@ from cslr_cli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cslr_cli.data.corpora import CorpusReader, ReleasePlaces, SplitDrawing
-    from cslr_cli.preparation import PartReport, PreparationOptions, PreparationReport, Shard
+    from cslr_cli.corpora import CorpusReader, ReleasePlaces, SplitDrawing
+    from cslr_cli.corpora.preparation import PartReport, PreparationOptions, PreparationReport, Shard
     from cslr_cli.progress import ProgressCallback
 
 _FRAMES = "Frames"
@@ -163,8 +163,8 @@ def prepare(
         "num_dev_clips": dev_clips,
         "num_test_clips": test_clips,
     }
-    from cslr_cli.data.corpora import AnnotationError, ReleasePlaces
-    from cslr_cli.preparation import PreparationOptions, Shard
+    from cslr_cli.corpora import AnnotationError, ReleasePlaces
+    from cslr_cli.corpora.preparation import PreparationOptions, Shard
 
     if manifest is None:
         _check_not_given({"--fps": fps, "--split-shares": split_shares, "--split-by": split_by})
@@ -200,13 +200,13 @@ def prepare(
 
 
 def _published(name: str) -> CorpusReader:
-    from cslr_cli.data.corpora import find_corpus
+    from cslr_cli.corpora import find_corpus
 
     return find_corpus(name)
 
 
 def _own(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | None) -> CorpusReader:
-    from cslr_cli.data.corpora import CORPORA, OwnCorpus
+    from cslr_cli.corpora import CORPORA, OwnCorpus
 
     if name.lower() in (known.lower() for known in CORPORA):
         raise UsageError(f"{name} is the name of a published corpus", "give your own, in --manifest, another name")
@@ -218,7 +218,7 @@ def _own(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | N
 
 def _split_drawing(shares: str | None, unit: str | None, seed: int | None) -> SplitDrawing | None:
     """How splits are drawn; None if nothing is said of it."""
-    from cslr_cli.data.corpora import SplitDrawing
+    from cslr_cli.corpora import SplitDrawing
 
     if shares is None and unit is None and seed is None:
         return None
@@ -242,8 +242,8 @@ def _check_no_drawing(drawing: Mapping[str, int | None], seed: int | None, name:
 
 
 def _draw(source: Path, drawing: Mapping[str, int | None], workers: int | None, progress: ProgressCallback) -> None:
-    from cslr_cli.data.clip_workers import available_cores
-    from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release
+    from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
+    from cslr_cli.processes import available_cores
 
     given = {name: value for name, value in drawing.items() if value is not None}
     make_release(source, SyntheticOptions(**given), workers=workers or available_cores(), progress=progress)
@@ -258,7 +258,7 @@ def _prepare(
     workers: int | None,
     progress: ProgressCallback,
 ) -> PreparationReport | PartReport:
-    from cslr_cli.preparation import prepare, prepare_part
+    from cslr_cli.corpora.preparation import prepare, prepare_part
 
     if part is None:
         return prepare(reader, places, output, form, workers=workers, progress=progress)

@@ -10,8 +10,8 @@ from cslr_cli.cli.console import print_json, print_note, print_remarks, print_re
 from cslr_cli.errors import FAULTS_SHOWN, DataError
 
 if TYPE_CHECKING:
-    from cslr_cli.data.corpora import AnnotationError, LeftOut
-    from cslr_cli.preparation import PartReport, PreparationReport
+    from cslr_cli.corpora import AnnotationError, LeftOut
+    from cslr_cli.corpora.preparation import PartReport, PreparationReport
 
 
 def tell_faults(error: AnnotationError) -> DataError:
@@ -24,7 +24,7 @@ def tell_faults(error: AnnotationError) -> DataError:
 
 def tell_report(report: PreparationReport | PartReport, *, as_json: bool) -> None:
     """What has come of it: remarks on standard error, the result on standard output."""
-    from cslr_cli.preparation import PreparationReport
+    from cslr_cli.corpora.preparation import PreparationReport
 
     if isinstance(report, PreparationReport):
         for remark in _remarks(report):

@@ -11,7 +11,7 @@ from cslr_cli.cli import options
 from cslr_cli.cli.console import duration, print_error, print_json, print_note, print_result, table
 
 if TYPE_CHECKING:
-    from cslr_cli.training.runs import RunSummary
+    from cslr_cli.training.run.runs import RunSummary
 
 _COLUMNS = ["run", "network", "corpus", "epochs", "best WER on dev, %", "time", "state"]
 
@@ -22,7 +22,7 @@ def runs(runs_dir: options.RunsDir = Path("runs"), as_json: options.Json = False
     By corpus, the best run of each first. With --json a line for each run. A run that cannot be read
     is named and passed over, and the exit status is 1.
     """
-    from cslr_cli.training.runs import list_runs
+    from cslr_cli.training.run.runs import list_runs
 
     found = list_runs(runs_dir)
     if as_json:

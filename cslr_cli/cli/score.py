@@ -16,7 +16,8 @@ from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, facts_text, 
 from cslr_cli.errors import ScoringError, UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.data.manifest import PreparedCorpus
+    from cslr_cli.corpora.lookup import open_prepared_corpus
+    from cslr_cli.dataset.manifest import PreparedCorpus
     from cslr_cli.report import Analysis, Section
     from cslr_cli.scoring import Missing, Protocol, Reference, Score, TimedGloss
     from cslr_cli.scoring.tools import ToolName
@@ -68,13 +69,12 @@ def score(
     With a second file of hypotheses, the two systems are compared: the difference of their WER with its
     interval, the matched-pairs test of sc_stats, and the clips that one of them wins.
     """
-    from cslr_cli.data.manifest import PreparedCorpus
     from cslr_cli.report import analyse, write_report
     from cslr_cli.scoring import protocol as find_protocol
     from cslr_cli.scoring import read_ctm, read_stm
     from cslr_cli.scoring.tools import require_tool
 
-    prepared = None if corpus is None else PreparedCorpus.open(corpus)
+    prepared = None if corpus is None else open_prepared_corpus(corpus)
     chosen = find_protocol(protocol or ("plain" if prepared is None else prepared.protocol))
     require_tool(tool.value)
     refuse_file(output)

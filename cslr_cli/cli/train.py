@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from cslr_cli.config import Config
     from cslr_cli.training.loop import Listener, TrainingResult
-    from cslr_cli.training.outline import Outline
-    from cslr_cli.training.state import Record
-    from cslr_cli.training.tracking import RunFolder
+    from cslr_cli.training.monitoring.outline import Outline
+    from cslr_cli.training.run.folder import RunFolder
+    from cslr_cli.training.run.state import Record
 
 _DEFAULT_CONFIG = "phoenix2014"
 
@@ -97,7 +97,7 @@ def train(
         options_given = {"--name": name, **{option: key for option, (key, _) in given.items()}}
         _refuse_changes({option: key for option, key in options_given.items() if key})
     changes = [*(settings or []), *(f"{key}={_as_yaml(value)}" for key, value in given.values())]
-    from cslr_cli.training.tracking import RunFolder
+    from cslr_cli.training.run.folder import RunFolder
 
     with _told_once():
         if resume is not None:
@@ -139,7 +139,7 @@ class _Task:
 
 def _resumed(run: RunFolder, changes: Sequence[str], config: str | None, device: str) -> _Task:
     """A run, to go on with."""
-    from cslr_cli.training.resuming import resumed_config
+    from cslr_cli.training.run.resuming import resumed_config
 
     return _Task(resumed_config(run, changes, config), run.path, device, resume=True, batch_may_grow=False)
 
@@ -147,7 +147,7 @@ def _resumed(run: RunFolder, changes: Sequence[str], config: str | None, device:
 def _new(config: str, changes: Sequence[str], runs_dir: Path, name: str | None, device: str) -> _Task:
     """A training by a shipped recipe, or by the user's own."""
     from cslr_cli.config import load_config, shipped_configs
-    from cslr_cli.training.resuming import keys_named
+    from cslr_cli.training.run.resuming import keys_named
 
     recipe = load_config(config, changes)
     is_shipped = config.lower() in {shipped.lower() for shipped in shipped_configs()}
@@ -159,8 +159,8 @@ def _new(config: str, changes: Sequence[str], runs_dir: Path, name: str | None, 
 def _on_devices(task: _Task) -> TrainingResult | None:
     """Train here, or in a process for each device; None in a process that is not the first."""
     from cslr_cli.model.device import resolve_devices
-    from cslr_cli.training.distributed import was_launched
-    from cslr_cli.training.launch import launch
+    from cslr_cli.training.distributed.launch import launch
+    from cslr_cli.training.distributed.ranks import was_launched
 
     if was_launched():
         return _in_this_process(task)
@@ -172,7 +172,7 @@ def _in_this_process(task: _Task) -> TrainingResult | None:
     """Train with whatever processes this one was launched with; only the first has a screen."""
     from cslr_cli.model.device import device_of_process, resolve_device
     from cslr_cli.training.batches import with_a_clip_each
-    from cslr_cli.training.distributed import joined, local_rank, was_launched
+    from cslr_cli.training.distributed.ranks import joined, local_rank, was_launched
     from cslr_cli.training.loop import train as train_network
 
     device = device_of_process(task.device, *local_rank()) if was_launched() else resolve_device(task.device)
@@ -197,7 +197,7 @@ def _in_this_process(task: _Task) -> TrainingResult | None:
 def _listener(remark: str | None) -> Listener:
     """Who shows on standard error what a training says; the remark comes below the table at the start."""
     from cslr_cli.training.loop import Listener
-    from cslr_cli.training.tracking import LOGGER
+    from cslr_cli.training.run.folder import LOGGER
 
     def outline(told: Outline) -> None:
         print_remarks(outline_table(told))
@@ -233,9 +233,9 @@ def _told_once() -> Iterator[None]:
     try:
         yield
     except CslrError as error:
-        from cslr_cli.training.distributed import is_first_to_fail
-        from cslr_cli.training.interruption import was_asked_to_end
-        from cslr_cli.training.launch import wait_to_be_ended
+        from cslr_cli.training.distributed.interruption import was_asked_to_end
+        from cslr_cli.training.distributed.launch import wait_to_be_ended
+        from cslr_cli.training.distributed.ranks import is_first_to_fail
 
         if not is_first_to_fail():
             if was_asked_to_end(error):

@@ -9,10 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from cslr_cli.data.frames import PICTURE_SUFFIXES
 from cslr_cli.demo.service import Answer, DemoService, Limits
 from cslr_cli.demo.timeline import fault, timeline
 from cslr_cli.errors import CslrError
+from cslr_cli.media.frames import PICTURE_SUFFIXES
 
 _log = logging.getLogger(__name__)
 

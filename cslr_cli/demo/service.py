@@ -14,12 +14,12 @@ from pathlib import Path
 
 import cv2
 
-from cslr_cli.atomic import write_text
-from cslr_cli.data.frames import PICTURE_SUFFIXES, open_frames
-from cslr_cli.data.video_writer import video_writer
 from cslr_cli.demo.networks import Networks
 from cslr_cli.errors import CslrError, MediaError
-from cslr_cli.formats import FORMATS
+from cslr_cli.files import write_text
+from cslr_cli.media.frames import PICTURE_SUFFIXES, open_frames
+from cslr_cli.media.video_writer import video_writer
+from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import Reading
 from cslr_cli.recognizer.long_video import LONGEST_WHOLE

@@ -9,18 +9,18 @@ from dataclasses import replace
 import torch
 
 from cslr_cli.config import Config, DecodingConfig
-from cslr_cli.data.clip_workers import available_cores
-from cslr_cli.data.dataset import ClipDataset, ClipKey, Loader, evaluation_batches
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
-from cslr_cli.decoding.beside import Beside
+from cslr_cli.dataset.dataset import ClipDataset, ClipKey, Loader, evaluation_batches
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
 from cslr_cli.decoding.clips import ClipDecoder, ClipHypotheses, ClipLogProbs
+from cslr_cli.decoding.decoder_pool import Beside
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.network_pass import clip_log_probs, evaluation_mode
 from cslr_cli.evaluation.results import HEADS, SplitResult, oracle_score
 from cslr_cli.model.network import Network
 from cslr_cli.model.networks import temporal_plan
+from cslr_cli.processes import available_cores
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.recognition import Alternative
 from cslr_cli.scoring import Reference, Score, protocol, read_stm, score

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cslr_cli.atomic import write_text
-from cslr_cli.checkpoint import Checkpoint
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.results import SplitResult
+from cslr_cli.files import write_text
 from cslr_cli.recognition import Alternative
 from cslr_cli.scoring import read_stm, write_ctm, write_stm
 
@@ -24,12 +25,12 @@ def find_corpus(checkpoint: Checkpoint, path: Path | None) -> PreparedCorpus:
         DataError: there is none.
     """
     if path is not None:
-        return PreparedCorpus.open(path)
+        return open_prepared_corpus(path)
     origin = checkpoint.corpus
     places = (Path(origin.path), Path("prepared") / origin.name)
     for place in places:
         if place.is_dir():
-            return PreparedCorpus.open(place)
+            return open_prepared_corpus(place)
     searched = dict.fromkeys(str(place.absolute()) for place in places)  # often the same folder
     raise DataError(
         f"{' and '.join(searched)}: the corpus that the network was trained on is not there",

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import torch
 
-from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import DecodingConfig
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.glosses import language_model_of
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.evaluator import Evaluator

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cslr_cli.config import DecodingConfig
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation.files import write_hypotheses
 from cslr_cli.evaluation.results import SplitResult
 from cslr_cli.report import Analysis, Section, System, analyse, corpus_clips, training_glosses, write_report

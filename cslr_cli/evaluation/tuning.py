@@ -10,11 +10,11 @@ from itertools import product
 import numpy as np
 import torch
 
-from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import DecodingConfig, changed_decoding
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.decoding.beside import Beside
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.clips import ClipLogProbs
+from cslr_cli.decoding.decoder_pool import Beside
 from cslr_cli.decoding.fusion_weights import FusionTask, FusionTrial
 from cslr_cli.decoding.glosses import decoder_for
 from cslr_cli.decoding.with_pyctcdecode import PyctcdecodeDecoder

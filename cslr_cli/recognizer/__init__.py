@@ -6,7 +6,7 @@ their parts becomes one, and `preview` a picture of what the network sees.
 
 from __future__ import annotations
 
-from cslr_cli.data.clip_reader import ClipReader, PreparedClip, Reading
+from cslr_cli.media.clip_reader import ClipReader, PreparedClip, Reading
 from cslr_cli.recognizer.long_video import LongVideo
 from cslr_cli.recognizer.preview import write_preview
 from cslr_cli.recognizer.recognizer import Recognizer

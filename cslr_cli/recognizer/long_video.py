@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cslr_cli.data.clip_reader import ClipReader
-from cslr_cli.data.frame_source import Frame
-from cslr_cli.data.rests import SentenceFinder, Stretch
 from cslr_cli.errors import UsageError
+from cslr_cli.media.clip_reader import ClipReader
+from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.rests import SentenceFinder, Stretch
 from cslr_cli.model.chunks import FeatureStream, chunk_tensor, padded_chunks
 from cslr_cli.model.network import Network
 

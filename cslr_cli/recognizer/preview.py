@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cslr_cli.atomic import whole_file
-from cslr_cli.data.clip_reader import ClipReader
-from cslr_cli.data.frame_fit import Box
-from cslr_cli.data.frame_source import Frame
 from cslr_cli.errors import UsageError
+from cslr_cli.files import whole_file
+from cslr_cli.media.clip_reader import ClipReader
+from cslr_cli.media.frame_fit import Box
+from cslr_cli.media.frame_source import Frame
 
 # The frame that is shown: so long after the beginning, seconds, that the picture has become light.
 _SHOWN_AFTER = 1.0

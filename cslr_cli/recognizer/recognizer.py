@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cslr_cli.checkpoint import Checkpoint, load_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from cslr_cli.config import DecodingConfig, Precision
-from cslr_cli.data.clip_reader import ClipReader, PreparedClip, Reading, Source
 from cslr_cli.decoding.clips import ClipDecoder, ClipLogProbs
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
+from cslr_cli.media.clip_reader import ClipReader, PreparedClip, Reading, Source
 from cslr_cli.model.device import memory_told, resolve_device, resolve_precision
 from cslr_cli.model.inference import for_inference
 from cslr_cli.recognition import Alternative, Recognition, Sentence, StepLogits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cslr_cli.data.manifest import NO_FRAMES, PreparedCorpus
+from cslr_cli.dataset.manifest import NO_FRAMES, PreparedCorpus
 from cslr_cli.report.sections import ClipFacts
 from cslr_cli.scoring import TimedGloss
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cslr_cli.atomic import write_text
+from cslr_cli.files import write_text
 from cslr_cli.report.page import page
 from cslr_cli.report.sections import Analysis, ClipFacts
 from cslr_cli.scoring import ClipScore, Part

@@ -13,10 +13,10 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from cslr_cli import __version__
 from cslr_cli.report.page_data import section_data
 from cslr_cli.report.sections import Analysis
 from cslr_cli.report.summary import facts_html, section_html
+from cslr_cli.version import __version__
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cslr_cli.atomic import write_text
 from cslr_cli.errors import ScoringError, gathered
+from cslr_cli.files import write_text
 
 STM_LAYOUT = "ID 1 SIGNER START END GLOSS GLOSS …"
 CTM_LAYOUT = "ID 1 START END GLOSS"

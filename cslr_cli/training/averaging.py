@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cslr_cli.checkpoint import Checkpoint, load_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from cslr_cli.errors import CheckpointError
 from cslr_cli.model.network import Network
-from cslr_cli.training.tracking import RunFolder, best_epochs
+from cslr_cli.training.run.folder import RunFolder, best_epochs
 
 
 class MovingAverage:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cslr_cli.config import Config, DataConfig
-from cslr_cli.data.dataset import ClipKey, batches_by_frames, training_batches
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
+from cslr_cli.dataset.dataset import ClipKey, batches_by_frames, training_batches
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import ConfigError, DataError
 from cslr_cli.model.networks import temporal_plan
 from cslr_cli.temporal_plan import TemporalPlan

@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 
 import torch
 
-from cslr_cli.checkpoint import CorpusOrigin, load_checkpoint
+from cslr_cli.checkpoints.checkpoint import CorpusOrigin, load_checkpoint
 from cslr_cli.config import Config
-from cslr_cli.data.dataset import Batch, ClipDataset, ClipKey, Loader, target_shortfall
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.transforms import crop_room
+from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.dataset.dataset import Batch, ClipDataset, ClipKey, Loader, target_shortfall
 from cslr_cli.evaluation import Evaluator, SplitResult
+from cslr_cli.media.clip_plan import crop_room
 from cslr_cli.model.device import computing_threads, memory_told, precision_name, resolve_precision
 from cslr_cli.model.networks import build_network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
@@ -30,21 +30,21 @@ from cslr_cli.training.batches import (
     parts_of,
     training_samples,
 )
-from cslr_cli.training.boards import Board, check_board, open_board
-from cslr_cli.training.diagnosis import Diagnostician, unfit_told
-from cslr_cli.training.distributed import ALONE, Ranks
-from cslr_cli.training.epoch import EpochSums, Meter
-from cslr_cli.training.interruption import AskedToEndError, Interruption
-from cslr_cli.training.memory import memory_advice
-from cslr_cli.training.outline import Outline, TimeEstimate
-from cslr_cli.training.recorder import Recorder
-from cslr_cli.training.resuming import changes_told, check_same_corpus, check_same_network
-from cslr_cli.training.saving import Saver
-from cslr_cli.training.spread_evaluation import SpreadEvaluator
+from cslr_cli.training.distributed.evaluation import SpreadEvaluator
+from cslr_cli.training.distributed.interruption import AskedToEndError, Interruption
+from cslr_cli.training.distributed.ranks import ALONE, Ranks
+from cslr_cli.training.monitoring.divergence import Diagnostician, unfit_told
+from cslr_cli.training.monitoring.epoch_record import EpochSums, Meter
+from cslr_cli.training.monitoring.memory import memory_advice
+from cslr_cli.training.monitoring.outline import Outline, TimeEstimate
+from cslr_cli.training.monitoring.recorder import Recorder
+from cslr_cli.training.monitoring.tensorboard import Board, check_board, open_board
+from cslr_cli.training.run.folder import LOGGER, RunFolder, nothing_logged
+from cslr_cli.training.run.resuming import changes_told, check_same_corpus, check_same_network
+from cslr_cli.training.run.saving import Saver
+from cslr_cli.training.run.state import Record, TrainingState
 from cslr_cli.training.start_points import FrozenParts, start_from
-from cslr_cli.training.state import Record, TrainingState
 from cslr_cli.training.step import Extent, Stepper
-from cslr_cli.training.tracking import LOGGER, RunFolder, nothing_logged
 
 # Steps whose figures stay on a GPU before they are read: reading waits until it has done all it was given.
 _STEPS_UNREAD = 16
@@ -153,7 +153,7 @@ class _Course:
     def __init__(
         self, config: Config, device: torch.device, ranks: Ranks, progress: ProgressCallback, listener: Listener
     ) -> None:
-        self.corpus = PreparedCorpus.open(config.corpus.folder)
+        self.corpus = open_prepared_corpus(config.corpus.folder)
         # `--corpus` says where it is; what it is called must not be what the recipe's corpus is called.
         self.config = config.with_corpus_name(self.corpus.name)
         self.device = device

@@ -11,15 +11,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.checkpoints.imagenet import load_imagenet_weights
+from cslr_cli.checkpoints.published import open_checkpoint
+from cslr_cli.checkpoints.weights import weight_faults
 from cslr_cli.config import Config, ModelConfig
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, gathered
 from cslr_cli.model.network import Network
-from cslr_cli.model.pretrained import load_imagenet_weights
 from cslr_cli.model.temporal import NormalisedClassifier
-from cslr_cli.model.weights import weight_faults
-from cslr_cli.published_checkpoint import open_checkpoint
 from cslr_cli.vocabulary import BLANK_ID, Vocabulary
 
 # Of the model's settings, those that say where weights come from, and not what the network is made of.

@@ -17,15 +17,15 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from cslr_cli.config import Config
-from cslr_cli.data.dataset import Batch
+from cslr_cli.dataset.dataset import Batch
 from cslr_cli.model.device import autocast
 from cslr_cli.model.losses import LossValues, Targets, weighted_loss
 from cslr_cli.model.network import NetworkOutput
-from cslr_cli.training.batch_norm import synchronised
-from cslr_cli.training.distributed import ALONE, Ranks, peers_told
-from cslr_cli.training.epoch import DeviceFigures
+from cslr_cli.training.distributed.batch_norm import synchronised
+from cslr_cli.training.distributed.ranks import ALONE, Ranks, peers_told
+from cslr_cli.training.monitoring.epoch_record import DeviceFigures
+from cslr_cli.training.run.state import TrainingState
 from cslr_cli.training.schedule import learning_rate
-from cslr_cli.training.state import TrainingState
 
 # What torch calls the switch by which buffers are copied from the first rank at each step: it was renamed.
 _SYNC_BUFFERS = next(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.language_model import bigram_arpa, forecast, uniform_arpa
-from cslr_cli.data.corpora.synthetic.lexicon import SIGN_OF_GLOSS
+from cslr_cli.corpora.synthetic.lexicon import SIGN_OF_GLOSS
 
 kenlm = pytest.importorskip("kenlm")
 

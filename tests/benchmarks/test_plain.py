@@ -13,8 +13,8 @@ from benchmarks.inference import recognition
 from benchmarks.plain import PlainDataset
 from benchmarks.train_step import training_step
 from cslr_cli.config import Config
-from cslr_cli.data.dataset import ClipDataset, ClipKey
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.manifest import PreparedCorpus
 
 SMALL = 2, 12, 32  # clips, frames a clip, pixels
 ROOT = Path(__file__).parents[2]

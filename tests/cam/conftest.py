@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cslr_cli.cam import CamOptions, Explanation, explain
-from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.recognizer import Recognizer
 from tests.cam.networks import brightness_network
 

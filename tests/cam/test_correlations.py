@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cslr_cli.cam.clip import ClipInNetwork
 from cslr_cli.cam.correlations import correlated_stages
-from cslr_cli.data.dataset import single_clip
+from cslr_cli.dataset.dataset import single_clip
 from cslr_cli.model.network import Network
 from tests.cam.networks import random_network, random_pictures
 

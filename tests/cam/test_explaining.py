@@ -14,10 +14,10 @@ from cslr_cli.cam.archive import explanation_arrays
 from cslr_cli.cam.clip import ClipInNetwork
 from cslr_cli.cam.corpus_clip import clip_path, find_sample
 from cslr_cli.cam.video import gloss_of_pictures
-from cslr_cli.checkpoint import Checkpoint
-from cslr_cli.data.clip_reader import Reading
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CslrError, DataError, MediaError, UsageError
+from cslr_cli.media.clip_reader import Reading
 from cslr_cli.recognition import Alternative, Sentence
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalPlan

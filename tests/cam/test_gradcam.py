@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cslr_cli.cam.clip import ClipInNetwork
 from cslr_cli.cam.gradcam import Head, check_method, heat_maps
 from cslr_cli.cam.layers import split_backbone
-from cslr_cli.data.dataset import single_clip
+from cslr_cli.dataset.dataset import single_clip
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.model.network import Network
 from tests.cam.networks import NAMES, brightness_network, random_network, random_pictures

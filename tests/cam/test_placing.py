@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from cslr_cli.cam.placing import middle_of_cell, place_maps
-from cslr_cli.data.frame_fit import Box
+from cslr_cli.media.frame_fit import Box
 
 
 def random_maps(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

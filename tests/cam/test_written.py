@@ -17,9 +17,9 @@ from cslr_cli.cam import CamOptions, Explanation, explain, write_correlation_she
 from cslr_cli.cam.drawing import SIGNED_COLOURS, Sheet, coloured
 from cslr_cli.cam.sheet import evenly, relative
 from cslr_cli.cam.video import gloss_of_pictures
-from cslr_cli.data.frames import open_frames
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import UsageError
+from cslr_cli.media.frames import open_frames
 from cslr_cli.recognizer import Recognizer
 from tests.cam.conftest import SQUARE
 

@@ -14,7 +14,7 @@ import pytest
 
 from cslr_cli.cli.app import app
 from cslr_cli.config import Config
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.training.loop import TrainingResult
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from tests.cli.conftest import Command
 
 

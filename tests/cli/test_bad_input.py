@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.checkpoint import load_checkpoint
-from cslr_cli.data.corpora.synthetic.release import clip_folder
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
+from cslr_cli.corpora.synthetic.release import clip_folder
+from cslr_cli.dataset.manifest import PreparedCorpus
 from tests.cli.conftest import Command, Outcome, in_a_process, started
 
 TINY = ["--size", 36, "--glosses", 8, "--signers", 3, "--train-clips", 8, "--dev-clips", 4, "--test-clips", 4]

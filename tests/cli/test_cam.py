@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from tests.cam.conftest import see_brightness
 from tests.cli.conftest import Command
 from tests.cli.test_bad_input import assert_told

@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import pytest
 
-from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import load_config
-from cslr_cli.data.corpora.synthetic.release import clip_folder
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.corpora.synthetic.release import clip_folder
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.scoring import protocol, read_ctm, read_stm, score
 from cslr_cli.training.loop import TrainingResult
 from tests.cli.conftest import Command, command_line, environment, in_a_process

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cslr_cli.checkpoint import load_checkpoint
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
+from cslr_cli.dataset.manifest import PreparedCorpus
+from tests.checkpoints.published_files import save_gloss_dict, save_published, state_of
 from tests.cli.conftest import REPOSITORY, Command
 from tests.model.batches import NETWORK_NAMES
-from tests.published_files import save_gloss_dict, save_published, state_of
 
 
 @pytest.fixture

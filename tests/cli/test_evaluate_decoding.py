@@ -12,7 +12,7 @@ import pytest
 from cslr_cli.cli.decoding import chosen_decoding
 from cslr_cli.cli.options import DecoderName
 from cslr_cli.config import DecodingConfig
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 
 from .conftest import Command
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from tests.cli.conftest import Command
 
 

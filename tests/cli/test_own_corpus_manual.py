@@ -12,13 +12,13 @@ import pytest
 from typer.main import get_command
 
 from cslr_cli.cli.app import app
-from cslr_cli.data.corpora import OwnCorpus, ReleasePlaces
-from cslr_cli.data.corpora.own import COLUMNS
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.preparation import PreparationOptions, prepare
+from cslr_cli.corpora import OwnCorpus, ReleasePlaces
+from cslr_cli.corpora.own import COLUMNS
+from cslr_cli.corpora.preparation import PreparationOptions, prepare
+from cslr_cli.dataset.manifest import PreparedCorpus
 from tests.cli.conftest import REPOSITORY, Command
-from tests.data.releases import write_frames
-from tests.data.test_own_corpus import write_counting_video
+from tests.corpora.releases import write_frames
+from tests.corpora.test_own_corpus import write_counting_video
 
 MANUAL = (REPOSITORY / "docs" / "own-corpus.md").read_text(encoding="utf-8")
 SMALL = ["--workers", "1", "--size", "16"]

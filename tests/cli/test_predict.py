@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 from cslr_cli.cli.predict_options import FitName, FormatName, SplitName
-from cslr_cli.data.corpora.synthetic import write_clip_video
-from cslr_cli.data.corpora.synthetic.release import clip_folder
-from cslr_cli.data.frame_fit import FITS
-from cslr_cli.data.frames import open_frames
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.formats import FORMATS
+from cslr_cli.corpora.synthetic import write_clip_video
+from cslr_cli.corpora.synthetic.release import clip_folder
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.media.frame_fit import FITS
+from cslr_cli.media.frames import open_frames
+from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.long_video import SPLITS_OF_VIDEOS
 from cslr_cli.scoring import read_ctm

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from tests.cli.conftest import Command
-from tests.data.phoenix_release import HEADER, write_annotation, write_release
-from tests.data.releases import (
+from tests.corpora.phoenix_release import HEADER, write_annotation, write_release
+from tests.corpora.releases import (
     write_csl,
     write_csl_daily,
     write_frames,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.scoring import PROTOCOLS, Reference, TimedGloss, read_stm, write_ctm, write_stm
 from tests.cli.conftest import Command, environment
 from tests.scoring.suites import SUITES, load_suite

@@ -13,10 +13,10 @@ import pytest
 import torch
 import yaml
 
-from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.cli.app import app
 from cslr_cli.config import load_config
-from cslr_cli.training import launch
+from cslr_cli.training.distributed import launch
 from tests.cli.conftest import environment, in_a_process, started
 from tests.training.ranks import launched
 from tests.training.test_loop import assert_same_state

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.checkpoint import Checkpoint, save_checkpoint
-from cslr_cli.data.corpora.synthetic import write_clip_video
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from cslr_cli.corpora.synthetic import write_clip_video
+from cslr_cli.dataset.manifest import PreparedCorpus
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import Config, DecodingConfig
-from cslr_cli.data.frames import open_frames
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
-from cslr_cli.decoding import beside
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
+from cslr_cli.decoding import decoder_pool as beside
 from cslr_cli.errors import CslrError, DataError
 from cslr_cli.evaluation import (
     Evaluator,
@@ -30,6 +29,7 @@ from cslr_cli.evaluation import (
 )
 from cslr_cli.evaluation.reports import write_evaluation
 from cslr_cli.evaluation.results import oracle_score
+from cslr_cli.media.frames import open_frames
 from cslr_cli.model.network import NetworkOutput
 from cslr_cli.progress import Progress
 from cslr_cli.scoring import Reference, protocol, read_ctm, read_stm, score, write_stm

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cslr_cli.checkpoint import Checkpoint
-from cslr_cli.data.dataset import Batch, ClipDataset, Loader, evaluation_batches
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.dataset.dataset import Batch, ClipDataset, Loader, evaluation_batches
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation.network_pass import clip_log_probs, evaluation_mode
 from cslr_cli.model.network import NetworkOutput
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cslr_cli.config import DecodingConfig
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation import SplitResult
 from cslr_cli.evaluation.reports import report_section, scored_by_tool, write_evaluation
 from cslr_cli.recognition import Alternative

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from cslr_cli.checkpoint import Checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import DecodingConfig
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError, UsageError
 from cslr_cli.evaluation import TunedLanguageModel, evaluate, evaluation_warnings, tune_language_model, tuning
 from cslr_cli.model.network import Network

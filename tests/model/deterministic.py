@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from cslr_cli.checkpoints.published_names import from_published
 from cslr_cli.config import ModelConfig
-from cslr_cli.model.published import from_published
 
 PARITY = Path(__file__).parent.parent / "data" / "parity"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from cslr_cli.data.dataset import single_clip
+from cslr_cli.dataset.dataset import single_clip
 from cslr_cli.model.chunks import FeatureStream, chunk_tensor, padded_chunks
 from cslr_cli.model.network import Network
 from tests.model.batches import NETWORK_NAMES, random_videos, small_network

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cslr_cli.config import DataConfig
-from cslr_cli.data import pictures
-from cslr_cli.data.dataset import ClipDataset, ClipKey, collate
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.dataset import ClipDataset, ClipKey, collate
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.media import pictures
 from cslr_cli.model import correlation
 from cslr_cli.model.clips import ClipLayout
 from cslr_cli.model.correlation import correlate
@@ -143,7 +143,7 @@ def test_a_worker_makes_its_batch_where_the_process_that_wants_it_reads_it(
     plan = TemporalPlan.parse(("K5", "P2", "K5", "P2"))
     here = collate(clips, plan).frames
     assert not here.is_shared()
-    monkeypatch.setattr("cslr_cli.data.dataset.get_worker_info", lambda: "in a worker")
+    monkeypatch.setattr("cslr_cli.dataset.dataset.get_worker_info", lambda: "in a worker")
     there = collate(clips, plan).frames
     assert there.is_shared()
     assert torch.equal(here, there)
@@ -152,9 +152,9 @@ def test_a_worker_makes_its_batch_where_the_process_that_wants_it_reads_it(
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedCorpus:
-    from cslr_cli.data.corpora import find_corpus
-    from cslr_cli.data.corpora.synthetic import SyntheticOptions, make_release
-    from cslr_cli.preparation import PreparationOptions, prepare
+    from cslr_cli.corpora import find_corpus
+    from cslr_cli.corpora.preparation import PreparationOptions, prepare
+    from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
 
     folder: Path = tmp_path_factory.mktemp("counted")
     make_release(folder / "release", SyntheticOptions(num_train_clips=3, num_dev_clips=2, num_test_clips=2), workers=1)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.checkpoint import Checkpoint
-from cslr_cli.data.clip_reader import Reading
-from cslr_cli.data.frame_source import Frame
+from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.errors import MediaError, UsageError
+from cslr_cli.media.clip_reader import Reading
+from cslr_cli.media.frame_source import Frame
 from cslr_cli.recognition import Sentence
 from cslr_cli.recognizer import LongVideo, Recognizer, long_video
 from cslr_cli.recognizer.long_video import StretchFeatures, clip_features, stretches

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
 from cslr_cli.config import Config, DecodingConfig
-from cslr_cli.data.corpora import find_corpus
-from cslr_cli.data.corpora.synthetic import write_clip_video
-from cslr_cli.data.corpora.synthetic.release import clip_folder
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
+from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora.preparation import PreparationOptions, prepare
+from cslr_cli.corpora.synthetic import write_clip_video
+from cslr_cli.corpora.synthetic.release import clip_folder
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DeviceError, MediaError, UsageError
 from cslr_cli.evaluation import evaluate
-from cslr_cli.preparation import PreparationOptions, prepare
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import Reading, Recognizer
 from cslr_cli.scoring import TimedGloss

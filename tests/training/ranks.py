@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from cslr_cli.training.distributed import Ranks, joined
+from cslr_cli.training.distributed.ranks import Ranks, joined
 
 
 def on_ranks(number: int, function: Callable[[Ranks], Any]) -> list[Any]:

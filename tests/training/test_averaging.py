@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from cslr_cli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cslr_cli.config import Config
 from cslr_cli.errors import CheckpointError
 from cslr_cli.model.network import Network
 from cslr_cli.model.networks import build_network
 from cslr_cli.training.averaging import MovingAverage, average_best, mean_weights
 from cslr_cli.training.loop import TrainingResult
-from cslr_cli.training.tracking import RunFolder
+from cslr_cli.training.run.folder import RunFolder
 from cslr_cli.vocabulary import Vocabulary
 
 NAME = "classifier.weight"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cslr_cli.config import Config, DataConfig
-from cslr_cli.data.dataset import ClipKey, batches_by_frames
-from cslr_cli.data.sample import Sample
+from cslr_cli.dataset.dataset import ClipKey, batches_by_frames
+from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import ConfigError
 from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.training.batches import (

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Config, load_config
-from cslr_cli.data.manifest import PreparedCorpus
-from cslr_cli.data.sample import Sample
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, UsageError
 from cslr_cli.model.networks import build_network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
-from cslr_cli.training import loop, recorder
+from cslr_cli.training import loop
 from cslr_cli.training.loop import TrainingResult, train
-from cslr_cli.training.state import Record
+from cslr_cli.training.monitoring import recorder
+from cslr_cli.training.run.state import Record
 
 CPU = torch.device("cpu")
 TIMES = {"seconds", "clips_per_second", "waiting_percent"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from cslr_cli.checkpoint import load_checkpoint
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Config
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.model.networks import build_network
 from cslr_cli.training.loop import TrainingResult, train
 from tests.training.test_loop import changed, copied, rewrite_samples

@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from cslr_cli.checkpoint import Checkpoint, load_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from cslr_cli.config import Config, load_config
-from cslr_cli.data.dataset import ClipDataset, Loader, evaluation_batches
-from cslr_cli.data.manifest import PreparedCorpus
+from cslr_cli.dataset.dataset import ClipDataset, Loader, evaluation_batches
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError
 from cslr_cli.model.network import Network
 from cslr_cli.model.networks import build_network
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.start_points import FrozenParts, StartPoint, load_shared_weights, start_from
 from cslr_cli.vocabulary import Vocabulary
+from tests.checkpoints.published_files import content_of, save_gloss_dict
 from tests.model.deterministic import narrow_shapes, published_state
-from tests.published_files import content_of, save_gloss_dict
 from tests.training.test_loop import changed
 
 CPU = torch.device("cpu")
@@ -120,7 +120,7 @@ def test_a_published_checkpoint_is_a_start_point_with_its_vocabulary(
     glosses = tiny_corpus.vocabulary.glosses
     theirs = Vocabulary(("AAA", *glosses[:3], "ZZZ"), (1,) * 5)
     torch.save(content_of(state), tmp_path / "published.pt")
-    from cslr_cli.model.published import recognise
+    from cslr_cli.checkpoints.published_names import recognise
 
     config = Config.from_dict(
         {

@@ -1,0 +1,372 @@
+"""Checkpoints: one file that says by itself what network it holds and how to use it.
+
+A checkpoint is plain tensors and plain values; reading one runs none of its code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from cslr_cli.checkpoints.checkpoint_file import EXPECTED, read_checkpoint_file
+from cslr_cli.checkpoints.published_names import is_published, without_wrappers
+from cslr_cli.checkpoints.weights import finiteness_warnings, weight_faults
+from cslr_cli.config import Config, DataConfig
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.errors import CheckpointError, ConfigError, gathered
+from cslr_cli.files import whole_file
+from cslr_cli.media.frame_fit import ORIGINAL_SIZES, Fit, FrameFit
+from cslr_cli.model.network import Network
+from cslr_cli.model.networks import build_network
+from cslr_cli.network_parts import NETWORKS
+from cslr_cli.version import __version__
+from cslr_cli.vocabulary import Vocabulary
+
+FORMAT = "cslr checkpoint"
+FORMAT_VERSION = 1
+
+NETWORKS_EXPECTED = f"expected one of {', '.join(NETWORKS)}, as their published code saves them"
+
+
+@dataclass(frozen=True)
+class CorpusOrigin:
+    """The corpus that a network was trained on, as far as using the network depends on it.
+
+    Attributes:
+        name: as `cslr prepare` knows it.
+        path: where the prepared corpus was at the time.
+        protocol: the scoring protocol.
+        fps: frames a second that the network expects.
+        frame_size: side of the prepared frames, pixels; pictures are resized to it before the crop.
+        interpolation: how they are resized, a key of `frames.INTERPOLATIONS`.
+        aspect: how they become squares, one of `frames.ASPECTS`.
+        original_size: width and height that they had before; None if it does not say.
+    """
+
+    name: str
+    path: str
+    protocol: str
+    fps: float
+    frame_size: int
+    interpolation: str = "lanczos"
+    aspect: str = "stretch"
+    original_size: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, corpus: PreparedCorpus) -> CorpusOrigin:
+        """What a checkpoint keeps of a prepared corpus."""
+        return cls(
+            name=corpus.name,
+            path=str(corpus.path.resolve()),
+            protocol=corpus.protocol,
+            fps=corpus.fps,
+            frame_size=corpus.frame_size,
+            interpolation=corpus.info.interpolation,
+            aspect=corpus.info.aspect,
+            original_size=corpus.info.original_size,
+        )
+
+    def frame_fit(self, config: DataConfig, fit: Fit = "crop") -> FrameFit:
+        """What makes pictures for the network of frames of any shape.
+
+        Args:
+            config: crop and scale of its training.
+            fit: how frames of another proportion become the corpus'.
+        """
+        return FrameFit(
+            self.frame_size,
+            config,
+            self.interpolation,
+            self.aspect,
+            self.original_size or ORIGINAL_SIZES.get(self.name),
+            fit,
+        )
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Where a network came from that was not trained here.
+
+    Attributes:
+        source: name of the published checkpoint.
+        unused: tensors of it that its network does not use, under their published names; kept so that
+            the way back loses nothing.
+    """
+
+    source: str
+    unused: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network with everything that using it or training it on needs.
+
+    Attributes:
+        config: the resolved configuration of its training.
+        vocabulary: what its classes mean.
+        corpus: what it was trained on.
+        weights: the network's tensors by name.
+        epoch: epochs of training behind it.
+        history: a record for each epoch: losses, rates, word error rates.
+        training: what resuming needs (optimizer, schedule, scaler); None where it cannot be resumed.
+        converted: where it came from; None where it was trained here.
+        averaged_epochs: the epochs of a run whose weights these are the mean of; none where it is no mean.
+        version: of this package, when it was written.
+    """
+
+    config: Config
+    vocabulary: Vocabulary
+    corpus: CorpusOrigin
+    weights: Mapping[str, Tensor]
+    epoch: int = 0
+    history: tuple[Mapping[str, Any], ...] = ()
+    training: Mapping[str, Any] | None = None
+    converted: Converted | None = None
+    averaged_epochs: tuple[int, ...] = ()
+    version: str = field(default=__version__)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know of it before using it."""
+        return finiteness_warnings(self.weights)
+
+    def network(self) -> Network:
+        """The network with its weights, on the CPU, in evaluation mode.
+
+        Raises:
+            CheckpointError: weights are missing, left over or of another shape; they are listed.
+        """
+        network = self.network_without_weights()
+        self._check_are_of(network)
+        own = {
+            name: self.weights[name].to(value.dtype, copy=True, memory_format=torch.contiguous_format)
+            for name, value in network.state_dict().items()
+        }
+        network.load_state_dict(own, assign=True)
+        return network.eval()
+
+    def network_without_weights(self) -> Network:
+        """The network that it describes, with no memory for weights and none drawn: made at once."""
+        with torch.device("meta"):
+            return build_network(self.config.model, self.vocabulary.num_classes)
+
+    def load_weights_into(self, network: Network) -> None:
+        """Give a network these weights.
+
+        Raises:
+            CheckpointError: weights are missing, left over or of another shape; they are listed.
+        """
+        self._check_are_of(network)
+        network.load_state_dict(dict(self.weights))
+
+    def _check_are_of(self, network: Network) -> None:
+        faults = weight_faults(network.state_dict(), self.weights)
+        if faults:
+            raise CheckpointError("the checkpoint's weights are not those of the network", gathered(faults))
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+
+
+class _PlainVocabulary(_Plain):
+    glosses: list[str]
+    counts: list[int]
+
+
+class _PlainCorpus(_Plain):
+    name: str
+    path: str
+    protocol: str
+    fps: float
+    frame_size: int
+    interpolation: str = "lanczos"
+    aspect: str = "stretch"
+    original_size: tuple[int, int] | None = None
+
+
+class _PlainConverted(_Plain):
+    source: str
+    unused: dict[str, Tensor]
+
+
+class _Content(_Plain):
+    """What stands in the file beside format and version: a file from outside may hold anything."""
+
+    version: str
+    config: dict[str, Any]
+    vocabulary: _PlainVocabulary
+    corpus: _PlainCorpus
+    weights: dict[str, Tensor]
+    epoch: int
+    history: list[dict[str, Any]]
+    training: dict[str, Any] | None
+    converted: _PlainConverted | None = None  # files of the first release have none, nor the next
+    averaged_epochs: list[int] = []
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written; what stood under `path` before is still there.
+    """
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "version": checkpoint.version,
+        "config": checkpoint.config.to_dict(),
+        "vocabulary": {
+            "glosses": list(checkpoint.vocabulary.glosses),
+            "counts": list(checkpoint.vocabulary.counts),
+        },
+        "corpus": dataclasses.asdict(checkpoint.corpus),
+        "weights": {name: value.detach().cpu() for name, value in checkpoint.weights.items()},
+        "epoch": checkpoint.epoch,
+        "history": [dict(record) for record in checkpoint.history],
+        "training": None if checkpoint.training is None else dict(checkpoint.training),
+        "converted": _plain_converted(checkpoint.converted),
+        "averaged_epochs": list(checkpoint.averaged_epochs),
+    }
+    write_checkpoint_file(content, path)
+
+
+def _plain_converted(converted: Converted | None) -> dict[str, Any] | None:
+    return None if converted is None else {"source": converted.source, "unused": dict(converted.unused)}
+
+
+def write_checkpoint_file(content: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain values, whole or not at all.
+
+    Raises:
+        CheckpointError: they cannot be written; what stood under `path` before is still there.
+    """
+    try:
+        with whole_file(path) as unfinished, open(unfinished, "wb") as file:
+            torch.save(dict(content), file)
+    except (OSError, RuntimeError) as error:
+        # Some releases of torch tell a full disk by a RuntimeError raised while the OSError is handled.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise CheckpointError(
+            f"{path}: cannot be written ({cause.strerror or cause})",
+            "make room or mend the rights; the checkpoints written before are whole",
+        ) from error
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of this project.
+
+    Raises:
+        CheckpointError: no such file, no checkpoint, a damaged one, one of the published code, one
+            of another format, or one whose weights are not those of its network; with what to do
+            about it.
+    """
+    return checkpoint_of(read_checkpoint_file(path), path)
+
+
+def published_state(content: Mapping[str, Any]) -> dict[str, Tensor] | None:
+    """The tensors of a checkpoint of the published code, by name and without prefixes; None if it is none.
+
+    Args:
+        content: of a file; a dictionary of nothing but the tensors is one too.
+    """
+    state = content.get("model_state_dict", content)
+    if not isinstance(state, Mapping):
+        return None
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+        return None
+    plain = without_wrappers(state)
+    return plain if is_published(plain) else None
+
+
+def published_epochs(content: Mapping[str, Any]) -> int:
+    """Epochs of training behind a published checkpoint: it names the last one, and counts from 0."""
+    epoch = content.get("epoch")
+    return epoch + 1 if isinstance(epoch, int) else 0
+
+
+def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
+    """The checkpoint that a file holds.
+
+    Args:
+        content: what `read_checkpoint_file` found in it.
+        path: what to call it in an error.
+
+    Raises:
+        CheckpointError: as in `load_checkpoint`.
+    """
+    if content.get("format") != FORMAT:
+        raise _not_of_ours(content, path)
+    version = content.get("format_version")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: written in checkpoint format {version}; this version of cslr reads format {FORMAT_VERSION}",
+            f"it was written by cslr {content.get('version', '(unknown)')}: install that version or a newer one",
+        )
+    checkpoint = _checked(content, path)
+    faults = weight_faults(checkpoint.network_without_weights().state_dict(), checkpoint.weights)
+    if faults:
+        raise CheckpointError(
+            f"{path}: its weights are not those of the network that it describes",
+            f"{gathered(faults)}\n{EXPECTED}, unchanged",
+        )
+    return checkpoint
+
+
+def _not_of_ours(content: Mapping[str, Any], path: Path) -> CheckpointError:
+    if published_state(content) is not None:
+        source, output = quote(str(path)), quote(f"{path.stem}-cslr.pt")
+        return CheckpointError(
+            f"{path}: a checkpoint of the published code, which has no vocabulary in it",
+            f"convert it: cslr convert {source} --vocabulary gloss_dict.npy --output {output}\n"
+            "or, where there is a --vocabulary, name the vocabulary by it",
+        )
+    if "model_state_dict" in content:
+        return CheckpointError(f"{path}: in the form of the published code, but of another network", NETWORKS_EXPECTED)
+    if content and all(isinstance(value, Tensor) for value in content.values()):
+        return CheckpointError(
+            f"{path}: weights alone (a state dict), with nothing that says of which network",
+            f"{EXPECTED}, or one of the published code: {NETWORKS_EXPECTED.removeprefix('expected ')}",
+        )
+    return CheckpointError(f"{path}: weights or other data, but not a checkpoint of cslr", EXPECTED)
+
+
+def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
+    """The content of a file as a checkpoint, if it has the form of one."""
+    try:
+        plain = _Content.model_validate(content)
+        vocabulary = Vocabulary(tuple(plain.vocabulary.glosses), tuple(plain.vocabulary.counts))
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, item['loc']))}: {item['msg'].lower()}" for item in error.errors()]
+        raise CheckpointError(f"{path}: not as a checkpoint should be", f"{gathered(faults)}\n{EXPECTED}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its vocabulary is not as it should be ({error})", EXPECTED) from error
+    try:
+        config = Config.from_dict(plain.config, "its configuration")
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{path}: cslr {__version__} does not understand the configuration in it",
+            f"{error}\nit was written by cslr {plain.version}: install that version or a newer one",
+        ) from error
+    return Checkpoint(
+        config=config,
+        vocabulary=vocabulary,
+        corpus=CorpusOrigin(**plain.corpus.model_dump()),
+        weights=plain.weights,
+        epoch=plain.epoch,
+        history=tuple(plain.history),
+        training=plain.training,
+        converted=None if plain.converted is None else Converted(plain.converted.source, plain.converted.unused),
+        averaged_epochs=tuple(plain.averaged_epochs),
+        version=plain.version,
+    )

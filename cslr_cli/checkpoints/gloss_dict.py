@@ -1,0 +1,126 @@
+"""Vocabularies of other origin: the published code's `gloss_dict.npy`, and lists of glosses.
+
+A `gloss_dict.npy` holds an array without axes, and in it a dictionary `gloss -> [id, count]`. The
+dictionary is pickled, so it is read by `plain_pickle`, which runs nothing.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cslr_cli.checkpoints.plain_pickle import ForbiddenContentError, load_plain_pickle
+from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.errors import DataError, gathered
+from cslr_cli.files import whole_file
+from cslr_cli.vocabulary import Vocabulary
+
+_NPY: Any = np.lib.format  # some versions of numpy annotate it, some do not
+
+_EXPECTED = "expected the published code's gloss_dict.npy: gloss -> [id, count], with ids from 1"
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Read a vocabulary from wherever one is.
+
+    Args:
+        path: a `gloss_dict.npy`, the folder of a prepared corpus, a `vocabulary.txt`, or a text file
+            with a gloss a line in the order of their ids.
+
+    Raises:
+        DataError: it is not there, or not as it should be.
+    """
+    if path.is_dir():
+        return open_prepared_corpus(path).vocabulary
+    if path.suffix == ".npy":
+        return read_gloss_dict(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return Vocabulary.read(path)  # it tells what is wrong with the file
+    if any("\t" in line for line in lines):
+        return Vocabulary.read(path)
+    return _list_of_glosses([line.strip() for line in lines if line.strip()], path)
+
+
+def _list_of_glosses(glosses: list[str], path: Path) -> Vocabulary:
+    repeated = sorted({gloss for gloss in glosses if glosses.count(gloss) > 1})
+    with_spaces = [gloss for gloss in glosses if len(gloss.split()) > 1]
+    faults = [f"{gloss!r} occurs twice" for gloss in repeated] + [f"{gloss!r} has spaces" for gloss in with_spaces]
+    if faults or not glosses:
+        raise DataError(
+            f"{path}: not a vocabulary\n{gathered(faults) if faults else 'there is no gloss in it'}",
+            "expected a gloss on every line, with or without a tab and its count; line n is the gloss with id n",
+        )
+    return Vocabulary(tuple(glosses), (0,) * len(glosses))
+
+
+def read_gloss_dict(path: Path) -> Vocabulary:
+    """Read a `gloss_dict.npy`; nothing in it is run.
+
+    Raises:
+        DataError: the file cannot be read, holds something else, or asks for code to be run.
+    """
+    try:
+        content = _content(path)
+    except OSError as error:
+        raise DataError(f"{path}: the vocabulary cannot be read ({error.strerror})") from error
+    except ForbiddenContentError as error:
+        raise DataError(
+            f"{path}: holds other things than glosses and numbers ({error}); nothing in it was run", _EXPECTED
+        ) from error
+    except Exception as error:  # whatever a damaged pickle makes of itself
+        raise DataError(f"{path}: not a gloss_dict.npy, or one that was cut off", _EXPECTED) from error
+    faults = _faults(content)
+    if faults:
+        raise DataError(f"{path}: not a gloss_dict.npy\n{gathered(faults)}", _EXPECTED)
+    glosses = sorted(content, key=lambda gloss: int(content[gloss][0]))
+    return Vocabulary(tuple(glosses), tuple(int(content[gloss][1]) for gloss in glosses))
+
+
+def _content(path: Path) -> Any:
+    """The object in an array without axes; for any other file, an error of some kind."""
+    with open(path, "rb") as file:
+        is_version_1 = _NPY.read_magic(file) == (1, 0)
+        read_header = _NPY.read_array_header_1_0 if is_version_1 else _NPY.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        if not dtype.hasobject or shape != ():
+            return None
+        array = load_plain_pickle(file.read())
+        return array.item() if isinstance(array, np.ndarray) else None
+
+
+def _faults(content: Any) -> list[str]:
+    if not isinstance(content, Mapping) or not content:
+        return ["there is no dictionary in it"]
+    wrong = [
+        f"{gloss!r} -> {value!r}"
+        for gloss, value in content.items()
+        if not (isinstance(gloss, str) and len(gloss.split()) == 1 and _is_pair_of_numbers(value))
+    ]
+    if wrong:
+        return wrong
+    ids = sorted(int(value[0]) for value in content.values())
+    if ids != list(range(1, len(ids) + 1)):
+        return [f"its {len(ids)} ids go from {ids[0]} to {ids[-1]}, and not from 1 to {len(ids)}, each once"]
+    return []
+
+
+def _is_pair_of_numbers(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(type(number) is int for number in value)
+
+
+def write_gloss_dict(vocabulary: Vocabulary, path: Path) -> None:
+    """Write a vocabulary as the published code reads it, whole or not at all."""
+    glosses = zip(vocabulary.glosses, vocabulary.counts, strict=True)
+    content = {gloss: [gloss_id, count] for gloss_id, (gloss, count) in enumerate(glosses, start=1)}
+    array = np.array(content, dtype=object)
+    # The name that every numpy knows; what numpy 2 writes of itself, the older ones do not.
+    pickled = pickle.dumps(array, protocol=3).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+    with whole_file(path) as unfinished, open(unfinished, "wb") as file:
+        _NPY.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        file.write(pickled)

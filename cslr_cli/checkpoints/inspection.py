@@ -1,0 +1,188 @@
+"""What a checkpoint is: its network, its vocabulary, what it was trained on, and how far."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, checkpoint_of, published_epochs, published_state
+from cslr_cli.checkpoints.checkpoint_file import read_checkpoint_file
+from cslr_cli.checkpoints.published_names import from_published, model_config, num_classes
+from cslr_cli.checkpoints.weights import finiteness_warnings
+from cslr_cli.config import DataConfig, ModelConfig
+from cslr_cli.model.networks import build_network
+from cslr_cli.vocabulary import Vocabulary
+
+FIRST_GLOSSES = 10
+
+# The beginning of a parameter's name -> the part of the network that it is counted to; the first that fits.
+_PARTS = {
+    "backbone.correlation.": "correlation",
+    "backbone.alpha": "correlation",
+    "backbone.temporal_weighting.": "temporal weighting",
+    "backbone.": "backbone",
+    "temporal.": "temporal convolution",
+    "lstm.": "BiLSTM",
+    "classifier.": "classifier",
+    "conv_classifier.": "convolution's classifier",
+}
+
+
+@dataclass(frozen=True)
+class CheckpointInspection:
+    """What a checkpoint file says of itself; what a published one does not say is None.
+
+    Attributes:
+        path: of the file.
+        num_bytes: its size.
+        written_by: `cslr` and its version, or the published code.
+        model: what the network is made of.
+        parameters: how many each part has, by its name.
+        num_classes: V, the vocabulary and the blank.
+        epoch: epochs of training behind it.
+        vocabulary: what its classes mean.
+        corpus: what it was trained on.
+        data: how frames are made ready for it.
+        num_epochs: epochs that the training was to have.
+        history: a record for each epoch.
+        resumable: whether training can go on from it.
+        converted_from: name of the published checkpoint that it was.
+        averaged_epochs: the epochs of a run whose weights it is the mean of.
+        warnings: what the user should know before using it.
+    """
+
+    path: Path
+    num_bytes: int
+    written_by: str
+    model: ModelConfig
+    parameters: Mapping[str, int]
+    num_classes: int
+    epoch: int
+    vocabulary: Vocabulary | None = None
+    corpus: CorpusOrigin | None = None
+    data: DataConfig | None = None
+    num_epochs: int | None = None
+    history: tuple[Mapping[str, Any], ...] = ()
+    resumable: bool = False
+    converted_from: str | None = None
+    averaged_epochs: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> Mapping[str, Any] | None:
+        """The record with the lowest WER on dev; None if there is none."""
+        evaluated = [record for record in self.history if record.get("wer") is not None]
+        return min(evaluated, key=lambda record: float(record["wer"]), default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        parts = dataclasses.asdict(self.model.parts)
+        vocabulary = self.vocabulary
+        return {
+            "path": str(self.path),
+            "num_bytes": self.num_bytes,
+            "written_by": self.written_by,
+            "network": self.model.name,
+            "model": {**self.model.model_dump(mode="json"), **parts},
+            "parameters": dict(self.parameters),
+            "num_parameters": sum(self.parameters.values()),
+            "num_classes": self.num_classes,
+            "vocabulary": vocabulary
+            and {
+                "glosses": len(vocabulary.glosses),
+                "first": list(vocabulary.glosses[:FIRST_GLOSSES]),
+                "hash": vocabulary.hash,
+            },
+            "corpus": None if self.corpus is None else _plain(dataclasses.asdict(self.corpus)),
+            "preprocessing": self.data and _preprocessing(self.data),
+            "epoch": self.epoch,
+            "epochs": self.num_epochs,
+            "best": self.best and dict(self.best),
+            "history": [dict(record) for record in self.history],
+            "resumable": self.resumable,
+            "converted_from": self.converted_from,
+            "averaged_epochs": list(self.averaged_epochs),
+            "warnings": list(self.warnings),
+        }
+
+
+def _preprocessing(data: DataConfig) -> dict[str, Any]:
+    return {
+        "crop_size": data.crop_size,
+        "image_scale": data.image_scale,
+        "input_size": data.input_size,
+        "frame_interval": data.frame_interval,
+        "normalisation": "x / 127.5 - 1",
+    }
+
+
+def inspect_checkpoint(path: Path) -> CheckpointInspection:
+    """Read a checkpoint of this project, or a published one.
+
+    Raises:
+        CheckpointError: it is neither, or not as it should be.
+    """
+    content = read_checkpoint_file(path)
+    if published_state(content) is not None:
+        return _inspected_published(content, path)
+    return _inspected(checkpoint_of(content, path), path)
+
+
+def _inspected(checkpoint: Checkpoint, path: Path) -> CheckpointInspection:
+    config = checkpoint.config
+    return CheckpointInspection(
+        path=path,
+        num_bytes=path.stat().st_size,
+        written_by=f"cslr {checkpoint.version}",
+        model=config.model,
+        parameters=_parameters(config.model, checkpoint.vocabulary.num_classes),
+        num_classes=checkpoint.vocabulary.num_classes,
+        epoch=checkpoint.epoch,
+        vocabulary=checkpoint.vocabulary,
+        corpus=checkpoint.corpus,
+        data=config.data,
+        num_epochs=None if checkpoint.converted else config.training.epochs,
+        history=checkpoint.history,
+        resumable=checkpoint.training is not None,
+        converted_from=None if checkpoint.converted is None else checkpoint.converted.source,
+        averaged_epochs=checkpoint.averaged_epochs,
+        warnings=tuple(checkpoint.warnings),
+    )
+
+
+def _inspected_published(content: Mapping[str, Any], path: Path) -> CheckpointInspection:
+    state = published_state(content)
+    assert state is not None
+    model = model_config(state)
+    weights, _ = from_published(state, model, str(path))
+    return CheckpointInspection(
+        path=path,
+        num_bytes=path.stat().st_size,
+        written_by="the published code",
+        model=model,
+        parameters=_parameters(model, num_classes(state)),
+        num_classes=num_classes(state),
+        epoch=published_epochs(content),
+        warnings=tuple(finiteness_warnings(weights)),
+    )
+
+
+def _parameters(model: ModelConfig, num_classes: int) -> dict[str, int]:
+    """How many parameters each part has; those that it lacks are left out."""
+    with torch.device("meta"):
+        network = build_network(model, num_classes)
+    counts = dict.fromkeys(_PARTS.values(), 0)
+    for name, parameter in network.named_parameters():
+        part = next(part for beginning, part in _PARTS.items() if name.startswith(beginning))
+        counts[part] += parameter.numel()
+    return {part: count for part, count in counts.items() if count}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Lists for tuples, as JSON has them."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

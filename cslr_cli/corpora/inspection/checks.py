@@ -1,0 +1,246 @@
+"""The checks of a prepared corpus: each looks at one thing and gives findings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PreparedCorpus
+from cslr_cli.dataset.sample import Sample
+from cslr_cli.errors import CslrError, DataError, MediaError
+from cslr_cli.media.frames import open_frames
+from cslr_cli.processes import work_on_clips
+from cslr_cli.progress import Progress, ProgressCallback
+from cslr_cli.scoring.transcripts import read_stm
+from cslr_cli.temporal_plan import TemporalPlan
+from cslr_cli.vocabulary import Vocabulary
+
+Samples = Mapping[str, Sequence[Sample]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something worth knowing about a corpus.
+
+    Attributes:
+        kind: what was looked at, for programs: `missing_frames`.
+        breaks_training: training or evaluation would stop at it, or compute with something wrong.
+        what: in words, one sentence.
+        details: each case of it: the clip, the gloss, the line.
+    """
+
+    kind: str
+    breaks_training: bool
+    what: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _ClipCheck:
+    name: str
+    path: Path
+    num_frames: int | None
+    frame_size: int
+    read: bool
+
+
+def check_splits(corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
+    """Training needs train and dev, and the counts of the description are those of the manifests."""
+    for split in ("train", "dev"):
+        if not samples.get(split):
+            why = "training learns from it" if split == "train" else "training chooses its best epoch by it"
+            yield Finding("empty_split", True, f"there is no clip of {split}: {why}")
+    differing = tuple(
+        f"{split}: {CORPUS_FILE} says {corpus.info.splits[split].clips} clips, the manifest has {len(clips)}"
+        for split, clips in samples.items()
+        if corpus.info.splits[split].clips != len(clips)
+    )
+    if differing:
+        yield Finding("counts_differ", True, f"{CORPUS_FILE} and the manifests disagree", differing)
+    misplaced = tuple(
+        f"{sample.sample_id}: in the manifest of {split}, but its split is {sample.split!r}"
+        for split, clips in samples.items()
+        for sample in clips
+        if sample.split != split
+    )
+    if misplaced:
+        what = f"clips in the manifest of another split than theirs: {len(misplaced)}"
+        yield Finding("wrong_split", True, what, misplaced)
+
+
+def check_duplicates(samples: Samples) -> Iterator[Finding]:
+    """No clip occurs twice: not its name, nor its pictures."""
+    for kind, what in (("sample_id", "names of clips"), ("frames", "frames of clips")):
+        places: dict[str, list[str]] = {}
+        for split, clips in samples.items():
+            for sample in clips:
+                places.setdefault(getattr(sample, kind), []).append(split)
+        twice = tuple(f"{name}: {', '.join(splits)}" for name, splits in places.items() if len(splits) > 1)
+        if twice:
+            yield Finding(f"duplicate_{kind}", True, f"{what} that occur more than once: {len(twice)}", twice)
+
+
+def check_vocabulary(vocabulary: Vocabulary, corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
+    """The vocabulary has every gloss that it should have, in its order, at least as often as the manifests."""
+    counts: Counter[str] = Counter()
+    for split in corpus.info.vocabulary_splits:
+        counts.update(gloss for sample in samples.get(split, ()) for gloss in sample.glosses)
+    missing = tuple(f"{gloss} ({count})" for gloss, count in sorted(counts.items()) if gloss not in vocabulary)
+    if missing:
+        what = f"glosses of the manifests that are not in the vocabulary: {len(missing)}"
+        yield Finding("not_in_vocabulary", True, what, missing)
+    listed = dict(zip(vocabulary.glosses, vocabulary.counts, strict=True))
+    # Clips that could not be read are counted in the vocabulary, and are in no manifest.
+    fewer = tuple(
+        f"{gloss}: {listed[gloss]} in the vocabulary, {count} in the manifests"
+        for gloss, count in sorted(counts.items())
+        if listed.get(gloss, count) < count
+    )
+    if fewer:
+        what = f"glosses that occur more often than the vocabulary says: {len(fewer)}"
+        yield Finding("counts_differ", False, what, fewer)
+    unused = tuple(sorted(listed.keys() - counts.keys()))
+    if unused:
+        yield Finding("unused_glosses", False, f"glosses of the vocabulary that are in no clip: {len(unused)}", unused)
+    if list(vocabulary.glosses) != sorted(vocabulary.glosses):
+        yield Finding("unsorted_vocabulary", False, "the vocabulary is not in the order of code points")
+
+
+def check_unseen_glosses(vocabulary: Vocabulary, samples: Samples) -> Iterator[Finding]:
+    """Glosses of held-out splits that training never sees: they can only be missed."""
+    learned = {gloss for sample in samples.get("train", ()) for gloss in sample.glosses}
+    for split, clips in samples.items():
+        if split == "train":
+            continue
+        counts = Counter(gloss for sample in clips for gloss in sample.glosses if gloss not in learned)
+        if counts:
+            without = sum(gloss not in vocabulary for gloss in counts)
+            no_id = f", {without} of them not in the vocabulary" if without else ""
+            yield Finding(
+                "unseen_glosses",
+                False,
+                f"glosses of {split} that training never sees: {sum(counts.values())} ({len(counts)} different{no_id})",
+                tuple(f"{gloss} ({count})" for gloss, count in sorted(counts.items())),
+            )
+
+
+def check_sentences(samples: Samples) -> Iterator[Finding]:
+    """Sentences of held-out clips that are in training too: a network may know them by heart."""
+    learned = {sample.glosses: sample.sample_id for sample in reversed(samples.get("train", ()))}
+    for split, clips in samples.items():
+        if split == "train":
+            continue
+        equal = tuple(
+            f"{sample.sample_id}: the same glosses as {learned[sample.glosses]}"
+            for sample in clips
+            if sample.glosses in learned
+        )
+        if equal:
+            share = 100 * len(equal) / len(clips)
+            what = f"clips of {split} whose sentence is in train too: {len(equal)} ({share:.1f} %)"
+            yield Finding("equal_sentences", False, what, equal)
+
+
+def check_lengths(samples: Samples, plan: TemporalPlan, frame_interval: int) -> Iterator[Finding]:
+    """Clips with fewer steps than CTC needs for their glosses, and clips too short for the network."""
+    for split, clips in samples.items():
+        impossible, unreadable = [], []
+        for sample in clips:
+            if sample.num_frames is None:
+                continue
+            num_frames = len(range(0, sample.num_frames, frame_interval))
+            steps = plan.num_steps(num_frames)
+            if num_frames < plan.min_frames:
+                unreadable.append(f"{sample.sample_id}: {num_frames} frames")
+            elif steps < sample.steps_needed:
+                need = f"{sample.steps_needed} steps that its {len(sample.glosses)} glosses need"
+                impossible.append(f"{sample.sample_id}: {num_frames} frames make {steps} of the {need}")
+        if unreadable:
+            shortest = f"the {plan.min_frames} frames that the network takes"
+            what = f"clips of {split} shorter than {shortest}: {len(unreadable)}"
+            # Training passes over them; an evaluation ends at a clip that cannot be recognised.
+            yield Finding("too_short", split != "train", what, tuple(unreadable))
+        if impossible:
+            what = f"clips of {split} too short for their glosses, so that CTC cannot fit: {len(impossible)}"
+            yield Finding("too_short_for_glosses", False, what, tuple(impossible))
+
+
+def check_references(corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
+    """Every clip has a reference to be scored against."""
+    for split, clips in samples.items():
+        path = corpus.references(split)
+        try:
+            known = {reference.sample_id for reference in read_stm(path)}
+        except CslrError as error:
+            yield Finding("references", True, f"the references of {split} cannot be read", (str(error),))
+            continue
+        missing = tuple(sample.sample_id for sample in clips if sample.sample_id not in known)
+        if missing:
+            what = f"clips of {split} without a line in {path}: {len(missing)}"
+            yield Finding("references", True, what, missing)
+
+
+def check_frames(
+    corpus: PreparedCorpus, samples: Samples, *, read: bool, workers: int, progress: ProgressCallback
+) -> Iterator[Finding]:
+    """Every clip has its frames, as many as the manifest says, each of which can be read."""
+    if corpus.info.layout == NO_FRAMES:
+        what = "there are no frames: the corpus was prepared with --no-frames"
+        yield Finding("missing_frames", True, what)
+        return
+    size = corpus.frame_size
+    tasks = [
+        _ClipCheck(f"{split} clip {sample.sample_id}", corpus.frames_path(sample), sample.num_frames, size, read)
+        for split, clips in samples.items()
+        for sample in clips
+    ]
+    faults: dict[str, str] = {}
+    for done, (name, fault) in enumerate(work_on_clips(_check_clip, tasks, workers), start=1):
+        progress(Progress("read frames" if read else "count frames", done, len(tasks), {"damaged": len(faults)}))
+        if fault is not None:
+            faults[name] = fault
+    if faults:
+        details = tuple(f"{task.name}: {faults[task.name]}" for task in tasks if task.name in faults)
+        what = f"clips whose frames are missing or cannot be read: {len(details)}"
+        yield Finding("missing_frames", True, what, details)
+
+
+def _check_clip(task: _ClipCheck) -> tuple[str, str | None]:
+    """The clip's name, and what is wrong with its frames."""
+    try:
+        source = open_frames(task.path)
+        num_frames = source.num_frames
+        if task.num_frames is not None and num_frames != task.num_frames:
+            return task.name, f"{task.path}: {num_frames} frames, the manifest says {task.num_frames}"
+        # Without reading everything, a look at the first picture tells a wrong size.
+        for frame in source.iterate(None if task.read else [0]):
+            if frame.shape[:2] != (task.frame_size, task.frame_size):
+                size = f"{frame.shape[1]}×{frame.shape[0]}"
+                return task.name, f"{task.path}: frames of {size} pixels, not {task.frame_size}×{task.frame_size}"
+    except MediaError as error:
+        return task.name, error.message if error.hint is None else f"{error.message} ({error.hint})"
+    return task.name, None
+
+
+def read_samples(corpus: PreparedCorpus) -> tuple[dict[str, list[Sample]], list[Finding]]:
+    """The samples of all splits; lines of manifests that are none are findings."""
+    samples: dict[str, list[Sample]] = {}
+    findings = []
+    for split in corpus.splits:
+        found, faults = corpus.readable_samples(split)
+        samples[split] = found
+        if faults:
+            what = f"wrong lines in the manifest of {split}: {len(faults)}"
+            findings.append(Finding("manifest", True, what, tuple(faults)))
+    return samples, findings
+
+
+def read_vocabulary(corpus: PreparedCorpus) -> tuple[Vocabulary | None, list[Finding]]:
+    """The vocabulary, or a finding that says why there is none."""
+    try:
+        return corpus.vocabulary, []
+    except DataError as error:
+        lines = tuple(error.message.splitlines())
+        return None, [Finding("vocabulary", True, "the vocabulary cannot be read", lines)]

@@ -1,0 +1,201 @@
+"""What is in a prepared corpus: counted by split, and checked."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from cslr_cli.corpora.inspection import checks
+from cslr_cli.corpora.inspection.checks import Finding
+from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.dataset.manifest import CorpusInfo
+from cslr_cli.dataset.sample import Sample
+from cslr_cli.processes import available_cores
+from cslr_cli.progress import ProgressCallback, no_progress
+from cslr_cli.temporal_plan import TemporalPlan
+
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class SplitContents:
+    """What is in a split.
+
+    Attributes:
+        clips: how many.
+        lengths: frames of each clip; those that have not been counted are left out.
+        gloss_counts: how often each gloss is signed.
+        signers: clips of each signer; empty where the corpus does not say who signs.
+        glosses_per_clip: how many glosses each clip has.
+    """
+
+    clips: int
+    lengths: tuple[int, ...]
+    gloss_counts: Mapping[str, int]
+    signers: Mapping[str, int]
+    glosses_per_clip: tuple[int, ...]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> SplitContents:
+        """Count the contents of some samples."""
+        return cls(
+            clips=len(samples),
+            lengths=tuple(sample.num_frames for sample in samples if sample.num_frames is not None),
+            gloss_counts=Counter(gloss for sample in samples for gloss in sample.glosses),
+            signers=Counter(sample.signer for sample in samples if sample.signer is not None),
+            glosses_per_clip=tuple(len(sample.glosses) for sample in samples),
+        )
+
+    @property
+    def frames(self) -> int | None:
+        """Frames of all clips; None if some have not been counted."""
+        return sum(self.lengths) if len(self.lengths) == self.clips else None
+
+    @property
+    def glosses(self) -> int:
+        """Glosses of all clips, each occurrence counted."""
+        return sum(self.glosses_per_clip)
+
+    def hours(self, fps: float) -> float | None:
+        """Length of all clips in hours; None if their frames have not been counted."""
+        return None if self.frames is None else self.frames / fps / 3600
+
+
+@dataclass(frozen=True)
+class CorpusInspection:
+    """What is in a prepared corpus, and what is wrong with it.
+
+    Attributes:
+        path: its folder.
+        info: what its `corpus.yaml` says.
+        num_glosses: different glosses in its vocabulary; None if that cannot be read.
+        splits: what is in each split.
+        findings: of all checks, those that break training first.
+    """
+
+    path: Path
+    info: CorpusInfo
+    num_glosses: int | None
+    splits: Mapping[str, SplitContents]
+    findings: tuple[Finding, ...]
+
+    @property
+    def breaks_training(self) -> bool:
+        """Whether training or evaluation would stop, or compute with something wrong."""
+        return any(finding.breaks_training for finding in self.findings)
+
+    def length_histogram(self) -> list[tuple[int, int, dict[str, int]]]:
+        """How many clips have how many frames: the first and last length of each bin, and the clips of each split."""
+        lengths = [length for contents in self.splits.values() for length in contents.lengths]
+        if not lengths:
+            return []
+        first, last = min(lengths), max(lengths)
+        width = max(1, -(-(last - first + 1) // _BINS))
+        starts = range(first, last + 1, width)
+        counts = {split: Counter((n - first) // width for n in part.lengths) for split, part in self.splits.items()}
+        return [
+            (start, start + width - 1, {split: count[place] for split, count in counts.items()})
+            for place, start in enumerate(starts)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` prints them."""
+        return {
+            "path": str(self.path),
+            "name": self.info.name,
+            "protocol": self.info.protocol,
+            "fps": self.info.fps,
+            "frame_size": self.info.frame_size,
+            "num_glosses": self.num_glosses,
+            "splits": {split: self._split_dict(contents) for split, contents in self.splits.items()},
+            "length_histogram": [
+                {"first": first, "last": last, "clips": clips} for first, last, clips in self.length_histogram()
+            ],
+            "breaks_training": self.breaks_training,
+            "findings": [
+                {
+                    "kind": finding.kind,
+                    "breaks_training": finding.breaks_training,
+                    "what": finding.what,
+                    "details": list(finding.details),
+                }
+                for finding in self.findings
+            ],
+        }
+
+    def _split_dict(self, contents: SplitContents) -> dict[str, Any]:
+        return {
+            "clips": contents.clips,
+            "frames": contents.frames,
+            "hours": contents.hours(self.info.fps),
+            "glosses": contents.glosses,
+            "different_glosses": len(contents.gloss_counts),
+            "signers": dict(sorted(contents.signers.items())),
+            "frames_per_clip": summary(contents.lengths),
+            "glosses_per_clip": summary(contents.glosses_per_clip),
+        }
+
+
+def summary(numbers: Sequence[int]) -> dict[str, float] | None:
+    """Smallest, median, mean and largest of some numbers; None if there are none."""
+    if not numbers:
+        return None
+    return {
+        "min": min(numbers),
+        "median": statistics.median(numbers),
+        "mean": statistics.fmean(numbers),
+        "max": max(numbers),
+    }
+
+
+def inspect_corpus(
+    path: Path,
+    *,
+    plan: TemporalPlan,
+    frame_interval: int = 1,
+    read_frames: bool = True,
+    workers: int | None = None,
+    progress: ProgressCallback = no_progress,
+) -> CorpusInspection:
+    """Say what is in a prepared corpus, and what is wrong with it.
+
+    Args:
+        path: its folder.
+        plan: the network's temporal plan, by which clips may be too short.
+        frame_interval: every n-th frame is taken.
+        read_frames: decode every picture; otherwise they are only counted, and the first of each clip is decoded.
+        workers: processes that read, each a clip at a time; by default the cores that this process may use.
+        progress: told after every clip.
+
+    Raises:
+        DataError: there is no prepared corpus in this folder, or its preparation has not come to its end.
+    """
+    corpus = open_prepared_corpus(path)
+    samples, findings = checks.read_samples(corpus)
+    vocabulary, vocabulary_findings = checks.read_vocabulary(corpus)
+    findings += vocabulary_findings
+    findings += chain(
+        checks.check_splits(corpus, samples),
+        checks.check_duplicates(samples),
+        checks.check_references(corpus, samples),
+        checks.check_lengths(samples, plan, frame_interval),
+    )
+    if vocabulary is not None:
+        findings += checks.check_vocabulary(vocabulary, corpus, samples)
+        findings += checks.check_unseen_glosses(vocabulary, samples)
+    findings += checks.check_sentences(samples)
+    findings += checks.check_frames(
+        corpus, samples, read=read_frames, workers=workers or available_cores(), progress=progress
+    )
+    return CorpusInspection(
+        path=path,
+        info=corpus.info,
+        num_glosses=None if vocabulary is None else len(vocabulary.glosses),
+        splits={split: SplitContents.of(clips) for split, clips in samples.items()},
+        findings=tuple(sorted(findings, key=lambda finding: not finding.breaks_training)),
+    )

@@ -1,0 +1,89 @@
+"""Lengths and gloss frequencies of a corpus as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cslr_cli.corpora.inspection.corpus import CorpusInspection
+from cslr_cli.errors import UsageError
+from cslr_cli.files import whole_file
+
+_COLOURS = {"train": "#2f6f9f", "dev": "#c8553d", "test": "#3d8361"}
+_BINS = 40
+
+
+def check_plot_name(output: Path) -> None:
+    """Have a name that a picture can be written under, before the work.
+
+    Raises:
+        UsageError: pictures of this suffix cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    formats = FigureCanvasAgg.get_supported_filetypes()
+    if output.suffix.lower().lstrip(".") not in formats:
+        endings = ", ".join(f".{name}" for name in sorted(formats))
+        raise UsageError(f"{output}: no picture of this kind", f"expected a name that ends in one of {endings}")
+
+
+def draw_plots(inspection: CorpusInspection, output: Path) -> None:
+    """Draw how long clips are, and how often glosses occur.
+
+    Args:
+        inspection: of the corpus.
+        output: a picture file; its suffix says the format.
+
+    Raises:
+        UsageError: pictures of this suffix cannot be written.
+    """
+    # Only here: it takes a while to import, and no other work needs it.
+    from matplotlib.figure import Figure
+
+    check_plot_name(output)
+    figure = Figure(figsize=(11, 4), dpi=150, layout="constrained")
+    lengths, frequencies = figure.subplots(1, 2)
+    _draw_lengths(lengths, inspection)
+    _draw_frequencies(frequencies, inspection)
+    figure.suptitle(inspection.info.name)
+    with whole_file(output) as unfinished:
+        figure.savefig(unfinished)
+
+
+def _draw_lengths(axes: Any, inspection: CorpusInspection) -> None:
+    seconds = {
+        split: np.array(contents.lengths) / inspection.info.fps
+        for split, contents in inspection.splits.items()
+        if contents.lengths
+    }
+    axes.set_xlabel("length of a clip, seconds")
+    axes.set_ylabel("clips")
+    if not seconds:
+        axes.set_title("frames have not been counted")
+        return
+    edges = np.linspace(0, max(values.max() for values in seconds.values()), _BINS + 1)
+    axes.hist(
+        list(seconds.values()),
+        bins=edges,
+        stacked=True,
+        label=list(seconds),
+        color=[_COLOURS[split] for split in seconds],
+    )
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.legend()
+
+
+def _draw_frequencies(axes: Any, inspection: CorpusInspection) -> None:
+    from matplotlib.ticker import LogFormatter
+
+    axes.set_xlabel("glosses of the split, the most frequent first")
+    axes.set_ylabel("occurrences")
+    axes.set_yscale("log")
+    for split, contents in inspection.splits.items():
+        counts = sorted(contents.gloss_counts.values(), reverse=True)
+        axes.step(np.arange(1, len(counts) + 1), counts, label=split, color=_COLOURS[split])
+    axes.yaxis.set_major_formatter(LogFormatter())  # 100, not 10²
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
+    axes.legend()

@@ -1,0 +1,307 @@
+"""One's own corpus: a manifest, CSV or JSON lines, that names the clips and what is signed in them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from cslr_cli.corpora.annotation import (
+    AnnotationError,
+    Fault,
+    SampleCollector,
+    is_inside,
+    is_plain_name,
+    read_annotation_text,
+)
+from cslr_cli.corpora.lookup import ReleasePlaces
+from cslr_cli.corpora.reader import CorpusReader, Release
+from cslr_cli.corpora.split_drawing import SplitDrawing
+from cslr_cli.dataset.sample import Sample
+from cslr_cli.errors import DataError, UsageError, did_you_mean
+from cslr_cli.media.frame_times import Segment
+
+COLUMNS = ("path", "glosses", "split", "signer", "id", "translation", "start", "end")
+_NEEDED = ("path", "glosses")
+_JSON_SUFFIXES = (".jsonl", ".ndjson")
+_CSV_SUFFIXES = (".csv", ".tsv", ".txt")
+_SEPARATORS = ",;\t|"
+
+_LAYOUT = """\
+path,glosses,split,signer,id,translation,start,end      (the first two are needed)
+clips/0001.mp4,HELLO WORLD,train,anna,,,,
+lecture.mp4,TODAY RAIN,dev,ben,lecture-1,it rains today,12.4,15.2"""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of the manifest: its values as text, those that are empty left out."""
+
+    where: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class OwnCorpus(CorpusReader):
+    """Reads a manifest.
+
+    Attributes:
+        manifest: the file; clips are relative to its folder, if no source is named.
+        drawing: how clips that have no split get one; None if the manifest has to give each of them one.
+    """
+
+    name: str
+    title: str = "the manifest"
+    fps: float = 25.0
+    protocol: str = "plain"
+    layout: str = _LAYOUT
+    frame_pattern: str = ""
+    manifest: Path = field(default=Path("clips.csv"))
+    drawing: SplitDrawing | None = None
+
+    @property
+    def default_source(self) -> Path:
+        """The folder of the manifest."""
+        return self.manifest.parent
+
+    def read(self, places: ReleasePlaces) -> Release:
+        """Read the manifest.
+
+        Returns:
+            What is in it, with everything that is wrong with it.
+
+        Raises:
+            DataError: the manifest, or the folder that its clips are relative to, is not there.
+            UsageError: the name of the corpus or the manifest's cannot be one.
+        """
+        if not is_plain_name(self.name):
+            raise UsageError(
+                f"{self.name!r} cannot be the name of a corpus", "expected a name without spaces or slashes"
+            )
+        if not self.manifest.is_file():
+            raise DataError(f"{self.manifest}: there is no such manifest", f"expected a file like this:\n{self.layout}")
+        if places.need_frames and not places.source.is_dir():
+            raise DataError(f"{places.source}: there is no such folder", "--source: what the manifest's paths begin in")
+        collector = SampleCollector({})
+        rows = list(self._rows(collector))
+        split_of = self._splits(rows, collector)
+        segments: dict[str, Segment] = {}
+        for row in rows:
+            self._add(row, places.source, split_of, segments, collector)
+        _in_order_of_splits(collector.samples, self.splits)
+        references = self.find_references(places, [], collector)
+        if collector.faults:
+            collector.add_hint(f"expected a manifest like this:\n{self.layout}")
+        return self.as_found(places.source, collector, references, segments)
+
+    def _rows(self, collector: SampleCollector) -> Iterator[_Row]:
+        suffix = self.manifest.suffix.lower()
+        if suffix not in _JSON_SUFFIXES + _CSV_SUFFIXES:
+            expected = f"expected a name that ends in {', '.join(_CSV_SUFFIXES)}, or in {', '.join(_JSON_SUFFIXES)}"
+            raise UsageError(f"{self.manifest}: a manifest of an unknown kind", expected)
+        try:
+            text = read_annotation_text(self.manifest)
+        except AnnotationError as error:
+            collector.faults += error.faults
+            collector.add_hint(error.hint or "")
+            return
+        read = _json_rows if suffix in _JSON_SUFFIXES else _csv_rows
+        num_rows = 0
+        for number, values in read(text, self.manifest, collector):
+            num_rows += 1
+            row = _Row(f"{self.manifest}:{number}", {key: value for key, value in values.items() if value})
+            missing = [name for name in _NEEDED if name not in values]
+            if missing:
+                collector.add_fault(row.where, f"{' and '.join(map(repr, missing))} missing")
+            elif "path" not in row.values:
+                collector.add_fault(row.where, "the path is empty")
+            else:
+                yield row
+        if not num_rows and not collector.faults:
+            collector.add_fault(str(self.manifest), "there are no clips in it")
+
+    def _splits(self, rows: list[_Row], collector: SampleCollector) -> dict[str, str]:
+        """The split of each clip, by where it stands; drawn for those that have none, where that is wanted."""
+        split_of = {row.where: row.values["split"] for row in rows if "split" in row.values}
+        drawing = self._drawing_for(split_of)
+        without = [row for row in rows if "split" not in row.values]
+        if drawing is None or not without or (drawing.unit == "signer" and any(map(_has_no_signer, without))):
+            return split_of
+        # By what the clip is, not where it stands: another order of lines must not change it.
+        names = {row.where: "\0".join([_sample_id(row), *row.values.values()]) for row in without}
+        drawn = drawing.draw({names[row.where]: row.values.get("signer") for row in without})
+        split_of.update({row.where: drawn[names[row.where]] for row in without})
+        counts = Counter(drawn.values())
+        numbers = ", ".join(f"{counts[split]} {split}" for split in self.splits)
+        how = f"shares {drawing.shares_text} by {drawing.unit}, seed {drawing.seed}"
+        collector.notes.append(f"splits drawn for {len(without)} clips, {how}: {numbers}")
+        return split_of
+
+    def _drawing_for(self, split_of: Mapping[str, str]) -> SplitDrawing | None:
+        """How splits are drawn: as asked for, or in a usual way where the manifest has no splits at all."""
+        return SplitDrawing() if self.drawing is None and not split_of else self.drawing
+
+    def _add(
+        self,
+        row: _Row,
+        root: Path,
+        split_of: Mapping[str, str],
+        segments: dict[str, Segment],
+        collector: SampleCollector,
+    ) -> None:
+        faults = []
+        split = split_of.get(row.where, "")
+        if not split and self.drawing is None:
+            faults.append("the split is empty")
+            collector.add_hint("--split-shares 80,10,10 draws the splits of clips that have none")
+        elif not split and _has_no_signer(row):
+            faults.append("there is no signer, by whom the split is to be drawn")
+        elif split and split not in self.splits:
+            faults.append(f"{split!r} is no split; expected one of {', '.join(self.splits)}")
+        path = _inner_path(row.values["path"], root)
+        if "\\" in row.values["path"]:
+            faults.append(f"'{row.values['path']}' has a backslash; write / between folders, on Windows too")
+        elif path is None:
+            faults.append(f"{row.values['path']!r} is outside of {root}, the folder of the corpus")
+        segment = _segment(row, faults)
+        collector.faults += [Fault(row.where, fault) for fault in faults]
+        if faults or not split or path is None:
+            return
+        sample = Sample(
+            sample_id=_sample_id(row),
+            split=split,
+            frames=path,
+            num_frames=None,
+            signer=row.values.get("signer"),
+            glosses=tuple(row.values.get("glosses", "").split()),
+            translation=row.values.get("translation"),
+        )
+        if collector.add(sample, row.where) and segment is not None:
+            segments[sample.sample_id] = segment
+
+
+def _has_no_signer(row: _Row) -> bool:
+    return "signer" not in row.values
+
+
+def _csv_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file, with the line in which each ends."""
+    first, _, _ = text.partition("\n")
+    # Spreadsheets of many countries write semicolons; the one that parts the header parts the rest.
+    separator = max(_SEPARATORS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if not _check_columns(header, f"{path}:1", collector):
+            return
+        for fields in reader:
+            if not any(field.strip() for field in fields):
+                continue
+            if len(fields) != len(header):
+                where = f"{path}:{reader.line_num}"
+                collector.add_fault(where, f"{len(fields)} fields, but the first line names {len(header)}")
+                continue
+            yield reader.line_num, dict(zip(header, (field.strip() for field in fields), strict=True))
+    except csv.Error as error:
+        collector.add_fault(f"{path}:{reader.line_num}", f"cannot be read as CSV ({error})")
+
+
+def _json_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tuple[int, dict[str, str]]]:
+    """The objects of a file of JSON lines, their values as text."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            collector.add_fault(where, f"not a line of JSON ({error})")
+            continue
+        if not isinstance(values, dict):
+            collector.add_fault(where, "not an object of JSON, {…}")
+            continue
+        if _check_columns([*values], where, collector, whole=False):
+            yield number, {key: _as_text(value) for key, value in values.items()}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "" if value is None else str(value).strip()
+
+
+def _check_columns(names: list[str], where: str, collector: SampleCollector, *, whole: bool = True) -> bool:
+    """Note columns that are unknown, twice there, or, in a `whole` list of them, missing."""
+    faults = []
+    for name in names:
+        if name not in COLUMNS:
+            question = did_you_mean(name, COLUMNS)
+            faults.append(
+                f"there is a column {name!r}; {f'{question} ' if question else ''}known are {', '.join(COLUMNS)}"
+            )
+    faults += [f"there are two columns {name!r}" for name, count in Counter(names).items() if count > 1]
+    if whole:
+        faults += [f"there is no column {name!r}" for name in _NEEDED if name not in names]
+    for fault in faults:
+        collector.add_fault(where, fault)
+    return not faults
+
+
+def _inner_path(path: str, root: Path) -> str | None:
+    """A clip's path relative to the folder of the corpus, with `/` between parts; None if it is outside of it."""
+    if path.startswith("/"):
+        folder = os.path.abspath(root).rstrip("/")
+        if not path.startswith(f"{folder}/"):
+            return None
+        path = path[len(folder) + 1 :]
+    return path.rstrip("/") if is_inside(path) else None
+
+
+def _sample_id(row: _Row) -> str:
+    """The clip's name: the one it is given, else that of its file, with its times where it is a part of it."""
+    if "id" in row.values:
+        return row.values["id"]
+    path = PurePosixPath(row.values["path"])
+    times = [row.values[name] for name in ("start", "end") if name in row.values]
+    return re.sub(r"\s+", "_", "-".join([path.stem, *times]).replace(":", "."))
+
+
+def _segment(row: _Row, faults: list[str]) -> Segment | None:
+    """Which part of its file the clip is; None if it is the whole."""
+    if "start" not in row.values and "end" not in row.values:
+        return None
+    try:
+        start = _seconds(row.values.get("start", "0"))
+        end = _seconds(row.values["end"]) if "end" in row.values else None
+    except ValueError:
+        times = " and ".join(row.values[name] for name in ("start", "end") if name in row.values)
+        faults.append(f"{times}: no times; expected seconds, as 12.4, or hours, minutes and seconds, as 0:00:12.4")
+        return None
+    if end is not None and end <= start:
+        faults.append(f"the clip ends at {end:g} s and starts at {start:g} s")
+    return Segment(start, end)
+
+
+def _seconds(text: str) -> float:
+    """Seconds, of `12.4`, `0:12.4` or `0:00:12.4`, or with a decimal comma, as spreadsheets of many countries have it.
+
+    Raises:
+        ValueError: `text` is none of these.
+    """
+    seconds = 0.0
+    for part in text.replace(",", ".").split(":"):
+        seconds = 60 * seconds + float(part)
+    if not (math.isfinite(seconds) and seconds >= 0) or "-" in text or text.count(":") > 2:
+        raise ValueError(text)
+    return seconds
+
+
+def _in_order_of_splits(samples: list[Sample], splits: tuple[str, ...]) -> None:
+    samples.sort(key=lambda sample: splits.index(sample.split))

@@ -1,0 +1,236 @@
+"""Writing one clip of a prepared corpus: its frames resized, as pictures in a zip or a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from cslr_cli.errors import DataError, MediaError, UsageError
+from cslr_cli.files import whole_file
+from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.frames import (
+    ASPECTS,
+    INTERPOLATIONS,
+    NoFramesError,
+    Segment,
+    clip_frames,
+    open_frames,
+    resize_frame,
+)
+from cslr_cli.processes import work_on_clips
+
+LAYOUTS = ("zip", "folder")
+# For each image format the suffix of its files.
+IMAGE_FORMATS = {"png": ".png", "jpeg": ".jpg"}
+DEFAULT_JPEG_QUALITY = 95
+_FRAME_SIZES = range(8, 4097)
+_QUALITIES = range(1, 101)
+# Part of every zip entry's header. Were it the time of writing, no two zips would be equal.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ClipFormat:
+    """How the frames of a prepared clip are stored.
+
+    Attributes:
+        frame_size: height and width, pixels.
+        interpolation: how frames are resized, a key of `frames.INTERPOLATIONS`.
+        aspect: how they become squares, one of `frames.ASPECTS`.
+        layout: `zip`, one uncompressed file a clip, or `folder`, one folder a clip.
+        image_format: `png`, which is exact, or `jpeg`, which is smaller.
+        image_quality: of JPEG pictures, 1 to 100; None for PNG, and for JPEG the default, 95.
+
+    Raises:
+        UsageError: a value is none of these; all that are wrong are named.
+    """
+
+    frame_size: int = 256
+    interpolation: str = "lanczos"
+    aspect: str = "stretch"
+    layout: str = "zip"
+    image_format: str = "png"
+    image_quality: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.image_format == "jpeg" and self.image_quality is None:
+            object.__setattr__(self, "image_quality", DEFAULT_JPEG_QUALITY)
+        faults = [
+            f"{name} is {value!r}; expected one of {', '.join(known)}"
+            for name, value, known in (
+                ("interpolation", self.interpolation, INTERPOLATIONS),
+                ("aspect", self.aspect, ASPECTS),
+                ("layout", self.layout, LAYOUTS),
+                ("image_format", self.image_format, IMAGE_FORMATS),
+            )
+            if value not in known
+        ]
+        if self.frame_size not in _FRAME_SIZES:
+            faults.append(f"frame_size is {self.frame_size}; expected {_FRAME_SIZES[0]} to {_FRAME_SIZES[-1]}")
+        if self.image_format == "png" and self.image_quality is not None:
+            faults.append(f"image_quality is {self.image_quality}; PNG is exact and has none")
+        elif self.image_quality is not None and self.image_quality not in _QUALITIES:
+            faults.append(f"image_quality is {self.image_quality}; expected {_QUALITIES[0]} to {_QUALITIES[-1]}")
+        if faults:
+            raise UsageError("\n".join(faults))
+
+    def clip_name(self, sample_id: str) -> str:
+        """What the file or folder of a clip is called."""
+        return f"{sample_id}.zip" if self.layout == "zip" else sample_id
+
+
+def count_finished(target: Path) -> int | None:
+    """How many frames a clip that was written earlier has; None if there is none that can be used."""
+    if not target.exists():
+        return None
+    try:
+        return open_frames(target).num_frames
+    except MediaError:
+        return None
+
+
+def write_clip(frames: Iterable[Frame], target: Path, clip_format: ClipFormat) -> int:
+    """Resize frames and write them; `target` appears only when it is whole.
+
+    Args:
+        frames: of a clip, uint8 (H, W, 3), RGB.
+        target: the zip file or folder to write; what is there is replaced.
+        clip_format: size and form of the result.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        MediaError: a frame cannot be read; nothing is written.
+        DataError: `target` cannot be written, for example because the disk is full.
+    """
+    suffix = IMAGE_FORMATS[clip_format.image_format]
+    num_frames = 0
+    try:
+        with _store(target, clip_format.layout) as store:
+            for frame in frames:
+                resized = resize_frame(frame, clip_format.frame_size, clip_format.interpolation, clip_format.aspect)
+                store(f"{num_frames:06d}{suffix}", _encode(resized, clip_format))
+                num_frames += 1
+    except OSError as error:
+        raise DataError(
+            f"{target}: cannot be written ({error.strerror})",
+            "what is finished stays as it is; when this is mended, the same command goes on from there",
+        ) from error
+    return num_frames
+
+
+def _encode(frame: Frame, clip_format: ClipFormat) -> bytes:
+    quality = clip_format.image_quality
+    settings = () if quality is None else (cv2.IMWRITE_JPEG_QUALITY, quality)
+    suffix = IMAGE_FORMATS[clip_format.image_format]
+    _, data = cv2.imencode(suffix, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings)
+    return data.tobytes()
+
+
+def _store(target: Path, layout: str) -> AbstractContextManager[Callable[[str, bytes], None]]:
+    """Give a function that takes the pictures of a clip, each with its name, in order."""
+    return _zip_store(target) if layout == "zip" else _folder_store(target)
+
+
+@contextmanager
+def _zip_store(target: Path) -> Iterator[Callable[[str, bytes], None]]:
+    with whole_file(target) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+
+        def store(name: str, data: bytes) -> None:
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data)
+
+        yield store
+
+
+@contextmanager
+def _folder_store(target: Path) -> Iterator[Callable[[str, bytes], None]]:
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+
+    def store(name: str, data: bytes) -> None:
+        (unfinished / name).write_bytes(data)
+
+    unfinished.mkdir(parents=True, exist_ok=True)
+    try:
+        yield store
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """One clip to write.
+
+    Attributes:
+        sample_id: its name.
+        source: a folder or zip of pictures, or a video file.
+        target: the zip file or folder to write.
+        clip_format: size and form of the result.
+        fps: frames a second of the result.
+        segment: which part of the source; None for all of it.
+    """
+
+    sample_id: str
+    source: Path
+    target: Path
+    clip_format: ClipFormat
+    fps: float
+    segment: Segment | None = None
+
+
+@dataclass(frozen=True)
+class ClipOutcome:
+    """What became of a clip.
+
+    Attributes:
+        sample_id: its name.
+        num_frames: how many frames it has; 0 if it could not be read.
+        fault: why it could not be read, None if it could.
+        is_missing: it could not be read because there is nothing where its frames should be.
+        was_finished: an earlier call had written it already.
+    """
+
+    sample_id: str
+    num_frames: int
+    fault: str | None = None
+    is_missing: bool = False
+    was_finished: bool = False
+
+
+def write_clips(tasks: Sequence[ClipTask], workers: int) -> Iterator[ClipOutcome]:
+    """Write clips, except those that are there already.
+
+    Args:
+        tasks: the clips.
+        workers: processes that write, each a clip at a time; 1 writes in this one.
+
+    Returns:
+        The outcome of each clip, in the order in which they are done.
+
+    Raises:
+        DataError: a file cannot be written, or a worker process was killed; while the outcomes are taken.
+    """
+    return work_on_clips(_write_if_needed, tasks, workers)
+
+
+def _write_if_needed(task: ClipTask) -> ClipOutcome:
+    finished = count_finished(task.target)
+    if finished is not None:
+        return ClipOutcome(task.sample_id, finished, was_finished=True)
+    try:
+        frames = clip_frames(task.source, task.fps, task.segment)
+        return ClipOutcome(task.sample_id, write_clip(frames, task.target, task.clip_format))
+    except MediaError as error:
+        fault = error.message if error.hint is None else f"{error.message} ({error.hint})"
+        return ClipOutcome(task.sample_id, 0, fault, is_missing=isinstance(error, NoFramesError))

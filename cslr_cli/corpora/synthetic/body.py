@@ -1,0 +1,117 @@
+"""From the places of the hands to the joints of the arms, and from there to pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cslr_cli.corpora.synthetic.lexicon import Array
+from cslr_cli.corpora.synthetic.motion import Performance
+from cslr_cli.corpora.synthetic.signer import Signer
+
+FRAME_WIDTH, FRAME_HEIGHT = 210, 260  # pixels, as in PHOENIX2014
+PALM_LENGTH = 0.42  # units of the body frame, from the wrist to the knuckles
+_HAND_DEPTH = 0.8  # units in front of the shoulders, where hands sign if the arm is long enough
+_STRETCH = 0.985  # of the arm's length at most: a fully straight arm looks wooden
+
+
+@dataclass(frozen=True)
+class Camera:
+    """How the body frame is seen: where its origin falls, and how large a unit is, in pixels."""
+
+    origin: tuple[float, float]
+    unit: float
+
+    def pixels(self, points: Array) -> Array:
+        """Points (..., 2) of the picture's body frame (x to the right, y down) in pixels.
+
+        Pixel (0, 0) covers coordinates 0 to 1 on both axes.
+        """
+        seen: Array = np.array(self.origin) + self.unit * points
+        return seen
+
+
+@dataclass(frozen=True)
+class Joints:
+    """The arms in every frame, in the picture's body frame: x to the right, y down, 1 = one unit.
+
+    Axes: T frames; 2 arms, the dominant one first; (x, y).
+
+    Attributes:
+        side: (2,) for each arm, +1 if its own side is the right of the picture, else -1.
+        trunk: (T, 2) how far the whole body has swayed.
+        shoulders: (T, 2, 2).
+        elbows: (T, 2, 2).
+        wrists: (T, 2, 2).
+        hands: (T, 2, 2) the centres of the palms.
+        pointing: (T, 2) degrees from straight up, positive to the right of the picture.
+    """
+
+    side: Array
+    trunk: Array
+    shoulders: Array
+    elbows: Array
+    wrists: Array
+    hands: Array
+    pointing: Array
+
+
+def find_joints(performance: Performance, signer: Signer, sway: Array) -> Joints:
+    """Place shoulders, elbows and wrists for the hands of a clip.
+
+    Args:
+        performance: what the hands do.
+        signer: whose arms they are.
+        sway: (T, 2) movement of the whole body, in units.
+    """
+    # Seen from the front, the right hand is on the left of the picture.
+    dominant_side = 1.0 if signer.left_handed else -1.0
+    side = np.array([dominant_side, -dominant_side])
+    pointing = np.radians(performance.pointing)
+    direction = np.stack([np.sin(pointing), -np.cos(pointing)], axis=-1)
+    wrists = performance.places - 0.5 * PALM_LENGTH * signer.hand * direction
+    shoulder = np.array([signer.shoulders, 0.0])
+    wrists, elbows = _bend_arms(wrists - shoulder, signer.upper_arm, signer.forearm)
+    # (2 arms, x and y): from an arm's own side to the picture
+    to_picture = np.stack([side, np.ones(2)], axis=-1)
+    trunk = sway[:, None, :]
+    hands = wrists + shoulder + 0.5 * PALM_LENGTH * signer.hand * direction
+    return Joints(
+        side=side,
+        trunk=sway,
+        shoulders=np.broadcast_to(shoulder, wrists.shape) * to_picture + trunk,
+        elbows=(elbows + shoulder) * to_picture + trunk,
+        wrists=(wrists + shoulder) * to_picture + trunk,
+        hands=hands * to_picture + trunk,
+        pointing=performance.pointing * side,
+    )
+
+
+def _bend_arms(wrists: Array, upper_arm: float, forearm: float) -> tuple[Array, Array]:
+    """Inverse kinematics of two bones in space.
+
+    Args:
+        wrists: (..., 2) wanted places seen from the shoulder, x to the arm's own side.
+        upper_arm: length of the first bone.
+        forearm: length of the second.
+
+    Returns:
+        Wrists (..., 2), drawn in where the arm is too short, and elbows (..., 2), seen from the shoulder.
+    """
+    reach = _STRETCH * (upper_arm + forearm)
+    flat_distance = np.linalg.norm(wrists, axis=-1, keepdims=True)
+    wrists = wrists * np.minimum(1.0, reach / np.maximum(flat_distance, 1e-9))
+    # Depth is not seen; hands come closer to the body's plane where the arm would not reach otherwise.
+    free = np.sqrt(np.maximum(reach**2 - np.sum(wrists**2, axis=-1, keepdims=True), 0.0))
+    wrists_3d = np.concatenate([wrists, np.minimum(free, _HAND_DEPTH)], axis=-1)
+    distance = np.maximum(np.linalg.norm(wrists_3d, axis=-1, keepdims=True), abs(upper_arm - forearm) + 1e-3)
+    along = wrists_3d / distance
+    # The elbow lies on a circle around the line from shoulder to wrist: take its lowest, most outward point.
+    to_foot = (upper_arm**2 - forearm**2 + distance**2) / (2 * distance)
+    radius = np.sqrt(np.maximum(upper_arm**2 - to_foot**2, 0.0))
+    pull = np.array([0.55, 1.0, -0.3])
+    across = pull - np.sum(pull * along, axis=-1, keepdims=True) * along
+    across = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
+    elbows = to_foot * along + radius * across
+    return wrists, elbows[..., :2]

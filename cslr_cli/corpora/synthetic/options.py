@@ -1,0 +1,54 @@
+"""How large a synthetic corpus is, and its seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cslr_cli.corpora.synthetic.lexicon import LEXICON
+from cslr_cli.errors import ConfigError
+
+FEWEST_GLOSSES = 8  # below it, a part of speech of the grammar has no gloss
+
+
+@dataclass(frozen=True)
+class SyntheticOptions:
+    """What a synthetic corpus is made from; the same options give the same pixels.
+
+    Attributes:
+        seed: everything that is random follows from it; 0 to 2³² - 1.
+        num_train_clips: clips in the train split, by the known signers.
+        num_dev_clips: clips in the dev split, by the known signers.
+        num_test_clips: clips in the test split, half of them by the unseen signer.
+        num_signers: people in all; the last one is the unseen signer, who is only in test.
+        num_glosses: size of the vocabulary; even, because glosses come in pairs of opposite direction.
+
+    Raises:
+        ConfigError: a value is out of its range; all of them are named.
+    """
+
+    seed: int = 0
+    num_train_clips: int = 240
+    num_dev_clips: int = 40
+    num_test_clips: int = 60
+    num_signers: int = 9
+    num_glosses: int = 16
+
+    def __post_init__(self) -> None:
+        """Check every value and name all that are wrong at once."""
+        ranges = {
+            "seed": (0, 2**32 - 1),
+            "num_train_clips": (1, 99_999),
+            "num_dev_clips": (1, 99_999),
+            "num_test_clips": (2, 99_999),
+            "num_signers": (2, 99),
+            "num_glosses": (FEWEST_GLOSSES, len(LEXICON)),
+        }
+        faults = [
+            f"{name} is {getattr(self, name)}; expected {lowest} to {highest}"
+            for name, (lowest, highest) in ranges.items()
+            if not lowest <= getattr(self, name) <= highest
+        ]
+        if self.num_glosses % 2:
+            faults.append(f"num_glosses is {self.num_glosses}; expected an even number (they are pairs)")
+        if faults:
+            raise ConfigError("the options of the synthetic corpus are out of range", "\n".join(faults))

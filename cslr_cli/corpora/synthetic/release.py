@@ -1,0 +1,272 @@
+"""The files of a synthetic corpus: a PHOENIX2014 release, and the truth beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cslr_cli.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, find_joints
+from cslr_cli.corpora.synthetic.drawing import draw_clip
+from cslr_cli.corpora.synthetic.lexicon import SIGN_OF_GLOSS, Array
+from cslr_cli.corpora.synthetic.motion import DOMINANT, OTHER, Performance, perform
+from cslr_cli.corpora.synthetic.options import SyntheticOptions
+from cslr_cli.corpora.synthetic.plan import ClipPlan, plan_clips
+from cslr_cli.corpora.synthetic.png import png_bytes
+from cslr_cli.corpora.synthetic.randomness import generator
+from cslr_cli.corpora.synthetic.scene import make_scene
+from cslr_cli.dataset.sample import SPLITS
+from cslr_cli.errors import ConfigError, DataError, MediaError
+from cslr_cli.files import write_text
+from cslr_cli.media.video_writer import video_writer
+from cslr_cli.processes import end_with_parent, interruptions_held_back
+from cslr_cli.progress import Progress, ProgressCallback, no_progress
+
+FPS = 25.0
+DRAWING_VERSION = 1  # counted up when the same options give other pictures than before
+
+RELEASE_FOLDER = Path("phoenix2014-release") / "phoenix-2014-multisigner"
+_FRAMES_FOLDER = RELEASE_FOLDER / "features" / f"fullFrame-{FRAME_WIDTH}x{FRAME_HEIGHT}px"
+_OPTIONS_FILE = "synthetic.json"
+_TRUTH_FILE = "truth.jsonl"
+
+
+@dataclass(frozen=True)
+class SyntheticSummary:
+    """What a synthetic corpus holds.
+
+    Attributes:
+        num_clips: clips of each split.
+        num_frames: frames of each split.
+        glosses: the vocabulary, in the order of the lexicon.
+        signers: everybody's name.
+        unseen_signer: who is in one half of test and nowhere else.
+    """
+
+    num_clips: dict[str, int]
+    num_frames: dict[str, int]
+    glosses: tuple[str, ...]
+    signers: tuple[str, ...]
+    unseen_signer: str
+
+
+def make_release(
+    output: Path, options: SyntheticOptions, *, workers: int, progress: ProgressCallback = no_progress
+) -> SyntheticSummary:
+    """Make a synthetic corpus, or go on with one that was begun.
+
+    Below `output` come a release folder like that of PHOENIX2014 (annotations, PNG frames, STM references),
+    `truth.jsonl` (a line a clip: start and end of each gloss in seconds, and the centres of both hands in
+    every frame) and `synthetic.json` (the options). A clip's pixels follow from the seed and its name, so
+    that neither the number of workers nor an interruption changes anything.
+
+    Args:
+        output: folder to write into; made if needed.
+        options: size and seed of the corpus.
+        workers: processes that draw; 1 draws in this one.
+        progress: told after every clip.
+
+    Raises:
+        ConfigError: `workers` is less than 1.
+        DataError: there is a release in `output` already that was made from other options, or was not made by
+            this function at all; or `output` cannot be written to; or a worker was killed.
+    """
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}", "expected 1 or more")
+    clips = plan_clips(options)
+    try:
+        _claim(output, options)
+        num_frames, truth = _make_clips(output, options.seed, clips, workers, progress)
+        # These come last: a release with annotations is a whole one.
+        _write_annotations(output / RELEASE_FOLDER, clips)
+        write_text(output / _TRUTH_FILE, "".join(f"{line}\n" for line in truth))
+    except OSError as error:
+        hint = "expected a folder that can be written to, on a disk with room"
+        raise DataError(f"{output}: cannot be written to ({error})", hint) from error
+    except BrokenProcessPool as error:
+        hint = "often the memory was not enough: try fewer workers; what is drawn already is kept"
+        raise DataError(f"{output}: a process that drew was ended from outside", hint) from error
+    signers = sorted({clip.signer.name for clip in clips})
+    return SyntheticSummary(
+        num_clips={split: sum(clip.split == split for clip in clips) for split in SPLITS},
+        num_frames={split: num_frames[split] for split in SPLITS},
+        glosses=tuple(SIGN_OF_GLOSS)[: options.num_glosses],
+        signers=tuple(signers),
+        unseen_signer=signers[-1],
+    )
+
+
+def clip_folder(output: Path, split: str, sample_id: str) -> Path:
+    """Where the pictures of one clip are; `output` is what was given to `make_release`."""
+    return output / _FRAMES_FOLDER / split / sample_id / "1"
+
+
+def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
+    """Make an .mp4 of one clip.
+
+    Args:
+        release: the folder that was given to `make_release` as `output`.
+        sample_id: the name of the clip.
+        output: the video file to write, 25 fps; its name ends in `.mp4`.
+
+    Raises:
+        DataError: there is no such clip.
+        UsageError: the name of the output does not end in `.mp4`.
+        MediaError: a picture cannot be read, or the video cannot be written.
+    """
+    folders = [clip_folder(release, split, sample_id) for split in SPLITS]
+    pictures = [path for folder in folders for path in sorted(folder.glob("*.png"))]
+    if not pictures:
+        raise DataError(
+            f"{release / _FRAMES_FOLDER}: no clip {sample_id!r}",
+            "expected the name of a clip, and the folder that the synthetic corpus was made in",
+        )
+    with video_writer(output, FRAME_WIDTH, FRAME_HEIGHT, FPS) as writer:
+        for path in pictures:
+            picture = cv2.imread(str(path))
+            if picture is None:
+                raise MediaError(f"{path}: not a picture", "remove it and make the corpus again")
+            writer.write(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
+
+
+def _claim(output: Path, options: SyntheticOptions) -> None:
+    """Note in `output` what is being made there, or check that it is the same as before."""
+    wanted = {"drawing_version": DRAWING_VERSION, **dataclasses.asdict(options)}
+    options_file = output / _OPTIONS_FILE
+    if not options_file.exists():
+        if (output / RELEASE_FOLDER).exists():
+            raise DataError(
+                f"{output / RELEASE_FOLDER}: there is a release here that is not a synthetic one",
+                f"a synthetic one has {output / _OPTIONS_FILE}; choose another folder",
+            )
+        write_text(options_file, json.dumps(wanted, indent=2) + "\n")
+        return
+    try:
+        found = json.loads(options_file.read_text(encoding="utf-8"))
+        differing = [name for name in wanted if found.get(name) != wanted[name]]
+    except (ValueError, AttributeError) as error:
+        hint = "remove the folder, or choose another one"
+        raise DataError(f"{options_file}: not the options of a synthetic corpus", hint) from error
+    if differing:
+        differences = (f"{name} is {found.get(name)} there and {wanted[name]} here" for name in differing)
+        raise DataError(
+            f"{output}: a synthetic corpus with other options is there already: {', '.join(differences)}",
+            "give the same options, choose another folder, or remove this one",
+        )
+
+
+def _make_clips(
+    output: Path, seed: int, clips: list[ClipPlan], workers: int, progress: ProgressCallback
+) -> tuple[Counter[str], list[str]]:
+    """Draw the clips that are not there yet; return the frames of each split and the lines of the truth."""
+    num_frames: Counter[str] = Counter()
+    truth: list[str] = []
+    make_clip = partial(_make_clip, output, seed)
+    with _mapping(min(workers, len(clips))) as mapping:
+        for clip, (length, line) in zip(clips, mapping(make_clip, clips), strict=True):
+            num_frames[clip.split] += length
+            truth.append(line)
+            progress(Progress("draw clips", len(truth), len(clips)))
+    return num_frames, truth
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Callable[..., Iterable[tuple[int, str]]]]:
+    """A `map` that works in this process, or in several."""
+    if workers == 1:
+        yield map
+        return
+    # Not forked: a process that has started threads (torch does) cannot be forked safely.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+
+    def started(function: Callable[..., tuple[int, str]], clips: list[ClipPlan]) -> Iterable[tuple[int, str]]:
+        with interruptions_held_back():
+            return pool.map(function, clips, chunksize=2)
+
+    try:
+        yield started
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    cv2.setNumThreads(1)
+    end_with_parent()
+
+
+def _make_clip(output: Path, seed: int, clip: ClipPlan) -> tuple[int, str]:
+    """Draw one clip if it is not there yet; return its number of frames and its line of the truth."""
+    signs = [SIGN_OF_GLOSS[gloss] for gloss in clip.glosses]
+    performance = perform(signs, clip.signer, generator(seed, f"{clip.sample_id} motion"))
+    scene = make_scene(clip.signer, performance.num_frames, generator(seed, f"{clip.sample_id} scene"))
+    joints = find_joints(performance, clip.signer, scene.sway)
+    pictures = clip_folder(output, clip.split, clip.sample_id)
+    names = [f"{clip.sample_id}.avi_pid0_fn{number:06d}-0.png" for number in range(performance.num_frames)]
+    if not all((pictures / name).is_file() for name in names):
+        with _whole_folder(pictures.parent) as unfinished:
+            (unfinished / pictures.name).mkdir()
+            for name, frame in zip(names, draw_clip(performance, joints, clip.signer, scene), strict=True):
+                (unfinished / pictures.name / name).write_bytes(png_bytes(frame))
+    hands = scene.camera.pixels(joints.hands) / (FRAME_WIDTH, FRAME_HEIGHT)
+    return performance.num_frames, _truth_line(clip, performance, hands)
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder` to fill; give it the name `folder` when the block ends well.
+
+    What an earlier block left unfinished is removed first.
+    """
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    for leftover in (unfinished, folder):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    unfinished.mkdir(parents=True)
+    yield unfinished
+    unfinished.rename(folder)
+
+
+def _truth_line(clip: ClipPlan, performance: Performance, hands: Array) -> str:
+    """One line of `truth.jsonl`; hands (T, 2, 2) in fractions of the picture's width and height."""
+    places = hands.round(4)
+    return json.dumps(
+        {
+            "sample_id": clip.sample_id,
+            "split": clip.split,
+            "signer": clip.signer.name,
+            "fps": FPS,
+            "num_frames": performance.num_frames,
+            "glosses": [
+                {"gloss": signed.gloss, "start": signed.first_frame / FPS, "end": signed.end_frame / FPS}
+                for signed in performance.glosses
+            ],
+            "dominant_hand": "left" if clip.signer.left_handed else "right",
+            "hands": {"dominant": places[:, DOMINANT].tolist(), "other": places[:, OTHER].tolist()},
+        }
+    )
+
+
+def _write_annotations(release: Path, clips: list[ClipPlan]) -> None:
+    for split in SPLITS:
+        chosen = [clip for clip in clips if clip.split == split]
+        rows = ["id|folder|signer|annotation"]
+        rows += [f"{c.sample_id}|{c.sample_id}/1/*.png|{c.signer.name}|{' '.join(c.glosses)}" for c in chosen]
+        write_text(release / "annotations" / "manual" / f"{split}.corpus.csv", "\n".join(rows) + "\n")
+        if split == "train":
+            continue  # the official release has references for the other two only
+        # The official references write signers in small letters, and these times for a whole clip.
+        whole = "0.0 1.79769e+308"
+        rows = [f"{c.sample_id} 1 {c.signer.name.lower()} {whole} {' '.join(c.glosses)}" for c in chosen]
+        write_text(release / "evaluation" / f"phoenix2014-groundtruth-{split}.stm", "\n".join(rows) + "\n")

@@ -1,0 +1,335 @@
+"""The prepared corpus: one folder of plain files that training and evaluation read.
+
+corpus.yaml                 what it is, and that it is whole: it is written last
+train.jsonl dev.jsonl …     a `Sample` a line, for each split there is
+vocabulary.txt              GLOSS<tab>COUNT; line n is the gloss with id n
+references/{split}.stm      what was signed, for scoring
+frames/{split}/{sample_id}.zip, or a folder of that name: the pictures, in order
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import yaml
+
+from cslr_cli import files as atomic
+from cslr_cli.dataset.sample import SPLITS, Sample
+from cslr_cli.errors import FAULTS_SHOWN, DataError
+from cslr_cli.vocabulary import Vocabulary
+
+FORMAT_VERSION = 1
+CORPUS_FILE = "corpus.yaml"
+VOCABULARY_FILE = "vocabulary.txt"
+# Says what is being prepared in a folder, from the beginning until `corpus.yaml` says it.
+BEGUN_FILE = ".preparing.json"
+NO_FRAMES = "none"  # the layout of a corpus that was prepared without frames
+
+
+class NotPreparedError(DataError):
+    """A folder holds something else than a prepared corpus."""
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """How much is in a split.
+
+    Attributes:
+        clips: samples in the manifest.
+        frames: pictures of all of them; None if they have not been counted.
+        glosses: glosses of all of them, each occurrence counted.
+    """
+
+    clips: int
+    frames: int | None
+    glosses: int
+
+
+@dataclass(frozen=True)
+class CorpusInfo:
+    """What `corpus.yaml` says.
+
+    Attributes:
+        name: of the corpus, as the command line calls it.
+        protocol: name of the scoring protocol.
+        fps: frames a second.
+        frame_size: height and width of the prepared frames, pixels.
+        interpolation: how frames were resized, a key of `frames.INTERPOLATIONS`.
+        layout: `zip` or `folder`: what the frames of a clip are; `none` if it was prepared without frames.
+        image_format: of the pictures: `png` or `jpeg`.
+        source: the release folder that it was prepared from.
+        annotations: 16 hexadecimal digits that differ where the annotations differ.
+        splits: how much is in each split.
+        references: where each split's references come from, in words.
+        aspect: how frames became squares, one of `frames.ASPECTS`.
+        image_quality: of JPEG pictures, 1 to 100; None for PNG.
+        vocabulary_splits: the splits whose glosses are in the vocabulary.
+        original_size: width and height of most frames before they became squares; None if it was not looked at.
+        format_version: of the folder's form.
+    """
+
+    name: str
+    protocol: str
+    fps: float
+    frame_size: int
+    interpolation: str
+    layout: str
+    image_format: str
+    source: str
+    annotations: str
+    splits: Mapping[str, SplitCounts]
+    references: Mapping[str, str]
+    aspect: str = "stretch"
+    image_quality: int | None = None
+    vocabulary_splits: tuple[str, ...] = SPLITS
+    original_size: tuple[int, int] | None = None
+    format_version: int = FORMAT_VERSION
+
+    def to_yaml(self) -> str:
+        """The contents of `corpus.yaml`."""
+        lists: dict[str, list[Any]] = {"vocabulary_splits": list(self.vocabulary_splits)}
+        if self.original_size is not None:
+            lists["original_size"] = list(self.original_size)
+        values = {**dataclasses.asdict(self), **lists}
+        first = {"format_version": values.pop("format_version")}
+        return yaml.safe_dump(first | values, sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def read(cls, path: Path) -> CorpusInfo:
+        """Read a `corpus.yaml`.
+
+        Raises:
+            DataError: it cannot be read, is of a newer format, or lacks something.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise DataError(f"{path}: cannot be read as YAML ({error})") from error
+        hint = "expected the corpus.yaml that cslr prepare writes; prepare the corpus again"
+        version = values.get("format_version") if isinstance(values, dict) else None
+        if not isinstance(version, int):
+            raise DataError(f"{path}: not the description of a prepared corpus", hint)
+        if version != FORMAT_VERSION:
+            raise DataError(
+                f"{path}: format version {version}; this version of cslr reads version {FORMAT_VERSION}",
+                "use the version of cslr that prepared it, or prepare the corpus again",
+            )
+        faults = _field_faults(values)
+        if faults:
+            raise DataError(f"{path}: {'; '.join(faults)}", hint)
+        try:
+            splits = {split: SplitCounts(**counts) for split, counts in values["splits"].items()}
+        except (AttributeError, TypeError) as error:
+            raise DataError(f"{path}: the counts of the splits cannot be read", hint) from error
+        size = values.get("original_size")
+        read = {
+            "splits": splits,
+            "fps": float(values["fps"]),
+            "vocabulary_splits": tuple(values.get("vocabulary_splits", SPLITS)),
+            "original_size": None if size is None else (size[0], size[1]),
+        }
+        return cls(**{**values, **read})
+
+
+@dataclass(frozen=True)
+class PreparedCorpus:
+    """A prepared corpus on disk. Make one with `PreparedCorpus.open`.
+
+    Attributes:
+        path: its folder.
+        info: what its `corpus.yaml` says.
+    """
+
+    path: Path
+    info: CorpusInfo
+
+    @classmethod
+    def open(cls, path: Path | str) -> PreparedCorpus:
+        """Open the prepared corpus in a folder.
+
+        Raises:
+            DataError: there is no such folder, it is no prepared corpus, its preparation has not
+                come to its end, or it is of a newer format.
+        """
+        path = Path(path)
+        command = f"make it with: {_prepare_command(path)}"
+        if not path.exists():
+            meant = Path("prepared") / path
+            hint = f"did you mean {meant}?" if (meant / CORPUS_FILE).is_file() else command
+            raise DataError(f"{path}: there is no prepared corpus here; the folder does not exist", hint)
+        if not path.is_dir():
+            raise DataError(f"{path}: this is a file, not the folder of a prepared corpus", command)
+        if not (path / CORPUS_FILE).is_file():
+            if (path / "frames").is_dir() or (path / BEGUN_FILE).is_file():
+                raise DataError(
+                    f"{path}: the preparation of this corpus has not come to its end",
+                    f"the same command goes on where it stopped: {_prepare_command(path)}",
+                )
+            raise _not_prepared(path, command)
+        return cls(path, CorpusInfo.read(path / CORPUS_FILE))
+
+    @property
+    def name(self) -> str:
+        """What the command line calls the corpus."""
+        return self.info.name
+
+    @property
+    def protocol(self) -> str:
+        """Name of the scoring protocol."""
+        return self.info.protocol
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.info.fps
+
+    @property
+    def frame_size(self) -> int:
+        """Height and width of the frames, pixels."""
+        return self.info.frame_size
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits it has, `train` first."""
+        return tuple(split for split in SPLITS if split in self.info.splits)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The glosses of all splits with their ids.
+
+        Raises:
+            DataError: the file is not there or not as it should be.
+        """
+        return Vocabulary.read(self.path / VOCABULARY_FILE)
+
+    def samples(self, split: str) -> tuple[Sample, ...]:
+        """Read the manifest of a split.
+
+        Raises:
+            DataError: the corpus has no such split, or its manifest is not as it should be.
+        """
+        return tuple(Sample.from_json(line, where) for where, line in self._manifest_lines(split))
+
+    def readable_samples(self, split: str) -> tuple[list[Sample], list[str]]:
+        """The samples of a split as far as its manifest can be read, and what is wrong with the rest of it.
+
+        Raises:
+            DataError: the corpus has no such split.
+        """
+        self._known(split)
+        samples: list[Sample] = []
+        faults: list[str] = []
+        try:
+            lines = self._manifest_lines(split)
+        except DataError as error:
+            return samples, [error.message]
+        for where, line in lines:
+            try:
+                samples.append(Sample.from_json(line, where))
+            except DataError as error:
+                faults.append(error.message)
+        return samples, faults
+
+    def _manifest_lines(self, split: str) -> list[tuple[str, str]]:
+        """The lines of a manifest that are not empty, each with where it stands."""
+        path = samples_path(self.path, self._known(split))
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: the manifest cannot be read ({error})") from error
+        return [(f"{path}:{number}", line) for number, line in enumerate(lines, start=1) if line]
+
+    def references(self, split: str) -> Path:
+        """The STM file with what was signed in each clip of a split.
+
+        Raises:
+            DataError: the corpus has no such split.
+        """
+        return references_path(self.path, self._known(split))
+
+    def frames_path(self, sample: Sample) -> Path:
+        """Where the pictures of a sample are: what `frames.open_frames` opens.
+
+        Raises:
+            DataError: the corpus was prepared without frames.
+        """
+        if self.info.layout == NO_FRAMES:
+            raise DataError(
+                f"{self.path}: this corpus was prepared without frames",
+                "the same cslr prepare command without --no-frames adds them",
+            )
+        return self.path / sample.frames
+
+    def _known(self, split: str) -> str:
+        if split not in self.splits:
+            raise DataError(
+                f"{self.path}: {self.name} has no {split} split", f"its splits are {', '.join(self.splits)}"
+            )
+        return split
+
+
+def samples_path(corpus: Path, split: str) -> Path:
+    """Where the manifest of a split is in a prepared corpus."""
+    return corpus / f"{split}.jsonl"
+
+
+def references_path(corpus: Path, split: str) -> Path:
+    """Where the references of a split are in a prepared corpus."""
+    return corpus / "references" / f"{split}.stm"
+
+
+def write_samples(corpus: Path, split: str, samples: Iterable[Sample]) -> None:
+    """Write the manifest of a split, whole or not at all."""
+    atomic.write_text(samples_path(corpus, split), "".join(f"{sample.to_json()}\n" for sample in samples))
+
+
+def _not_prepared(path: Path, command: str) -> DataError:
+    """The error for a folder that holds something else, perhaps prepared corpora of which one was meant."""
+    below = sorted(str(found.parent) for depth in ("*", "*/*") for found in path.glob(f"{depth}/{CORPUS_FILE}"))
+    if below:
+        message = f"{path}: not a prepared corpus, but a folder of prepared corpora"
+        return DataError(message, f"name one of them: {', '.join(below[:FAULTS_SHOWN])}")
+    return NotPreparedError(f"{path}: not a prepared corpus; there is no {CORPUS_FILE} in it", command)
+
+
+def _prepare_command(path: Path) -> str:
+    """The command that makes the prepared corpus in `path`."""
+    name = path.name if path.parent.name == "prepared" else "CORPUS"
+    is_default = path.parent == Path("prepared")
+    return f"cslr prepare {name}" + ("" if is_default else f" --output {quote(str(path))}")
+
+
+def _field_faults(values: dict[str, Any]) -> list[str]:
+    """What is missing in, or foreign to, the values of a `corpus.yaml`."""
+    fields = dataclasses.fields(CorpusInfo)
+    known = {field.name for field in fields}
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+    types: dict[str, type | tuple[type, ...]] = {
+        "name": str,
+        "protocol": str,
+        "fps": (int, float),
+        "frame_size": int,
+    }
+    return [
+        *(f"{key} is missing" for key in sorted(needed - values.keys())),
+        *(f"{key} is unknown" for key in sorted(map(str, values.keys() - known))),
+        *(
+            f"{key} is {values[key]!r}"
+            for key, kind in types.items()
+            if key in values and not isinstance(values[key], kind)
+        ),
+        *(f"original_size is {size!r}" for size in [values.get("original_size")] if not _is_size(size)),
+    ]
+
+
+def _is_size(value: object) -> bool:
+    """Whether this is a width and a height, or nothing."""
+    if value is None:
+        return True
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) and side > 0 for side in value)

@@ -1,0 +1,118 @@
+"""What to read of a clip and how frames become the network's pictures: which frames, which crop, which way round.
+
+Frames are uint8 (T, H, W, 3), RGB, all the way; the network makes floats of them on its device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cslr_cli.config import DataConfig
+from cslr_cli.errors import DataError
+from cslr_cli.media.frame_source import Frame
+
+Frames = NDArray[np.uint8]
+# Grey value by the share of red, green and blue (ITU-R BT.601).
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class ColourChange:
+    """One change of colour for a whole clip, each 1 for none.
+
+    Attributes:
+        brightness: factor on every value.
+        contrast: factor on the distance from middle grey.
+        saturation: factor on the distance from a pixel's own grey.
+        balance: factor on each of red, green and blue.
+    """
+
+    brightness: float
+    contrast: float
+    saturation: float
+    balance: tuple[float, float, float]
+
+    def apply(self, frames: Frames) -> Frames:
+        """Frames (…, H, W, 3) with the change, cut off at 0 and 255.
+
+        All four factors together are one affine map of the colours, applied in one product.
+        """
+        grey = np.outer(np.ones(3, np.float32), LUMA) * (1 - self.saturation)
+        matrix = grey + np.eye(3, dtype=np.float32) * self.saturation
+        matrix = np.diag(np.array(self.balance, np.float32)) @ matrix * (self.contrast * self.brightness)
+        offset = 127.5 * (1 - self.contrast) * self.brightness
+        # Half a step more, for astype cuts off what comes after the point.
+        changed = frames.astype(np.float32) @ matrix.T.astype(np.float32) + np.float32(offset + 0.5)
+        recoloured: Frames = changed.clip(0, 255).astype(np.uint8)
+        return recoloured
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """What to read of a clip and what to do with it, decided before a frame is decoded.
+
+    Attributes:
+        indices: which frames, in order; one may occur several times.
+        top: first row of the crop.
+        left: first column of the crop.
+        mirrored: the clip is flipped from left to right.
+        colours: a change of colour, or None.
+    """
+
+    indices: tuple[int, ...]
+    top: int
+    left: int
+    mirrored: bool = False
+    colours: ColourChange | None = None
+
+
+def evaluation_plan(num_frames: int, frame_size: int, config: DataConfig) -> ClipPlan:
+    """Every frame (or every n-th, from the first on), cropped to the middle."""
+    margin = crop_room(frame_size, config.crop_size) // 2
+    return ClipPlan(tuple(range(0, num_frames, config.frame_interval)), margin, margin)
+
+
+def crop_room(frame_size: int, crop_size: int) -> int:
+    """By how many pixels the crop may move.
+
+    Raises:
+        DataError: the crop is larger than the prepared frames.
+    """
+    if crop_size > frame_size:
+        raise DataError(
+            f"data.crop_size is {crop_size} pixels, the prepared frames have {frame_size}",
+            "choose a smaller crop, or prepare the corpus with larger frames",
+        )
+    return frame_size - crop_size
+
+
+def apply_plan(frames: Iterable[Frame], plan: ClipPlan, config: DataConfig) -> Frames:
+    """The pictures that the network sees.
+
+    Args:
+        frames: uint8 (H, W, 3), those that `plan.indices` names, one at a time.
+        plan: crop, flip, colours.
+        config: sizes.
+
+    Returns:
+        uint8 (T, input_size, input_size, 3), contiguous.
+    """
+    shape = (config.input_size, config.input_size)
+    pictures = np.empty((len(plan.indices), *shape, 3), np.uint8)
+    rows, columns = slice(plan.top, plan.top + config.crop_size), slice(plan.left, plan.left + config.crop_size)
+    for picture, frame in zip(pictures, frames, strict=True):
+        seen = frame[rows, columns]
+        if plan.mirrored:
+            seen = cast("Frame", cv2.flip(seen, 1))
+        if config.input_size != config.crop_size:
+            # Pillow's default filter for colour pictures (bicubic), as the published code uses it.
+            seen = np.asarray(Image.fromarray(seen).resize(shape))
+        picture[...] = seen if plan.colours is None else plan.colours.apply(seen)
+    return pictures

@@ -1,0 +1,263 @@
+"""Pictures: decoding and resizing one, and clips that are a folder or a zip of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Final, cast
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from cslr_cli.errors import MediaError
+from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, folder_contents, some_of, to_rgb
+from cslr_cli.media.png import PNG_SIGNATURE, decode_plain_png, is_whole_png
+
+PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
+INTERPOLATIONS: Final = {
+    "lanczos": cv2.INTER_LANCZOS4,
+    "area": cv2.INTER_AREA,
+    "cubic": cv2.INTER_CUBIC,
+    "linear": cv2.INTER_LINEAR,
+}
+
+# How a frame becomes a square: by another proportion, by losing what is too much, or by getting black edges.
+ASPECTS: Final = ("stretch", "crop", "pad")
+
+# Pixels of the largest frame: 8192×8192. A 10,000×10,000 one takes 300 MB, and nobody films signing so.
+MAX_PIXELS: Final = 2**26
+_SMALLER = "make it smaller: networks see pictures of a few hundred pixels"
+# Files below this size are decoded without a look at their header; PNGs' is always looked at.
+_HARMLESS_BYTES = 2**20
+
+
+class FolderFrames(FrameSource):
+    """The pictures of a folder, sorted by file name; numbers in names count as numbers."""
+
+    @property
+    def timestamps(self) -> None:
+        """None: pictures have no times."""
+
+    @property
+    def fps(self) -> None:
+        """None: pictures have no frame rate."""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of the pictures, in order."""
+        try:
+            with os.scandir(self.path) as entries:
+                files = [entry.name for entry in entries if entry.is_file()]
+        except OSError as error:
+            raise MediaError(f"{self.path}: the folder cannot be read ({error.strerror})") from error
+        names = _sorted_pictures(files)
+        if not names:
+            raise NoFramesError(
+                f"{self.path}: no pictures in this folder",
+                f"{_expected_pictures()}; the folder holds {folder_contents(self.path)}",
+            )
+        return names
+
+    @property
+    def num_frames(self) -> int:
+        """How many pictures the folder holds."""
+        return len(self.names)
+
+    def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
+        for index in indices:
+            path = self.path / self.names[index]
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
+            if data.startswith(PNG_SIGNATURE) and not is_whole_png(data):
+                raise MediaError(f"{path}: the picture is damaged or cut off")
+            yield str(path), decode_picture(data, str(path))
+
+
+class ZipFrames(FrameSource):
+    """The pictures of a `.zip`, sorted by their names in it; numbers in names count as numbers."""
+
+    @property
+    def timestamps(self) -> None:
+        """None: pictures have no times."""
+
+    @property
+    def fps(self) -> None:
+        """None: pictures have no frame rate."""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of the pictures, in order."""
+        with self._opened() as archive:
+            inside = archive.namelist()
+        names = _sorted_pictures(inside)
+        if not names:
+            raise NoFramesError(
+                f"{self.path}: no pictures in this zip",
+                f"{_expected_pictures()}; the zip holds {some_of(sorted(inside))}",
+            )
+        return names
+
+    @property
+    def num_frames(self) -> int:
+        """How many pictures the zip holds."""
+        return len(self.names)
+
+    def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
+        names = self.names
+        with self._opened() as archive:
+            for index in indices:
+                name = f"{self.path}/{names[index]}"
+                try:
+                    data = archive.read(names[index])
+                except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+                    # RuntimeError and its child NotImplementedError: encrypted, or an unknown packing.
+                    raise MediaError(f"{name}: cannot be read from the zip ({error})") from error
+                yield name, decode_picture(data, name)
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            archive = zipfile.ZipFile(self.path)
+        except OSError as error:
+            raise MediaError(f"{self.path}: cannot be opened ({error.strerror})") from error
+        except zipfile.BadZipFile as error:
+            why = "is empty" if self.path.stat().st_size == 0 else "is no zip, or is cut off"
+            raise MediaError(f"{self.path}: the file {why}") from error
+        with archive:
+            yield archive
+
+
+def decode_picture(data: bytes, name: str) -> Frame:
+    """Decode a picture file.
+
+    Args:
+        data: the whole file.
+        name: what to call it in an error message.
+
+    Returns:
+        uint8 (H, W, 3), RGB, upright where the file says how it was held; no transparency.
+
+    Raises:
+        MediaError: it is empty, cut off, damaged, or no picture.
+    """
+    if not data:
+        raise MediaError(f"{name}: the picture is empty (0 bytes)")
+    if data.startswith(b"GIF8"):
+        return _decode_gif(data, name)
+    if data.startswith(PNG_SIGNATURE) and b"IEND" not in data[-64:]:
+        raise MediaError(f"{name}: the picture is cut off")
+    # Some versions of OpenCV fill the missing part of a JPEG with grey and say nothing.
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        raise MediaError(f"{name}: the picture is cut off")
+    _check_header(data, name)
+    plain = decode_plain_png(data)
+    if plain is not None:
+        return plain
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # larger than OpenCV is willing to decode
+        raise MediaError(f"{name}: cannot be read as a picture ({error.err})") from error
+    if picture is None:
+        raise MediaError(f"{name}: cannot be read as a picture; it is damaged or none")
+    return to_rgb(picture)
+
+
+def check_pixels(width: int, height: int, name: str) -> None:
+    """Refuse a frame that would fill the memory.
+
+    Raises:
+        MediaError: it has more than `MAX_PIXELS` pixels.
+    """
+    if width * height > MAX_PIXELS:
+        raise MediaError(f"{name} is {width}×{height} pixels, too large to be read", _SMALLER)
+
+
+def _check_header(data: bytes, name: str) -> None:
+    """Refuse a picture whose header says that it is too large, before it is decoded."""
+    if data.startswith(PNG_SIGNATURE) and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        check_pixels(width, height, name)
+    elif len(data) > _HARMLESS_BYTES:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(io.BytesIO(data)) as picture:
+                    width, height = picture.size
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise MediaError(f"{name}: the picture is too large to be read", _SMALLER) from error
+        except (OSError, SyntaxError, ValueError):
+            return  # what is wrong with it shows when it is decoded
+        check_pixels(width, height, name)
+
+
+def resize_frame(frame: Frame, size: int, interpolation: str = "lanczos", aspect: str = "stretch") -> Frame:
+    """Resize a frame to a square.
+
+    Args:
+        frame: uint8 (H, W, 3).
+        size: height and width of the result, pixels.
+        interpolation: a key of `INTERPOLATIONS`; the published systems use `lanczos`.
+        aspect: one of `ASPECTS`: `stretch` the frame whatever its proportions were, as the published
+            systems do; `crop` the middle out of it; or `pad` it with black to a square.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    method = INTERPOLATIONS[interpolation]
+    height, width = frame.shape[:2]
+    if aspect == "stretch" or height == width:
+        return cast("Frame", cv2.resize(frame, (size, size), interpolation=method))
+    if aspect == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        middle = frame[top : top + side, left : left + side]
+        return cast("Frame", cv2.resize(middle, (size, size), interpolation=method))
+    longer = max(height, width)
+    new_height, new_width = max(1, round(size * height / longer)), max(1, round(size * width / longer))
+    padded = np.zeros((size, size, 3), np.uint8)
+    top, left = (size - new_height) // 2, (size - new_width) // 2
+    padded[top : top + new_height, left : left + new_width] = cv2.resize(
+        frame, (new_width, new_height), interpolation=method
+    )
+    return padded
+
+
+def _expected_pictures() -> str:
+    return f"expected files that end in {', '.join(PICTURE_SUFFIXES)}"
+
+
+def _sorted_pictures(names: Sequence[str]) -> list[str]:
+    """Keep the names of pictures, and sort them: by code points, but numbers by their value."""
+
+    def is_picture(name: str) -> bool:
+        # macOS puts files beside the real ones that have their suffix but begin with a dot.
+        path = PurePosixPath(name)
+        return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+
+    def key(name: str) -> tuple[list[str | int], str]:
+        # Text and numbers take turns in the split, so that like is compared with like.
+        parts = re.split(r"([0-9]+)", name)
+        return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+    return sorted(filter(is_picture, names), key=key)
+
+
+def _decode_gif(data: bytes, name: str) -> Frame:
+    # OpenCV reads GIF pictures only from version 4.12 on, and only if built to.
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise MediaError(f"{name}: the picture is damaged or cut off") from error

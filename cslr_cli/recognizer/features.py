@@ -1,0 +1,271 @@
+"""A network's features of clips, in files that another model can train on; `docs/features.md` says what is in them.
+
+Axes: T frames that the network sees of a clip, T' steps, C features of a frame, D of a step.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
+from cslr_cli.errors import DataError
+from cslr_cli.files import whole_file, write_text
+from cslr_cli.media.clip_reader import ClipReader
+from cslr_cli.recognizer import Recognizer
+from cslr_cli.recognizer.long_video import clip_features
+
+# Says of a folder of features what network they are of.
+DESCRIPTION_FILE = "features.json"
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """The features of one clip.
+
+    Attributes:
+        sample_id: the clip's name.
+        frame_features: float32 (T, C), the backbone's, before anything looks further across time.
+        frame_times: float64 (T, 2), start and end of each frame, seconds.
+        step_features: float32 (T', D), the temporal convolution's, before the LSTM.
+        step_times: float64 (T', 2), start and end of each step, seconds.
+        glosses: what was signed, as the annotation has it; none where that is not known.
+        signer: who signs; empty where that is not known.
+        warnings: what the user should know of how the clip was read.
+    """
+
+    sample_id: str
+    frame_features: NDArray[np.float32]
+    frame_times: NDArray[np.float64]
+    step_features: NDArray[np.float32]
+    step_times: NDArray[np.float64]
+    glosses: tuple[str, ...] = ()
+    signer: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def extract_features(recognizer: Recognizer, clip: ClipReader, sample: Sample | None = None) -> ClipFeatures:
+    """Compute the features of a clip, whatever its length.
+
+    Args:
+        recognizer: its network computes them.
+        clip: what `recognizer.open` gave, not begun yet.
+        sample: what is known of the clip; None for a video.
+
+    Raises:
+        MediaError: the clip cannot be read, or is shorter than the network's shortest.
+        DeviceError: the device is out of memory.
+    """
+    network, plan = recognizer.network, recognizer.network.plan
+    with clip:
+        parts = list(clip_features(clip.read_ahead(), network, recognizer.device, recognizer.inference))
+    plan.check_length(clip.num_pictures, clip.name)
+    padded = torch.cat(parts)  # (P, C)
+    with recognizer.inference():
+        # (P, C) -> (1, C, P) -> (1, D, T') -> (T', D)
+        steps = network.temporal(padded.T[None], [len(padded)]).features[0].T
+    edges = clip.edges()
+    return ClipFeatures(
+        sample_id=clip.name if sample is None else sample.sample_id,
+        frame_features=padded[plan.left_padding :][: clip.num_pictures].float().cpu().numpy(),
+        frame_times=np.stack([edges[:-1], edges[1:]], axis=1),
+        step_features=steps.float().cpu().numpy(),
+        step_times=np.array(plan.step_spans(edges.tolist())),
+        glosses=() if sample is None else sample.glosses,
+        signer="" if sample is None else sample.signer or "",
+        warnings=clip.warnings,
+    )
+
+
+def sample_features(recognizer: Recognizer, corpus: PreparedCorpus, sample: Sample) -> ClipFeatures:
+    """Compute the features of a clip of a prepared corpus.
+
+    Raises:
+        DataError: the corpus' frames are not of the size that the network was trained on.
+        MediaError: the clip cannot be read, or is shorter than the network's shortest.
+        DeviceError: the device is out of memory.
+    """
+    check_frame_size(recognizer, corpus)
+    return extract_features(recognizer, recognizer.open(corpus.frames_path(sample)), sample)
+
+
+def check_frame_size(recognizer: Recognizer, corpus: PreparedCorpus) -> None:
+    """Refuse a corpus that was prepared for other networks.
+
+    Raises:
+        DataError: its frames are not of the size that the network was trained on.
+    """
+    expected = recognizer.checkpoint.corpus.frame_size
+    if corpus.frame_size != expected:
+        raise DataError(
+            f"{corpus.path}: its frames have {corpus.frame_size} pixels, "
+            f"those that the checkpoint was trained on {expected}",
+            f"prepare it with --size {expected}",
+        )
+
+
+def write_clip(features: ClipFeatures, path: Path) -> None:
+    """Write the features of one clip, an `.npz`, whole or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    arrays: dict[str, NDArray[Any]] = {
+        "sample_id": np.array(features.sample_id),
+        "frame_features": features.frame_features,
+        "frame_times": features.frame_times,
+        "step_features": features.step_features,
+        "step_times": features.step_times,
+        "glosses": np.array(features.glosses, dtype=np.str_),
+        "signer": np.array(features.signer),
+    }
+    try:
+        with whole_file(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
+            for name, array in arrays.items():
+                _write_array(archive, name, array)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def describe(recognizer: Recognizer, checkpoint: Path | str, folder: Path) -> None:
+    """Write beside the features what network they are of, and how frames and steps lie in time: `features.json`.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    plan, data = recognizer.network.plan, recognizer.checkpoint.config.data
+    description = {
+        "checkpoint": str(checkpoint),
+        "network": recognizer.checkpoint.config.model.name,
+        "corpus": recognizer.checkpoint.corpus.name,
+        "fps": recognizer.fps / data.frame_interval,
+        "frames_per_step": plan.stride,
+        "frame_feature_size": recognizer.network.backbone.num_features,
+        "step_feature_size": recognizer.network.temporal.num_features,
+    }
+    try:
+        write_text(folder / DESCRIPTION_FILE, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise _not_written(folder / DESCRIPTION_FILE, error) from error
+
+
+class SplitFile:
+    """The features of many clips in one `.npz`, written as they come, with one clip's in memory.
+
+    Use it in a `with`; the file appears under its name when the block ends well.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._columns: dict[str, _Column] = {}
+        self._clips: list[ClipFeatures] = []  # without their features
+        self._folder: tempfile.TemporaryDirectory[str] | None = None  # of the columns
+
+    def add(self, features: ClipFeatures) -> None:
+        """Put a clip behind those that are there."""
+        arrays: Mapping[str, NDArray[Any]] = {
+            "frame_features": features.frame_features,
+            "frame_times": features.frame_times,
+            "step_features": features.step_features,
+            "step_times": features.step_times,
+        }
+        try:
+            if self._folder is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._folder = tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".unfinished")
+                self._columns = {name: _Column(Path(self._folder.name) / name) for name in arrays}
+            for name, array in arrays.items():
+                self._columns[name].append(array)
+        except OSError as error:
+            raise _not_written(self.path, error) from error
+        none = np.empty((0, 0), np.float32), np.empty((0, 2))
+        self._clips.append(ClipFeatures(features.sample_id, *none, *none, features.glosses, features.signer))
+
+    def __enter__(self) -> SplitFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if self._folder is None:
+            return
+        with self._folder:
+            if kind is None:
+                self._write()
+
+    def _write(self) -> None:
+        texts: Mapping[str, Sequence[str]] = {
+            "sample_ids": [clip.sample_id for clip in self._clips],
+            "glosses": [" ".join(clip.glosses) for clip in self._clips],
+            "signers": [clip.signer for clip in self._clips],
+        }
+        starts = {"frame_starts": "frame_times", "step_starts": "step_times"}
+        try:
+            with whole_file(self.path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
+                for name, column in self._columns.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                        column.write_to(entry)
+                for name, values in texts.items():
+                    _write_array(archive, name, np.array(values, dtype=np.str_))
+                for name, of in starts.items():
+                    lengths = self._columns[of].lengths
+                    _write_array(archive, name, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+        except OSError as error:
+            raise _not_written(self.path, error) from error
+
+
+class _Column:
+    """An array that grows on disk.
+
+    Args:
+        path: of a file that is not there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.lengths: list[int] = []
+        self._path = path
+        self._width = 0
+        self._dtype: np.dtype[Any] = np.dtype(np.float32)
+
+    def append(self, array: NDArray[Any]) -> None:
+        """Rows (n, width) behind those that are there."""
+        self.lengths.append(len(array))
+        self._width, self._dtype = array.shape[1], array.dtype
+        with open(self._path, "ab") as file:
+            file.write(np.ascontiguousarray(array).tobytes())
+
+    def write_to(self, entry: IO[bytes]) -> None:
+        """All rows as an `.npy` file."""
+        shape = (sum(self.lengths), self._width)
+        header = {"descr": npy_format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
+        npy_format.write_array_header_1_0(entry, header)
+        with open(self._path, "rb") as file:
+            shutil.copyfileobj(file, entry)
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+        npy_format.write_array(entry, array, allow_pickle=False)
+
+
+def _not_written(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{error.filename or path}: cannot be written ({error.strerror or error})",
+        "mend it, or say by --output where to write",
+    )

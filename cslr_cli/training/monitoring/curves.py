@@ -1,0 +1,96 @@
+"""The course of a training as a picture: losses, learning rate and WER over the epochs."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cslr_cli.files import whole_file
+
+if TYPE_CHECKING:
+    from cslr_cli.training.run.state import Record
+
+# What the losses are called in the picture, in this order, each with its colour.
+_LOSSES = {
+    "loss": ("total", "#222222"),
+    "sequence_ctc": ("CTC, sequence", "#2f6f9f"),
+    "conv_ctc": ("CTC, convolution", "#c8553d"),
+    "distillation": ("distillation", "#3d8361"),
+    "lifting_update": ("lifting, update", "#8a6fb0"),
+    "lifting_prediction": ("lifting, prediction", "#b08a3e"),
+}
+_HEADS = {"wer": ("sequence", "#2f6f9f"), "conv_wer": ("convolution", "#c8553d")}
+_DPI = 100
+
+
+def draw_curves(history: Sequence[Record], path: Path) -> None:
+    """Draw what the records of the epochs say; the picture is there whole or not at all.
+
+    Args:
+        history: the records of the epochs so far, at least one.
+        path: of the PNG file.
+    """
+    # Only here: it takes a while to import. Without pyplot, which keeps every figure until it is closed.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.6), dpi=_DPI)
+    figure.subplots_adjust(left=0.05, right=0.985, bottom=0.15, top=0.9, wspace=0.3)
+    losses, rate, wer = figure.subplots(1, 3)
+    _draw_losses(losses, history)
+    _draw_rate(rate, history)
+    _draw_wer(wer, history)
+    for axes in (losses, rate, wer):
+        axes.set_xlabel("epoch")
+        axes.set_xlim(0.5, max(int(record["epoch"]) for record in history) + 0.5)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, format="png")
+    # A figure and its parts refer to each other. Left for some later collection, several of them would be in
+    # memory at a time, and what the process takes would grow over the epochs.
+    del figure, losses, rate, wer, axes
+    gc.collect()
+
+
+def _draw_losses(axes: Any, history: Sequence[Record]) -> None:
+    axes.set_title("loss, mean over the epoch")
+    for name, (label, colour) in _LOSSES.items():
+        _draw_line(axes, history, name, label, colour)
+    _add_legend(axes)
+
+
+def _draw_rate(axes: Any, history: Sequence[Record]) -> None:
+    axes.set_title("learning rate at the epoch's end")
+    axes.set_yscale("log")
+    _draw_line(axes, history, "lr", "", "#222222")
+
+
+def _draw_wer(axes: Any, history: Sequence[Record]) -> None:
+    axes.set_title("WER on dev, %")
+    for name, (label, colour) in _HEADS.items():
+        _draw_line(axes, history, name, label, colour)
+    evaluated = [record for record in history if record["wer"] is not None]
+    if not evaluated:
+        axes.text(0.5, 0.5, "not evaluated yet", ha="center", va="center", transform=axes.transAxes)
+        return
+    best = min(evaluated, key=lambda record: float(record["wer"]))
+    axes.plot(best["epoch"], best["wer"], "o", markersize=9, markerfacecolor="none", color="#222222", clip_on=False)
+    place = (best["epoch"], best["wer"])
+    axes.annotate(f"{best['wer']:.1f}", place, xytext=(0, 9), textcoords="offset points", ha="center")
+    axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
+    _add_legend(axes)
+
+
+def _draw_line(axes: Any, history: Sequence[Record], name: str, label: str, colour: str) -> None:
+    """A figure over the epochs that have it: not every loss is there from the first epoch on."""
+    points = [(record["epoch"], record[name]) for record in history if record.get(name) is not None]
+    if points:
+        axes.plot(*zip(*points, strict=True), label=label, color=colour, marker="o", markersize=3, linewidth=1.4)
+
+
+def _add_legend(axes: Any) -> None:
+    if axes.lines:
+        axes.legend(frameon=False, fontsize=9)

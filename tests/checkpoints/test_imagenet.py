@@ -1,0 +1,239 @@
+"""ImageNet weights, and the ResNet against torchvision's with the same weights."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet18
+
+from cslr_cli.checkpoints.imagenet import load_imagenet_weights
+from cslr_cli.config import ModelConfig
+from cslr_cli.errors import CheckpointError
+from cslr_cli.model.backbone import CorrNetBackbone, ResNet
+from cslr_cli.model.clips import ClipLayout
+from cslr_cli.model.corrnet_plus import CorrNetPlusBackbone
+from cslr_cli.model.networks import build_network
+from tests.model.batches import NETWORK_NAMES
+
+
+@pytest.fixture(scope="module")
+def torchvision_network() -> nn.Module:
+    """Torchvision's ResNet-18 with statistics in its norms that are not those of a fresh one."""
+    torch.manual_seed(0)
+    network: nn.Module = resnet18(weights=None)
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if name.endswith("running_mean") or (".bn" in name and name.endswith("bias")):
+                value.normal_(0, 0.1)
+            elif name.endswith("running_var") or (".bn" in name and name.endswith("weight")):
+                value.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def weights_file(torchvision_network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(torchvision_network.state_dict(), path)
+    return path
+
+
+def refused(path: Path | None, backbone: ResNet | None = None) -> CheckpointError:
+    with pytest.raises(CheckpointError) as caught:
+        load_imagenet_weights(ResNet() if backbone is None else backbone, path)
+    return caught.value
+
+
+def saved(folder: Path, content: object) -> Path:
+    path = folder / "own.pth"
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("size", [(64, 96), (112, 112), (224, 224)])
+@pytest.mark.parametrize("kind", [ResNet, CorrNetBackbone, CorrNetPlusBackbone])
+@torch.inference_mode()
+def test_with_torchvision_s_weights_a_frame_has_torchvision_s_features(
+    kind: type[ResNet], size: tuple[int, int], torchvision_network: nn.Module, weights_file: Path
+) -> None:
+    backbone = kind().eval()
+    load_imagenet_weights(backbone, weights_file)
+    pictures = torch.rand(3, 3, *size) * 2 - 1
+    trunk = nn.Sequential(*list(torchvision_network.children())[:-1])  # all but the classifier
+    features = backbone(pictures.to(memory_format=torch.channels_last), ClipLayout.of([2, 1], pictures.device))
+    torch.testing.assert_close(features, trunk(pictures).flatten(1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [CorrNetBackbone, CorrNetPlusBackbone])
+def test_every_tensor_of_the_trunk_is_loaded_and_nothing_else_changes(kind: type[ResNet], weights_file: Path) -> None:
+    backbone = kind()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    load_imagenet_weights(backbone, weights_file)
+    weights: dict[str, Tensor] = torch.load(weights_file, weights_only=True)
+    own = backbone.state_dict()
+    for name, value in weights.items():
+        if not name.startswith("fc.") and not name.endswith("num_batches_tracked"):
+            assert torch.equal(own[name], value), name
+    for name in own.keys() - weights.keys():
+        assert name.startswith(("correlation.", "temporal_weighting.", "alpha"))
+        assert torch.equal(own[name], before[name]), name
+
+
+def test_a_file_without_counters_of_batches_loads_as_well(weights_file: Path, tmp_path: Path) -> None:
+    weights = torch.load(weights_file, weights_only=True)
+    old = {name: value for name, value in weights.items() if not name.endswith("num_batches_tracked")}
+    backbone = ResNet()
+    load_imagenet_weights(backbone, saved(tmp_path, old))
+    assert torch.equal(backbone.state_dict()["layer4.1.conv2.weight"], weights["layer4.1.conv2.weight"])
+
+
+# Wrong files
+
+
+def test_weights_of_another_network_are_refused_with_the_first_tensor_that_is_wrong(
+    weights_file: Path, tmp_path: Path
+) -> None:
+    weights = torch.load(weights_file, weights_only=True)
+    del weights["layer2.0.conv1.weight"]
+    weights["conv1.weight"] = torch.zeros(64, 1, 7, 7)
+    path = saved(tmp_path, weights)
+    error = refused(path)
+    assert error.message == f"{path}: not torchvision's ResNet-18"
+    assert error.hint == "2 of 100 tensors are missing or of another shape, first conv1.weight"
+
+
+def test_a_narrower_backbone_refuses_the_weights(weights_file: Path) -> None:
+    assert "not torchvision's ResNet-18" in refused(weights_file, ResNet(width=8)).message
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"conv1.weight": 3}, {"state_dict": {}, "epoch": 1}])
+def test_a_file_that_holds_no_weights_by_name_is_refused(tmp_path: Path, content: object) -> None:
+    path = saved(tmp_path, content)
+    assert refused(path).message == f"{path}: holds no weights by name"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"weights", b"\x80\x02}q\x00.", b"\x80\x02U\xffab", b"\x80\x04X", b"PK\x03\x04 no zip", bytes(range(200))],
+)
+def test_a_file_that_torch_cannot_read_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "own.pth"
+    path.write_bytes(content)
+    error = refused(path)
+    assert str(path) in error.message
+    assert error.hint == "expected torchvision's resnet18 .pth"
+
+
+def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path: Path) -> None:
+    whole, backbone = saved(tmp_path, {"conv1.weight": torch.zeros(2)}).read_bytes(), ResNet(width=1)
+    for place in range(0, len(whole), 7):
+        path = tmp_path / "damaged.pth"
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        assert str(path) in refused(path, backbone).message
+
+
+def test_loading_weights_runs_no_code_from_the_file(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+
+    class Harmful:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (ran,)
+
+    path = saved(tmp_path, {"conv1.weight": Harmful()})
+    assert refused(path).message == f"{path}: cannot be read as weights"
+    assert not ran.exists()
+
+
+def test_a_missing_file_and_a_folder_are_told_as_such(tmp_path: Path) -> None:
+    assert refused(tmp_path / "no.pth").message == f"{tmp_path / 'no.pth'}: cannot be read (No such file or directory)"
+    assert refused(tmp_path).message == f"{tmp_path}: cannot be read (Is a directory)"
+
+
+# Fetching
+
+
+def no_network(*_: Any, **__: Any) -> NoReturn:
+    raise URLError("Temporary failure in name resolution")
+
+
+@pytest.fixture
+def torch_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of torch's, and no network."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(torch.hub, "urlopen", no_network)
+    return tmp_path / "torch"
+
+
+def place_named_in(error: CheckpointError) -> Path:
+    """Where the message says that the file is to be put."""
+    found = re.search(r"put torchvision's resnet18-f37072fd.pth at (.*),", str(error.hint))
+    assert found
+    return Path(found[1])
+
+
+def test_without_a_network_the_message_says_which_file_to_put_where(torch_home: Path) -> None:
+    error = refused(None)
+    assert "could not be fetched" in error.message
+    assert "Temporary failure in name resolution" in error.message
+    assert place_named_in(error) == torch_home / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    assert "--backbone-weights FILE" in str(error.hint)
+    assert "model.pretrained=false" in str(error.hint)
+    assert [path.name for path in torch_home.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("name", NETWORK_NAMES)
+def test_building_a_network_fetches_nothing(torch_home: Path, name: str) -> None:
+    network = build_network(ModelConfig(name=name, hidden_size=2, pretrained=True), num_classes=3)
+    assert network.backbone.conv1.weight.any()
+    assert not torch_home.exists()
+
+
+@pytest.mark.usefixtures("torch_home")
+def test_the_file_that_the_message_asks_for_is_used_where_it_says(weights_file: Path) -> None:
+    place = place_named_in(refused(None))
+    place.write_bytes(weights_file.read_bytes())
+    backbone = ResNet()
+    load_imagenet_weights(backbone, None)
+    assert torch.equal(backbone.conv1.weight, torch.load(weights_file, weights_only=True)["conv1.weight"])
+
+
+@pytest.mark.usefixtures("torch_home")
+def test_a_wrong_file_in_the_cache_is_named() -> None:
+    place = place_named_in(refused(None))
+    place.write_bytes(b"<html>Please log in</html>")
+    assert refused(None).message == f"{place}: cannot be read as weights"
+
+
+@pytest.mark.usefixtures("torch_home")
+def test_another_file_than_was_asked_for_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = place_named_in(refused(None))
+    page = tmp_path / "login.html"
+    page.write_text("Please log in")
+
+    def captive_portal(request: Any) -> Any:
+        from urllib.request import urlopen
+
+        assert request.full_url == "https://download.pytorch.org/models/resnet18-f37072fd.pth"
+        return urlopen(page.as_uri())
+
+    monkeypatch.setattr(torch.hub, "urlopen", captive_portal)
+    error = refused(None)
+    assert "could not be fetched" in error.message
+    assert "invalid hash" in error.message
+    assert list(place.parent.iterdir()) == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_address_is_torchvision_s() -> None:
+    from torchvision.models import ResNet18_Weights
+
+    from cslr_cli.checkpoints import imagenet as pretrained
+
+    assert ResNet18_Weights.IMAGENET1K_V1.url == pretrained._WEIGHTS_URL

@@ -1,0 +1,110 @@
+"""Pickles read as data: what is plain comes out, and what would run does not."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cslr_cli.checkpoints.plain_pickle import ForbiddenContentError, load_plain_pickle
+
+
+def loaded(value: object, protocol: int = 4) -> Any:
+    return load_plain_pickle(pickle.dumps(value, protocol=protocol))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype=np.float32).reshape(2, 3),
+        np.arange(3, dtype=">i8"),
+        np.array(["HAUS", "ÜBER"]),
+        np.array({"HAUS": [1, 20]}, dtype=object),
+        np.array([[True, False]]),
+    ],
+)
+def test_arrays_come_back_as_they_were(array: np.ndarray[Any, Any], protocol: int) -> None:
+    found = loaded(array, protocol)
+    assert found.dtype == pickle.loads(pickle.dumps(array)).dtype
+    np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_plain_values_come_back_as_they_were(protocol: int) -> None:
+    value = {"HAUS": [1, 2.5, None, True], (1, 2): b"\x00\xff", "numbers": {3, 4}}
+    assert loaded({key: value[key] for key in ("HAUS", (1, 2))}, protocol) == {
+        "HAUS": [1, 2.5, None, True],
+        (1, 2): b"\x00\xff",
+    }
+
+
+def test_single_numbers_of_numpy_become_python_s() -> None:
+    found = loaded([np.int64(3), np.float32(0.5), np.bool_(True)])
+    assert found == [3, 0.5, True]
+    assert [type(number) for number in found] == [int, float, bool]
+
+
+@pytest.mark.parametrize("core", [b"numpy.core", b"numpy._core"])
+def test_it_does_not_matter_which_numpy_wrote_it(core: bytes) -> None:
+    content = pickle.dumps(np.arange(3), protocol=2)
+    renamed = content.replace(b"cnumpy._core.", b"cnumpy.core.").replace(b"cnumpy.core.", b"c" + core + b".")
+    assert load_plain_pickle(renamed).tolist() == [0, 1, 2]
+
+
+class Intruder:
+    """Whoever unpickles this calls a function."""
+
+    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_code_that_would_make_a_file_is_not_run(tmp_path: Path, protocol: int) -> None:
+    target = tmp_path / "intruder was here"
+    for content in (
+        Intruder(os.mkdir, str(target)),
+        Intruder(open, str(target), "w"),
+        Intruder(subprocess.check_call, ["touch", str(target)]),
+        Intruder(eval, f"open({str(target)!r}, 'w')"),
+        Intruder(functools.partial, os.mkdir, str(target)),
+    ):
+        with pytest.raises(ForbiddenContentError):
+            loaded({"HAUS": [1, content]}, protocol)
+        assert not target.exists()
+
+
+def test_code_that_would_open_a_socket_is_not_run() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        with pytest.raises(ForbiddenContentError):
+            loaded(Intruder(socket.create_connection, server.getsockname()))
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+@pytest.mark.parametrize("value", [print, os.system, np.frombuffer, np.random.default_rng, Path("x"), ValueError("x")])
+def test_anything_that_is_not_plain_is_refused_by_name(value: object) -> None:
+    with pytest.raises(ForbiddenContentError):
+        loaded(value)
+
+
+def test_a_place_for_more_values_than_there_are_bytes_makes_no_room_for_them() -> None:
+    with pytest.raises(ForbiddenContentError, match="value number 4294967295"):
+        load_plain_pickle(b"\x80\x02]r\xff\xff\xff\xff.")
+
+
+def test_a_number_type_with_fields_is_refused() -> None:
+    with pytest.raises(ForbiddenContentError, match="an array of"):
+        loaded(np.zeros(2, dtype=[("a", "i4"), ("b", "O")]))

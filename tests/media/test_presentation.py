@@ -1,0 +1,97 @@
+"""Colours, proportions and lengths of videos that other programs have written."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cslr_cli.media.frames import open_frames
+from cslr_cli.media.video import VideoFrames
+from cslr_cli.media.video_headers import ContainerHeader, container_header, h264_matrix
+from cslr_cli.media.video_writer import video_writer
+
+VIDEOS = Path(__file__).parents[1] / "data" / "videos"
+STRIPES = [(200, 40, 40), (40, 160, 60), (50, 60, 200), (224, 172, 105)]
+
+
+def stripes_of(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The colours of four stripes side by side, without their edges: (4, 3)."""
+    width = frame.shape[1] // 4
+    stripes = [frame[8:-8, width * number + 8 : width * (number + 1) - 8] for number in range(4)]
+    return np.array([stripe.reshape(-1, 3).mean(axis=0) for stripe in stripes])
+
+
+@pytest.mark.parametrize(
+    "name", ["bt601.mp4", "bt709.mp4", "bt709.ts", "bt709_colr.mp4", "bt709_vp9.webm", "bt2020.mkv", "wide_pixels.mp4"]
+)
+def test_colours_are_those_that_were_filmed_whatever_they_were_encoded_by(name: str) -> None:
+    # By the wrong matrix the first three stripes would be 15 to 20 off.
+    assert stripes_of(open_frames(VIDEOS / name).read()[1]) == pytest.approx(np.array(STRIPES), abs=4)
+
+
+def test_pixels_that_are_wider_than_high_become_squares() -> None:
+    frames = open_frames(VIDEOS / "wide_pixels.mp4").read()
+    assert frames.shape == (4, 64, 128, 3)  # encoded as 96×64
+
+
+def test_pixels_that_were_wider_than_high_before_the_video_was_turned_become_squares(tmp_path: Path) -> None:
+    data = bytearray((VIDEOS / "wide_pixels.mp4").read_bytes())
+    # The display matrix of the track header, 40 bytes behind the name: turn by 90 degrees clockwise.
+    one = 1 << 16
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 44, 0, one, 0, -one, 0, 0, 96 * one, 0, 1 << 30)
+    (tmp_path / "turned.mp4").write_bytes(data)
+    _, height, width, _ = open_frames(tmp_path / "turned.mp4").read().shape
+    assert height == 2 * width
+
+
+def test_a_video_that_was_trimmed_without_encoding_it_anew_is_whole() -> None:
+    source = VideoFrames(VIDEOS / "trimmed.mp4", partial=True)
+    assert source.num_frames == 50
+    assert source.missing is None
+    assert VideoFrames(VIDEOS / "trimmed.mp4").num_frames == 50
+
+
+def test_the_header_says_how_long_a_trimmed_video_is_shown_and_whether_its_file_is_whole(tmp_path: Path) -> None:
+    header = container_header(VIDEOS / "trimmed.mp4")
+    assert not header.is_cut_off
+    assert header.seconds == pytest.approx(2.0, abs=0.05)
+    (tmp_path / "cut.mp4").write_bytes((VIDEOS / "trimmed.mp4").read_bytes()[:-10])
+    assert container_header(tmp_path / "cut.mp4").is_cut_off
+
+
+def test_headers_that_are_damaged_say_nothing_and_raise_nothing(tmp_path: Path) -> None:
+    drawn = random.Random(0)
+    path = tmp_path / "damaged"
+    for video in sorted(VIDEOS.glob("*.[mw]*")):
+        whole = video.read_bytes()
+        for _ in range(30):
+            data = bytearray(whole)
+            for _ in range(drawn.randint(1, 8)):
+                data[drawn.randrange(len(data))] = drawn.choice([0, 255, drawn.randrange(256)])
+            path.write_bytes(data[: drawn.choice([len(data), drawn.randrange(len(data))])])
+            assert isinstance(container_header(path), ContainerHeader)
+    for _ in range(500):
+        assert h264_matrix(b"\0\0\1\x67" + drawn.randbytes(60)) in (*range(256), None)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_other_programs_see_the_colours_that_were_written(tmp_path: Path) -> None:
+    frame = np.repeat(np.array([STRIPES], np.uint8), 32, axis=1).repeat(64, axis=0)
+    with video_writer(tmp_path / "written.mp4", 128, 64, 25) as writer:
+        for _ in range(3):
+            writer.write(frame)
+    shown = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", str(tmp_path / "written.mp4"), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        capture_output=True,
+        check=True,
+    )
+    other = np.frombuffer(shown.stdout, np.uint8).reshape(3, 64, 128, 3)[1]
+    assert stripes_of(other) == pytest.approx(np.array(STRIPES), abs=4)
+    assert stripes_of(open_frames(tmp_path / "written.mp4").read()[1]) == pytest.approx(np.array(STRIPES), abs=4)

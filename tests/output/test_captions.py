@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cslr_cli.errors import MediaError, UsageError
+from cslr_cli.media.frames import open_frames
+from cslr_cli.output import fonts
+from cslr_cli.output.captions import render_captions
+from cslr_cli.output.fonts import CaptionFont, find_font
+from cslr_cli.progress import Progress
+from cslr_cli.recognition import Recognition
+from cslr_cli.scoring import TimedGloss
+
+WIDTH, HEIGHT, FPS, NUM_FRAMES = 160, 120, 20.0, 40
+GREY = 120
+
+
+def write_video(
+    path: Path, num_frames: int = NUM_FRAMES, fps: float = FPS, size: tuple[int, int] = (WIDTH, HEIGHT)
+) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+    for _ in range(num_frames):
+        writer.write(np.full((size[1], size[0], 3), GREY, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of grey."""
+    return write_video(tmp_path_factory.mktemp("grey") / "talk.mp4")
+
+
+@pytest.fixture(scope="module")
+def font() -> CaptionFont:
+    return find_font(["GLOSS"])
+
+
+def recognised(*glosses: TimedGloss, start: float = 0.0, duration: float = NUM_FRAMES / FPS) -> Recognition:
+    return Recognition("talk", glosses, -1.0, round(25 * duration), 25.0, duration, (), start=start)
+
+
+def rendered(
+    video: Path, output: Path, recognition: Recognition, font: CaptionFont, **others: Any
+) -> NDArray[np.uint8]:
+    """The frames of the captioned video, uint8 (T, H, W, 3)."""
+    render_captions(video, recognition, output, font, **others)
+    return open_frames(output).read()
+
+
+def caption_is_shown(frames: NDArray[np.uint8]) -> list[bool]:
+    """For each frame whether there is white text above the time line, in the middle of the picture's width."""
+    region = frames[:, HEIGHT - 24 : HEIGHT - 13, WIDTH // 4 : -WIDTH // 4]
+    return [bool(value) for value in (region.min(axis=3) > 170).sum(axis=(1, 2)) > 10]
+
+
+def test_a_gloss_stands_in_the_picture_while_it_is_signed_and_only_then(
+    video: Path, tmp_path: Path, font: CaptionFont
+) -> None:
+    glosses = (TimedGloss("HELLO", 0.3, 0.7), TimedGloss("WORLD", 1.4, 1.75))
+    shown = caption_is_shown(rendered(video, tmp_path / "out.mp4", recognised(*glosses), font))
+    assert [place for place, is_shown in enumerate(shown) if is_shown] == [*range(6, 14), *range(28, 35)]
+
+
+def test_the_rest_of_the_picture_stays_as_it_is(video: Path, tmp_path: Path, font: CaptionFont) -> None:
+    frames = rendered(video, tmp_path / "out.mp4", recognised(TimedGloss("HELLO", 0.0, 2.0)), font)
+    assert frames.shape == (NUM_FRAMES, HEIGHT, WIDTH, 3)
+    above = frames[:, : HEIGHT // 2].astype(int)
+    assert np.abs(above - GREY).max() < 12
+    assert frames[:, -3:].mean() < GREY - 20  # the band is darker
+
+
+def test_the_time_line_shows_each_gloss_at_its_time_and_a_mark_that_moves(
+    video: Path, tmp_path: Path, font: CaptionFont
+) -> None:
+    frames = rendered(video, tmp_path / "out.mp4", recognised(TimedGloss("X", 0.5, 1.0)), font)
+    line = frames[:, HEIGHT - 4].astype(int)  # (T, W, 3)
+    colourful = (line.max(axis=2) - line.min(axis=2)) > 40
+    columns = np.flatnonzero(colourful[30])
+    assert columns.min() / WIDTH == pytest.approx(0.25, abs=0.03)
+    assert columns.max() / WIDTH == pytest.approx(0.5, abs=0.03)
+    brightest = line[:, 80:].min(axis=2).argmax(axis=1) + 80  # where there is no gloss
+    assert np.abs(brightest[22:] - (np.arange(22, NUM_FRAMES) + 0.5) / NUM_FRAMES * WIDTH).max() <= 2
+
+
+def probe(path: Path) -> dict[str, Any]:
+    asked = [
+        "ffprobe",
+        "-v",
+        "error",
+        "-select_streams",
+        "v",
+        "-count_frames",
+        "-show_streams",
+        "-of",
+        "json",
+        str(path),
+    ]
+    streams = json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)["streams"]
+    assert len(streams) == 1
+    return dict(streams[0])
+
+
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize(("fps", "size"), [(20.0, (160, 120)), (29.97, (120, 160)), (12.5, (97, 71))])
+def test_the_video_has_the_rate_and_size_of_its_source_and_is_what_it_says(
+    tmp_path: Path, font: CaptionFont, fps: float, size: tuple[int, int]
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(8):
+        cv2.imwrite(str(pictures / f"{number}.png"), np.full((size[1], size[0], 3), 50, np.uint8))
+    result = render_captions(pictures, recognised(duration=8 / fps), tmp_path / "out.mp4", font, fps=fps)
+    stream = probe(tmp_path / "out.mp4")
+    assert (stream["width"], stream["height"]) == tuple(side + side % 2 for side in size)
+    numerator, denominator = map(int, stream["avg_frame_rate"].split("/"))
+    assert numerator / denominator == pytest.approx(fps, rel=1e-3)
+    assert int(stream["nb_read_frames"]) == result.num_frames == 8
+    assert stream["pix_fmt"] == "yuv420p"  # what browsers show
+    assert stream["codec_name"] == {"H.264": "h264", "VP9": "vp9"}[result.codec]
+
+
+def test_without_an_encoder_for_h264_the_video_is_one_that_browsers_show_all_the_same(
+    video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cslr_cli.media.video_writer._ffmpeg", lambda: None)
+    result = render_captions(video, recognised(), tmp_path / "out.mp4", font)
+    assert result.codec in ("H.264", "VP9")
+    assert open_frames(result.path).num_frames == NUM_FRAMES
+
+
+def test_an_encoder_that_fails_is_told_and_leaves_nothing(
+    video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "ffmpeg"
+    broken.write_text("#!/bin/sh\necho 'no space left' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr("cslr_cli.media.video_writer._ffmpeg", lambda: str(broken))
+    monkeypatch.setattr("cslr_cli.media.video_writer._OPENCV_CODECS", {"H.264": "none"})
+    (tmp_path / "out").mkdir()
+    with pytest.raises(MediaError, match="ffmpeg could not write the video") as caught:
+        render_captions(video, recognised(), tmp_path / "out" / "out.mp4", font)
+    assert "no space left" in str(caught.value)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_only_the_part_that_was_recognised_is_written(tmp_path: Path, font: CaptionFont) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(20):
+        cv2.imwrite(str(pictures / f"{number:02d}.png"), np.full((HEIGHT, WIDTH, 3), 10 * number, np.uint8))
+    recognition = recognised(TimedGloss("HELLO", 1.2, 1.4), start=1.0, duration=0.6)
+    frames = rendered(pictures, tmp_path / "out.mp4", recognition, font, fps=10.0)
+    assert [round(float(frame[:50].mean()) / 10) for frame in frames] == [10, 11, 12, 13, 14, 15]
+    assert caption_is_shown(frames) == [False, False, True, True, False, False]
+
+
+def test_frames_at_uneven_times_keep_the_length_of_the_video(
+    video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = np.concatenate((np.arange(20) * 0.02, 0.4 + np.arange(20) * 0.08))
+    monkeypatch.setattr("cslr_cli.media.video.VideoFrames.timestamps", times)
+    result = render_captions(video, recognised(duration=2.0), tmp_path / "out.mp4", font)
+    assert result.num_frames / result.fps == pytest.approx(times[-1], abs=0.1)
+
+
+def test_progress_is_told_and_ends_with_the_last_frame(video: Path, tmp_path: Path, font: CaptionFont) -> None:
+    told: list[Progress] = []
+    result = render_captions(video, recognised(), tmp_path / "out.mp4", font, progress=told.append)
+    assert [progress.done for progress in told] == [20, 40]
+    assert {progress.total for progress in told} == {result.num_frames}
+
+
+def test_another_kind_of_video_is_refused(video: Path, tmp_path: Path, font: CaptionFont) -> None:
+    with pytest.raises(UsageError, match="MP4"):
+        render_captions(video, recognised(), tmp_path / "out.avi", font)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_that_cannot_be_read_leaves_nothing(tmp_path: Path, font: CaptionFont) -> None:
+    with pytest.raises(MediaError):
+        render_captions(tmp_path / "missing.mp4", recognised(), tmp_path / "out.mp4", font)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [(16, 16), (40, 300), (300, 40)])
+def test_pictures_of_any_shape_can_be_captioned(tmp_path: Path, font: CaptionFont, size: tuple[int, int]) -> None:
+    video = write_video(tmp_path / "odd.mp4", 3, size=size)
+    glosses = (TimedGloss("A-VERY-LONG-GLOSS" * 4, 0.0, 0.06), TimedGloss("B", 0.06, 0.15))
+    result = render_captions(video, recognised(*glosses, duration=0.15), tmp_path / "out.mp4", font)
+    assert (result.path, result.num_frames) == (tmp_path / "out.mp4", 3)
+    assert result.fps == pytest.approx(FPS)
+
+
+# Fonts
+
+
+def test_the_font_of_matplotlib_has_german_glosses() -> None:
+    found = find_font(["MORGEN", "ÄÖÜß", "poss-EUCH"])
+    assert (found.path.name, found.missing, found.warning()) == ("DejaVuSans.ttf", "", None)
+
+
+def test_characters_that_no_font_has_are_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoFonts:
+        ttflist: tuple[()] = ()
+
+    monkeypatch.setattr("matplotlib.font_manager.fontManager", NoFonts())
+    found = find_font(["今天 MORGEN"])
+    assert found.missing == "今天"
+    assert "今 天" in str(found.warning())
+    assert "fonts-noto-cjk" in str(found.warning())
+
+
+def test_the_font_that_has_the_characters_is_found_among_those_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def has(path: Path, wanted: set[str]) -> CaptionFont:
+        missing = "" if path.name == "chinese.ttf" else "今" if path.name == "half.ttf" else "今天"
+        return CaptionFont(path, missing)
+
+    @dataclasses.dataclass
+    class Font:
+        name: str
+        fname: str
+        style: str = "normal"
+
+    class Fonts:
+        ttflist = (
+            Font("Last Resort High-Efficiency", "chinese.ttf"),
+            Font("Serif", "serif.ttf"),
+            Font("Half", "half.ttf"),
+            Font("Kai", "folder/chinese.ttf"),
+        )
+
+    monkeypatch.setattr("matplotlib.font_manager.fontManager", Fonts())
+    monkeypatch.setattr(fonts, "_with_missing", has)
+    assert find_font(["今天"]) == CaptionFont(Path("folder/chinese.ttf"))

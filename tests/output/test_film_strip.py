@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cslr_cli.errors import MediaError
+from cslr_cli.output.film_strip import draw_film_strip
+from cslr_cli.recognition import Recognition
+from cslr_cli.scoring import TimedGloss
+
+# The axes begin at 1 % and end at 99 % of the picture's width.
+LEFT, WIDTH = 0.01, 0.98
+
+
+def recognised(num_frames: int, *glosses: TimedGloss) -> Recognition:
+    return Recognition("somewhere", glosses, -1.0, num_frames, 25.0, num_frames / 25, ())
+
+
+def grey_frames(folder: Path, num_frames: int) -> Path:
+    """Frame n is grey of value 10 n."""
+    folder.mkdir()
+    for number in range(num_frames):
+        cv2.imwrite(str(folder / f"{number:03d}.png"), np.full((40, 40, 3), 10 * number, np.uint8))
+    return folder
+
+
+def drawn(
+    source: Path, recognition: Recognition, output: Path, reference: list[str] | None = None
+) -> NDArray[np.uint8]:
+    """The picture, uint8 (H, W, 3), RGB."""
+    draw_film_strip(source, recognition, output, reference)
+    picture = cv2.imread(str(output))
+    assert picture is not None
+    return np.asarray(picture[..., ::-1], dtype=np.uint8)
+
+
+def at(picture: NDArray[np.uint8], across: float, down: float) -> list[int]:
+    """The colour at a place, given in shares of the width and the height."""
+    height, width = picture.shape[:2]
+    return [int(value) for value in picture[int(down * height), int(across * width)]]
+
+
+def test_ten_frames_are_shown_each_from_the_middle_of_its_tenth(tmp_path: Path) -> None:
+    picture = drawn(grey_frames(tmp_path / "clip", 20), recognised(20), tmp_path / "strip.png")
+    shown = [at(picture, LEFT + WIDTH * (place + 0.5) / 10, 0.2) for place in range(10)]
+    # Of 20 frames in tenths of two, the middle begins the second one.
+    assert shown == [[10 * (2 * place + 1)] * 3 for place in range(10)]
+
+
+@pytest.mark.parametrize("num_frames", [1, 3])
+def test_a_clip_of_fewer_frames_than_pictures_shows_some_of_them_again(tmp_path: Path, num_frames: int) -> None:
+    picture = drawn(grey_frames(tmp_path / "clip", num_frames), recognised(num_frames), tmp_path / "strip.png")
+    shown = [at(picture, LEFT + WIDTH * (place + 0.5) / 10, 0.2)[0] for place in range(10)]
+    assert shown == [10 * int((place + 0.5) / 10 * num_frames) for place in range(10)]
+
+
+def test_glosses_stand_below_at_their_times(tmp_path: Path) -> None:
+    recognition = recognised(20, TimedGloss("ONE", 0.08, 0.24, 1.0), TimedGloss("TWO", 0.4, 0.72, 1.0))
+    picture = drawn(grey_frames(tmp_path / "clip", 20), recognition, tmp_path / "strip.png")
+    white = [255, 255, 255]
+
+    def at_time(seconds: float) -> list[int]:
+        return at(picture, LEFT + WIDTH * seconds / 0.8, 0.64)  # near the lower edge of the bars
+
+    for seconds in (0.04, 0.07, 0.26, 0.32, 0.39, 0.74):
+        assert at_time(seconds) == white
+    for seconds in (0.09, 0.16, 0.23, 0.41, 0.5, 0.71):
+        assert at_time(seconds) != white
+    assert at_time(0.16) != at_time(0.5)  # neighbours differ in colour
+
+
+def test_what_was_signed_is_written_where_it_is_known(tmp_path: Path) -> None:
+    clip = grey_frames(tmp_path / "clip", 20)
+    without = drawn(clip, recognised(20), tmp_path / "without.png")
+    with_reference = drawn(clip, recognised(20), tmp_path / "with.png", ["ONE", "TWO"])
+    assert without.shape == with_reference.shape
+    rows = np.flatnonzero((without != with_reference).any(axis=(1, 2))) / len(without)
+    assert len(rows)
+    assert rows.min() > 0.6  # below the frames
+
+
+def test_a_video_that_cannot_be_read_leaves_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(MediaError):
+        draw_film_strip(tmp_path / "missing.mp4", recognised(20), tmp_path / "strip.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_chinese_glosses_are_drawn_without_a_warning_whatever_fonts_there_are(tmp_path: Path) -> None:
+    source = grey_frames(tmp_path / "frames", 10)
+    picture = drawn(source, recognised(10, TimedGloss("今天", 0.0, 0.2)), tmp_path / "strip.png", ["今天"])
+    assert picture.size > 0

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.dataset.dataset import single_clip
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.errors import DataError
+from cslr_cli.recognizer import Reading, Recognizer
+from cslr_cli.recognizer.features import SplitFile, describe, extract_features, sample_features, write_clip
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_checkpoint: Checkpoint) -> Recognizer:
+    return Recognizer(tiny_checkpoint, device=CPU, precision="fp32")
+
+
+def test_features_are_what_the_network_computes_on_its_way_to_its_logits(
+    recognizer: Recognizer, tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
+) -> None:
+    network = tiny_checkpoint.network()
+    for sample in tiny_corpus.samples("dev"):
+        features = sample_features(recognizer, tiny_corpus, sample)
+        clip = recognizer.read(tiny_corpus.frames_path(sample))
+        batch = single_clip(clip.pictures, network.plan, sample.sample_id)
+        with torch.inference_mode():
+            output = network(batch.frames, batch.frame_lengths)
+            backbone = network.frame_features(batch.frames, batch.frame_lengths)[0, network.plan.left_padding :]
+            # The classifier over the steps gives the convolution's logits.
+            logits = network.classifier(torch.from_numpy(features.step_features))
+        np.testing.assert_allclose(features.frame_features, backbone[: sample.num_frames].numpy(), atol=1e-4, rtol=1e-3)
+        np.testing.assert_allclose(logits.numpy(), output.conv_logits[0].numpy(), atol=1e-4, rtol=1e-3)
+        assert features.glosses == sample.glosses
+        assert features.signer == sample.signer
+
+
+def test_frames_and_steps_have_their_times(recognizer: Recognizer, tiny_corpus: PreparedCorpus) -> None:
+    path = tiny_corpus.frames_path(tiny_corpus.samples("dev")[0])
+    features = extract_features(recognizer, recognizer.open(path, Reading(start=0.2, end=1.0)))
+    assert features.frame_times[0] == pytest.approx((0.2, 0.24))
+    assert features.frame_times[-1] == pytest.approx((0.96, 1.0))
+    assert len(features.frame_features) == len(features.frame_times) == 20
+    assert len(features.step_features) == len(features.step_times) == 5
+    # A step begins with its first frame and ends with its fourth.
+    np.testing.assert_allclose(features.step_times[:, 0], features.frame_times[::4, 0])
+    np.testing.assert_allclose(features.step_times[:, 1], features.frame_times[3::4, 1])
+
+
+def test_one_file_a_split_holds_the_same_as_one_a_clip(
+    recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    with SplitFile(tmp_path / "dev.npz") as file:
+        for sample in tiny_corpus.samples("dev"):
+            features = sample_features(recognizer, tiny_corpus, sample)
+            write_clip(features, tmp_path / "dev" / f"{sample.sample_id}.npz")
+            file.add(features)
+    split = np.load(tmp_path / "dev.npz")  # without pickles
+    assert split["sample_ids"].tolist() == [sample.sample_id for sample in tiny_corpus.samples("dev")]
+    for place, sample in enumerate(tiny_corpus.samples("dev")):
+        clip = np.load(tmp_path / "dev" / f"{sample.sample_id}.npz")
+        assert clip["sample_id"] == sample.sample_id
+        assert clip["glosses"].tolist() == split["glosses"][place].split(" ") == list(sample.glosses)
+        assert clip["signer"] == split["signers"][place] == sample.signer
+        for kind in ("frame", "step"):
+            own = slice(*split[f"{kind}_starts"][place : place + 2])
+            np.testing.assert_array_equal(split[f"{kind}_features"][own], clip[f"{kind}_features"])
+            np.testing.assert_array_equal(split[f"{kind}_times"][own], clip[f"{kind}_times"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev", "dev.npz"]
+
+
+def test_a_file_that_was_not_finished_is_not_there(
+    recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    features = sample_features(recognizer, tiny_corpus, tiny_corpus.samples("dev")[0])
+    file = SplitFile(tmp_path / "dev.npz")
+    file.add(features)
+    file.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_says_what_the_features_are_of(recognizer: Recognizer, tmp_path: Path) -> None:
+    describe(recognizer, "best.pt", tmp_path)
+    description = json.loads((tmp_path / "features.json").read_text())
+    assert description["frames_per_step"] == 4
+    assert description["fps"] == 25.0
+    assert description["network"] == "corrnet"
+    assert (description["frame_feature_size"], description["step_feature_size"]) == (64, 16)
+
+
+def test_a_corpus_with_frames_of_another_size_is_refused(
+    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
+) -> None:
+    other = dataclasses.replace(tiny_checkpoint.corpus, frame_size=40)
+    recognizer = Recognizer(dataclasses.replace(tiny_checkpoint, corpus=other), device=CPU, precision="fp32")
+    with pytest.raises(DataError, match="36 pixels"):
+        sample_features(recognizer, tiny_corpus, tiny_corpus.samples("dev")[0])
+
+
+def test_where_nothing_can_be_written_the_error_says_so(
+    recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    features = sample_features(recognizer, tiny_corpus, tiny_corpus.samples("dev")[0])
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_clip(features, tmp_path / "file" / "clip.npz")
+    with pytest.raises(DataError, match="cannot be written"):
+        SplitFile(tmp_path / "file" / "dev.npz").add(features)
+    with pytest.raises(DataError, match="cannot be written"):
+        describe(recognizer, "best.pt", tmp_path / "file")

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from cslr_cli.config import Config
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.errors import TrainingError
+from cslr_cli.training.loop import Listener, train
+from cslr_cli.training.monitoring.divergence import LONGEST_ROW, Diagnostician
+from cslr_cli.training.monitoring.epoch_record import StepRecord
+from tests.training.test_loop import changed, copied, rewrite_samples
+
+CPU = torch.device("cpu")
+INFINITE = float("inf")
+
+
+def a_step(number: int, *, finite: bool, unfit: int = 0, norm: float = 2.0) -> StepRecord:
+    loss = 5.0 if finite else INFINITE
+    return StepRecord(1, number, 1e-4, {"loss": loss}, norm, finite, (f"clip {number}",), unfit)
+
+
+def diagnosis(scale: float | None, unfit: int = 0) -> str:
+    doctor = Diagnostician(1e-4)
+    doctor.see(a_step(1, finite=True, norm=7.25), None)
+    doctor.see(a_step(2, finite=True, norm=9000.0), None)
+    for number in range(3, 2 + LONGEST_ROW):
+        doctor.see(a_step(number, finite=False, unfit=unfit), scale)
+    with pytest.raises(TrainingError) as caught:
+        doctor.see(a_step(2 + LONGEST_ROW, finite=False, unfit=unfit), scale)
+    assert f"steps 3 to {2 + LONGEST_ROW}" in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_no_overflow_and_no_target_is_a_learning_rate_and_the_course_of_the_gradient_is_told() -> None:
+    told = diagnosis(scale=None)
+    assert "too high a learning rate (0.0001)" in told
+    assert "gradient norm 7.25 at step 1" in told
+    assert "9000 at step 2" in told
+    assert "optimizer.lr" in told
+
+
+def test_an_overflow_is_what_remains_when_the_scale_of_the_loss_is_at_its_end() -> None:
+    told = diagnosis(scale=0.5)
+    assert "fp16 overflow" in told
+    assert "--precision bf16" in told
+
+
+def test_targets_are_the_reason_only_if_each_batch_has_one_that_does_not_fit() -> None:
+    told = diagnosis(scale=None, unfit=1)
+    assert "targets longer than steps" in told
+    assert "clip 3, clip 4" in told
+    doctor = Diagnostician(1e-4)
+    for number in range(1, LONGEST_ROW):
+        doctor.see(a_step(number, finite=False, unfit=number % 2), None)
+    with pytest.raises(TrainingError, match="learning rate"):
+        doctor.see(a_step(LONGEST_ROW, finite=False, unfit=1), None)
+
+
+def test_skipped_steps_are_borne_as_long_as_they_are_few_or_the_scale_can_still_fall() -> None:
+    doctor = Diagnostician(1e-4)
+    for number in range(10 * LONGEST_ROW):
+        doctor.see(a_step(number, finite=number % LONGEST_ROW == 0), None)
+    for number in range(LONGEST_ROW + 5):
+        doctor.see(a_step(number, finite=False), 2.0**10)
+
+
+def test_a_training_that_diverges_is_stopped_and_keeps_its_last_good_weights(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    config = changed(
+        tiny_config,
+        optimizer={"lr": 1e32},
+        training={"epochs": 9, "evaluation_interval": 9, "batch_size": 2},
+        loss={"distillation": 0.0},
+    )
+    with pytest.raises(TrainingError, match=r"too high a learning rate \(1e\+32\)"):
+        train(config, tmp_path / "run", device=CPU)
+    assert "too high a learning rate" in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_a_corpus_whose_targets_never_fit_is_named_before_the_start_and_as_the_reason(
+    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus = copied(tiny_corpus, tmp_path / "prepared")
+    rewrite_samples(corpus, "train", lambda sample: dataclasses.replace(sample, glosses=sample.glosses * 30))
+    config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 9, "evaluation_interval": 9})
+    notes: list[str] = []
+    with pytest.raises(TrainingError, match="targets longer than steps"):
+        train(config, tmp_path / "run", device=CPU, listener=Listener(note=notes.append))
+    (note,) = notes
+    assert note.startswith("8 training clips have fewer steps than their glosses need")
+    assert corpus.samples("train")[0].sample_id in note

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from cslr_cli.checkpoints.checkpoint import CorpusOrigin, load_checkpoint, save_checkpoint
+from cslr_cli.config import Config
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.errors import CheckpointError, ConfigError, DataError
+from cslr_cli.model.networks import build_network
+from cslr_cli.training.loop import TrainingResult, train
+from cslr_cli.training.run.folder import RunFolder
+from cslr_cli.training.run.resuming import differences, resumed_config
+from cslr_cli.training.run.state import TrainingState
+from tests.training.test_loop import changed, copied, rewrite_samples, stop_after_epoch
+
+CPU = torch.device("cpu")
+
+
+def test_another_configuration_is_taken_only_where_settings_name_what_differs(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    run = RunFolder.create(tmp_path / "run", tiny_config)
+    other = tmp_path / "other.yaml"
+    other.write_text(changed(tiny_config, optimizer={"lr": 1.0}, training={"epochs": 5}).to_yaml())
+    with pytest.raises(ConfigError) as caught:
+        resumed_config(run, ["optimizer.lr=1.0"], other)
+    assert "training.epochs is 5" in str(caught.value)
+    assert "it is 2" in str(caught.value)
+    assert "optimizer.lr is" not in str(caught.value)
+    both = resumed_config(run, ["optimizer.lr=1.0", "training.epochs=5"], other)
+    assert differences(tiny_config, both) == {"optimizer.lr": (3e-3, 1.0), "training.epochs": (2, 5)}
+    assert resumed_config(run) == tiny_config
+
+
+def test_a_configuration_that_was_edited_in_the_run_is_taken_only_where_settings_name_what_differs(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    run = RunFolder(shutil.copytree(tiny_training.run.path, tmp_path / "run"))
+    assert resumed_config(run) == tiny_config
+    edited = changed(tiny_config, optimizer={"lr": 1.0}, training={"epochs": 5})
+    run.config.write_text(edited.to_yaml())
+    with pytest.raises(ConfigError) as caught:
+        resumed_config(run, ["training.epochs=5"])
+    assert f"{run.config}: optimizer.lr is 1.0, in {run.last} it is 0.003" in str(caught.value)
+    assert "--set optimizer.lr=1.0" in str(caught.value)
+    assert "training.epochs" not in str(caught.value)
+    settings = ["optimizer.lr=0.5", " training.epochs = 5"]  # named, with whatever value
+    assert resumed_config(run, settings) == changed(edited, optimizer={"lr": 0.5})
+    # Before the first save there is nothing that the file could contradict.
+    run.last.unlink()
+    assert resumed_config(run) == edited
+
+
+def test_settings_that_a_run_was_resumed_with_are_its_own_from_the_next_save_on(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config, tmp_path / "run", device=CPU, on_epoch=stop_after_epoch(1))
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            resumed_config(run, ["optimizer.lr=0.001", "training.epochs=3"]),
+            run.path,
+            device=CPU,
+            resume=True,
+            on_epoch=stop_after_epoch(2),
+        )
+    assert resumed_config(run) == changed(tiny_config, optimizer={"lr": 0.001}, training={"epochs": 3})
+
+
+def test_a_corpus_with_other_glosses_is_refused_and_they_are_named(
+    tiny_config: Config, tiny_training: TrainingResult, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus = copied(tiny_corpus, tmp_path / "prepared")
+    first, *others = (corpus.path / "vocabulary.txt").read_text().splitlines()
+    gloss = first.split("\t")[0]
+    (corpus.path / "vocabulary.txt").write_text("\n".join(["NEU\t3", *others, ""]))
+    rewrite_samples(
+        corpus,
+        "train",
+        lambda sample: dataclasses.replace(
+            sample, glosses=tuple("NEU" if known == gloss else known for known in sample.glosses)
+        ),
+    )
+    run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
+    with pytest.raises(DataError) as caught:
+        train(changed(tiny_config, corpus={"path": str(corpus.path)}), run, device=CPU, resume=True)
+    assert f"1 new (NEU), 1 gone ({gloss})" in str(caught.value)
+    assert "--init-weights" in str(caught.value)
+
+
+def test_another_network_is_refused_and_what_changed_is_named(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
+    config = changed(tiny_config, model={"hidden_size": 32, "backbone_weights": "elsewhere.pth"})
+    with pytest.raises(CheckpointError) as caught:
+        train(config, run, device=CPU, resume=True)
+    assert "model.hidden_size was 16 and is 32" in str(caught.value)
+    assert "backbone_weights" not in str(caught.value)
+
+
+def test_a_corpus_without_frames_is_refused_before_a_run_is_made(
+    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    corpus = copied(tiny_corpus, tmp_path / "prepared")
+    info = corpus.path / "corpus.yaml"
+    info.write_text(info.read_text().replace("layout: zip", "layout: none"))
+    with pytest.raises(DataError, match="prepared without frames"):
+        train(changed(tiny_config, corpus={"path": str(corpus.path)}), tmp_path / "run", device=CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_scale_of_the_loss_is_saved_and_goes_on(
+    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    def state(scale: float) -> TrainingState:
+        network = build_network(tiny_config.model, tiny_corpus.vocabulary.num_classes)
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        scaler.scale(torch.ones(()))  # it is made when it is first used
+        return TrainingState(network, torch.optim.Adam(network.parameters()), scaler)
+
+    origin, path = CorpusOrigin.of(tiny_corpus), tmp_path / "last.pt"
+    save_checkpoint(state(2.0**9).checkpoint(tiny_config, tiny_corpus.vocabulary, origin, resumable=True), path)
+    other = state(2.0**16)
+    other.restore(load_checkpoint(path), path)
+    assert other.scaler.get_scale() == 2.0**9
+
+
+def test_a_batch_in_parts_is_one_step_of_the_same_clips(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    config = changed(tiny_config, training={"accumulation": 2, "epochs": 1}, loss={"distillation": 0.0})
+    record = train(config, tmp_path / "run", device=CPU).history[0]
+    assert record["step"] == tiny_training.history[0]["step"]
+    assert record["loss"] == pytest.approx(record["sequence_ctc"] + record["conv_ctc"], rel=1e-5)
+    # Batch norm sees single clips, so that the numbers are others, but not by much.
+    assert record["loss"] == pytest.approx(
+        tiny_training.history[0]["sequence_ctc"] + tiny_training.history[0]["conv_ctc"], rel=0.3
+    )

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cslr_cli.config import Config
+from cslr_cli.errors import UsageError
+from cslr_cli.training.run.folder import RunFolder
+from cslr_cli.training.run.runs import list_runs
+from cslr_cli.training.run.state import Record
+
+
+def make_run(
+    runs: Path, name: str, wers: list[float | None], *, corpus: str = "csl", epochs: int = 4, network: str = "corrnet"
+) -> RunFolder:
+    run = RunFolder(runs / name)
+    run.path.mkdir(parents=True)
+    config = Config.from_dict(
+        {"corpus": {"name": corpus}, "model": {"name": network}, "training": {"epochs": epochs}}, "the test"
+    )
+    run.config.write_text(config.to_yaml())
+    history: list[Record] = [{"epoch": n, "wer": wer, "seconds": 60.5} for n, wer in enumerate(wers, start=1)]
+    if history:
+        run.write_metrics(history)
+    if any(wer is not None for wer in wers):
+        run.best.touch()
+    return run
+
+
+def test_a_run_is_told_with_all_that_its_folder_says(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "mine", [50.0, None, 20.0], network="corrnet-plus")
+    (summary,) = list_runs(tmp_path).runs
+    assert summary.to_dict() == {
+        "name": "mine",
+        "path": str(run.path),
+        "network": "corrnet-plus",
+        "corpus": "csl",
+        "state": "epoch 3 of 4",
+        "epoch": 3,
+        "epochs": 4,
+        "best_wer": 20.0,
+        "best_epoch": 3,
+        "seconds": 181.5,
+        "checkpoint": str(run.best),
+    }
+
+
+@pytest.mark.parametrize(
+    ("wers", "state", "best"),
+    [([], "not begun", None), ([None], "epoch 1 of 4", None), ([9.0, 8.0, 0.0, 8.0], "finished", 0.0)],
+)
+def test_a_run_says_how_far_it_is(tmp_path: Path, wers: list[float | None], state: str, best: float | None) -> None:
+    make_run(tmp_path, "mine", wers)
+    (summary,) = list_runs(tmp_path).runs
+    assert (summary.state, summary.best_wer) == (state, best)
+    assert (summary.checkpoint is None) == (best is None)
+
+
+def test_runs_stand_by_corpus_the_best_first_and_those_without_a_wer_last(tmp_path: Path) -> None:
+    make_run(tmp_path, "a", [None], corpus="csl")
+    make_run(tmp_path, "b", [20.0], corpus="phoenix2014")
+    make_run(tmp_path, "c", [30.0], corpus="csl")
+    make_run(tmp_path, "d", [0.0], corpus="csl")
+    make_run(tmp_path, "e", [30.0, 40.0], corpus="csl")
+    assert [run.name for run in list_runs(tmp_path).runs] == ["d", "c", "e", "a", "b"]
+
+
+def test_a_broken_run_is_named_and_the_others_are_told(tmp_path: Path) -> None:
+    make_run(tmp_path, "whole", [20.0])
+    make_run(tmp_path, "torn", [20.0]).metrics.write_text('{"epoch": 1, "we')
+    make_run(tmp_path, "newer", [20.0]).config.write_text("training:\n  quantum: 1\n")
+    found = list_runs(tmp_path)
+    assert [run.name for run in found.runs] == ["whole"]
+    assert [any(name in str(error) for error in found.broken) for name in ("newer", "torn")] == [True, True]
+    assert len(found.broken) == 2
+
+
+def test_what_is_no_run_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "readme.txt").touch()
+    assert list_runs(tmp_path).runs == ()
+    with pytest.raises(UsageError, match="no such folder"):
+        list_runs(tmp_path / "missing")
+
+
+def test_listing_runs_needs_no_torch(tmp_path: Path) -> None:
+    make_run(tmp_path, "mine", [20.0])
+    program = (
+        "import sys; from pathlib import Path; from cslr_cli.training.run.runs import list_runs; "
+        "print(list_runs(Path(sys.argv[1])).runs[0].name, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["mine", "False"]
