@@ -16,7 +16,6 @@ from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, facts_text, 
 from cslr_cli.errors import ScoringError, UsageError
 
 if TYPE_CHECKING:
-    from cslr_cli.corpora.lookup import open_prepared_corpus
     from cslr_cli.dataset.manifest import PreparedCorpus
     from cslr_cli.report import Analysis, Section
     from cslr_cli.scoring import Missing, Protocol, Reference, Score, TimedGloss
@@ -69,6 +68,7 @@ def score(
     With a second file of hypotheses, the two systems are compared: the difference of their WER with its
     interval, the matched-pairs test of sc_stats, and the clips that one of them wins.
     """
+    from cslr_cli.corpora.lookup import open_prepared_corpus
     from cslr_cli.report import analyse, write_report
     from cslr_cli.scoring import protocol as find_protocol
     from cslr_cli.scoring import read_ctm, read_stm

@@ -1,0 +1,43 @@
+"""Import paths of version 0.1 that its documentation showed: they still work, with a `DeprecationWarning`."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+# Old name -> new name. They go in version 1.0.
+RENAMED_MODULES = {
+    "cslr_cli.checkpoint": "cslr_cli.checkpoints.checkpoint",
+    "cslr_cli.features": "cslr_cli.recognizer.features",
+    "cslr_cli.published_checkpoint": "cslr_cli.checkpoints.published",
+}
+
+
+class _RenamedModuleFinder(MetaPathFinder, Loader):
+    """Finds a module under its old name; Python asks it only after its own finders have failed."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname in RENAMED_MODULES else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None  # an ordinary empty module
+
+    def exec_module(self, module: ModuleType) -> None:
+        new_name = RENAMED_MODULES[module.__name__]
+        message = f"{module.__name__} is now {new_name}; the old name goes in version 1.0"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        vars(module)["__getattr__"] = partial(getattr, import_module(new_name))
+
+
+def install() -> None:
+    """Let old names be imported from now on."""
+    if not any(isinstance(finder, _RenamedModuleFinder) for finder in sys.meta_path):
+        sys.meta_path.append(_RenamedModuleFinder())
