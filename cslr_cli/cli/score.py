@@ -68,13 +68,12 @@ def score(
     With a second file of hypotheses, the two systems are compared: the difference of their WER with its
     interval, the matched-pairs test of sc_stats, and the clips that one of them wins.
     """
-    from cslr_cli.corpora.lookup import open_prepared_corpus
     from cslr_cli.report import analyse, write_report
     from cslr_cli.scoring import protocol as find_protocol
     from cslr_cli.scoring import read_ctm, read_stm
     from cslr_cli.scoring.tools import require_tool
 
-    prepared = None if corpus is None else open_prepared_corpus(corpus)
+    prepared = None if corpus is None else _open_corpus(corpus)
     chosen = find_protocol(protocol or ("plain" if prepared is None else prepared.protocol))
     require_tool(tool.value)
     refuse_file(output)
@@ -117,6 +116,12 @@ class _Scoring:
         except ScoringError as error:
             raise ScoringError(f"{path} against {self.path}: {error.message}", error.hint) from error
         return scored_by(self.tool, aligned)
+
+
+def _open_corpus(path: Path) -> PreparedCorpus:
+    from cslr_cli.corpora.lookup import open_prepared_corpus  # imports OpenCV, which scoring alone does not need
+
+    return open_prepared_corpus(path)
 
 
 def score_json(analysis: Analysis, tool: str) -> dict[str, Any]:
