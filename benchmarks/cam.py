@@ -33,7 +33,7 @@ from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.decoding.timing import retimed, time_glosses
-from cslr_cli.media.clip_plan import apply_plan, evaluation_plan
+from cslr_cli.media.clip_plan import apply_clip_plan, make_evaluation_plan
 from cslr_cli.media.frame_fit import Box, FrameFit
 from cslr_cli.media.frames import open_frames
 from cslr_cli.model.network import Network
@@ -152,8 +152,8 @@ def main() -> None:
     decoder, interval = decoder_for(config.decoding, checkpoint.vocabulary), config.data.frame_interval
     for sample in corpus.samples("test")[: arguments.clips]:
         source = open_frames(corpus.frames_path(sample))
-        plan = evaluation_plan(source.num_frames, corpus.frame_size, config.data)
-        pictures = apply_plan(source.read(plan.indices), plan, config.data)
+        plan = make_evaluation_plan(source.num_frames, corpus.frame_size, config.data)
+        pictures = apply_clip_plan(source.read(plan.indices), plan, config.data)
         clips = [(kind, ClipInNetwork(network, pictures)) for kind, network in networks]
         hypothesis = decoder.decode(clips[0][1].log_probs(arguments.head))[0]
         times = clips[0][1].network.plan.step_times(source.num_frames, corpus.fps, interval)

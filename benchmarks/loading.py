@@ -22,7 +22,8 @@ from benchmarks.drawn_corpus import drawn_corpus
 from benchmarks.measuring import alternate, report, serve, side_rows
 from benchmarks.plain import PlainDataset, padded
 from cslr_cli.config import Config, DataConfig
-from cslr_cli.dataset.dataset import ClipDataset, ClipKey, Loader
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.model.networks import temporal_plan

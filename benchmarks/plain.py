@@ -22,10 +22,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from cslr_cli.config import DataConfig
+from cslr_cli.dataset.augmentation import draw_training_plan
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.dataset.transforms import training_plan
-from cslr_cli.media.clip_plan import ClipPlan, evaluation_plan
+from cslr_cli.media.clip_plan import ClipPlan, make_evaluation_plan
 from cslr_cli.media.frames import open_frames
 from cslr_cli.model.network import Network, NetworkOutput
 from cslr_cli.temporal_plan import TemporalPlan
@@ -223,9 +223,9 @@ class PlainDataset(Dataset[tuple[str, Tensor]]):
         num_frames = open_frames(path).num_frames
         if self.training:
             rng = np.random.default_rng([self.seed, 1, index])
-            plan = training_plan(num_frames, size, self.config, rng)
+            plan = draw_training_plan(num_frames, size, self.config, rng)
         else:
-            plan = evaluation_plan(num_frames, size, self.config)
+            plan = make_evaluation_plan(num_frames, size, self.config)
         return sample.sample_id, read_clip(path, plan, self.config.crop_size)
 
 

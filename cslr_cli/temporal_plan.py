@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cslr_cli.errors import ConfigError, MediaError
 
@@ -172,3 +173,8 @@ class TemporalPlan:
                 f"{clip}: {num_frames} frames; the shortest clip that this network takes has {self.min_frames}",
                 "give a longer one",
             )
+
+
+def ctc_steps_needed(labels: Sequence[Hashable]) -> int:
+    """Give the fewest steps in which CTC can spell some labels: one per label, and a blank between equal neighbours."""
+    return len(labels) + sum(left == right for left, right in pairwise(labels))

@@ -102,7 +102,9 @@ def tiny_checkpoint(tiny_training: TrainingResult, tiny_corpus: PreparedCorpus) 
     import torch
 
     from cslr_cli.checkpoints.checkpoint import load_checkpoint
-    from cslr_cli.dataset.dataset import ClipDataset, Loader, evaluation_batches
+    from cslr_cli.dataset.batching import evaluation_batches
+    from cslr_cli.dataset.clip_dataset import ClipDataset
+    from cslr_cli.dataset.loader import Loader
 
     checkpoint = load_checkpoint(tiny_training.run.last)
     network = checkpoint.network().train()

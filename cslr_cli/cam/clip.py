@@ -15,7 +15,7 @@ from torch import Tensor
 from cslr_cli.cam.correlations import CorrelationMaps, correlated_stages, correlation_maps, identification_map
 from cslr_cli.cam.gradcam import Head, Method, Scores, heat_maps, score_features
 from cslr_cli.cam.layers import split_backbone
-from cslr_cli.dataset.dataset import single_clip
+from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.model.chunks import DEFAULT_CHUNK, FeatureStream
 from cslr_cli.model.network import Network
 
@@ -36,7 +36,7 @@ class ClipInNetwork:
         self.network = network.requires_grad_(False)
         self.num_frames = len(pictures)
         device = network.backbone.conv1.weight.device
-        self._frames = single_clip(pictures, network.plan, name).frames[0].to(device)
+        self._frames = single_clip_batch(pictures, network.plan, name).frames[0].to(device)
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
-"""`Sample`: one clip of a corpus, as a line of a manifest has it."""
+"""`Sample`: one clip of a corpus, one line of a manifest."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 
 from cslr_cli.errors import DataError
+from cslr_cli.temporal_plan import TemporalPlan, ctc_steps_needed
 
 SPLITS = ("train", "dev", "test")
 
@@ -24,7 +26,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip with what was signed in it.
+    """One clip and the glosses signed in it.
 
     Attributes:
         sample_id: the name of the clip, unique in its corpus.
@@ -45,10 +47,17 @@ class Sample:
     glosses: tuple[str, ...]
     translation: str | None = None
 
-    @property
-    def steps_needed(self) -> int:
-        """The fewest network steps for CTC to spell the glosses in: one each, and one between equal neighbours."""
-        return len(self.glosses) + sum(a == b for a, b in zip(self.glosses, self.glosses[1:], strict=False))
+    def missing_steps(self, plan: TemporalPlan, frame_interval: int) -> int:
+        """Count the steps that the clip, at its own length, lacks for CTC to spell its glosses; 0 where it has enough.
+
+        Args:
+            plan: temporal plan of the network.
+            frame_interval: every n-th frame is read.
+        """
+        if self.num_frames is None:
+            return 0
+        num_steps = plan.num_steps(math.ceil(self.num_frames / frame_interval))
+        return max(0, ctc_steps_needed(self.glosses) - num_steps)
 
     def to_json(self) -> str:
         """The sample as one line of JSON, without the line end."""

@@ -10,7 +10,6 @@ before, between and after them.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cslr_cli.decoding.hypothesis import Hypothesis, LogProbs, merge_ids, merge_repeats
+from cslr_cli.temporal_plan import ctc_steps_needed
 from cslr_cli.vocabulary import BLANK_ID
 
 # Impossible classes count as this improbable in an alignment, so that of two paths the one that
@@ -62,8 +62,7 @@ def time_glosses(log_probs: LogProbs, labellings: Sequence[tuple[tuple[int, ...]
             two equal ones.
     """
     for gloss_ids, _ in labellings:
-        repeats = sum(left == right for left, right in itertools.pairwise(gloss_ids))
-        if len(log_probs) < len(gloss_ids) + repeats:
+        if len(log_probs) < ctc_steps_needed(gloss_ids):
             raise ValueError(f"{len(gloss_ids)} glosses do not fit into {len(log_probs)} steps")
     if not len(log_probs):
         return [Hypothesis((), score, (), ()) for _, score in labellings]

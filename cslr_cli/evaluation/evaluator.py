@@ -9,7 +9,9 @@ from dataclasses import replace
 import torch
 
 from cslr_cli.config import Config, DecodingConfig
-from cslr_cli.dataset.dataset import ClipDataset, ClipKey, Loader, evaluation_batches
+from cslr_cli.dataset.batching import evaluation_batches
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.decoding.clips import ClipDecoder, ClipHypotheses, ClipLogProbs

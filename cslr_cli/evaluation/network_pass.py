@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cslr_cli.dataset.dataset import Batch
+from cslr_cli.dataset.collate import Batch
 from cslr_cli.decoding.clips import ClipLogProbs
 from cslr_cli.model.device import memory_told
 from cslr_cli.model.inference import for_inference

@@ -1,6 +1,7 @@
-"""What to read of a clip and how frames become the network's pictures: which frames, which crop, which way round.
+"""`ClipPlan`: which frames of a prepared clip are read, and how each is cropped, flipped, recoloured and scaled.
 
-Frames are uint8 (T, H, W, 3), RGB, all the way; the network makes floats of them on its device.
+Frames stay uint8 (T, H, W, 3), RGB; the network makes floats of them on its device. The plans of training are
+random: `cslr_cli.dataset.augmentation` draws them.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from cslr_cli.errors import DataError
 from cslr_cli.media.frame_source import Frame
 
 Frames = NDArray[np.uint8]
-# Grey value by the share of red, green and blue (ITU-R BT.601).
+# Weights of red, green and blue in the grey value (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class ColourChange:
-    """One change of colour for a whole clip, each 1 for none.
+    """A change of colour, the same for all frames of a clip; a factor of 1 changes nothing.
 
     Attributes:
         brightness: factor on every value.
@@ -40,7 +41,7 @@ class ColourChange:
     balance: tuple[float, float, float]
 
     def apply(self, frames: Frames) -> Frames:
-        """Frames (…, H, W, 3) with the change, cut off at 0 and 255.
+        """Recolour frames (…, H, W, 3); values are clipped to 0…255.
 
         All four factors together are one affine map of the colours, applied in one product.
         """
@@ -48,7 +49,7 @@ class ColourChange:
         matrix = grey + np.eye(3, dtype=np.float32) * self.saturation
         matrix = np.diag(np.array(self.balance, np.float32)) @ matrix * (self.contrast * self.brightness)
         offset = 127.5 * (1 - self.contrast) * self.brightness
-        # Half a step more, for astype cuts off what comes after the point.
+        # astype truncates; adding 0.5 rounds.
         changed = frames.astype(np.float32) @ matrix.T.astype(np.float32) + np.float32(offset + 0.5)
         recoloured: Frames = changed.clip(0, 255).astype(np.uint8)
         return recoloured
@@ -56,14 +57,14 @@ class ColourChange:
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """What to read of a clip and what to do with it, decided before a frame is decoded.
+    """The frames to read of a clip, and what to do with each; made before a frame is decoded.
 
     Attributes:
-        indices: which frames, in order; one may occur several times.
+        indices: frames to read, in order; one may occur several times.
         top: first row of the crop.
         left: first column of the crop.
-        mirrored: the clip is flipped from left to right.
-        colours: a change of colour, or None.
+        mirrored: whether the clip is flipped from left to right.
+        colours: the change of colour, or None.
     """
 
     indices: tuple[int, ...]
@@ -73,14 +74,14 @@ class ClipPlan:
     colours: ColourChange | None = None
 
 
-def evaluation_plan(num_frames: int, frame_size: int, config: DataConfig) -> ClipPlan:
-    """Every frame (or every n-th, from the first on), cropped to the middle."""
-    margin = crop_room(frame_size, config.crop_size) // 2
+def make_evaluation_plan(num_frames: int, frame_size: int, config: DataConfig) -> ClipPlan:
+    """Plan an evaluation: every frame, or every n-th from the first on, cropped to the middle."""
+    margin = max_crop_offset(frame_size, config.crop_size) // 2
     return ClipPlan(tuple(range(0, num_frames, config.frame_interval)), margin, margin)
 
 
-def crop_room(frame_size: int, crop_size: int) -> int:
-    """By how many pixels the crop may move.
+def max_crop_offset(frame_size: int, crop_size: int) -> int:
+    """Give the largest distance, in pixels, of the crop from the left and upper edge.
 
     Raises:
         DataError: the crop is larger than the prepared frames.
@@ -93,13 +94,13 @@ def crop_room(frame_size: int, crop_size: int) -> int:
     return frame_size - crop_size
 
 
-def apply_plan(frames: Iterable[Frame], plan: ClipPlan, config: DataConfig) -> Frames:
-    """The pictures that the network sees.
+def apply_clip_plan(frames: Iterable[Frame], plan: ClipPlan, config: DataConfig) -> Frames:
+    """Crop, flip, scale and recolour frames: the pictures that the network sees.
 
     Args:
-        frames: uint8 (H, W, 3), those that `plan.indices` names, one at a time.
-        plan: crop, flip, colours.
-        config: sizes.
+        frames: uint8 (H, W, 3), the frames of `plan.indices`.
+        plan: crop, flip and colours.
+        config: sizes of crop and picture.
 
     Returns:
         uint8 (T, input_size, input_size, 3), contiguous.

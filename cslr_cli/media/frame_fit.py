@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from cslr_cli.config import DataConfig
-from cslr_cli.media.clip_plan import ClipPlan, apply_plan, evaluation_plan
+from cslr_cli.media.clip_plan import ClipPlan, apply_clip_plan, make_evaluation_plan
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.pictures import resize_frame
 
@@ -86,7 +86,7 @@ class FrameFit:
         Returns:
             uint8 (input_size, input_size, 3).
         """
-        return cast("Frame", apply_plan([self.prepared(frame)], self._crop, self.config)[0])
+        return cast("Frame", apply_clip_plan([self.prepared(frame)], self._crop, self.config)[0])
 
     def prepared(self, frame: Frame) -> Frame:
         """The frame as it would stand in the prepared corpus: uint8 (frame_size, frame_size, 3)."""
@@ -106,7 +106,7 @@ class FrameFit:
 
     @cached_property
     def _crop(self) -> ClipPlan:
-        return evaluation_plan(1, self.frame_size, self.config)
+        return make_evaluation_plan(1, self.frame_size, self.config)
 
     def _canvas(self, width: int, height: int) -> tuple[int, int]:
         """Width and height, in the frame's pixels, of what has the corpus' proportion: cut out, or with black edges."""

@@ -11,8 +11,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cslr_cli.config import Config, DataConfig
-from cslr_cli.dataset.dataset import ClipKey, batches_by_frames, training_batches
+from cslr_cli.config import Config
+from cslr_cli.dataset.augmentation import max_augmented_length
+from cslr_cli.dataset.batching import batches_by_frames, training_batches
+from cslr_cli.dataset.clip_dataset import ClipKey
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import ConfigError, DataError
@@ -51,7 +53,7 @@ class EpochBatches:
         self._samples = samples
         self._config = config
         self._lengths = {index: sample.num_frames or 0 for index, sample in enumerate(samples)}
-        self._padded = {i: plan.padded_length(longest_clip(n, config.data)) for i, n in self._lengths.items()}
+        self._padded = {i: plan.padded_length(max_augmented_length(n, config.data)) for i, n in self._lengths.items()}
         _check_shares(config, world_size, max(self._padded.values()))
         epochs = range(1, config.training.epochs + 1)
         self._counts = [len(self.of_epoch(epoch)) for epoch in epochs]
@@ -147,21 +149,6 @@ def training_samples(corpus: PreparedCorpus, config: Config) -> Sequence[Sample]
             f"{corpus.path}: every training clip is too short for the network, which takes {shortest} frames or more"
         )
     return long_enough
-
-
-def longest_clip(num_frames: int, config: DataConfig) -> int:
-    """Frames that a training clip may have after augmentation, at most.
-
-    Args:
-        num_frames: of the clip in the corpus.
-        config: of the augmentation.
-    """
-    frames = math.ceil(num_frames / config.frame_interval)
-    if config.temporal_scale:
-        frames = max(int(frames * (1 + config.temporal_scale)), config.min_clip_frames)
-    if config.max_clip_pictures is not None:
-        frames = min(frames, config.max_clip_pictures)
-    return math.ceil(frames / 4) * 4 if config.temporal_scale else frames
 
 
 def parts_of(batch: Sequence[ClipKey], accumulation: int, rank: int = 0, world_size: int = 1) -> list[Part]:

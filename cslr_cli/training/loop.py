@@ -15,9 +15,11 @@ import torch
 from cslr_cli.checkpoints.checkpoint import CorpusOrigin, load_checkpoint
 from cslr_cli.config import Config
 from cslr_cli.corpora.lookup import open_prepared_corpus
-from cslr_cli.dataset.dataset import Batch, ClipDataset, ClipKey, Loader, target_shortfall
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.collate import Batch
+from cslr_cli.dataset.loader import Loader
 from cslr_cli.evaluation import Evaluator, SplitResult
-from cslr_cli.media.clip_plan import crop_room
+from cslr_cli.media.clip_plan import max_crop_offset
 from cslr_cli.model.device import computing_threads, memory_told, precision_name, resolve_precision
 from cslr_cli.model.networks import build_network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
@@ -161,7 +163,7 @@ class _Course:
         self.progress = progress
         self.listener = listener
         self.dtype = resolve_precision(config.training.precision, device)
-        crop_room(self.corpus.frame_size, config.data.crop_size)  # now, not when the first clip is read
+        max_crop_offset(self.corpus.frame_size, config.data.crop_size)  # now, not when the first clip is read
         self.samples = training_samples(self.corpus, config)
         self.vocabulary = self.corpus.vocabulary
         self.state = self._fresh_state()
@@ -386,7 +388,7 @@ class _Course:
         frames = self.batches.frames_to_come(self.state.epoch, 0 if begun is None else begun.batches)
         self.estimate = TimeEstimate(frames, self._evaluated_frames(), self._tell_estimate)
         plan = self.state.network.plan
-        short = [s.sample_id for s in self.samples if target_shortfall(s, self.config.data, plan)]
+        short = [s.sample_id for s in self.samples if s.missing_steps(plan, self.config.data.frame_interval)]
         if short:
             LOGGER.warning("%d clips have fewer steps than their glosses need: %s", len(short), ", ".join(short))
             if self.ranks.is_first:

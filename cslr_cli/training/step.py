@@ -17,10 +17,11 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from cslr_cli.config import Config
-from cslr_cli.dataset.dataset import Batch
+from cslr_cli.dataset.collate import Batch
 from cslr_cli.model.device import autocast
 from cslr_cli.model.losses import LossValues, Targets, weighted_loss
 from cslr_cli.model.network import NetworkOutput
+from cslr_cli.temporal_plan import ctc_steps_needed
 from cslr_cli.training.distributed.batch_norm import synchronised
 from cslr_cli.training.distributed.ranks import ALONE, Ranks, peers_told
 from cslr_cli.training.monitoring.epoch_record import DeviceFigures
@@ -121,7 +122,7 @@ class Stepper:
         plan = self._state.network.plan
         steps = [plan.num_steps(int(length)) for length in part.frame_lengths]
         targets = part.targets.split(part.target_lengths.tolist())
-        unfit = sum(_steps_needed(clip) > there for clip, there in zip(targets, steps, strict=True))
+        unfit = sum(ctc_steps_needed(clip.tolist()) > there for clip, there in zip(targets, steps, strict=True))
         return Extent(len(steps), len(steps) * max(steps), unfit)
 
     def __call__(self, parts: Sequence[tuple[Batch, Extent]], whole: Extent, epoch: int) -> DeviceFigures:
@@ -228,11 +229,6 @@ def _mean_in_order(bucket: Any, world_size: int) -> torch.futures.Future[Tensor]
     done: torch.futures.Future[Tensor] = torch.futures.Future()
     done.set_result(total / world_size)
     return done
-
-
-def _steps_needed(targets: Tensor) -> int:
-    """The fewest steps for CTC to spell glosses in: one each, and one between equal neighbours."""
-    return len(targets) + int((targets[1:] == targets[:-1]).sum())
 
 
 def _no_loss(output: NetworkOutput, weights: Mapping[str, float]) -> LossValues:

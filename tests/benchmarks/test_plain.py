@@ -13,7 +13,7 @@ from benchmarks.inference import recognition
 from benchmarks.plain import PlainDataset
 from benchmarks.train_step import training_step
 from cslr_cli.config import Config
-from cslr_cli.dataset.dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
 from cslr_cli.dataset.manifest import PreparedCorpus
 
 SMALL = 2, 12, 32  # clips, frames a clip, pixels

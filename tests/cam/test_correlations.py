@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cslr_cli.cam.clip import ClipInNetwork
 from cslr_cli.cam.correlations import correlated_stages
-from cslr_cli.dataset.dataset import single_clip
+from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.model.network import Network
 from tests.cam.networks import random_network, random_pictures
 
@@ -29,7 +29,7 @@ def into_block(network: Network, stage: str) -> tuple[Tensor, Tensor]:
         found["M"] = module.identification_map(*inputs)
 
     hook = block.register_forward_pre_hook(keep)
-    batch = single_clip(random_pictures(NUM_FRAMES), network.plan, "clip")
+    batch = single_clip_batch(random_pictures(NUM_FRAMES), network.plan, "clip")
     with torch.no_grad():
         network(batch.frames, batch.frame_lengths)
     hook.remove()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cslr_cli.cam.clip import ClipInNetwork
 from cslr_cli.cam.gradcam import Head, check_method, heat_maps
 from cslr_cli.cam.layers import split_backbone
-from cslr_cli.dataset.dataset import single_clip
+from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.model.network import Network
 from tests.cam.networks import NAMES, brightness_network, random_network, random_pictures
@@ -23,7 +23,7 @@ NUM_FRAMES, FRAMES, STEPS, GLOSS = 90, range(38, 50), (9, 12), 3
 
 
 def whole_clip(network: Network, pictures: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    batch = single_clip(pictures, network.plan, "clip")
+    batch = single_clip_batch(pictures, network.plan, "clip")
     return batch.frames, batch.frame_lengths
 
 
@@ -144,7 +144,7 @@ def test_hires_cam_leaves_out_what_the_score_does_not_depend_on_and_grad_cam_can
 
 def test_weights_that_have_diverged_are_told() -> None:
     network = random_network("vac")
-    frames = single_clip(random_pictures(8), network.plan, "clip").frames[0]
+    frames = single_clip_batch(random_pictures(8), network.plan, "clip").frames[0]
     slope = torch.full((len(frames), network.backbone.num_features), float("nan"), dtype=torch.float64)
     with pytest.raises(CslrError, match="diverged"):
         heat_maps(network, split_backbone(network.backbone, "layer1"), frames, slope, range(6, 8))

@@ -20,17 +20,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cslr_cli.config import DataConfig
-from cslr_cli.dataset.dataset import (
-    Batch,
-    ClipDataset,
-    ClipKey,
-    Loader,
-    _quiet_worker,
-    evaluation_batches,
-    single_clip,
-    target_shortfall,
-    training_batches,
-)
+from cslr_cli.dataset.batching import evaluation_batches, training_batches
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.collate import Batch, single_clip_batch
+from cslr_cli.dataset.loader import Loader, _init_worker
 from cslr_cli.dataset.manifest import CorpusInfo, PreparedCorpus, SplitCounts, write_samples
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import CslrError, DataError, MediaError
@@ -191,7 +184,7 @@ def test_only_the_frames_that_are_needed_are_decoded_and_each_once(
 
 
 def test_a_single_clip_is_a_batch_of_one_without_a_reference() -> None:
-    batch = single_clip(frames_of("b")[:, :32, :32], PLAN, "video.mp4")
+    batch = single_clip_batch(frames_of("b")[:, :32, :32], PLAN, "video.mp4")
     assert batch.frames.shape == (1, 20, 3, 32, 32)
     assert (batch.sample_ids, batch.frame_lengths.tolist()) == (("video.mp4",), [5])
     assert (batch.targets.tolist(), batch.target_lengths.tolist()) == ([], [0])
@@ -305,7 +298,7 @@ def test_a_loader_that_nobody_holds_ends_its_workers_at_once(corpus: PreparedCor
 def begin_as_worker(parent: int | None) -> None:
     if parent is not None:
         multiprocessing.parent_process = lambda: SimpleNamespace(pid=parent)  # type: ignore[assignment, return-value]
-    _quiet_worker(0)
+    _init_worker(0)
     os._exit(3)
 
 
@@ -398,4 +391,4 @@ def test_a_clip_needs_a_step_for_each_gloss_and_one_between_equal_ones(
     num_frames: int | None, glosses: str, interval: int, shortfall: int
 ) -> None:
     config = DataConfig(frame_interval=interval)
-    assert target_shortfall(sample_of(num_frames, glosses.split()), config, PLAN) == shortfall
+    assert sample_of(num_frames, glosses.split()).missing_steps(PLAN, config.frame_interval) == shortfall

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint
-from cslr_cli.dataset.dataset import Batch, ClipDataset, Loader, evaluation_batches
+from cslr_cli.dataset.batching import evaluation_batches
+from cslr_cli.dataset.clip_dataset import ClipDataset
+from cslr_cli.dataset.collate import Batch
+from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation.network_pass import clip_log_probs, evaluation_mode
 from cslr_cli.model.network import NetworkOutput

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from cslr_cli.dataset.dataset import single_clip
+from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.model.chunks import FeatureStream, chunk_tensor, padded_chunks
 from cslr_cli.model.network import Network
 from tests.model.batches import NETWORK_NAMES, random_videos, small_network
@@ -41,7 +41,7 @@ def chunked_features(network: Network, pictures: NDArray[np.uint8], chunk: int) 
 
 
 def whole_features(network: Network, pictures: NDArray[np.uint8]) -> torch.Tensor:
-    batch = single_clip(pictures, network.plan, "clip")
+    batch = single_clip_batch(pictures, network.plan, "clip")
     with torch.inference_mode():
         return network.frame_features(batch.frames, batch.frame_lengths)[0]
 
@@ -69,7 +69,7 @@ def test_the_context_is_needed_so_that_the_test_above_would_notice(name: str) ->
 
 def test_the_logits_are_those_of_the_whole_clip(network: Network) -> None:
     pictures = random_pictures(41)
-    batch = single_clip(pictures, network.plan, "clip")
+    batch = single_clip_batch(pictures, network.plan, "clip")
     with torch.inference_mode():
         expected = network(batch.frames, batch.frame_lengths)
         output = network.from_features(chunked_features(network, pictures, 8)[None], batch.frame_lengths)

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cslr_cli.config import DataConfig
-from cslr_cli.dataset.dataset import ClipDataset, ClipKey, collate
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.collate import collate
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.media import pictures
 from cslr_cli.model import correlation
@@ -143,7 +144,7 @@ def test_a_worker_makes_its_batch_where_the_process_that_wants_it_reads_it(
     plan = TemporalPlan.parse(("K5", "P2", "K5", "P2"))
     here = collate(clips, plan).frames
     assert not here.is_shared()
-    monkeypatch.setattr("cslr_cli.dataset.dataset.get_worker_info", lambda: "in a worker")
+    monkeypatch.setattr("cslr_cli.dataset.collate.get_worker_info", lambda: "in a worker")
     there = collate(clips, plan).frames
     assert there.is_shared()
     assert torch.equal(here, there)

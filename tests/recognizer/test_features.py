@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint
-from cslr_cli.dataset.dataset import single_clip
+from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
 from cslr_cli.recognizer import Reading, Recognizer
@@ -30,7 +30,7 @@ def test_features_are_what_the_network_computes_on_its_way_to_its_logits(
     for sample in tiny_corpus.samples("dev"):
         features = sample_features(recognizer, tiny_corpus, sample)
         clip = recognizer.read(tiny_corpus.frames_path(sample))
-        batch = single_clip(clip.pictures, network.plan, sample.sample_id)
+        batch = single_clip_batch(clip.pictures, network.plan, sample.sample_id)
         with torch.inference_mode():
             output = network(batch.frames, batch.frame_lengths)
             backbone = network.frame_features(batch.frames, batch.frame_lengths)[0, network.plan.left_padding :]

@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cslr_cli.config import Config, DataConfig
-from cslr_cli.dataset.dataset import ClipKey, batches_by_frames
+from cslr_cli.dataset.augmentation import max_augmented_length
+from cslr_cli.dataset.batching import batches_by_frames
+from cslr_cli.dataset.clip_dataset import ClipKey
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import ConfigError
 from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.training.batches import (
     EpochBatches,
     for_evaluation,
-    longest_clip,
     order_number,
     parts_of,
     with_a_clip_each,
@@ -81,17 +82,17 @@ def test_the_batches_do_not_depend_on_how_many_devices_share_them() -> None:
 
 def test_the_longest_that_a_clip_can_become_is_what_resampling_allows() -> None:
     config = DataConfig()
-    assert longest_clip(100, config) == 120
-    assert longest_clip(300, config) == 232  # max_clip_frames 230, rounded up to a multiple of 4
-    assert longest_clip(10, config) == 32
-    assert longest_clip(300, DataConfig(max_clip_frames=None)) == 360
+    assert max_augmented_length(100, config) == 120
+    assert max_augmented_length(300, config) == 232  # max_clip_frames 230, rounded up to a multiple of 4
+    assert max_augmented_length(10, config) == 32
+    assert max_augmented_length(300, DataConfig(max_clip_frames=None)) == 360
 
 
 def test_the_longest_that_a_clip_can_be_without_resampling_is_its_length_or_the_limit() -> None:
-    assert longest_clip(300, DataConfig(temporal_scale=0, max_clip_frames=None)) == 300
-    assert longest_clip(300, DataConfig(temporal_scale=0, max_clip_frames=150)) == 150
-    assert longest_clip(101, DataConfig(temporal_scale=0, frame_interval=2)) == 51
-    assert longest_clip(101, DataConfig(temporal_scale=0, frame_interval=2, max_clip_frames=50)) == 25
+    assert max_augmented_length(300, DataConfig(temporal_scale=0, max_clip_frames=None)) == 300
+    assert max_augmented_length(300, DataConfig(temporal_scale=0, max_clip_frames=150)) == 150
+    assert max_augmented_length(101, DataConfig(temporal_scale=0, frame_interval=2)) == 51
+    assert max_augmented_length(101, DataConfig(temporal_scale=0, frame_interval=2, max_clip_frames=50)) == 25
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from torch import nn
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from cslr_cli.config import Config, load_config
-from cslr_cli.dataset.dataset import ClipDataset, Loader, evaluation_batches
+from cslr_cli.dataset.batching import evaluation_batches
+from cslr_cli.dataset.clip_dataset import ClipDataset
+from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError
 from cslr_cli.model.network import Network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,13 +151,13 @@ def check_lengths(samples: Samples, plan: TemporalPlan, frame_interval: int) -> 
         for sample in clips:
             if sample.num_frames is None:
                 continue
-            num_frames = len(range(0, sample.num_frames, frame_interval))
-            steps = plan.num_steps(num_frames)
+            num_frames = math.ceil(sample.num_frames / frame_interval)
             if num_frames < plan.min_frames:
                 unreadable.append(f"{sample.sample_id}: {num_frames} frames")
-            elif steps < sample.steps_needed:
-                need = f"{sample.steps_needed} steps that its {len(sample.glosses)} glosses need"
-                impossible.append(f"{sample.sample_id}: {num_frames} frames make {steps} of the {need}")
+            elif missing := sample.missing_steps(plan, frame_interval):
+                num_steps = plan.num_steps(num_frames)
+                needed = f"{num_steps + missing} steps that its {len(sample.glosses)} glosses need"
+                impossible.append(f"{sample.sample_id}: {num_frames} frames make {num_steps} of the {needed}")
         if unreadable:
             shortest = f"the {plan.min_frames} frames that the network takes"
             what = f"clips of {split} shorter than {shortest}: {len(unreadable)}"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Config
-from cslr_cli.dataset.dataset import Batch
+from cslr_cli.dataset.collate import Batch
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation import evaluate
 from cslr_cli.model.networks import build_network

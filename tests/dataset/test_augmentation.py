@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cslr_cli.config import DataConfig
-from cslr_cli.dataset.transforms import resampled_indices, training_plan
+from cslr_cli.dataset.augmentation import draw_resampled_indices, draw_training_plan
 from cslr_cli.errors import DataError
-from cslr_cli.media.clip_plan import ClipPlan, ColourChange, apply_plan, crop_room, evaluation_plan
+from cslr_cli.media.clip_plan import ClipPlan, ColourChange, apply_clip_plan, make_evaluation_plan, max_crop_offset
 
 NO_CHANGE = ColourChange(brightness=1, contrast=1, saturation=1, balance=(1, 1, 1))
 FACTORS = st.floats(0.5, 1.5)
@@ -63,19 +63,19 @@ def changed(frames: NDArray[np.uint8], **factors: Any) -> NDArray[np.uint8]:
     ],
 )
 def test_a_training_clip_gets_the_published_length(num_frames: int, share: float, length: int) -> None:
-    assert len(resampled_indices(num_frames, DataConfig(), Pinned(share))) == length
+    assert len(draw_resampled_indices(num_frames, DataConfig(), Pinned(share))) == length
 
 
 @pytest.mark.parametrize(("interval", "longest"), [(1, 232), (2, 116), (3, 80), (10, 24)])
 def test_the_longest_clip_has_as_much_less_as_frames_are_left_out(interval: int, longest: int) -> None:
     config = DataConfig(frame_interval=interval)  # ceil(230 / n), then up to a multiple of 4
-    assert len(resampled_indices(1000, config, Pinned(1.0))) == longest
+    assert len(draw_resampled_indices(1000, config, Pinned(1.0))) == longest
 
 
 @settings(deadline=None)
 @given(st.integers(1, 400), st.integers(0, 2**32))
 def test_resampled_frames_are_sorted_and_drawn_twice_only_where_there_are_too_few(num_frames: int, seed: int) -> None:
-    indices = resampled_indices(num_frames, DataConfig(), np.random.default_rng(seed))
+    indices = draw_resampled_indices(num_frames, DataConfig(), np.random.default_rng(seed))
     published = {
         math.ceil(min(max(length, 32), 230) / 4) * 4
         for length in range(int(num_frames * 0.8), int(num_frames * 1.2) + 1)
@@ -90,39 +90,39 @@ def test_resampled_frames_are_sorted_and_drawn_twice_only_where_there_are_too_fe
 def test_every_frame_of_a_clip_is_drawn_as_often_as_any_other() -> None:
     rng, counts = np.random.default_rng(0), np.zeros(40)
     for _ in range(2000):
-        np.add.at(counts, resampled_indices(40, DataConfig(), rng), 1)
+        np.add.at(counts, draw_resampled_indices(40, DataConfig(), rng), 1)
     mean = counts.mean()
     assert np.abs(counts - mean).max() < 5 * math.sqrt(mean)
 
 
 def test_without_resampling_a_training_clip_has_all_its_frames() -> None:
-    plan = training_plan(7, 40, config_of(temporal_scale=0), np.random.default_rng(0))
+    plan = draw_training_plan(7, 40, config_of(temporal_scale=0), np.random.default_rng(0))
     assert plan.indices == (0, 1, 2, 3, 4, 5, 6)
 
 
 def test_a_training_clip_longer_than_the_limit_loses_frames_from_all_over_it() -> None:
     config, rng, counts = config_of(temporal_scale=0, max_clip_frames=30), np.random.default_rng(0), np.zeros(40)
     for _ in range(2000):
-        indices = training_plan(40, 40, config, rng).indices
+        indices = draw_training_plan(40, 40, config, rng).indices
         assert len(indices) == 30
         assert list(indices) == sorted(set(indices))
         counts[list(indices)] += 1
     assert np.abs(counts - 1500).max() < 5 * math.sqrt(2000 * 0.75 * 0.25)
-    assert training_plan(30, 40, config, rng).indices == tuple(range(30))
-    assert len(training_plan(400, 40, config_of(temporal_scale=0, max_clip_frames=None), rng).indices) == 400
+    assert draw_training_plan(30, 40, config, rng).indices == tuple(range(30))
+    assert len(draw_training_plan(400, 40, config_of(temporal_scale=0, max_clip_frames=None), rng).indices) == 400
 
 
 def test_evaluation_takes_every_nth_frame_from_the_first_on() -> None:
-    assert evaluation_plan(10, 40, config_of()).indices == tuple(range(10))
-    assert evaluation_plan(10, 40, config_of(frame_interval=3)).indices == (0, 3, 6, 9)
-    assert evaluation_plan(1, 40, config_of(frame_interval=3)).indices == (0,)
+    assert make_evaluation_plan(10, 40, config_of()).indices == tuple(range(10))
+    assert make_evaluation_plan(10, 40, config_of(frame_interval=3)).indices == (0, 3, 6, 9)
+    assert make_evaluation_plan(1, 40, config_of(frame_interval=3)).indices == (0,)
 
 
 def test_training_takes_every_nth_frame_from_any_of_the_first_n_on() -> None:
     config = config_of(frame_interval=3, temporal_scale=0)
-    plans = [training_plan(10, 40, config, np.random.default_rng(seed)) for seed in range(50)]
+    plans = [draw_training_plan(10, 40, config, np.random.default_rng(seed)) for seed in range(50)]
     assert {plan.indices for plan in plans} == {(0, 3, 6, 9), (1, 4, 7), (2, 5, 8)}
-    short = [training_plan(2, 40, config, np.random.default_rng(seed)) for seed in range(50)]
+    short = [draw_training_plan(2, 40, config, np.random.default_rng(seed)) for seed in range(50)]
     assert {plan.indices for plan in short} == {(0,), (1,)}
 
 
@@ -130,7 +130,7 @@ def test_training_takes_every_nth_frame_from_any_of_the_first_n_on() -> None:
 @given(st.integers(1, 200), st.integers(2, 5), st.integers(0, 2**32))
 def test_resampling_draws_only_from_every_nth_frame(num_frames: int, interval: int, seed: int) -> None:
     config = config_of(frame_interval=interval)
-    indices = training_plan(num_frames, 40, config, np.random.default_rng(seed)).indices
+    indices = draw_training_plan(num_frames, 40, config, np.random.default_rng(seed)).indices
     assert len({index % interval for index in indices}) == 1
     assert list(indices) == sorted(indices)
     assert max(indices) < num_frames
@@ -140,14 +140,14 @@ def test_resampling_draws_only_from_every_nth_frame(num_frames: int, interval: i
 
 
 def test_evaluation_takes_the_middle() -> None:
-    plan = evaluation_plan(1, 256, DataConfig())
+    plan = make_evaluation_plan(1, 256, DataConfig())
     frame = random_frames(1, 256)
-    assert np.array_equal(apply_plan(frame, plan, DataConfig()), frame[:, 16:240, 16:240])
+    assert np.array_equal(apply_clip_plan(frame, plan, DataConfig()), frame[:, 16:240, 16:240])
 
 
 def test_training_takes_any_part_and_every_place_is_as_likely() -> None:
     config, rng = config_of(temporal_scale=0), np.random.default_rng(0)
-    plans = [training_plan(1, 34, config, rng) for _ in range(900)]
+    plans = [draw_training_plan(1, 34, config, rng) for _ in range(900)]
     counts = np.zeros((3, 3))
     for plan in plans:
         counts[plan.top, plan.left] += 1
@@ -157,19 +157,19 @@ def test_training_takes_any_part_and_every_place_is_as_likely() -> None:
 def test_a_crop_of_the_whole_frame_is_the_frame() -> None:
     config = config_of(flip_probability=0, temporal_scale=0)
     frames = random_frames(size=32)
-    plan = training_plan(3, 32, config, np.random.default_rng(0))
-    assert np.array_equal(apply_plan(frames, plan, config), frames)
+    plan = draw_training_plan(3, 32, config, np.random.default_rng(0))
+    assert np.array_equal(apply_clip_plan(frames, plan, config), frames)
 
 
 def test_a_crop_larger_than_the_prepared_frames_is_refused_with_both_sizes() -> None:
-    assert crop_room(256, 224) == 32
-    assert crop_room(224, 224) == 0
+    assert max_crop_offset(256, 224) == 32
+    assert max_crop_offset(224, 224) == 0
     with pytest.raises(DataError) as caught:
-        evaluation_plan(10, 210, DataConfig())
+        make_evaluation_plan(10, 210, DataConfig())
     assert caught.value.message == "data.crop_size is 224 pixels, the prepared frames have 210"
     assert caught.value.hint == "choose a smaller crop, or prepare the corpus with larger frames"
     with pytest.raises(DataError, match="the prepared frames have 210"):
-        training_plan(10, 210, DataConfig(), np.random.default_rng(0))
+        draw_training_plan(10, 210, DataConfig(), np.random.default_rng(0))
 
 
 # Which way round, and how large
@@ -177,7 +177,7 @@ def test_a_crop_larger_than_the_prepared_frames_is_refused_with_both_sizes() -> 
 
 def test_a_mirrored_clip_is_mirrored_from_left_to_right_in_every_frame() -> None:
     frames = random_frames()
-    mirrored = apply_plan(frames, ClipPlan((0, 1, 2), 2, 5, mirrored=True), config_of())
+    mirrored = apply_clip_plan(frames, ClipPlan((0, 1, 2), 2, 5, mirrored=True), config_of())
     for frame, result in zip(frames, mirrored, strict=True):
         for column in range(32):
             assert np.array_equal(result[:, column], frame[2:34, 5 + 31 - column])
@@ -186,7 +186,7 @@ def test_a_mirrored_clip_is_mirrored_from_left_to_right_in_every_frame() -> None
 def test_clips_are_mirrored_as_often_as_the_probability_says() -> None:
     for probability, expected in ((0.0, 0), (1.0, 1000), (0.5, 500)):
         config, rng = config_of(flip_probability=probability), np.random.default_rng(0)
-        count = sum(training_plan(40, 40, config, rng).mirrored for _ in range(1000))
+        count = sum(draw_training_plan(40, 40, config, rng).mirrored for _ in range(1000))
         assert abs(count - expected) <= (60 if probability == 0.5 else 0)
 
 
@@ -194,7 +194,7 @@ def test_clips_are_mirrored_as_often_as_the_probability_says() -> None:
 def test_a_scaled_picture_is_the_crop_as_pillow_resizes_it(image_scale: float, size: int) -> None:
     config = config_of(crop_size=64, image_scale=image_scale)
     frames = random_frames(2, 70)
-    result = apply_plan(frames, ClipPlan((0, 1), 3, 4, mirrored=True), config)
+    result = apply_clip_plan(frames, ClipPlan((0, 1), 3, 4, mirrored=True), config)
     assert result.shape == (2, size, size, 3)
     for frame, scaled in zip(frames, result, strict=True):
         crop = Image.fromarray(np.ascontiguousarray(frame[3:67, 4:68][:, ::-1]))
@@ -203,7 +203,7 @@ def test_a_scaled_picture_is_the_crop_as_pillow_resizes_it(image_scale: float, s
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_what_comes_out_is_contiguous_bytes(mirrored: bool) -> None:
-    result = apply_plan(random_frames(), ClipPlan((0, 1, 2), 0, 0, mirrored, NO_CHANGE), config_of())
+    result = apply_clip_plan(random_frames(), ClipPlan((0, 1, 2), 0, 0, mirrored, NO_CHANGE), config_of())
     assert result.flags.c_contiguous
     assert result.dtype == np.uint8
 
@@ -255,12 +255,12 @@ def test_saturation_balance_contrast_and_brightness_come_one_after_the_other(
 
 def test_colours_change_by_no_more_than_the_jitter_and_the_same_in_the_whole_clip() -> None:
     config, rng = config_of(colour_jitter=0.2), np.random.default_rng(0)
-    changes = [training_plan(40, 40, config, rng).colours for _ in range(300)]
+    changes = [draw_training_plan(40, 40, config, rng).colours for _ in range(300)]
     for name in ("brightness", "contrast", "saturation"):
         values = [getattr(change, name) for change in changes]
         assert 0.8 <= min(values) < 0.82
         assert 1.18 < max(values) <= 1.2
-    assert training_plan(40, 40, config_of(), rng).colours is None
+    assert draw_training_plan(40, 40, config_of(), rng).colours is None
 
 
 # Chance
@@ -268,5 +268,5 @@ def test_colours_change_by_no_more_than_the_jitter_and_the_same_in_the_whole_cli
 
 def test_a_plan_follows_from_its_generator_alone() -> None:
     config = config_of(colour_jitter=0.2)
-    plans = [training_plan(50, 40, config, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    plans = [draw_training_plan(50, 40, config, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert plans[0] == plans[1] != plans[2]

@@ -1,0 +1,113 @@
+"""`ClipDataset` reads the frames of one clip of a prepared corpus, augmented for training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from cslr_cli.config import DataConfig
+from cslr_cli.dataset.augmentation import draw_training_plan
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.sample import Sample
+from cslr_cli.errors import CslrError, DataError
+from cslr_cli.media.clip_plan import Frames, apply_clip_plan, make_evaluation_plan
+from cslr_cli.media.frames import Frame, FrameSource, open_frames
+
+
+@dataclass(frozen=True)
+class ClipKey:
+    """A clip and the pass over the corpus that reads it; the clip's random choices follow from both.
+
+    Attributes:
+        index: index of the sample in the data set.
+        epoch: epoch, from 1; 0 in evaluation.
+    """
+
+    index: int
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip as the network sees it.
+
+    Attributes:
+        sample_id: name of the clip.
+        frames: uint8 (T, H, W, 3), RGB.
+        gloss_ids: ids of the reference's glosses.
+    """
+
+    sample_id: str
+    frames: Frames
+    gloss_ids: tuple[int, ...]
+
+
+class ClipDataset(Dataset[Clip | CslrError]):
+    """Reads one clip at a time, only the frames that it needs.
+
+    The random choices of training are drawn from (seed, epoch, index), so they are the same
+    whichever process reads the clip, and whether or not a training was interrupted.
+
+    Args:
+        corpus: the prepared corpus.
+        samples: the clips of the data set.
+        config: sizes and augmentation.
+        training: whether clips are augmented; otherwise every frame is cropped to its middle.
+        seed: seed of the augmentation.
+    """
+
+    def __init__(
+        self,
+        corpus: PreparedCorpus,
+        samples: Sequence[Sample],
+        config: DataConfig,
+        *,
+        training: bool,
+        seed: int = 0,
+    ) -> None:
+        self.corpus = corpus
+        self.samples = list(samples)
+        self.config = config
+        self.training = training
+        self.seed = seed
+        self._vocabulary = corpus.vocabulary
+
+    def __len__(self) -> int:
+        """The number of clips."""
+        return len(self.samples)
+
+    def __getitem__(self, key: ClipKey) -> Clip | CslrError:
+        """Read a clip; an error is returned, because a worker process can only hand over values."""
+        sample = self.samples[key.index]
+        try:
+            return Clip(sample.sample_id, self._read_frames(sample, key), self._gloss_ids(sample))
+        except CslrError as error:
+            return error
+
+    def _read_frames(self, sample: Sample, key: ClipKey) -> Frames:
+        source = open_frames(self.corpus.frames_path(sample))
+        num_frames = source.num_frames
+        if self.training:
+            rng = np.random.default_rng([self.seed, key.epoch, key.index])
+            plan = draw_training_plan(num_frames, self.corpus.frame_size, self.config, rng)
+        else:
+            plan = make_evaluation_plan(num_frames, self.corpus.frame_size, self.config)
+        return apply_clip_plan(self._check_sizes(source, plan.indices), plan, self.config)
+
+    def _check_sizes(self, source: FrameSource, indices: Sequence[int]) -> Iterator[Frame]:
+        expected = self.corpus.frame_size
+        for frame in source.iterate(indices):
+            height, width, _ = frame.shape
+            if (height, width) != (expected, expected):
+                raise DataError(
+                    f"{source.path}: its frames are {width}×{height} pixels, "
+                    f"those of this corpus {expected}×{expected}",
+                    "prepare the corpus again, in an empty folder",
+                )
+            yield frame
+
+    def _gloss_ids(self, sample: Sample) -> tuple[int, ...]:
+        return tuple(self._vocabulary.encode(sample.glosses, unknown="skip"))

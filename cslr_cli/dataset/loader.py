@@ -1,0 +1,116 @@
+"""`Loader` reads batches ahead in worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.collate import Batch, PaddedCollate
+from cslr_cli.errors import CslrError, DataError
+from cslr_cli.processes import available_cores
+from cslr_cli.temporal_plan import TemporalPlan
+
+
+class Loader:
+    """Batches of a data set, read ahead by worker processes that live as long as the loader.
+
+    Args:
+        dataset: data set that reads the clips.
+        plan: temporal plan of the network, which determines the padding.
+        num_workers: number of worker processes; 0 reads in this process.
+        pin_memory: whether batches are put in page-locked memory, for GPUs.
+    """
+
+    def __init__(self, dataset: ClipDataset, plan: TemporalPlan, num_workers: int, *, pin_memory: bool = False) -> None:
+        num_workers = min(num_workers, available_cores())  # more would only compete for them
+        self._order = _BatchOrder()
+        self._loader = DataLoader(
+            dataset,
+            batch_sampler=cast("Sequence[list[int]]", self._order),
+            collate_fn=PaddedCollate(plan),
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=num_workers > 0,
+            worker_init_fn=_init_worker,
+        )
+
+    def batches(self, keys: list[list[ClipKey]]) -> Iterator[Batch]:
+        """Read the batches of these clips, in order.
+
+        Raises:
+            CslrError: reading a clip failed.
+        """
+        self._order.batches = keys
+        batches = iter(self._loader)
+        while (batch := _next_batch(batches)) is not None:
+            if isinstance(batch, CslrError):
+                try:
+                    raise batch
+                finally:
+                    del batch  # the traceback refers to this frame; for circles see `_BatchOrder`
+            yield batch
+
+
+def _next_batch(batches: Iterator[Batch | CslrError]) -> Batch | CslrError | None:
+    try:
+        return next(batches, None)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            "a process that reads clips was ended by the system",
+            "it had too little memory, or too little of /dev/shm; read with fewer of them: --workers 1, or 0",
+        ) from error
+
+
+class _BatchOrder:
+    """The batches that a loader reads next; torch iterates over them once per pass.
+
+    It holds no reference to its loader. With a circle of references the garbage collector would
+    destroy the queues before the workers, and torch would wait five seconds for each worker.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[ClipKey]] = []
+
+    def __iter__(self) -> Iterator[list[ClipKey]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def _init_worker(worker: int) -> None:
+    """Set up a worker: one thread, because the processes share the cores; signals are left to the main process.
+
+    A terminal or a cluster often signals all processes, and the main process needs its workers until it has saved.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
+    # From here on torch watches the parent; if it was killed earlier, this process would never end.
+    if multiprocessing.get_start_method() != "forkserver" and os.getppid() != parent.pid:
+        os._exit(0)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_exit_when_parent_terminates, args=[parent.pid], daemon=True).start()
+
+
+def _exit_when_parent_terminates(parent: int | None) -> None:
+    """Wait for the SIGTERM with which torch ends its workers; ignore the signals of other processes."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
