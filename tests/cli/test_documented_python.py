@@ -1,0 +1,74 @@
+"""Every block of Python in README.md and docs/ runs, in order, with the files that its document speaks of."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cslr_cli.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.media.frames import open_frames
+from cslr_cli.media.video_writer import video_writer
+from tests.checkpoints.published_files import save_gloss_dict, save_published
+from tests.cli.conftest import REPOSITORY, Command
+
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+# Variables that a block takes as given: a minute of frames, as an application has them.
+GIVEN: dict[str, Any] = {"frames": lambda: (np.full((36, 36, 3), 90, np.uint8) for _ in range(30 * 71))}
+
+
+def python_blocks(document: Path) -> list[tuple[int, str]]:
+    """The blocks of a document, each with the number of its first line."""
+    text = document.read_text(encoding="utf-8")
+    found = re.finditer(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return [(text.count("\n", 0, block.start(1)) + 1, block[1]) for block in found]
+
+
+@pytest.fixture
+def documented_files(workplace: Path, tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, cslr: Command) -> Path:
+    """The files that the documents speak of, made small, in the current folder."""
+    for path in ("runs/quickstart/best.pt", "runs/corrnet/best.pt", "corrnet-phoenix2014.pt"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(tiny_checkpoint, Path(path))
+    source = open_frames(tiny_corpus.frames_path(tiny_corpus.samples("dev")[0]))
+    with video_writer(Path("talk.mp4"), 36, 36, tiny_corpus.fps) as video:
+        for frame in source.iterate():
+            video.write(frame)
+    for copy in ("video.mp4", "runs/quickstart/example.mp4"):
+        shutil.copy("talk.mp4", copy)
+    save_published(Path("dev_18.80.pt"), "corrnet")
+    save_gloss_dict(Path())
+    network = ("--checkpoint", "runs/quickstart/best.pt")
+    for arguments in (
+        ("features", "--corpus", "prepared/synthetic", "--split", "dev", "--output", "features", *network),
+        ("features", "--corpus", "prepared/synthetic", "--split", "dev", "--output", "one", "--single-file", *network),
+        ("predict", "talk.mp4", "--save-logits", "talk.npz", *network),
+    ):
+        outcome = cslr(*arguments)
+        assert outcome.status == 0, outcome.stderr
+    shutil.copy("one/dev.npz", "features/dev.npz")
+    elan = pytest.importorskip("pympi.Elan").Eaf()
+    Path("videos").mkdir()
+    for tier, annotation in (("sentences", "good weather"), ("glosses", "WEATHER")):
+        elan.add_tier(tier)
+        elan.add_annotation(tier, 0, 1000, annotation)
+    elan.to_file("videos/lecture.eaf")
+    return workplace
+
+
+def test_the_documents_have_blocks_of_python() -> None:
+    assert sum(len(python_blocks(document)) for document in DOCUMENTS) >= 10
+
+
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if python_blocks(path)], ids=lambda document: document.stem
+)
+def test_every_block_of_python_runs(document: Path, documented_files: Path) -> None:
+    names: dict[str, Any] = {name: make() for name, make in GIVEN.items()}
+    for line, block in python_blocks(document):
+        exec(compile("\n" * (line - 1) + block, str(document), "exec"), names)
