@@ -17,7 +17,7 @@ from cslr_cli.cam.placing import Maps
 from cslr_cli.files import whole_file
 from cslr_cli.media.clip_plan import LUMA
 from cslr_cli.media.frame_source import Frame
-from cslr_cli.output.film_strip import boxes_for_missing_glyphs, drawing_fonts
+from cslr_cli.output.fonts import hide_missing_glyph_warnings, plot_font_families
 
 PICTURE_WIDTH = 1.0
 GAP = 0.06
@@ -99,7 +99,7 @@ class Sheet:
         self._dpi = min(_DPI, _MOST_PIXELS / max(self._size))
         self._figure = Figure(figsize=self._size, dpi=self._dpi, facecolor="white")
         FigureCanvasAgg(self._figure)  # else each text that is measured is drawn on a new sheet of this size
-        self._fonts = drawing_fonts()
+        self._fonts = plot_font_families()
 
     def text(
         self,
@@ -119,7 +119,7 @@ class Sheet:
             family=self._fonts, weight="bold" if bold else "normal", parse_math=False,
         )  # fmt: skip
         if width is not None:
-            with boxes_for_missing_glyphs():
+            with hide_missing_glyph_warnings():
                 needed = drawn.get_window_extent().width / self._dpi
             drawn.set_fontsize(points * min(1.0, width / needed))
 
@@ -148,7 +148,7 @@ class Sheet:
 
     def save(self, output: Path) -> None:
         """Write the sheet; the suffix says the format."""
-        with whole_file(output) as unfinished, boxes_for_missing_glyphs():
+        with whole_file(output) as unfinished, hide_missing_glyph_warnings():
             self._figure.savefig(unfinished)
 
     def _share(self, x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:

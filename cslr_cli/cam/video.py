@@ -47,7 +47,7 @@ def write_video(explanation: Explanation, output: Path, progress: ProgressCallba
     width, height = film.size[0] * factor, film.size[1] * factor
     duration = float(film.edges[-1] - film.edges[0])
     font = find_font(timed.gloss for timed in explanation.sentence)
-    band = CaptionBand(explanation.sentence, (float(film.edges[0]), duration), width, height, font)
+    band = CaptionBand(explanation.sentence, float(film.edges[0]), duration, (width, height), font)
     fps = film.num_pictures / duration
     with video_writer(output, width, height + band.height, fps) as writer:
         for picture, frame in enumerate(film.frames):
@@ -57,7 +57,7 @@ def write_video(explanation: Explanation, output: Path, progress: ProgressCallba
                 heat = film.placed(heats[id(owner)][[picture - owner.pictures.start]])[0]
             shown = _named(_enlarged(coloured(frame, heat), width, height), owner, font)
             canvas = np.concatenate([shown, np.zeros((band.height, width, 3), np.uint8)])
-            writer.write(band.on(canvas, film.time(picture)))
+            writer.write(band.draw_on(canvas, film.time(picture)))
             progress(Progress(f"write {output.name}", picture + 1, film.num_pictures))
         return writer.codec
 

@@ -138,23 +138,23 @@ def _recognize_all(
         Whether all went well.
     """
     from cslr_cli.cli.inputs import is_video_file, output_names
-    from cslr_cli.output.formats import Shown
+    from cslr_cli.output.formats import FormatOptions
     from cslr_cli.recognizer.batch import recognize_in_turn
 
     recognizer = make_recognizer()
     font = extras.font(recognizer.vocabulary.glosses)
     names = output_names(inputs)
 
-    def shown(place: int) -> Shown:
-        media = inputs[place] if is_video_file(inputs[place]) else None
-        return Shown(how.confidence, media, output.folder(place), names[place])
+    def format_options(place: int) -> FormatOptions:
+        video = inputs[place] if is_video_file(inputs[place]) else None
+        return FormatOptions(how.confidence, video, output.folder(place), names[place])
 
     def recognize(place: int, clip: ClipReader) -> Recognition:
         return recognizer.recognize(
             clip,
             long=how.long,
             keep_logits=extras.logits is not None,
-            on_sentence=lambda sentence: results.begin_sentence(place, inputs[place], sentence, shown(place)),
+            on_sentence=lambda sentence: results.begin_sentence(place, inputs[place], sentence, format_options(place)),
         )
 
     errors = 0
@@ -168,7 +168,7 @@ def _recognize_all(
                 print_error(f"{outcome.path}: {warning}", kind="warning")
             _tell_rests(outcome.recognition)
             try:
-                results.add(place, outcome.recognition, shown(place))
+                results.add(place, outcome.recognition, format_options(place))
                 extras.write(place, outcome.recognition, recognizer, how.reading, font)
             except CslrError as error:
                 print_error(str(error))

@@ -18,7 +18,7 @@ from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.files import whole_file, write_text
 
 if TYPE_CHECKING:
-    from cslr_cli.output.formats import Format, Shown
+    from cslr_cli.output.formats import FormatOptions, OutputFormat
     from cslr_cli.recognition import Recognition, Sentence
 
 # Seconds from one remark on how far a long recording is to the next.
@@ -31,14 +31,14 @@ class Results(ABC):
     def __init__(self) -> None:
         self._last_remark = time.monotonic()
 
-    def begin_sentence(self, place: int, path: Path, sentence: Sentence, shown: Shown) -> None:
+    def begin_sentence(self, place: int, path: Path, sentence: Sentence, options: FormatOptions) -> None:
         """Take a sentence of a recording that goes on; `add` gets it again, with all others."""
         if time.monotonic() - self._last_remark > _REMARK_INTERVAL:
             self._last_remark = time.monotonic()
             print_note(f"{path}: recognised up to {duration(sentence.end)}")
 
     @abstractmethod
-    def add(self, place: int, recognition: Recognition, shown: Shown) -> None:
+    def add(self, place: int, recognition: Recognition, options: FormatOptions) -> None:
         """Take the recognition of an input, by its place among all."""
 
 
@@ -50,38 +50,38 @@ class _OneDocument(Results):
         write: takes its text.
     """
 
-    def __init__(self, chosen: Format, write: Callable[[str], object]) -> None:
+    def __init__(self, chosen: OutputFormat, write: Callable[[str], object]) -> None:
         super().__init__()
         self._chosen = chosen
         self._write = write
-        self._before = chosen.opening
+        self._before = chosen.header
 
-    def add(self, place: int, recognition: Recognition, shown: Shown) -> None:
+    def add(self, place: int, recognition: Recognition, options: FormatOptions) -> None:
         """Write it."""
-        self._write(self._before + self._chosen.write(recognition, shown))
-        self._before = self._chosen.between
+        self._write(self._before + self._chosen.to_text(recognition, options))
+        self._before = self._chosen.separator
 
 
 class _PrintedText(_OneDocument):
     """Text on the screen, each sentence as soon as it is there."""
 
-    def __init__(self, chosen: Format) -> None:
+    def __init__(self, chosen: OutputFormat) -> None:
         super().__init__(chosen, _print)
         self._begun: int | None = None  # place of the input whose sentences are being printed
 
-    def begin_sentence(self, place: int, path: Path, sentence: Sentence, shown: Shown) -> None:
+    def begin_sentence(self, place: int, path: Path, sentence: Sentence, options: FormatOptions) -> None:
         """Print it."""
-        from cslr_cli.output.plain import sentence_text
+        from cslr_cli.output.text import format_sentence
 
         # The input before may have broken off: what tells its sentences from these is its place alone.
         _print("\n" if place == self._begun else f"{self._before}{path}\n")
-        _print(sentence_text(sentence, shown))
-        self._begun, self._before = place, self._chosen.between
+        _print(format_sentence(sentence, options))
+        self._begun, self._before = place, self._chosen.separator
 
-    def add(self, place: int, recognition: Recognition, shown: Shown) -> None:
+    def add(self, place: int, recognition: Recognition, options: FormatOptions) -> None:
         """Print what is not there yet."""
         if place != self._begun:
-            super().add(place, recognition, shown)
+            super().add(place, recognition, options)
 
 
 class _Files(Results):
@@ -92,14 +92,14 @@ class _Files(Results):
         paths: in the order of the inputs.
     """
 
-    def __init__(self, chosen: Format, paths: Sequence[Path]) -> None:
+    def __init__(self, chosen: OutputFormat, paths: Sequence[Path]) -> None:
         super().__init__()
         self._chosen = chosen
         self._paths = paths
 
-    def add(self, place: int, recognition: Recognition, shown: Shown) -> None:
+    def add(self, place: int, recognition: Recognition, options: FormatOptions) -> None:
         """Write its document, whole, and say where."""
-        write_text(self._paths[place], self._chosen.document(recognition, shown))
+        write_text(self._paths[place], self._chosen.document(recognition, options))
         print_note(f"{recognition.source}: {self._paths[place]}")
 
 
@@ -112,7 +112,7 @@ class Output:
         paths: a file an input; one for all of them; or None for standard output.
     """
 
-    chosen: Format
+    chosen: OutputFormat
     paths: tuple[Path, ...] | Path | None
 
     def folder(self, place: int) -> Path | None:
@@ -136,7 +136,7 @@ class Output:
             yield _OneDocument(self.chosen, _print)
 
 
-def plan_output(chosen: Format, given: str | None, inputs: Sequence[Path]) -> Output:
+def plan_output(chosen: OutputFormat, given: str | None, inputs: Sequence[Path]) -> Output:
     """Decide where the results go, and make sure that they can be written there.
 
     Args:
@@ -149,10 +149,10 @@ def plan_output(chosen: Format, given: str | None, inputs: Sequence[Path]) -> Ou
         CslrError: nothing can be written there.
         MissingPackageError: the format needs a package that is not installed.
     """
-    chosen.check()
+    chosen.check_packages()
     if given is not None and not is_file_name(given):
         return Output(chosen, places("--output", given, chosen.suffix, inputs))
-    if len(inputs) > 1 and not chosen.joins:
+    if len(inputs) > 1 and not chosen.holds_several:
         raise UsageError(
             f"--format {chosen.name} makes a file for each of the {len(inputs)} inputs", "say where: --output FOLDER/"
         )
@@ -218,7 +218,7 @@ def check_free(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -> No
             ) from error
 
 
-def chosen_format(name: str | None, as_json: bool, output: str | None) -> Format:
+def chosen_format(name: str | None, as_json: bool, output: str | None) -> OutputFormat:
     """The format that the options ask for.
 
     Args:

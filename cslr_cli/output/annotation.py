@@ -1,4 +1,4 @@
-"""Documents for annotation tools: ELAN (`.eaf`) and Praat (`.TextGrid`), by pympi."""
+"""Documents for the annotation tools ELAN (`.eaf`) and Praat (`.TextGrid`), written with pympi."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cslr_cli.errors import MissingPackageError
-from cslr_cli.output.document import Shown
-from cslr_cli.output.hypotheses import ranked_hypotheses, sentences
-from cslr_cli.output.subtitles import Cue, cues
+from cslr_cli.output.output_format import FormatOptions
+from cslr_cli.output.subtitles import Cue, make_cues
+from cslr_cli.output.text import ranked_hypotheses, sentences_of
 from cslr_cli.recognition import Recognition
 from cslr_cli.scoring import TimedGloss
 
@@ -24,16 +24,16 @@ _MIME_TYPES = {
     ".mpg": "video/mpeg",
     ".mpeg": "video/mpeg",
 }
-_OTHER_VIDEO = "video/*"  # what ELAN itself writes for a video that it has no type for
+_OTHER_MIME_TYPE = "video/*"  # ELAN writes this for every other video
 
 
-def eaf(recognition: Recognition, shown: Shown) -> str:
-    """An ELAN document: the video linked, and a tier for each hypothesis, with an annotation a gloss.
+def format_eaf(recognition: Recognition, options: FormatOptions) -> str:
+    """Format an ELAN document: a link to the video, and one tier per hypothesis with one annotation per gloss.
 
     Raises:
         MissingPackageError: pympi is not installed.
     """
-    document = _pympi("Elan").Eaf(author="cslr")
+    document = _import_pympi("Elan").Eaf(author="cslr")
     document.adocument.update(
         {
             "VERSION": _EAF_VERSION,
@@ -42,66 +42,68 @@ def eaf(recognition: Recognition, shown: Shown) -> str:
         }
     )
     document.header.update({"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
-    if shown.media is not None:
-        document.add_linked_file(**_link(shown.media, shown.folder))
+    if options.video is not None:
+        document.add_linked_file(**_video_link(options.video, options.output_dir))
     document.remove_tier("default")
-    for name, tier_cues in tiers(recognition, confidence=shown.confidence).items():
+    for name, cues in make_tiers(recognition, show_confidence=options.show_confidence).items():
         document.add_tier(name, ann="cslr")
-        for cue in tier_cues:
+        for cue in cues:
             document.add_annotation(name, cue.start, cue.end, cue.text)
-    _number_in_time(document)
+    _sort_time_slots(document)
     document.properties[:] = [("lastUsedAnnotationId", document.maxaid)]
-    return _written(document.to_file, ".eaf")
+    return _read_back(document.to_file, ".eaf")
 
 
-def textgrid(recognition: Recognition, shown: Shown) -> str:
-    """A Praat TextGrid, long form: an interval tier for each hypothesis, with an interval a gloss.
+def format_textgrid(recognition: Recognition, options: FormatOptions) -> str:
+    """Format a Praat TextGrid, long form: one interval tier per hypothesis with one interval per gloss.
 
     Raises:
         MissingPackageError: pympi is not installed.
     """
-    recognised = tiers(recognition, confidence=shown.confidence)
-    last = max((cue.end for tier_cues in recognised.values() for cue in tier_cues), default=1)
-    document = _pympi("Praat").TextGrid(xmin=0.0, xmax=max(recognition.start + recognition.duration, last / 1000))
-    for name, tier_cues in recognised.items():
+    tiers = make_tiers(recognition, show_confidence=options.show_confidence)
+    last = max((cue.end for cues in tiers.values() for cue in cues), default=1)
+    document = _import_pympi("Praat").TextGrid(
+        xmin=0.0, xmax=max(recognition.start + recognition.duration, last / 1000)
+    )
+    for name, cues in tiers.items():
         tier = document.add_tier(name)
-        for cue in tier_cues:
+        for cue in cues:
             tier.add_interval(cue.start / 1000, cue.end / 1000, cue.text)
-    return _written(document.to_file, ".TextGrid")
+    return _read_back(document.to_file, ".TextGrid")
 
 
-def tiers(recognition: Recognition, *, confidence: bool = False) -> Mapping[str, Sequence[Cue]]:
-    """The tiers of an annotation document, by their names.
+def make_tiers(recognition: Recognition, *, show_confidence: bool = False) -> Mapping[str, Sequence[Cue]]:
+    """Make the tiers of an annotation document, by their names.
 
-    `glosses` is the best hypothesis, `confidence` how sure each of them is, from 0 to 1, if that is wanted,
-    `glosses 2` and so on are the others that were asked for, `convolution head` is what the network's other
-    head says, and `sentences` has the stretches between rests of a long recording.
+    `glosses` holds the best hypothesis, `glosses 2` and so on the other ranks of the n-best list, `convolution head`
+    the glosses of the network's other head, and `sentences` the sentences of a long recording. `confidence` holds
+    the confidence of each gloss, 0 to 1, if wanted.
     """
     best, *others = ranked_hypotheses(recognition)
-    result = {"glosses": cues(best)}
-    if confidence:
-        sure = [(timed, timed.confidence) for timed in best if timed.confidence is not None]
-        result["confidence"] = cues([TimedGloss(f"{value:.2f}", timed.start, timed.end) for timed, value in sure])
-    result.update({f"glosses {rank}": cues(other) for rank, other in enumerate(others, start=2)})
+    tiers = {"glosses": make_cues(best)}
+    if show_confidence:
+        known = [(timed, timed.confidence) for timed in best if timed.confidence is not None]
+        tiers["confidence"] = make_cues([TimedGloss(f"{value:.2f}", timed.start, timed.end) for timed, value in known])
+    tiers.update({f"glosses {rank}": make_cues(other) for rank, other in enumerate(others, start=2)})
     if recognition.conv_glosses:
-        result["convolution head"] = cues(recognition.conv_glosses)
-    stretches = sentences(recognition)
-    if len(stretches) > 1:
-        result["sentences"] = cues([TimedGloss(sentence.text, sentence.start, sentence.end) for sentence in stretches])
-    return result
+        tiers["convolution head"] = make_cues(recognition.conv_glosses)
+    sentences = sentences_of(recognition)
+    if len(sentences) > 1:
+        tiers["sentences"] = make_cues([TimedGloss(each.text, each.start, each.end) for each in sentences])
+    return tiers
 
 
 def check_pympi() -> None:
-    """Make sure that these formats can be written.
+    """Check that pympi is installed.
 
     Raises:
         MissingPackageError: pympi is not installed.
     """
-    _pympi("Elan")
+    _import_pympi("Elan")
 
 
-def _pympi(module: str) -> Any:
-    """A module of the package that writes these formats; its text has no types."""
+def _import_pympi(module: str) -> Any:
+    """Import a module of pympi, which has no type annotations."""
     import importlib
 
     try:
@@ -112,39 +114,39 @@ def _pympi(module: str) -> Any:
         ) from error
 
 
-def _link(media: Path, folder: Path | None) -> dict[str, str]:
-    """Where ELAN finds the video: in full, and from the document's folder, so that both may move together."""
-    absolute = Path(os.path.abspath(media))
+def _video_link(video: Path, output_dir: Path | None) -> dict[str, str]:
+    """Make ELAN's link to a video: its absolute path, and its path relative to the document's folder."""
+    absolute = Path(os.path.abspath(video))
     relative = absolute.name
-    if folder is not None:
+    if output_dir is not None:
         try:
-            relative = Path(os.path.relpath(absolute, os.path.abspath(folder))).as_posix()
-        except ValueError:  # on another drive of a Windows machine: no path leads there
+            relative = Path(os.path.relpath(absolute, os.path.abspath(output_dir))).as_posix()
+        except ValueError:  # another drive on Windows has no relative path
             relative = absolute.as_posix()
-    # ELAN neither writes nor reads percent signs as escapes: a space is a space.
+    # ELAN does not percent-encode these paths: a space stays a space.
     return {
         "file_path": f"file:///{absolute.as_posix().lstrip('/')}",
         "relpath": relative if relative.startswith("../") else f"./{relative}",
-        "mimetype": _MIME_TYPES.get(absolute.suffix.lower(), _OTHER_VIDEO),
+        "mimetype": _MIME_TYPES.get(absolute.suffix.lower(), _OTHER_MIME_TYPE),
     }
 
 
-def _number_in_time(document: Any) -> None:
-    """Number the time slots in the order of their times over all tiers, as ELAN does."""
-    in_time = sorted(document.timeslots, key=lambda slot: (document.timeslots[slot], _number(slot)))
-    new_names = {slot: f"ts{number}" for number, slot in enumerate(in_time, start=1)}
-    document.timeslots = {new_names[slot]: document.timeslots[slot] for slot in in_time}
-    for in_tier, *_ in document.tiers.values():
-        for name, (start, end, *rest) in in_tier.items():
-            in_tier[name] = (new_names[start], new_names[end], *rest)
+def _sort_time_slots(document: Any) -> None:
+    """Number the time slots of all tiers in the order of their times, as ELAN does."""
+    ordered = sorted(document.timeslots, key=lambda slot: (document.timeslots[slot], _slot_number(slot)))
+    new_names = {slot: f"ts{number}" for number, slot in enumerate(ordered, start=1)}
+    document.timeslots = {new_names[slot]: document.timeslots[slot] for slot in ordered}
+    for tier_annotations, *_ in document.tiers.values():
+        for name, (start, end, *rest) in tier_annotations.items():
+            tier_annotations[name] = (new_names[start], new_names[end], *rest)
 
 
-def _number(slot: str) -> int:
+def _slot_number(slot: str) -> int:
     return int(re.sub(r"\D", "", slot))
 
 
-def _written(write: Callable[[str], object], suffix: str) -> str:
-    """What `write` writes into the file that it is given."""
+def _read_back(write: Callable[[str], object], suffix: str) -> str:
+    """Return the text that `write` writes to a file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"document{suffix}"
         write(str(path))

@@ -1,13 +1,14 @@
-"""A copy of a video with the recognised glosses in its picture.
+"""A copy of a video with the recognised glosses as captions.
 
-Below in the picture lies a band: each gloss, large, while it is signed, and under it a time line of
-the seconds around with all glosses on it.
+A band at the lower edge of each frame shows the current gloss in large letters, and below it a time line with all
+glosses of the surrounding seconds.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,30 +19,30 @@ from PIL import Image, ImageDraw, ImageFont
 from cslr_cli.media.frames import Frame, FrameSource, open_frames, resample_indices
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.fonts import CaptionFont
+from cslr_cli.palette import GLOSS_COLOURS
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.recognition import Recognition
 from cslr_cli.scoring import TimedGloss
 
-_PAGE = 12.0  # seconds that the time line shows; at the end of a page comes the next
-_TEXT_SHARE = 0.075  # height of the gloss, as a share of the shorter side of the picture
-_SMALLEST_TEXT = 9  # pixels
-_COLOURS = ((47, 111, 159), (200, 85, 61), (61, 131, 97), (138, 90, 158), (184, 134, 43))
-_INSTANT = 1e-6
-# A sign may take a sixth of a second, too short to read its gloss: it stays, grey, if no other follows. Seconds.
-_LINGERS = 0.8
-_NOW, _BEFORE = (255, 255, 255), (125, 125, 125)
-_SHADE = 0.62  # how much of the picture the band covers: 1 hides it
+_PAGE_SECONDS = 12.0  # the time line shows one page at a time
+_TEXT_HEIGHT = 0.075  # height of the gloss, relative to the shorter side of the frame
+_MIN_TEXT_HEIGHT = 9  # pixels
+_TIME_TOLERANCE = 1e-6  # seconds
+# A sign may take a sixth of a second, too short to read its gloss: it stays in grey until the next one starts.
+_LINGER_SECONDS = 0.8
+_CURRENT_COLOUR, _PAST_COLOUR = (255, 255, 255), (125, 125, 125)
+_SHADE = 0.62  # opacity of the band: 1 hides the frame
 
 
 @dataclass(frozen=True)
 class CaptionedVideo:
-    """What was written.
+    """A written video.
 
     Attributes:
-        path: of the video.
-        codec: what it is encoded as: `H.264`, or where nothing here can write that, another.
-        num_frames: frames in it.
-        fps: frames a second.
+        path: the video file.
+        codec: its codec: `H.264`, or another one if no H.264 encoder is available.
+        num_frames: number of frames.
+        fps: frames per second.
     """
 
     path: Path
@@ -60,148 +61,142 @@ def render_captions(
     picture_fps: float = 25.0,
     progress: ProgressCallback = no_progress,
 ) -> CaptionedVideo:
-    """Write the video, or the part of it that was recognised, with its glosses in the picture.
+    """Write the recognised part of a video with its glosses as captions.
 
-    The copy has the frame rate of the source (its average, where that varies), its size and its
-    length, is upright and has no sound. One frame at a time is in memory.
+    The copy has the average frame rate, the size and the length of the source, is upright and has no sound. One
+    frame at a time is in memory.
 
     Args:
         source: a video, or a folder or zip of pictures.
-        recognition: what was recognised in it, times in seconds from the beginning of the source.
-        output: an MP4.
-        font: for the glosses.
-        fps: frames a second of the source, if it is to be another than the source says.
-        picture_fps: frames a second of a source that does not say.
-        progress: is told after each second of video.
+        recognition: the recognition of the source, times in seconds from the start of the source.
+        output: an MP4 file.
+        font: the font of the glosses.
+        fps: frames per second of the source; None for the rate that the source states.
+        picture_fps: frames per second of a source that does not state its rate.
+        progress: called after each second of video.
 
     Raises:
-        UsageError: the output is no MP4.
-        MediaError: the source cannot be read, or the output not written.
+        UsageError: the output is not an MP4 file.
+        MediaError: the source cannot be read, or the output cannot be written.
     """
     frames = open_frames(source, partial=True)
-    indices, rate = _frames_to_write(frames, recognition, fps or (None if frames.fps else picture_fps))
-    pictures = frames.iterate(indices)
-    first = next(pictures)
+    indices, rate = _select_frames(frames, recognition, fps or (None if frames.fps else picture_fps))
+    selected = frames.iterate(indices)
+    first = next(selected)
     height, width = first.shape[:2]
-    band = CaptionBand(recognition.glosses, (recognition.start, recognition.duration), width, height, font)
+    band = CaptionBand(recognition.glosses, recognition.start, recognition.duration, (width, height), font)
     with video_writer(output, width, height, rate) as writer:
-        for number, picture in enumerate(_chained(first, pictures)):
-            # The middle of the time for which the frame is shown says which gloss it belongs to.
-            writer.write(band.on(picture, recognition.start + (number + 0.5) / rate))
-            if (number + 1) % max(1, round(rate)) == 0 or number + 1 == len(indices):
-                progress(Progress(f"write {output.name}", number + 1, len(indices)))
+        for num_written, frame in enumerate(itertools.chain([first], selected), start=1):
+            # The caption is that of the middle of the time for which the frame is shown.
+            writer.write(band.draw_on(frame, recognition.start + (num_written - 0.5) / rate))
+            if num_written % max(1, round(rate)) == 0 or num_written == len(indices):
+                progress(Progress(f"write {output.name}", num_written, len(indices)))
         return CaptionedVideo(output, writer.codec, len(indices), rate)
 
 
-def _frames_to_write(
-    frames: FrameSource, recognition: Recognition, fps: float | None
-) -> tuple[NDArray[np.int64], float]:
-    """The frames of the recognised part, evenly in time, and how many a second that are."""
+def _select_frames(frames: FrameSource, recognition: Recognition, fps: float | None) -> tuple[NDArray[np.int64], float]:
+    """Return the indices of the recognised part's frames, evenly spaced in time, and their rate per second."""
     times = np.arange(frames.num_frames) / fps if fps else frames.timestamps
     rate = fps or frames.fps
     assert times is not None
-    assert rate is not None  # a source without a rate was given one
+    assert rate is not None  # the caller passes `fps` for a source without a rate
     end = recognition.start + recognition.duration
     first = min(int(np.searchsorted(times, recognition.start - 0.5 / rate)), len(times) - 1)
-    last = max(first + 1, int(np.searchsorted(times, end - _INSTANT)))
-    if times[-1] - end < 1 / recognition.fps:  # the network's clock is coarser: it has seen the end
+    last = max(first + 1, int(np.searchsorted(times, end - _TIME_TOLERANCE)))
+    if times[-1] - end < 1 / recognition.fps:  # shorter than one frame of the network: the recognition reaches the end
         last = len(times)
     part = times[first:last]
     return first + resample_indices(part, rate), rate
 
 
-def _chained(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
-    yield first
-    yield from others
-
-
 class CaptionBand:
-    """What is drawn over the lower part of each frame.
+    """The band with captions at the lower edge of each frame.
 
     Args:
-        glosses: with their times.
-        span: when the time line begins, and how long it lasts, seconds.
-        width: of the frames, pixels.
-        height: of the frames, pixels.
-        font: of all texts.
+        glosses: glosses with their times.
+        start: start of the time line, seconds.
+        duration: duration of the time line, seconds.
+        frame_size: width and height of the frames, pixels.
+        font: the font of all texts.
     """
 
     def __init__(
-        self, glosses: Sequence[TimedGloss], span: tuple[float, float], width: int, height: int, font: CaptionFont
+        self,
+        glosses: Sequence[TimedGloss],
+        start: float,
+        duration: float,
+        frame_size: tuple[int, int],
+        font: CaptionFont,
     ) -> None:
+        width, height = frame_size
         self._glosses = sorted(glosses, key=lambda timed: timed.start)
         self._starts = [timed.start for timed in self._glosses]
-        self._begin, self._font = span[0], font
-        self._page_seconds = min(_PAGE, max(span[1], 1e-3))
-        self._text_height = max(_SMALLEST_TEXT, round(min(width, height) * _TEXT_SHARE))
-        self._line_height = max(_SMALLEST_TEXT + 3, round(0.62 * self._text_height))
-        self._size = (width, min(height, round(1.5 * self._text_height) + self._line_height))
-        self._drawn: tuple[tuple[int, int, bool], NDArray[np.uint8]] | None = None
+        self._start, self._font = start, font
+        self._page_seconds = min(_PAGE_SECONDS, max(duration, 1e-3))
+        self._text_height = max(_MIN_TEXT_HEIGHT, round(min(width, height) * _TEXT_HEIGHT))
+        self._line_height = max(_MIN_TEXT_HEIGHT + 3, round(0.62 * self._text_height))
+        self._width, self._height = width, min(height, round(1.5 * self._text_height) + self._line_height)
+        self._cached: tuple[tuple[int, int, bool], NDArray[np.uint8]] | None = None
 
     @property
     def height(self) -> int:
-        """Rows of the frames that it covers."""
-        return self._size[1]
+        """Height in pixels."""
+        return self._height
 
-    def on(self, frame: Frame, time: float) -> Frame:
-        """The frame with the band over its lower edge, at `time` seconds of the source."""
-        page = int((time - self._begin) / self._page_seconds)
-        key = (page, *self._shown(time))
-        if self._drawn is None or self._drawn[0] != key:
-            self._drawn = (key, self._draw(*key))
-        band = self._drawn[1].copy()
-        place = (time - self._begin) / self._page_seconds - page
-        column = min(int(place * self._size[0]), self._size[0] - 1)
-        thickness = max(1, self._size[0] // 300)
+    def draw_on(self, frame: Frame, time: float) -> Frame:
+        """Return a copy of the frame with the band over its lower edge, at `time` seconds of the source."""
+        page = int((time - self._start) / self._page_seconds)
+        key = (page, *self._current_gloss(time))
+        if self._cached is None or self._cached[0] != key:
+            self._cached = (key, self._draw(*key))
+        band = self._cached[1].copy()
+        position = (time - self._start) / self._page_seconds - page
+        column = min(int(position * self._width), self._width - 1)
+        thickness = max(1, self._width // 300)
         band[-self._line_height :, max(0, column - thickness // 2) : column + (thickness + 1) // 2] = 255
-        result: Frame = frame.copy()
-        below = result[-len(band) :]
-        drawn = band.any(axis=2, keepdims=True)
-        shaded = (below * (1 - _SHADE)).astype(np.uint8)
-        result[-len(band) :] = np.where(drawn, band, shaded)
-        return result
+        captioned: Frame = frame.copy()
+        background = captioned[-len(band) :]
+        is_drawn = band.any(axis=2, keepdims=True)
+        shaded = (background * (1 - _SHADE)).astype(np.uint8)
+        captioned[-len(band) :] = np.where(is_drawn, band, shaded)
+        return captioned
 
-    def _shown(self, time: float) -> tuple[int, bool]:
-        """Which gloss is to be read at that time, -1 for none, and whether it is signed just then."""
-        place = bisect.bisect_right(self._starts, time) - 1
-        if place < 0 or time >= self._glosses[place].end + _LINGERS:
+    def _current_gloss(self, time: float) -> tuple[int, bool]:
+        """Return the index of the gloss to show at a time, -1 for none, and whether it is still being signed."""
+        index = bisect.bisect_right(self._starts, time) - 1
+        if index < 0 or time >= self._glosses[index].end + _LINGER_SECONDS:
             return -1, False
-        return place, time < self._glosses[place].end
+        return index, time < self._glosses[index].end
 
-    def _draw(self, page: int, shown: int, is_signed: bool) -> NDArray[np.uint8]:
-        """The band (H, W, 3) without the mark of the present; black is where the frame shines through."""
-        width, height = self._size
-        image = Image.new("RGB", (width, height))
+    def _draw(self, page: int, current: int, is_signed: bool) -> NDArray[np.uint8]:
+        """Draw the band (H, W, 3) without the mark of the current time; black is transparent."""
+        image = Image.new("RGB", (self._width, self._height))
         draw = ImageDraw.Draw(image)
-        if shown >= 0:
-            text = self._glosses[shown].gloss
-            font = self._fitting_font(draw, text, width * 0.96, self._text_height)
-            middle = (width / 2, (height - self._line_height) / 2)
-            draw.text(middle, text, font=font, anchor="mm", fill=_NOW if is_signed else _BEFORE)
-        begin = self._begin + page * self._page_seconds
-        for number, timed in enumerate(self._glosses):
-            left, right = ((time - begin) / self._page_seconds * width for time in (timed.start, timed.end))
-            if right > 0 and left < width:
-                self._draw_on_line(draw, timed.gloss, left, right, _COLOURS[number % len(_COLOURS)])
+        if current >= 0:
+            text = self._glosses[current].gloss
+            font = self._fit_font(draw, text, self._width * 0.96, self._text_height)
+            middle = (self._width / 2, (self._height - self._line_height) / 2)
+            draw.text(middle, text, font=font, anchor="mm", fill=_CURRENT_COLOUR if is_signed else _PAST_COLOUR)
+        page_start = self._start + page * self._page_seconds
+        for index, timed in enumerate(self._glosses):
+            left, right = ((time - page_start) / self._page_seconds * self._width for time in (timed.start, timed.end))
+            if right > 0 and left < self._width:
+                self._draw_on_time_line(draw, timed.gloss, left, right, GLOSS_COLOURS[index % len(GLOSS_COLOURS)])
         return np.asarray(image)
 
-    def _draw_on_line(
-        self, draw: ImageDraw.ImageDraw, text: str, left: float, right: float, colour: tuple[int, int, int]
-    ) -> None:
-        """Draw a gloss on the time line, with its name if that can be read there."""
-        height = self._size[1]
-        draw.rectangle((left, height - self._line_height + 1, max(left, right - 1), height - 2), fill=colour)
-        font = self._fitting_font(draw, text, right - left - 2, 0.7 * self._line_height)
-        if font.size >= min(_SMALLEST_TEXT, round(0.7 * self._line_height)):
-            centre = ((left + right) / 2, height - self._line_height / 2)
-            draw.text(centre, text, font=font, anchor="mm", fill=_NOW)
+    def _draw_on_time_line(self, draw: ImageDraw.ImageDraw, text: str, left: float, right: float, colour: str) -> None:
+        """Draw a gloss on the time line, with its name if the name is legible at that width."""
+        top = self._height - self._line_height
+        draw.rectangle((left, top + 1, max(left, right - 1), self._height - 2), fill=colour)
+        font = self._fit_font(draw, text, right - left - 2, 0.7 * self._line_height)
+        if font.size >= min(_MIN_TEXT_HEIGHT, round(0.7 * self._line_height)):
+            centre = ((left + right) / 2, self._height - self._line_height / 2)
+            draw.text(centre, text, font=font, anchor="mm", fill=_CURRENT_COLOUR)
 
-    def _fitting_font(
-        self, draw: ImageDraw.ImageDraw, text: str, width: float, height: float
-    ) -> ImageFont.FreeTypeFont:
-        """The font as high as wanted, or as low as the text has to be for its width."""
+    def _fit_font(self, draw: ImageDraw.ImageDraw, text: str, width: float, height: float) -> ImageFont.FreeTypeFont:
+        """Return the font at the wanted height, or smaller so that the text fits into the width."""
         font = ImageFont.truetype(str(self._font.path), max(1, round(height)))
-        needed = draw.textlength(text, font=font)
-        if needed <= width:
+        text_width = draw.textlength(text, font=font)
+        if text_width <= width:
             return font
-        return ImageFont.truetype(str(self._font.path), max(1, int(height * width / needed)))
+        return ImageFont.truetype(str(self._font.path), max(1, int(height * width / text_width)))

@@ -1,6 +1,6 @@
-"""How a recognition is written down: text, JSON, CSV, CTM, subtitles, ELAN and Praat; no torch here.
+"""The output formats of `cslr predict`: text, JSON, CSV, CTM, subtitles, ELAN and Praat.
 
-Each format is one function from a recognition to the text of it, and a row of `FORMATS`.
+To add a format, write one function from a recognition to its text, and add one line to `FORMATS`.
 """
 
 from __future__ import annotations
@@ -8,45 +8,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cslr_cli.errors import UsageError, did_you_mean
-from cslr_cli.output.annotation import check_pympi, eaf, textgrid
-from cslr_cli.output.document import Format, Shown
-from cslr_cli.output.json_objects import as_json, indented, line
-from cslr_cli.output.plain import glosses, text
-from cslr_cli.output.subtitles import VTT_OPENING, subrip, webvtt
-from cslr_cli.output.tables import CSV_COLUMNS, comma_separated, ctm
+from cslr_cli.output.annotation import check_pympi, format_eaf, format_textgrid
+from cslr_cli.output.output_format import FormatOptions, OutputFormat
+from cslr_cli.output.subtitles import VTT_HEADER, format_srt, format_vtt
+from cslr_cli.output.text import (
+    CSV_COLUMNS,
+    format_csv,
+    format_ctm,
+    format_glosses,
+    format_json,
+    format_jsonl,
+    format_text,
+)
 
-__all__ = ["FORMATS", "Format", "Shown", "as_json", "find_format", "format_of_file"]
+__all__ = ["FORMATS", "FormatOptions", "OutputFormat", "find_format", "format_of_file"]
 
-FORMATS: Mapping[str, Format] = {
-    made.name: made
-    for made in (
-        Format("text", ".txt", "a line a gloss, with its times", text, between="\n"),
-        Format("glosses", ".txt", "the glosses alone, a line an input", glosses),
-        Format("json", ".json", "one JSON document an input", indented, joins=False),
-        Format("jsonl", ".jsonl", "a JSON object a line, one an input", line),
-        Format("csv", ".csv", "a table with a row a gloss", comma_separated, opening=",".join(CSV_COLUMNS) + "\n"),
-        Format("ctm", ".ctm", "ID 1 START END GLOSS, for scoring", ctm),
-        Format("srt", ".srt", "SubRip subtitles", subrip, joins=False),
-        Format("vtt", ".vtt", "WebVTT subtitles", webvtt, opening=VTT_OPENING, joins=False),
-        Format("eaf", ".eaf", "an ELAN document, linked to the video", eaf, joins=False, check=check_pympi),
-        Format("textgrid", ".TextGrid", "a Praat TextGrid", textgrid, joins=False, check=check_pympi),
-    )
-}
+_ALL_FORMATS = (
+    OutputFormat("text", ".txt", "a line a gloss, with its times", format_text, separator="\n"),
+    OutputFormat("glosses", ".txt", "the glosses alone, a line an input", format_glosses),
+    OutputFormat("json", ".json", "one JSON document an input", format_json, holds_several=False),
+    OutputFormat("jsonl", ".jsonl", "a JSON object a line, one an input", format_jsonl),
+    OutputFormat("csv", ".csv", "a table with a row a gloss", format_csv, header=",".join(CSV_COLUMNS) + "\n"),
+    OutputFormat("ctm", ".ctm", "ID 1 START END GLOSS, for scoring", format_ctm),
+    OutputFormat("srt", ".srt", "SubRip subtitles", format_srt, holds_several=False),
+    OutputFormat("vtt", ".vtt", "WebVTT subtitles", format_vtt, header=VTT_HEADER, holds_several=False),
+    OutputFormat(
+        "eaf", ".eaf", "an ELAN document, linked to the video", format_eaf,
+        holds_several=False, check_packages=check_pympi,
+    ),
+    OutputFormat(
+        "textgrid", ".TextGrid", "a Praat TextGrid", format_textgrid, holds_several=False, check_packages=check_pympi
+    ),
+)  # fmt: skip
+FORMATS: Mapping[str, OutputFormat] = {output_format.name: output_format for output_format in _ALL_FORMATS}
 
 
-def find_format(name: str) -> Format:
-    """The format of this name.
+def find_format(name: str) -> OutputFormat:
+    """Return the format of this name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such format.
     """
     if name not in FORMATS:
-        told = [f"--format {name}: there is no such format", did_you_mean(name, FORMATS)]
-        raise UsageError("; ".join(filter(None, told)), f"expected one of {', '.join(FORMATS)}")
+        parts = [f"--format {name}: there is no such format", did_you_mean(name, FORMATS)]
+        raise UsageError("; ".join(filter(None, parts)), f"expected one of {', '.join(FORMATS)}")
     return FORMATS[name]
 
 
-def format_of_file(file_name: str) -> Format | None:
-    """The format that the suffix of a file name stands for; None if it stands for none."""
+def format_of_file(file_name: str) -> OutputFormat | None:
+    """Return the format whose suffix a file name has; None if there is none."""
     lower = file_name.lower()
-    return next((made for made in FORMATS.values() if lower.endswith(made.suffix.lower())), None)
+    return next((known for known in FORMATS.values() if lower.endswith(known.suffix.lower())), None)

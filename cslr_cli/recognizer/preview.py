@@ -13,12 +13,12 @@ from cslr_cli.files import whole_file
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.frame_fit import Box
 from cslr_cli.media.frame_source import Frame
+from cslr_cli.palette import RED
 
 # The frame that is shown: so long after the beginning, seconds, that the picture has become light.
 _SHOWN_AFTER = 1.0
 _DIMMED = 0.35
 _INCHES = 4.2  # height of both pictures
-_OUTLINE = "#c8553d"
 
 
 def write_preview(clip: ClipReader, output: Path) -> None:
@@ -78,4 +78,4 @@ def _outline(axes: Any, seen: Box, left: int, top: int) -> None:
     from matplotlib.patches import Rectangle
 
     corner = (left + seen.left - 0.5, top + seen.top - 0.5)
-    axes.add_patch(Rectangle(corner, seen.width, seen.height, fill=False, edgecolor=_OUTLINE, linewidth=2))
+    axes.add_patch(Rectangle(corner, seen.width, seen.height, fill=False, edgecolor=RED, linewidth=2))

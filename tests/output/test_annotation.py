@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from cslr_cli.errors import MissingPackageError
-from cslr_cli.output.formats import FORMATS, Shown
+from cslr_cli.output.formats import FORMATS, FormatOptions
 from cslr_cli.recognition import Alternative, Recognition
 from cslr_cli.scoring import TimedGloss
 from tests.output.recognitions import GLOSSES, ODD, ONE, recognised, two_sentences
@@ -18,9 +18,9 @@ elan = pytest.importorskip("pympi.Elan")
 praat = pytest.importorskip("pympi.Praat")
 
 
-def eaf(where: Path, recognition: Recognition, **shown: Any) -> Path:
+def eaf(where: Path, recognition: Recognition, **options: Any) -> Path:
     path = where / "talk.eaf"
-    path.write_text(FORMATS["eaf"].document(recognition, Shown(**shown)), encoding="utf-8")
+    path.write_text(FORMATS["eaf"].document(recognition, FormatOptions(**options)), encoding="utf-8")
     return path
 
 
@@ -46,10 +46,12 @@ def test_an_elan_document_has_a_tier_for_each_hypothesis(tmp_path: Path) -> None
 
 
 def test_how_sure_each_gloss_is_stands_in_a_tier_if_that_is_wanted(tmp_path: Path) -> None:
-    tiers = tiers_of(eaf(tmp_path, recognised(*GLOSSES), confidence=True))
+    tiers = tiers_of(eaf(tmp_path, recognised(*GLOSSES), show_confidence=True))
     assert list(tiers) == ["glosses", "confidence"]
     assert tiers["confidence"] == [(40, 360, "0.62"), (800, 1120, "0.90")]  # nobody knows it of the third
-    (tmp_path / "talk.TextGrid").write_text(FORMATS["textgrid"].document(recognised(ONE), Shown(confidence=True)))
+    (tmp_path / "talk.TextGrid").write_text(
+        FORMATS["textgrid"].document(recognised(ONE), FormatOptions(show_confidence=True))
+    )
     grid = praat.TextGrid(str(tmp_path / "talk.TextGrid"))
     assert [interval for interval in grid.get_tier("confidence").get_intervals() if interval[2]] == [
         (0.04, 0.36, "0.62")
@@ -102,19 +104,19 @@ def linked(path: Path) -> dict[str, str]:
 
 def test_the_video_is_linked_in_full_and_from_where_the_document_lies(tmp_path: Path) -> None:
     video = tmp_path / "my talks" / "täglich 1.MOV"
-    path = eaf(tmp_path, recognised(ONE), media=video, folder=tmp_path / "out")
+    path = eaf(tmp_path, recognised(ONE), video=video, output_dir=tmp_path / "out")
     assert linked(path) == {
         "MEDIA_URL": f"file://{video.as_posix()}",
         "RELATIVE_MEDIA_URL": "../my talks/täglich 1.MOV",
         "MIME_TYPE": "video/quicktime",
     }
-    beside = linked(eaf(tmp_path, recognised(ONE), media=video, folder=video.parent))
+    beside = linked(eaf(tmp_path, recognised(ONE), video=video, output_dir=video.parent))
     assert beside["RELATIVE_MEDIA_URL"] == "./täglich 1.MOV"
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".mp4", "video/mp4"), (".mpg", "video/mpeg"), (".mkv", "video/*")])
 def test_the_kind_of_the_video_is_one_that_elan_knows(tmp_path: Path, suffix: str, kind: str) -> None:
-    assert linked(eaf(tmp_path, recognised(ONE), media=tmp_path / f"talk{suffix}"))["MIME_TYPE"] == kind
+    assert linked(eaf(tmp_path, recognised(ONE), video=tmp_path / f"talk{suffix}"))["MIME_TYPE"] == kind
 
 
 def test_pictures_are_no_video_to_link(tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_a_package_that_is_not_there_is_named_with_the_command_that_installs_it(
 ) -> None:
     for module in ("pympi", "pympi.Elan", "pympi.Praat"):
         monkeypatch.setitem(sys.modules, module, None)
-    for act in (FORMATS[name].check, lambda: FORMATS[name].document(recognised(ONE))):
+    for act in (FORMATS[name].check_packages, lambda: FORMATS[name].document(recognised(ONE))):
         with pytest.raises(MissingPackageError, match="pympi-ling") as caught:
             act()
         assert "pip install 'cslr[elan]'" in str(caught.value)

@@ -241,5 +241,5 @@ def test_the_font_that_has_the_characters_is_found_among_those_installed(monkeyp
         )
 
     monkeypatch.setattr("matplotlib.font_manager.fontManager", Fonts())
-    monkeypatch.setattr(fonts, "_with_missing", has)
+    monkeypatch.setattr(fonts, "_check_font", has)
     assert find_font(["今天"]) == CaptionFont(Path("folder/chinese.ttf"))

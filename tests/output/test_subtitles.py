@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cslr_cli.output.formats import FORMATS, Shown
-from cslr_cli.output.subtitles import Cue, cues
+from cslr_cli.output.formats import FORMATS, FormatOptions
+from cslr_cli.output.subtitles import Cue, make_cues
 from cslr_cli.scoring import TimedGloss
 from tests.output.recognitions import GLOSSES, recognised
 
@@ -73,7 +73,7 @@ def test_glosses_that_overlap_give_way_and_those_at_once_share_a_cue() -> None:
         TimedGloss("TOO", 2.0, 2.0),
         TimedGloss("INSTANT", 3.0, 3.0001),
     ]
-    assert cues(glosses) == [
+    assert make_cues(glosses) == [
         Cue(0, 1000, "LONG"),
         Cue(1000, 1200, "WITHIN"),
         Cue(2000, 2500, "TOO LATE"),
@@ -87,7 +87,7 @@ times = st.floats(0, 40000, allow_nan=False)
 @given(st.lists(st.tuples(times, st.floats(0, 5), st.sampled_from(["A", "B C", "今\n天"]))))
 def test_cues_are_in_order_never_empty_and_never_two_at_once(spans: list[tuple[float, float, str]]) -> None:
     glosses = [TimedGloss(gloss, start, start + length) for start, length, gloss in spans]
-    found = cues(glosses)
+    found = make_cues(glosses)
     assert all(cue.start < cue.end for cue in found)
     assert all(left.end <= right.start for left, right in itertools.pairwise(found))
     shown = sorted(word for cue in found for word in cue.text.split())
@@ -108,7 +108,7 @@ def test_ffmpeg_reads_the_cues_at_their_times(tmp_path: Path, name: str, codec: 
 
 
 def test_subtitles_say_how_sure_each_gloss_is_if_that_is_wanted() -> None:
-    sure = Shown(confidence=True)
+    sure = FormatOptions(show_confidence=True)
     assert [cue.text for cue in read_srt(FORMATS["srt"].document(recognised(*GLOSSES), sure))] == [
         *("GESTERN (62%)", "A<B&C> (90%)"),
         '今天"x",ÄÖÜ',

@@ -10,8 +10,9 @@ import numpy as np
 from cslr_cli.corpora.inspection.corpus import CorpusInspection
 from cslr_cli.errors import UsageError
 from cslr_cli.files import whole_file
+from cslr_cli.palette import BLUE, GREEN, RED
 
-_COLOURS = {"train": "#2f6f9f", "dev": "#c8553d", "test": "#3d8361"}
+_COLOURS = {"train": BLUE, "dev": RED, "test": GREEN}
 _BINS = 40
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cslr_cli.files import whole_file
+from cslr_cli.palette import BLUE, GREEN, RED
 
 if TYPE_CHECKING:
     from cslr_cli.training.run.state import Record
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 # What the losses are called in the picture, in this order, each with its colour.
 _LOSSES = {
     "loss": ("total", "#222222"),
-    "sequence_ctc": ("CTC, sequence", "#2f6f9f"),
-    "conv_ctc": ("CTC, convolution", "#c8553d"),
-    "distillation": ("distillation", "#3d8361"),
+    "sequence_ctc": ("CTC, sequence", BLUE),
+    "conv_ctc": ("CTC, convolution", RED),
+    "distillation": ("distillation", GREEN),
     "lifting_update": ("lifting, update", "#8a6fb0"),
     "lifting_prediction": ("lifting, prediction", "#b08a3e"),
 }
-_HEADS = {"wer": ("sequence", "#2f6f9f"), "conv_wer": ("convolution", "#c8553d")}
+_HEADS = {"wer": ("sequence", BLUE), "conv_wer": ("convolution", RED)}
 _DPI = 100
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from cslr_cli.errors import ScoringError, UsageError
-from cslr_cli.output.formats import FORMATS, Shown, find_format, format_of_file
+from cslr_cli.output.formats import FORMATS, FormatOptions, find_format, format_of_file
 from cslr_cli.recognition import Alternative, Recognition
 from cslr_cli.scoring import TimedGloss, read_ctm
 from tests.output.recognitions import CHINESE, GLOSSES, ODD, ONE, recognised, two_sentences
 
 
-def written(name: str, recognition: Recognition, **shown: Any) -> str:
-    return find_format(name).document(recognition, Shown(**shown))
+def written(name: str, recognition: Recognition, **options: Any) -> str:
+    return find_format(name).document(recognition, FormatOptions(**options))
 
 
 # All formats
@@ -56,7 +56,7 @@ def test_text_has_a_line_a_gloss_with_its_times_in_seconds() -> None:
 
 
 def test_text_says_how_sure_a_gloss_is_if_that_is_wanted_and_known() -> None:
-    lines = written("text", recognised(*GLOSSES), confidence=True).splitlines()
+    lines = written("text", recognised(*GLOSSES), show_confidence=True).splitlines()
     assert [line.rpartition("  ")[2] for line in lines[1:3]] == ["(62%)", "(90%)"]
     assert lines[3].endswith(CHINESE.gloss)
 
@@ -78,7 +78,7 @@ def test_text_says_that_there_is_nothing() -> None:
 
 def test_glosses_alone_are_one_line_a_recording() -> None:
     assert written("glosses", recognised(*GLOSSES)) == 'GESTERN A<B&C> 今天"x",ÄÖÜ\n'
-    pieces = find_format("glosses").stream([(recognised(ONE), Shown()), (recognised(), Shown())])
+    pieces = find_format("glosses").stream([(recognised(ONE), FormatOptions()), (recognised(), FormatOptions())])
     assert "".join(pieces) == "GESTERN\n\n"
 
 
@@ -111,7 +111,7 @@ def test_json_has_no_infinities_and_writes_characters_as_they_are() -> None:
 
 
 def test_json_lines_of_several_recordings_are_a_line_each() -> None:
-    stream = "".join(FORMATS["jsonl"].stream([(recognised(ONE), Shown()), (recognised(ODD), Shown())]))
+    stream = "".join(FORMATS["jsonl"].stream([(recognised(ONE), FormatOptions()), (recognised(ODD), FormatOptions())]))
     assert [json.loads(line)["glosses"][0]["gloss"] for line in stream.splitlines()] == ["GESTERN", "A<B&C>"]
 
 
@@ -119,7 +119,7 @@ def test_json_lines_of_several_recordings_are_a_line_each() -> None:
 
 
 def test_csv_quotes_what_has_to_be_quoted_and_has_its_header_once() -> None:
-    recordings = [(recognised(*GLOSSES, source="a, b.mp4"), Shown()), (recognised(ONE), Shown())]
+    recordings = [(recognised(*GLOSSES, source="a, b.mp4"), FormatOptions()), (recognised(ONE), FormatOptions())]
     rows = list(csv.DictReader(io.StringIO("".join(FORMATS["csv"].stream(recordings)))))
     assert [row["gloss"] for row in rows] == ["GESTERN", "A<B&C>", '今天"x",ÄÖÜ', "GESTERN"]
     assert {row["source"] for row in rows[:3]} == {"a, b.mp4"}
@@ -152,7 +152,10 @@ def test_ctm_is_read_back_by_the_scorer(tmp_path: Path) -> None:
     (tmp_path / "both.ctm").write_text(
         "".join(
             FORMATS["ctm"].stream(
-                [(recognised(*glosses), Shown()), (recognised(source="a/empty one.mp4"), Shown(name="empty one"))]
+                [
+                    (recognised(*glosses), FormatOptions()),
+                    (recognised(source="a/empty one.mp4"), FormatOptions(recording_name="empty one")),
+                ]
             )
         ),
         encoding="utf-8",
@@ -171,6 +174,6 @@ def test_ctm_refuses_a_gloss_that_would_be_two_fields() -> None:
 
 @pytest.mark.parametrize("name", ["json", "srt", "vtt", "eaf", "textgrid"])
 def test_two_recordings_do_not_go_into_a_document_for_one(name: str) -> None:
-    two = [(recognised(ONE), Shown()), (recognised(ODD), Shown())]
+    two = [(recognised(ONE), FormatOptions()), (recognised(ODD), FormatOptions())]
     with pytest.raises(ValueError, match="holds one recognition"):
         "".join(FORMATS[name].stream(two))
