@@ -25,9 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from cslr_cli.decoding import Decoder, log_softmax, make_decoder
-from cslr_cli.decoding import decoder_pool as beside_module
-from cslr_cli.decoding.decoder_pool import Beside
+from cslr_cli.decoding import Decoder, decoder_pool, log_softmax, make_decoder
+from cslr_cli.decoding.decoder_pool import DecoderPool
 from cslr_cli.decoding.hypothesis import LogProbs, merge_ids
 from cslr_cli.errors import MissingPackageError
 from cslr_cli.scoring import Reference, protocol, score
@@ -85,7 +84,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class BesideCost:
+class WorkerCost:
     """What decoding a split costs the process that has the network.
 
     Attributes:
@@ -193,22 +192,22 @@ def measure_agreement(logits: str, clips: Clips, glosses: Mapping[str, Sequence[
     return compared
 
 
-def measure_beside(clips: Clips, decoder: Decoder, workers: Sequence[int], repeats: int) -> list[BesideCost]:
+def measure_decoder_pool(clips: Clips, decoder: Decoder, workers: Sequence[int], repeats: int) -> list[WorkerCost]:
     """Decode clips here and in other processes, in turn."""
     runs: dict[int, list[tuple[float, float]]] = {count: [] for count in workers}
-    before, beside_module.WORTH_STARTING = beside_module.WORTH_STARTING, 0.0
+    before, decoder_pool.MIN_SECONDS_FOR_WORKERS = decoder_pool.MIN_SECONDS_FOR_WORKERS, 0.0
     try:
         for _ in range(repeats):
             for count in workers:
                 own, clock = time.process_time(), time.perf_counter()
-                with Beside(decoder.decode, count) as beside:
-                    for _ in beside.map(clips, len(clips)):
+                with DecoderPool(decoder.decode, count) as pool:
+                    for _ in pool.map(clips, len(clips)):
                         pass
                 runs[count].append((time.process_time() - own, time.perf_counter() - clock))
     finally:
-        beside_module.WORTH_STARTING = before
+        decoder_pool.MIN_SECONDS_FOR_WORKERS = before
     return [
-        BesideCost(count, len(clips), *(statistics.median(column) for column in zip(*times, strict=True)))
+        WorkerCost(count, len(clips), *(statistics.median(column) for column in zip(*times, strict=True)))
         for count, times in runs.items()
     ]
 
@@ -267,7 +266,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         clips = [flat(random, FEW_STEPS, FEW_CLASSES, spread) for _ in range(10 * arguments.clips)]
         few = decoded(clips, decoders(glosses[: FEW_CLASSES - 1]))
         agreements += measure_agreement(f"flat, {FEW_CLASSES} classes, σ {spread:g}", clips, few)
-    costs = measure_beside(kinds["flat"] * 10, with_decoders["beam"], (0, 1, 2), 3)
+    costs = measure_decoder_pool(kinds["flat"] * 10, with_decoders["beam"], (0, 1, 2), 3)
     wers: dict[str, dict[str, float]] = {}
     if arguments.checkpoint:
         wers, of_trained = measure_trained(arguments.checkpoint)
@@ -279,7 +278,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "beam_width": BEAM_WIDTH,
         "speed": [asdict(speed) for speed in speeds],
         "agreement": [asdict(agreement) for agreement in agreements],
-        "beside": [asdict(cost) for cost in costs],
+        "decoder_pool": [asdict(cost) for cost in costs],
         "wer": wers,
     }
 
@@ -299,7 +298,7 @@ def show(figures: Mapping[str, Any]) -> None:
         told = " ".join(f"{share:6.1f}" for share in shares)
         print(f"  {each['logits']:24s} {each['second']:12s} {told} {each['wer_between']:7.2f} ({each['clips']} clips)")
     print("decoding in other processes: this process' own time, and the clock's")
-    for cost in figures["beside"]:
+    for cost in figures["decoder_pool"]:
         print(
             f"  {cost['workers']} processes, {cost['clips']} clips: "
             f"{cost['own_seconds']:6.2f} s of its own, {cost['clock_seconds']:6.2f} s by the clock"

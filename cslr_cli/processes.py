@@ -1,76 +1,162 @@
-"""Worker processes: how many cores there are, and work on many tasks in this process or in several."""
+"""Worker processes: this is the one module that starts them.
+
+All of them start in the same way. They are spawned, not forked: a process that has started threads (torch does)
+cannot be forked safely. They import the function that they call and nothing else: neither torch nor the caller's
+script. Ctrl-C reaches the caller alone. A worker ends when its pool is closed, or when the caller is gone.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import TypeVar
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
+from typing import Any, Generic, TypeVar
 
-import cv2
+from cslr_cli.errors import CslrError
 
-from cslr_cli.errors import DataError
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
-_Task = TypeVar("_Task")
-_Result = TypeVar("_Result")
+# Tasks per worker that `WorkerPool.map` hands out in advance, so that no worker waits for one.
+_TASKS_AHEAD = 4
+# The pool has one process per core, so libraries start no threads of their own in it.
+_SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
 
 
 def available_cores() -> int:
-    """The processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def work_on_clips(work: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int) -> Iterator[_Result]:
-    """Do some work for each clip.
+class WorkerPool(Generic[Task, Result]):
+    """Processes that call one function with many tasks.
+
+    The processes start with the first tasks and stay until `close`.
+
+    Example:
+        >>> with WorkerPool(abs, num_workers=2) as pool:
+        ...     list(pool.map([-1, -2, -3]))
+        [1, 2, 3]
 
     Args:
-        work: a function of a module, so that other processes find it; OpenCV starts no threads in it.
-        tasks: what it gets, one after the other.
-        workers: processes that work, each on a clip at a time; 1 works in this one.
+        function: Function or callable object of an importable module; each worker gets one copy.
+        num_workers: Number of processes, at least 1.
+    """
 
-    Yields:
-        The result of each task, in the order in which they are done.
+    def __init__(self, function: Callable[[Task], Result], num_workers: int) -> None:
+        self._num_workers = num_workers
+        self._context = _WorkerContext()
+        self._executor = ProcessPoolExecutor(
+            num_workers, self._context, _initialize_worker, (pickle.dumps(function, pickle.HIGHEST_PROTOCOL),)
+        )
+
+    def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
+        """Yield the results in the order of the tasks.
+
+        Args:
+            tasks: Any iterable. A generator is advanced only a few tasks ahead of the results, and the workers are busy
+                while it computes the next task.
+
+        Raises:
+            CslrError: A worker process was killed.
+            Exception: Whatever the function raises.
+        """
+        pending: deque[Future[Result]] = deque()
+        try:
+            for task in tasks:
+                pending.append(self._submit(task))
+                while pending and (pending[0].done() or len(pending) > self._num_workers * _TASKS_AHEAD):
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool as error:
+            raise self._killed_worker_error() from error
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def map_unordered(self, tasks: Iterable[Task]) -> Iterator[Result]:
+        """Yield each result as soon as it is there; the exceptions are those of `map`."""
+        futures: list[Future[Result]] = []
+        try:
+            for task in tasks:
+                futures.append(self._submit(task))
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise self._killed_worker_error() from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the processes: cancel the tasks that have not begun, and wait for the others."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> WorkerPool[Task, Result]:
+        """Return the pool."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the pool."""
+        self.close()
+
+    def _submit(self, task: Task) -> Future[Result]:
+        with interruptions_held_back():  # the executor starts processes here, and threads that inherit the mask
+            return self._executor.submit(_call_function, task)
+
+    def _killed_worker_error(self) -> CslrError:
+        self._executor.shutdown()  # now the exit codes are known; the executor has ended the other workers by SIGTERM
+        codes = {process.exitcode for process in self._context.processes} - {0, None}
+        code = next(iter(codes - {-signal.SIGTERM} or codes), None)
+        return CslrError(
+            f"a worker process ended before its work was done (status {code})",
+            "did memory run out? use fewer --workers; what is finished on disk already is kept",
+        )
+
+
+def run_tasks(
+    function: Callable[[Task], Result], tasks: Sequence[Task], num_workers: int, *, ordered: bool = False
+) -> Iterator[Result]:
+    """Call a function with each task, in this process or in several.
+
+    Args:
+        function: Function of an importable module; OpenCV starts no threads in it.
+        tasks: Its arguments, one per call.
+        num_workers: Number of processes; 1 works in this process.
+        ordered: Whether the results come in the order of the tasks, or as they are done.
 
     Raises:
-        DataError: a worker process was killed.
-        CslrError: whatever the work raises.
+        CslrError: A worker process was killed.
+        Exception: Whatever the function raises.
     """
-    if workers == 1:
-        with _single_threaded():
-            yield from map(work, tasks)
+    if num_workers == 1:
+        with _single_threaded_opencv():
+            yield from map(function, tasks)
         return
-    # Not forked: a process that has started threads (torch does) cannot be forked safely.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, max(1, len(tasks))), mp_context=context, initializer=_start_worker)
-    try:
-        with interruptions_held_back():
-            futures = [pool.submit(work, task) for task in tasks]
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a worker process ended before its work was done",
-            "did memory run out? use fewer --workers; the same command goes on from here",
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with WorkerPool(function, min(num_workers, max(1, len(tasks)))) as pool:
+        yield from pool.map(tasks) if ordered else pool.map_unordered(tasks)
 
 
 @contextmanager
 def interruptions_held_back() -> Iterator[None]:
-    """Have Ctrl-C wait while a block starts worker processes, which then never hear of it.
+    """Hold Ctrl-C back while a block starts worker processes, which then never receive it.
 
-    Ctrl-C is for the parent, which stops its workers. A worker learns that only when it has started,
-    and until then would fill the terminal with a traceback of its own.
+    Ctrl-C is for the parent, which ends its workers. A worker that receives it while Python still starts would fill the
+    terminal with a traceback.
     """
     resource_tracker.ensure_running()  # if started within the block, it would let Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -80,35 +166,80 @@ def interruptions_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def end_with_parent() -> None:
+    """End this worker process when its parent is gone; otherwise the workers of a killed parent wait for ever."""
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+class _WorkerProcess(SpawnProcess):
+    """A process that does not import the caller's script, which may lack an `if __name__ == "__main__"`."""
+
+    def start(self) -> None:
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = script
+
+
+class _WorkerContext(SpawnContext):
+    """The context that makes a pool's processes and keeps a list of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processes: list[_WorkerProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> _WorkerProcess:  # type: ignore[override]  # noqa: N802
+        process = _WorkerProcess(*args, **kwargs)
+        self.processes.append(process)
+        return process
+
+
+# The pickled function of a worker process, and the function once the first task has loaded it: an error in loading it
+# then reaches the caller like any other error.
+_pickled_function = b""
+_function: Callable[[Any], Any] | None = None
+
+
+def _initialize_worker(pickled_function: bytes) -> None:
+    global _pickled_function
+    _pickled_function = pickled_function
+    os.environ.update(_SINGLE_THREADED)  # before NumPy and OpenCV are imported
+    if hasattr(os, "setsid"):
+        os.setsid()  # signals to the caller's process group, such as those of `timeout`, are the caller's
+    end_with_parent()
+    # Faults of a picture come back as exceptions; keep libpng and libjpeg from printing them as well. What Python
+    # prints goes to standard error, since standard output is for the results of a command.
+    sys.stdout = sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.dup2(devnull, 2)
+    os.close(devnull)
+
+
+def _call_function(task: Any) -> Any:
+    global _function
+    if _function is None:
+        _function = pickle.loads(_pickled_function)
+    return _function(task)
+
+
+def _exit_after_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 @contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own for pictures that are too small for it to pay."""
+def _single_threaded_opencv() -> Iterator[None]:
+    """Keep OpenCV from starting threads, which cost more than they save for small pictures."""
+    import cv2  # not at the top: it imports NumPy, and a worker must set the number of threads before
+
     threads = cv2.getNumThreads()
     cv2.setNumThreads(0)
     try:
         yield
     finally:
         cv2.setNumThreads(threads)
-
-
-def _start_worker() -> None:
-    cv2.setNumThreads(0)  # there is a process for each core already
-    end_with_parent()
-    # What is wrong with a picture comes back as an error; keep libpng and libjpeg from telling the
-    # terminal as well. Python's own messages still go there.
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-
-
-def end_with_parent() -> None:
-    """Have this worker process end when its parent is gone: those of a killed one would wait for ever."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -15,7 +15,7 @@ from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.decoding.clips import ClipDecoder, ClipHypotheses, ClipLogProbs
-from cslr_cli.decoding.decoder_pool import Beside
+from cslr_cli.decoding.decoder_pool import DecoderPool
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.network_pass import clip_log_probs, evaluation_mode
@@ -123,7 +123,7 @@ class Evaluator:
             CslrError: the network's output is not finite, or a process was ended by the system.
         """
         decoded = []
-        for clip in self._beside.map(clips, num_clips):
+        for clip in self._decoder_pool.map(clips, num_clips):
             decoded.append(clip)
             progress(Progress(f"evaluate {self.split}", len(decoded), num_clips))
         return decoded
@@ -184,14 +184,14 @@ class Evaluator:
 
     def close(self) -> None:
         """End the processes that decode, if any were started; they start again where they are needed."""
-        self._beside.close()
+        self._decoder_pool.close()
 
     def _decode_by(self, decoding: DecodingConfig) -> None:
         self.decoding = decoding
         decoder = decoder_for(decoding, self._vocabulary)
         clip_decoder = ClipDecoder(decoder, decoding.keep_repeats, self._timed_by_conv)
         # One core is the network's, at least.
-        self._beside = Beside(clip_decoder, min(self.num_workers, available_cores() - 1))
+        self._decoder_pool = DecoderPool(clip_decoder, min(self.num_workers, available_cores() - 1))
 
     def _keys(self, part: int, num_parts: int) -> list[list[ClipKey]]:
         return self._batches[part::num_parts]

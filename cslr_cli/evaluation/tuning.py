@@ -14,7 +14,7 @@ from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import DecodingConfig, changed_decoding
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.clips import ClipLogProbs
-from cslr_cli.decoding.decoder_pool import Beside
+from cslr_cli.decoding.decoder_pool import DecoderPool
 from cslr_cli.decoding.fusion_weights import FusionTask, FusionTrial
 from cslr_cli.decoding.glosses import decoder_for
 from cslr_cli.decoding.with_pyctcdecode import PyctcdecodeDecoder
@@ -112,8 +112,8 @@ def tune_language_model(
         checkpoint, corpus, TUNING_SPLIT, device=device, dtype=dtype, decoding=decoding, num_workers=num_workers
     )
     clips = _kept_log_probs(evaluator, checkpoint.network().to(device), progress)
-    with Beside(FusionTrial(untuned), evaluator.num_workers) as beside:
-        search = _Search(evaluator, clips, beside, checkpoint.vocabulary, progress)
+    with DecoderPool(FusionTrial(untuned), evaluator.num_workers) as decoder_pool:
+        search = _Search(evaluator, clips, decoder_pool, checkpoint.vocabulary, progress)
         trials = search.run()
     tuned = changed_decoding(decoding, lm_weight=search.best.lm_weight, gloss_bonus=search.best.gloss_bonus)
     with closing(evaluator.decoding_by(tuned)) as evaluator:
@@ -139,13 +139,13 @@ class _Search:
         self,
         evaluator: Evaluator,
         clips: Sequence[ClipLogProbs],
-        beside: Beside[FusionTask, tuple[int, ...]],
+        decoder_pool: DecoderPool[FusionTask, tuple[int, ...]],
         vocabulary: Vocabulary,
         progress: ProgressCallback,
     ) -> None:
         self._evaluator = evaluator
         self._clips = clips
-        self._beside = beside
+        self._decoder_pool = decoder_pool
         self._vocabulary = vocabulary
         self._progress = progress
         self._trials: dict[Weights, LanguageModelTrial] = {}
@@ -166,7 +166,7 @@ class _Search:
     def _try(self, candidates: Sequence[Weights]) -> None:
         new = [weights for weights in candidates if weights not in self._trials]
         tasks = (FusionTask(*weights, clip.heads["sequence"]) for weights in new for clip in self._clips)
-        recognised = self._beside.map(tasks, len(new) * len(self._clips))
+        recognised = self._decoder_pool.map(tasks, len(new) * len(self._clips))
         for weights in new:
             glosses = {clip.sample_id: self._vocabulary.decode(next(recognised)) for clip in self._clips}
             self._trials[weights] = LanguageModelTrial(*weights, self._evaluator.score_glosses(glosses).wer)

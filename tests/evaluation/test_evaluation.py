@@ -17,7 +17,7 @@ from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import Config, DecodingConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.decoding import decoder_pool as beside
+from cslr_cli.decoding import decoder_pool
 from cslr_cli.errors import CslrError, DataError
 from cslr_cli.evaluation import (
     Evaluator,
@@ -440,7 +440,7 @@ def test_decoding_in_other_processes_changes_nothing(
         return evaluate(tiny_checkpoint, tiny_corpus, ["dev"], num_workers=num_workers, **options)[0]
 
     here = with_workers(0)
-    monkeypatch.setattr(beside, "WORTH_STARTING", 0.0)
+    monkeypatch.setattr(decoder_pool, "MIN_SECONDS_FOR_WORKERS", 0.0)
     assert with_workers(1) == here
 
 

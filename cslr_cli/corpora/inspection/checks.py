@@ -12,7 +12,7 @@ from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import CslrError, DataError, MediaError
 from cslr_cli.media.frames import open_frames
-from cslr_cli.processes import work_on_clips
+from cslr_cli.processes import run_tasks
 from cslr_cli.progress import Progress, ProgressCallback
 from cslr_cli.scoring.transcripts import read_stm
 from cslr_cli.temporal_plan import TemporalPlan
@@ -198,7 +198,7 @@ def check_frames(
         for sample in clips
     ]
     faults: dict[str, str] = {}
-    for done, (name, fault) in enumerate(work_on_clips(_check_clip, tasks, workers), start=1):
+    for done, (name, fault) in enumerate(run_tasks(_check_clip, tasks, workers), start=1):
         progress(Progress("read frames" if read else "count frames", done, len(tasks), {"damaged": len(faults)}))
         if fault is not None:
             faults[name] = fault

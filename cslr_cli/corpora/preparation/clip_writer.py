@@ -24,7 +24,7 @@ from cslr_cli.media.frames import (
     open_frames,
     resize_frame,
 )
-from cslr_cli.processes import work_on_clips
+from cslr_cli.processes import run_tasks
 
 LAYOUTS = ("zip", "folder")
 # For each image format the suffix of its files.
@@ -221,7 +221,7 @@ def write_clips(tasks: Sequence[ClipTask], workers: int) -> Iterator[ClipOutcome
     Raises:
         DataError: a file cannot be written, or a worker process was killed; while the outcomes are taken.
     """
-    return work_on_clips(_write_if_needed, tasks, workers)
+    return run_tasks(_write_if_needed, tasks, workers)
 
 
 def _write_if_needed(task: ClipTask) -> ClipOutcome:
