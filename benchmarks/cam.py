@@ -148,7 +148,7 @@ def main() -> None:
         torch.manual_seed(seed)
         fresh = build_network(checkpoint.config.model, checkpoint.vocabulary.num_classes).eval()
         networks.append(("untrained", fresh))
-    shares = Shares(FrameFit(corpus.frame_size, config.data).seen(WIDTH, HEIGHT))
+    shares = Shares(FrameFit(corpus.frame_size, config.data).visible_box(WIDTH, HEIGHT))
     decoder, interval = decoder_for(config.decoding, checkpoint.vocabulary), config.data.frame_interval
     for sample in corpus.samples("test")[: arguments.clips]:
         source = open_frames(corpus.frames_path(sample))

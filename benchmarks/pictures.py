@@ -25,7 +25,8 @@ from benchmarks.drawn_corpus import drawn_corpus
 from benchmarks.measuring import report
 from cslr_cli.corpora.preparation.clip_writer import ClipFormat, write_clip
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.media.frames import decode_picture, open_frames
+from cslr_cli.media.frames import open_frames
+from cslr_cli.media.pictures import decode_picture
 
 PICTURES = 48
 

@@ -20,7 +20,8 @@ from cslr_cli.decoding import Hypothesis
 from cslr_cli.decoding.glosses import timed_glosses
 from cslr_cli.decoding.timing import retimed
 from cslr_cli.errors import CslrError, MediaError, UsageError
-from cslr_cli.media.clip_reader import ClipReader, Reading
+from cslr_cli.media.clip_reader import ClipReader
+from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.device import memory_told
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
@@ -58,7 +59,7 @@ def explain(
     source: Path,
     options: CamOptions | None = None,
     *,
-    reading: Reading | None = None,
+    reading: ReadOptions | None = None,
     progress: ProgressCallback = no_progress,
 ) -> Explanation:
     """Make the maps of a video.
@@ -78,7 +79,7 @@ def explain(
         MediaError: the source cannot be read, or is longer than `LONGEST_WHOLE` seconds.
         DeviceError: the device is out of memory.
     """
-    options, reading = options or CamOptions(), reading or Reading()
+    options, reading = options or CamOptions(), reading or ReadOptions()
     checkpoint = recognizer.checkpoint
     network = checkpoint.network().to(recognizer.device)
     layer = options.layer
@@ -91,7 +92,7 @@ def explain(
     check_known((*options.glosses, *(options.reference or ())), checkpoint.vocabulary)
     with recognizer.open(source, reading) as reader:
         pictures = _pictures(reader)
-    seen = reader.fit.seen(*reader.source_size)
+    seen = reader.fit.visible_box(*reader.source_size)
     frames = WholeFrames(partial(recognizer.open, source, reading))
     film = Film(reader.name, frames, reader.edges(), reader.source_size, seen)
     _check_place(film, options)

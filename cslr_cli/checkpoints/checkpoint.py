@@ -23,7 +23,8 @@ from cslr_cli.config import Config, DataConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, gathered
 from cslr_cli.files import whole_file
-from cslr_cli.media.frame_fit import ORIGINAL_SIZES, Fit, FrameFit
+from cslr_cli.media.frame_fit import ORIGINAL_SIZES, FrameFit
+from cslr_cli.media.options import Aspect, FitMode, Interpolation
 from cslr_cli.model.network import Network
 from cslr_cli.model.networks import build_network
 from cslr_cli.network_parts import NETWORKS
@@ -46,8 +47,8 @@ class CorpusOrigin:
         protocol: the scoring protocol.
         fps: frames a second that the network expects.
         frame_size: side of the prepared frames, pixels; pictures are resized to it before the crop.
-        interpolation: how they are resized, a key of `frames.INTERPOLATIONS`.
-        aspect: how they become squares, one of `frames.ASPECTS`.
+        interpolation: how they are resized.
+        aspect: how they become squares.
         original_size: width and height that they had before; None if it does not say.
     """
 
@@ -56,8 +57,8 @@ class CorpusOrigin:
     protocol: str
     fps: float
     frame_size: int
-    interpolation: str = "lanczos"
-    aspect: str = "stretch"
+    interpolation: Interpolation = "lanczos"
+    aspect: Aspect = "stretch"
     original_size: tuple[int, int] | None = None
 
     @classmethod
@@ -74,12 +75,12 @@ class CorpusOrigin:
             original_size=corpus.info.original_size,
         )
 
-    def frame_fit(self, config: DataConfig, fit: Fit = "crop") -> FrameFit:
+    def frame_fit(self, config: DataConfig, mode: FitMode = "crop") -> FrameFit:
         """What makes pictures for the network of frames of any shape.
 
         Args:
             config: crop and scale of its training.
-            fit: how frames of another proportion become the corpus'.
+            mode: how frames of another proportion become the corpus'.
         """
         return FrameFit(
             self.frame_size,
@@ -87,7 +88,7 @@ class CorpusOrigin:
             self.interpolation,
             self.aspect,
             self.original_size or ORIGINAL_SIZES.get(self.name),
-            fit,
+            mode,
         )
 
 
@@ -188,8 +189,8 @@ class _PlainCorpus(_Plain):
     protocol: str
     fps: float
     frame_size: int
-    interpolation: str = "lanczos"
-    aspect: str = "stretch"
+    interpolation: Interpolation = "lanczos"
+    aspect: Aspect = "stretch"
     original_size: tuple[int, int] | None = None
 
 

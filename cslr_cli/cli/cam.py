@@ -107,7 +107,7 @@ def cam(
         raise UsageError("--corpus is for --sample", "name the clip: --sample ID")
     refuse_file(output)
     from cslr_cli.cam import CamOptions, explain
-    from cslr_cli.media.clip_reader import Reading
+    from cslr_cli.media.options import ReadOptions
     from cslr_cli.model.device import resolve_device
     from cslr_cli.recognizer import Recognizer
 
@@ -120,7 +120,7 @@ def cam(
         place=None if place is None else _place(place),
         at=at,
     )
-    reading = Reading(fps, start, end, fit.value)
+    reading = ReadOptions(fps, start, end, fit.value)
     loaded = open_for_use(checkpoint or newest_checkpoint(runs_dir), vocabulary)
     source = video if video is not None else _corpus_clip(loaded, corpus, str(sample))
     recognizer = Recognizer(loaded, device=resolve_device(device), precision="fp32")

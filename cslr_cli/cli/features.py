@@ -17,7 +17,7 @@ from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.progress import Progress
 
 if TYPE_CHECKING:
-    from cslr_cli.media.clip_reader import Reading
+    from cslr_cli.media.options import ReadOptions
     from cslr_cli.recognizer import Recognizer
     from cslr_cli.recognizer.features import ClipFeatures
 
@@ -49,12 +49,12 @@ def features(
     Writes an `.npz` a clip, `SPLIT/SAMPLE_ID.npz` for a corpus and `NAME.npz` for videos, or with
     `--single-file` one a split; docs/features.md says what is in them.
     """
-    from cslr_cli.media.clip_reader import Reading
+    from cslr_cli.media.options import ReadOptions
     from cslr_cli.model.device import resolve_device
     from cslr_cli.recognizer import Recognizer
     from cslr_cli.recognizer.features import describe
 
-    reading = Reading(fps=fps, fit=fit.value)
+    reading = ReadOptions(fps=fps, fit=fit.value)
     _check(videos or [], corpus, split, reading)
     path = checkpoint or newest_checkpoint(runs_dir)
     where = resolve_device(device)
@@ -74,20 +74,20 @@ def features(
         raise typer.Exit(1)
 
 
-def _check(videos: list[str], corpus: Path | None, split: list[str] | None, reading: Reading) -> None:
+def _check(videos: list[str], corpus: Path | None, split: list[str] | None, reading: ReadOptions) -> None:
     """Refuse options that say nothing together.
 
     Raises:
         UsageError: as said.
     """
-    from cslr_cli.media.clip_reader import Reading
+    from cslr_cli.media.options import ReadOptions
 
     if bool(videos) == (corpus is not None):
         what = "both videos and --corpus" if videos else "neither videos nor --corpus"
         raise UsageError(f"there are {what}", "expected videos, or --corpus and the folder of a prepared corpus")
     if split and corpus is None:
         raise UsageError("--split is of a corpus, and --corpus is not there")
-    if corpus is not None and reading != Reading():
+    if corpus is not None and reading != ReadOptions():
         raise UsageError("--fps and --fit are for videos: the frames of a prepared corpus are as they should be")
 
 
@@ -163,7 +163,7 @@ def _of_corpus(recognizer: Recognizer, folder: Path, splits: list[str] | None, w
     return good
 
 
-def _of_videos(recognizer: Recognizer, videos: list[str], reading: Reading, writer: _Writer) -> bool:
+def _of_videos(recognizer: Recognizer, videos: list[str], reading: ReadOptions, writer: _Writer) -> bool:
     """Write the features of videos; a bad one is named and passed over.
 
     Returns:

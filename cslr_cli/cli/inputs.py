@@ -11,14 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
-from cslr_cli.media.frames import PICTURE_SUFFIXES
+from cslr_cli.media.pictures import PICTURE_SUFFIXES
+from cslr_cli.media.video import VIDEO_SUFFIXES
 
-# A list of suffixes is needed only to tell the videos in a folder from what else lies there; a file
-# that is named itself may have any.
-VIDEO_SUFFIXES = (
-    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"),
-    *(".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".dv", ".asf", ".divx", ".mjpeg"),
-)
 _CLIP_SUFFIXES = (*VIDEO_SUFFIXES, ".zip")
 
 STANDARD_INPUT = "-"

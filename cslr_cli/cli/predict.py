@@ -19,7 +19,8 @@ from cslr_cli.errors import CslrError, UsageError
 
 if TYPE_CHECKING:
     from cslr_cli.cli.predict_extras import Extras
-    from cslr_cli.media.clip_reader import ClipReader, Reading
+    from cslr_cli.media.clip_reader import ClipReader
+    from cslr_cli.media.options import ReadOptions
     from cslr_cli.recognition import Recognition
     from cslr_cli.recognizer import LongVideo, Recognizer
 
@@ -78,12 +79,14 @@ def predict(
         return
     from cslr_cli.cli.inputs import find_inputs, standard_input
     from cslr_cli.cli.predict_extras import plan_extras
-    from cslr_cli.media.clip_reader import Reading
+    from cslr_cli.media.options import ReadOptions
 
     inputs = find_inputs(videos, standard_input)
     if not inputs:
         raise UsageError("standard input names no video", "expected the path of a video or a folder on each line")
-    how = _How(Reading(fps, start, end, fit.value, max_frames), _long_video(split.value, window, overlap), confidence)
+    how = _How(
+        ReadOptions(fps, start, end, fit.value, max_frames), _long_video(split.value, window, overlap), confidence
+    )
     planned = plan_output(chosen, output, inputs), plan_extras(render, save_logits, preview, inputs)
     if not _recognize_all(inputs, network.recognizer, how, *planned):
         raise typer.Exit(1)
@@ -124,7 +127,7 @@ class _How:
         confidence: whether the result says how sure each gloss is, where it need not.
     """
 
-    reading: Reading
+    reading: ReadOptions
     long: LongVideo
     confidence: bool
 

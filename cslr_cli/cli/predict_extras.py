@@ -13,7 +13,7 @@ from cslr_cli.cli.console import print_error, print_note, shown_progress
 from cslr_cli.cli.predict_outputs import places
 from cslr_cli.errors import UsageError
 from cslr_cli.files import whole_file
-from cslr_cli.media.clip_reader import Reading
+from cslr_cli.media.options import ReadOptions
 from cslr_cli.media.video_writer import check_video_name
 from cslr_cli.output.captions import render_captions
 from cslr_cli.output.fonts import CaptionFont, find_font
@@ -56,7 +56,7 @@ class Extras:
         place: int,
         recognition: Recognition,
         recognizer: Recognizer,
-        reading: Reading,
+        reading: ReadOptions,
         font: CaptionFont | None,
     ) -> None:
         """Write the files of one input.

@@ -96,12 +96,12 @@ def watch(
         MediaError: the camera is not there, or a frame of a file cannot be read.
         DeviceError: the device is out of memory.
     """
-    from cslr_cli.media.clip_reader import Reading
+    from cslr_cli.media.options import ReadOptions
     from cslr_cli.recognizer.live import LiveOptions, NetworkWindow, Watching
 
     live = LiveOptions(window)
     recognizer = make_recognizer()
-    seen = NetworkWindow(recognizer, live.window, Reading(fit=fit))
+    seen = NetworkWindow(recognizer, live.window, ReadOptions(fit=fit))
     camera = open_live(video, recognizer.fps)
     watching = Watching(camera, seen, live)
     remarks = _LossRemarks(camera)

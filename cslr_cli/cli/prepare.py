@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cslr_cli.corpora import CorpusReader, ReleasePlaces, SplitDrawing
     from cslr_cli.corpora.preparation import PartReport, PreparationOptions, PreparationReport, Shard
+    from cslr_cli.media.options import Aspect, Interpolation
     from cslr_cli.progress import ProgressCallback
 
 _FRAMES = "Frames"
@@ -175,8 +176,8 @@ def prepare(
         _check_no_drawing(drawing, seed, reader.name, has_manifest=manifest is not None)
     form = PreparationOptions(
         frame_size=size,
-        interpolation=interpolation,
-        aspect=aspect,
+        interpolation=cast("Interpolation", interpolation),  # `PreparationOptions` checks both
+        aspect=cast("Aspect", aspect),
         layout=layout,
         image_format=image_format,
         image_quality=quality,

@@ -10,7 +10,7 @@ from cslr_cli.corpora.annotation import SampleCollector, is_inside
 from cslr_cli.corpora.lookup import ReleasePlaces, find_root
 from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.media.frame_source import folder_contents
+from cslr_cli.media.frame_source import list_folder
 
 # Clips whose folders are sought to find out where in the release the split files' paths begin.
 _CLIPS_TRIED = 5
@@ -75,9 +75,7 @@ class CSL(CorpusReader):
                     return root, dropped
         if tried:
             pattern = source / tried[0] / self.frame_pattern
-            collector.add_fault(
-                str(pattern), f"no frame matches this pattern; {source} holds {folder_contents(source)}"
-            )
+            collector.add_fault(str(pattern), f"no frame matches this pattern; {source} holds {list_folder(source)}")
             collector.add_hint(self.expected_layout)
         return source, 0
 

@@ -10,7 +10,7 @@ from cslr_cli.corpora.annotation import SampleCollector
 from cslr_cli.corpora.lookup import ReleasePlaces, find_root
 from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.media.frame_source import some_of
+from cslr_cli.media.frame_source import shorten_list
 
 _MAP_COLUMNS = ("index", "name", "length", "gloss", "char", "word", "postag")
 _SPLIT_COLUMNS = ("name", "split")
@@ -105,7 +105,7 @@ class CSLDaily(CorpusReader):
         if in_no_split:
             known = " (as in every copy of CSL-Daily)" if in_no_split == [_IN_NO_SPLIT] else ""
             collector.notes.append(
-                f"in no split of {split_file}, and taken for training: {some_of(in_no_split)}{known}"
+                f"in no split of {split_file}, and taken for training: {shorten_list(in_no_split)}{known}"
             )
 
 

@@ -26,7 +26,7 @@ from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.corpora.split_drawing import SplitDrawing
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, UsageError, did_you_mean
-from cslr_cli.media.frame_times import Segment
+from cslr_cli.media.options import Segment
 
 COLUMNS = ("path", "glosses", "split", "signer", "id", "translation", "start", "end")
 _NEEDED = ("path", "glosses")

@@ -17,8 +17,8 @@ from cslr_cli.corpora.annotation import AnnotationError, Fault, LeftOut, SampleC
 from cslr_cli.corpora.lookup import ReleasePlaces, find_file, recognise_release
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import DataError
-from cslr_cli.media.frame_source import folder_contents
-from cslr_cli.media.frame_times import Segment
+from cslr_cli.media.frame_source import list_folder
+from cslr_cli.media.options import Segment
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class CorpusReader(ABC):
             return DataError(f"{source}: this is a file, not the folder of a release", expected)
         other = recognise_release(source)
         looks_like = [f"this looks like {other}"] if other else []
-        contents = f"the folder holds {folder_contents(source)}"
+        contents = f"the folder holds {list_folder(source)}"
         hint = "\n".join([*looks_like, expected, contents])
         return DataError(f"{source}: no release of {self.title} in this folder", hint)
 

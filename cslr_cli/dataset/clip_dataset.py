@@ -14,7 +14,8 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import CslrError, DataError
 from cslr_cli.media.clip_plan import Frames, apply_clip_plan, make_evaluation_plan
-from cslr_cli.media.frames import Frame, FrameSource, open_frames
+from cslr_cli.media.frame_source import Frame, FrameSource
+from cslr_cli.media.frames import open_frames
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import yaml
 from cslr_cli import files as atomic
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import FAULTS_SHOWN, DataError
+from cslr_cli.media.options import Aspect, Interpolation
 from cslr_cli.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
@@ -60,14 +61,14 @@ class CorpusInfo:
         protocol: name of the scoring protocol.
         fps: frames a second.
         frame_size: height and width of the prepared frames, pixels.
-        interpolation: how frames were resized, a key of `frames.INTERPOLATIONS`.
+        interpolation: how frames were resized.
         layout: `zip` or `folder`: what the frames of a clip are; `none` if it was prepared without frames.
         image_format: of the pictures: `png` or `jpeg`.
         source: the release folder that it was prepared from.
         annotations: 16 hexadecimal digits that differ where the annotations differ.
         splits: how much is in each split.
         references: where each split's references come from, in words.
-        aspect: how frames became squares, one of `frames.ASPECTS`.
+        aspect: how frames became squares.
         image_quality: of JPEG pictures, 1 to 100; None for PNG.
         vocabulary_splits: the splits whose glosses are in the vocabulary.
         original_size: width and height of most frames before they became squares; None if it was not looked at.
@@ -78,14 +79,14 @@ class CorpusInfo:
     protocol: str
     fps: float
     frame_size: int
-    interpolation: str
+    interpolation: Interpolation
     layout: str
     image_format: str
     source: str
     annotations: str
     splits: Mapping[str, SplitCounts]
     references: Mapping[str, str]
-    aspect: str = "stretch"
+    aspect: Aspect = "stretch"
     image_quality: int | None = None
     vocabulary_splits: tuple[str, ...] = SPLITS
     original_size: tuple[int, int] | None = None

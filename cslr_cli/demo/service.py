@@ -17,11 +17,12 @@ import cv2
 from cslr_cli.demo.networks import Networks
 from cslr_cli.errors import CslrError, MediaError
 from cslr_cli.files import write_text
-from cslr_cli.media.frames import PICTURE_SUFFIXES, open_frames
+from cslr_cli.media.frames import open_frames
+from cslr_cli.media.pictures import PICTURE_SUFFIXES
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognition import Recognition
-from cslr_cli.recognizer import Reading
+from cslr_cli.recognizer import ReadOptions
 from cslr_cli.recognizer.long_video import LONGEST_WHOLE
 
 # What browsers show without help: encodings, as FFmpeg calls them, and the files around them.
@@ -67,7 +68,7 @@ class Answer:
     recognition: Recognition
     folder: Path
     source: Path
-    reading: Reading
+    reading: ReadOptions
     subtitles: Path
     document: Path
 
@@ -116,7 +117,7 @@ class DemoService:
             source = folder / f"clip{video.suffix.lower()}"
             shutil.copyfile(video, source)  # the upload may be gone before the heat maps are asked for
             with self._named({source: video.name}):
-                answer = self._answer(video.name, network, folder, source, Reading())
+                answer = self._answer(video.name, network, folder, source, ReadOptions())
                 if not _plays_in_browsers(source):
                     _write_player_video(source, answer.video, None)
             return answer
@@ -148,7 +149,7 @@ class DemoService:
                 names[copy] = picture.name
             with self._named(names):
                 rate = fps or self.networks.recognizer(network).fps
-                answer = self._answer(name, network, folder, source, Reading(fps=rate))
+                answer = self._answer(name, network, folder, source, ReadOptions(fps=rate))
                 _write_player_video(source, answer.video, rate)
             return answer
 
@@ -183,7 +184,7 @@ class DemoService:
                 if time.time() - last > seconds:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def _answer(self, name: str, network: str, folder: Path, source: Path, reading: Reading) -> Answer:
+    def _answer(self, name: str, network: str, folder: Path, source: Path, reading: ReadOptions) -> Answer:
         self._check_length(source, reading.fps)
         recognition = self.networks.recognizer(network).recognize(source, reading)
         stem = Path(name).stem if source.is_file() else "pictures"

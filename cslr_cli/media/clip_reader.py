@@ -1,102 +1,55 @@
-"""`ClipReader`: one pass over the pictures of one source, just as the network wants them.
+"""`ClipReader`: one pass over the pictures of a source, as the network takes them.
 
-Whatever the source, its frames come at the corpus' rate, chosen by time stamps, go through what training
-frames went through (`FrameFit`), and are in memory one at a time, or a few where they are read ahead.
+Frames of every source are resampled to the corpus' frame rate by their time stamps and preprocessed as training
+frames were (`FrameFit`). One frame is in memory at a time, or a few with `read_ahead`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cslr_cli.errors import MediaError, UsageError
-from cslr_cli.media.frame_fit import FITS, Box, Fit, FrameFit
-from cslr_cli.media.frame_source import Frame, FrameSource, check_reaches
-from cslr_cli.media.frame_times import Segment, resample_indices
-from cslr_cli.media.frames import open_frames
-from cslr_cli.media.given_frames import GivenFrames, at_even_rate, checked_frames
-from cslr_cli.media.read_ahead import ReadAhead
+from cslr_cli.errors import MediaError
+from cslr_cli.media.frame_fit import Box, FrameFit
+from cslr_cli.media.frame_source import Frame, FrameSource, check_segment_within
+from cslr_cli.media.frames import FrameArrays, open_frames, validate_frames
+from cslr_cli.media.options import ReadOptions, Segment
+from cslr_cli.media.resampling import resample_indices, resample_stream
 from cslr_cli.media.video import VideoFrames
 
-# What frames can come from.
-Source = Path | str | GivenFrames
+# Sources of frames: a path, or arrays.
+Source = Path | str | FrameArrays
 
-# Frames a second that a source can be said to have; what lies beyond is a slip of the keyboard.
-_SLOWEST_FPS, _FASTEST_FPS = 1.0, 1000.0
-# Pictures that `read_ahead` decodes before they are wanted: 20 MB of 224 pixels.
-_PICTURES_AHEAD = 128
+# Number of pictures that `read_ahead` decodes in advance: 20 MB of pictures of 224 × 224 pixels.
+_PREFETCHED_PICTURES = 128
+# Interval at which a blocked prefetching thread checks whether its items are still wanted, seconds.
+_POLL_INTERVAL = 0.2
 
-
-@dataclass(frozen=True)
-class Reading:
-    """What of a source is read, and how.
-
-    Attributes:
-        fps: frames a second of the source, where it does not say or says wrongly. Pictures and arrays
-            have no rate of their own: without a word they are taken to have the corpus'.
-        start: where to begin, seconds.
-        end: where to end, seconds.
-        fit: how frames of another proportion become the corpus', one of `frame_fit.FITS`.
-        max_frames: thin a longer source out to so many pictures, evenly spaced, as the published
-            inference does with 360; this changes the speed of signing. None reads all.
-
-    Raises:
-        UsageError: a value makes no sense; all that are wrong are told.
-    """
-
-    fps: float | None = None
-    start: float | None = None
-    end: float | None = None
-    fit: Fit = "crop"
-    max_frames: int | None = None
-
-    def __post_init__(self) -> None:
-        faults = []
-        if self.fps is not None and not _SLOWEST_FPS <= self.fps <= _FASTEST_FPS:
-            faults.append(
-                f"{self.fps:g} frames a second: not a rate at which signing is filmed; "
-                f"expected {_SLOWEST_FPS:g} to {_FASTEST_FPS:g}"
-            )
-        start = 0.0 if self.start is None else self.start
-        if not (math.isfinite(start) and start >= 0):
-            faults.append(f"the start is {start:g} s; expected 0 or more")
-        if self.end is not None and not (math.isfinite(self.end) and self.end > start):
-            faults.append(f"the part from {start:g} s to {self.end:g} s is empty; expected an end after its start")
-        if self.fit not in FITS:
-            faults.append(f"the fit is {self.fit!r}; expected one of {', '.join(FITS)}")
-        if self.max_frames is not None and self.max_frames < 1:
-            faults.append(f"at most {self.max_frames} frames; expected 1 or more")
-        if faults:
-            raise UsageError("\n".join(faults))
-
-    @property
-    def segment(self) -> Segment | None:
-        """The part that is read; None for all."""
-        if self.start is None and self.end is None:
-            return None
-        return Segment(self.start or 0.0, self.end)
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
-class PreparedClip:
-    """The pictures of a source, all in memory.
+class LoadedClip:
+    """All pictures of a source, in memory.
 
     Attributes:
-        name: of the source.
-        pictures: uint8 (T, S, S, 3), RGB, as the network gets them, before padding.
-        edges: float64 (T + 1,), seconds in the source: picture i is from edges[i] to edges[i + 1].
-        num_frames: how many frames there are at the corpus' rate, of which these may be a choice.
-        fps: pictures a second.
+        name: name of the source.
+        pictures: uint8 (T, S, S, 3), RGB, as the network takes them, before padding.
+        edges: float64 (T + 1,), seconds in the source: picture i is shown from edges[i] to edges[i + 1].
+        num_frames: number of frames at the corpus' rate, from which the pictures are chosen.
+        fps: pictures per second.
         source_size: width and height of the source's frames.
-        seen: which part of a source frame a picture shows.
-        warnings: what the user should know of how they were read.
+        seen: the part of a source frame that a picture shows.
+        warnings: faults of the source that did not prevent reading it.
     """
 
     name: str
@@ -110,87 +63,87 @@ class PreparedClip:
 
 
 class ClipReader:
-    """Iterate it for the pictures, once. Close it, or use it in a `with`, where it may not be read to its end.
+    """An iterator over the pictures of a source. Use it in a `with`, or close it, unless you read it to its end.
 
     Args:
         source: path of a video, a folder or `.zip` of pictures, an array (T, H, W, 3), a list of arrays, or
-            an iterator of frames, each an array of its own: some are kept for a while.
-        reading: what of it, and how.
-        fit: makes pictures of frames.
-        fps: frames a second of the corpus.
-        frame_interval: the network sees every n-th of them.
+            an iterator of frames. Each frame must be an array of its own, because some are kept for a while.
+        options: which part of the source is read, and how.
+        fit: preprocessing of frames.
+        fps: frames per second of the corpus.
+        frame_interval: the network sees every n-th frame.
 
     Attributes:
-        name: of the source.
-        reading: as given.
-        fit: as given.
+        name: name of the source.
+        options: see Args.
+        fit: see Args.
         source_size: width and height of the source's frames, once one has been read.
 
     Raises:
-        MediaError: there is no such file or folder. Whether the contents can be read shows while they are read.
+        MediaError: there is no such file or folder. Faults in its contents are found during the pass.
     """
 
-    def __init__(self, source: Source, reading: Reading, fit: FrameFit, *, fps: float, frame_interval: int = 1) -> None:
-        self.reading = reading
+    def __init__(self, source: Source, options: ReadOptions, fit: FrameFit, *, fps: float, frame_interval: int = 1):
+        self.options = options
         self.fit = fit
         self._corpus_fps = fps
         self._interval = frame_interval
-        self._source: FrameSource | GivenFrames
+        self._source: FrameSource | FrameArrays
         if isinstance(source, str | Path):
             self.name, self._source = str(source), open_frames(source, partial=True)
         else:
             self.name, self._source = "the array" if isinstance(source, np.ndarray) else "the frames", source
-        self._first = 0 if reading.start is None else round(reading.start * fps)
-        # Of the pictures given so far: their places among the source's frames at the corpus' rate.
+        self._first = 0 if options.start is None else round(options.start * fps)
+        # Index of each yielded picture among the source's frames at the corpus' rate.
         self._positions: list[int] = []
         self._num_frames: int | None = None  # at the corpus' rate; known after the pass
-        self._num_found = 0  # the same, as far as the pass has come, which may be ahead
+        self._num_decoded = 0  # number of frames so far, including prefetched ones
         self.source_size = (0, 0)
         self._warnings: list[str] = []
-        self._ahead: ReadAhead[tuple[int, Frame]] | None = None
+        self._prefetcher: Prefetcher[tuple[int, Frame]] | None = None
         self._pictures: Iterator[Frame] | None = None
 
     @property
     def num_pictures(self) -> int:
-        """Pictures given so far; after the pass, all."""
+        """Number of pictures yielded so far."""
         return len(self._positions)
 
     @property
     def num_frames(self) -> int:
-        """Frames at the corpus' rate, those that were passed over among them; so far, or after the pass all."""
+        """Number of frames at the corpus' rate read so far, including those that are no pictures."""
         if self._num_frames is not None:
             return self._num_frames
         return self._positions[-1] + 1 if self._positions else 0
 
     @property
     def start(self) -> float:
-        """Seconds in the source at which the first picture begins."""
+        """Begin of the first picture, seconds in the source."""
         return self._first / self._corpus_fps
 
     @property
     def duration(self) -> float:
-        """Seconds that were read so far."""
+        """Seconds read so far."""
         return self.num_frames / self._corpus_fps
 
     @property
     def fps(self) -> float:
-        """Pictures a second; on average, where `max_frames` has thinned them out."""
+        """Pictures per second; the average where `max_frames` has thinned them out."""
         usual = self._corpus_fps / self._interval
-        if self.reading.max_frames is None or not self.num_pictures:
+        if self.options.max_frames is None or not self.num_pictures:
             return usual
         return min(usual, self.num_pictures / self.duration)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know of how the source was read; complete after the pass."""
+        """Faults of the source that did not prevent reading it; complete after the pass."""
         return tuple(dict.fromkeys(self._warnings))
 
     def edges(self, first: int = 0, last: int | None = None) -> NDArray[np.float64]:
-        """When pictures begin and the last of them ends, seconds in the source.
+        """Return the begin of each picture and the end of the last one, seconds in the source.
 
         Args:
-            first: of the pictures meant.
-            last: the one behind them, given already; None: all, after the pass.
+            first: index of the first picture.
+            last: index after the last picture, which must have been yielded; None: all pictures, after the pass.
 
         Returns:
             float64 (n + 1,) for n pictures.
@@ -199,60 +152,59 @@ class ClipReader:
         end = self._positions[last] if last < self.num_pictures else self.num_frames
         return (self._first + np.array([*self._positions[first:last], end])) / self._corpus_fps
 
-    def picture(self, frame: Frame) -> Frame:
-        """What the network sees of a frame, uint8 (H, W, 3), RGB."""
-        return self.fit.picture(frame)
+    def to_picture(self, frame: Frame) -> Frame:
+        """Preprocess a frame, uint8 (H, W, 3), RGB, into the network's picture, uint8 (S, S, 3)."""
+        return self.fit.to_picture(frame)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give the pictures, uint8 (S, S, 3), RGB.
+        """Yield the pictures, uint8 (S, S, 3), RGB.
 
         Raises:
             MediaError: a frame cannot be read.
         """
         if self._pictures is None:
-            self._pictures = self._counted()
+            self._pictures = self._iterate_pictures()
         return self._pictures
 
-    def read(self) -> PreparedClip:
+    def read(self) -> LoadedClip:
         """Read all pictures into memory.
 
         Raises:
             MediaError: a frame cannot be read.
         """
         pictures = np.stack(list(self))
-        width, height = self.source_size
-        return PreparedClip(
+        return LoadedClip(
             self.name,
             pictures,
             self.edges(),
             self.num_frames,
             self.fps,
             self.source_size,
-            self.fit.seen(width, height),
+            self.fit.visible_box(*self.source_size),
             self.warnings,
         )
 
     def frames(self) -> Iterator[Frame]:
-        """Give, in place of the pictures, the source's own frames that they are made of, uint8 (H, W, 3), RGB.
+        """Yield, instead of the pictures, the source frames that they are made from, uint8 (H, W, 3), RGB.
 
         Raises:
             MediaError: a frame cannot be read.
         """
-        for position, frame in self._chosen():
+        for position, frame in self._select_frames():
             self._positions.append(position)
             yield frame
-        self._num_frames = self._num_found
+        self._num_frames = self._num_decoded
 
     def read_ahead(self) -> ClipReader:
-        """Begin to decode now, in a thread, some pictures ahead of those that are taken."""
-        if self._ahead is None and self._pictures is None:
-            self._ahead = ReadAhead(self._read, _PICTURES_AHEAD)
+        """Start to decode pictures in a thread, before they are requested."""
+        if self._prefetcher is None and self._pictures is None:
+            self._prefetcher = Prefetcher(self._read_pictures, _PREFETCHED_PICTURES)
         return self
 
     def close(self) -> None:
-        """End what still reads ahead."""
-        if self._ahead is not None:
-            self._ahead.close()
+        """Stop the prefetching thread."""
+        if self._prefetcher is not None:
+            self._prefetcher.close()
 
     def __enter__(self) -> ClipReader:
         return self
@@ -262,84 +214,84 @@ class ClipReader:
     ) -> None:
         self.close()
 
-    def _counted(self) -> Iterator[Frame]:
-        """The pictures, with a note of which have been given."""
-        for position, picture in self._read() if self._ahead is None else self._ahead:
+    def _iterate_pictures(self) -> Iterator[Frame]:
+        """Yield the pictures and record their positions."""
+        for position, picture in self._read_pictures() if self._prefetcher is None else self._prefetcher:
             self._positions.append(position)
             yield picture
-        self._num_frames = self._num_found
+        self._num_frames = self._num_decoded
 
-    def _read(self) -> Iterator[tuple[int, Frame]]:
-        """Each picture with its place among the source's frames at the corpus' rate."""
-        for position, frame in self._chosen():
+    def _read_pictures(self) -> Iterator[tuple[int, Frame]]:
+        """Yield each picture with its index among the source's frames at the corpus' rate."""
+        for position, frame in self._select_frames():
             if position == 0:
                 self.source_size = (frame.shape[1], frame.shape[0])
-                self._remark_on_shape(*self.source_size)
-            yield position, self.fit.picture(frame)
+                self._warn_about_unknown_shape(*self.source_size)
+            yield position, self.fit.to_picture(frame)
 
-    def _chosen(self) -> Iterator[tuple[int, Frame]]:
-        """The frames that become pictures, each with its place."""
+    def _select_frames(self) -> Iterator[tuple[int, Frame]]:
+        """Yield the frames that become pictures, each with its index."""
         source = self._source
         if not isinstance(source, FrameSource):
-            yield from self._chosen_given(source)
+            yield from self._select_array_frames(source)
             return
-        segment, limit = self.reading.segment, self.reading.max_frames
-        # Of a video that is cut off only a whole pass tells how much there is.
-        has_part = segment is not None and segment.end is not None and limit is None and self.reading.fps is None
-        if segment is not None and has_part and isinstance(source, VideoFrames) and not source.is_cut_off:
-            # Only this part of the video needs to be looked at.
-            part = source.part(segment, self._corpus_fps)
-            self._warnings += filter(None, [part.missing])
-            yield from self._every_nth(part.frames)
+        segment, limit = self.options.segment, self.options.max_frames
+        # How much of a truncated video is left shows only in a pass over the whole file.
+        is_bounded = segment is not None and segment.end is not None and limit is None and self.options.fps is None
+        if segment is not None and is_bounded and isinstance(source, VideoFrames) and not source.is_cut_off:
+            # Only the segment is decoded.
+            excerpt = source.read_segment(segment, self._corpus_fps)
+            self._warnings += filter(None, [excerpt.missing])
+            yield from self._every_nth(excerpt.frames)
             return
-        indices = self._indices(source)
-        self._num_found = len(indices)
+        indices = self._resampled_indices(source)
+        self._num_decoded = len(indices)
         positions = np.arange(0, len(indices), self._interval)
         if limit is not None:
-            positions = positions[thinned(len(positions), limit)]
+            positions = positions[evenly_spaced_indices(len(positions), limit)]
         yield from zip(positions.tolist(), source.iterate(indices[positions]), strict=True)
 
-    def _indices(self, source: FrameSource) -> NDArray[np.int64]:
-        """Which frames show the source, or the part that is wanted, at the corpus' rate; never decreasing."""
-        fps = self.reading.fps
+    def _resampled_indices(self, source: FrameSource) -> NDArray[np.int64]:
+        """Return the frames that show the wanted part of the source at the corpus' rate; they never decrease."""
+        fps = self.options.fps
         times = source.timestamps if fps is None else np.arange(source.num_frames) / fps
         indices = np.arange(source.num_frames) if times is None else resample_indices(times, self._corpus_fps)
         missing = source.missing if isinstance(source, VideoFrames) else None
         if missing is not None:
             self._warnings.append(missing)
-        segment = self.reading.segment
+        segment = self.options.segment
         if segment is None:
             return indices
-        # Of a video that is cut off the part may end early: the warning says so.
+        # The segment may exceed a truncated video, about which there is a warning.
         needed = segment if missing is None else Segment(segment.start)
-        check_reaches(source.path, needed, len(indices), self._corpus_fps)
-        first, last = segment.steps(self._corpus_fps)
+        check_segment_within(source.path, needed, len(indices), self._corpus_fps)
+        first, last = segment.frame_range(self._corpus_fps)
         return indices[first:last]
 
-    def _chosen_given(self, given: GivenFrames) -> Iterator[tuple[int, Frame]]:
-        """The same of frames that a program holds."""
-        frames = checked_frames(given, self.name)
-        if self.reading.fps is not None:
-            frames = at_even_rate(frames, self.reading.fps, self._corpus_fps)
-        segment, limit = self.reading.segment, self.reading.max_frames
+    def _select_array_frames(self, arrays: FrameArrays) -> Iterator[tuple[int, Frame]]:
+        """Do the same as `_select_frames` for frames in memory."""
+        frames = validate_frames(arrays, self.name)
+        if self.options.fps is not None:
+            frames = resample_stream(frames, self.options.fps, self._corpus_fps)
+        segment, limit = self.options.segment, self.options.max_frames
         if segment is not None:
-            frames = islice(frames, *segment.steps(self._corpus_fps))
-        chosen = self._every_nth(frames)
-        if limit is not None:  # how many there are shows at the end only
-            every = list(chosen)
-            chosen = iter([every[place] for place in thinned(len(every), limit)])
-        yield from chosen
-        if not self._num_found:
+            frames = islice(frames, *segment.frame_range(self._corpus_fps))
+        selected = self._every_nth(frames)
+        if limit is not None:  # the number of frames is known only at their end
+            everything = list(selected)
+            selected = iter([everything[index] for index in evenly_spaced_indices(len(everything), limit)])
+        yield from selected
+        if not self._num_decoded:
             raise MediaError(f"{self.name}: they end before {self.start:g} s, where to begin")
 
     def _every_nth(self, frames: Iterable[Frame]) -> Iterator[tuple[int, Frame]]:
         for position, frame in enumerate(frames):
-            self._num_found = position + 1
+            self._num_decoded = position + 1
             if position % self._interval == 0:
                 yield position, frame
 
-    def _remark_on_shape(self, width: int, height: int) -> None:
-        """Say where nobody knows what shape a frame should have."""
+    def _warn_about_unknown_shape(self, width: int, height: int) -> None:
+        """Add a warning if frames are squashed because the proportions of the corpus' frames are unknown."""
         if self.fit.original_size is None and self.fit.aspect == "stretch" and height != width:
             self._warnings.append(
                 f"frames of {width}×{height} pixels were squashed to squares: the checkpoint does not say "
@@ -347,8 +299,64 @@ class ClipReader:
             )
 
 
-def thinned(num_frames: int, limit: int) -> list[int]:
-    """Which of `num_frames` frames to take where at most `limit` are wanted: evenly spaced, both ends among them."""
+class Prefetcher(Generic[_Item]):
+    """An iterator that computes its items in a thread, before they are requested; iterate over it once.
+
+    An exception of the thread is raised where the next item is requested.
+
+    Args:
+        make_items: returns the items; called in the thread, at once.
+        limit: maximum number of waiting items.
+    """
+
+    def __init__(self, make_items: Callable[[], Iterator[_Item]], limit: int) -> None:
+        self._queue: queue.Queue[_Item | _End] = queue.Queue(limit)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._fill_queue, args=(make_items,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[_Item]:
+        """Yield the items in order."""
+        while not isinstance(item := self._queue.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+
+    def close(self) -> None:
+        """Stop the thread; waiting items are dropped."""
+        self._closed.set()
+        self._thread.join()
+
+    def _fill_queue(self, make_items: Callable[[], Iterator[_Item]]) -> None:
+        error: BaseException | None = None
+        try:
+            for item in make_items():
+                if not self._put(item):
+                    return
+        except BaseException as raised:  # raised again in the thread that takes the items
+            error = raised
+        self._put(_End(error))
+
+    def _put(self, item: _Item | _End) -> bool:
+        """Wait until the queue has room; return False if the prefetcher is closed before."""
+        while not self._closed.is_set():
+            try:
+                self._queue.put(item, timeout=_POLL_INTERVAL)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class _End:
+    """Marks the end of the items, with the error that ended them, if any."""
+
+    error: BaseException | None
+
+
+def evenly_spaced_indices(num_frames: int, limit: int) -> list[int]:
+    """Return at most `limit` evenly spaced indices of `num_frames` frames, including the first and the last."""
     if num_frames <= limit:
         return list(range(num_frames))
-    return [int(place) for place in np.linspace(0, num_frames - 1, limit).round()]
+    return [int(index) for index in np.linspace(0, num_frames - 1, limit).round()]

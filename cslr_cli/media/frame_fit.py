@@ -1,8 +1,8 @@
-"""From a frame of any shape to the picture that the network sees, as the frames of its training went.
+"""Preprocess a frame of any shape into the network's picture, as the frames of its training were.
 
-A corpus' frames had one proportion, 210×260 for PHOENIX2014, before preparation made squares of them,
-and that changes what a body looks like. So a frame of another proportion first becomes one of the
-corpus' (`fit`), then a square as the corpus was prepared, and then the middle is cut out as in evaluation.
+The original frames of a corpus had one shape, 210×260 for PHOENIX2014, before preparation made them squares, which
+distorts bodies. So a frame of other proportions is first fitted to those of the corpus (`fit`), then
+resized to a square as in preparation, and finally cropped to the middle as in evaluation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal, cast, get_args
+from typing import Final, cast
 
 import cv2
 import numpy as np
@@ -18,13 +18,10 @@ import numpy as np
 from cslr_cli.config import DataConfig
 from cslr_cli.media.clip_plan import ClipPlan, apply_clip_plan, make_evaluation_plan
 from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.options import Aspect, FitMode, Interpolation
 from cslr_cli.media.pictures import resize_frame
 
-Fit = Literal["crop", "squash", "pad"]
-FITS: Final[tuple[Fit, ...]] = get_args(Fit)
-
-# Width and height of the frames of corpora that were prepared, or whose networks were trained, by a program
-# that does not say it.
+# Width and height of the original frames of corpora and checkpoints that do not store it.
 ORIGINAL_SIZES: Final[Mapping[str, tuple[int, int]]] = {
     "phoenix2014": (210, 260),
     "phoenix2014-T": (210, 260),
@@ -37,69 +34,62 @@ ORIGINAL_SIZES: Final[Mapping[str, tuple[int, int]]] = {
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in a source frame, in its pixels; with `pad` it may reach beyond the frame.
-
-    Attributes:
-        left: of the first column.
-        top: of the first row.
-        width: columns.
-        height: rows.
-    """
+    """A rectangle in a source frame, in its pixels; with `pad` it may exceed the frame."""
 
     left: float
     top: float
     width: float
     height: float
 
-    def middle(self, width: float, height: float) -> Box:
-        """The rectangle of this size with the same centre."""
+    def resized(self, width: float, height: float) -> Box:
+        """Return the rectangle of this size with the same centre."""
         return Box(self.left + (self.width - width) / 2, self.top + (self.height - height) / 2, width, height)
 
 
 @dataclass(frozen=True)
 class FrameFit:
-    """How frames become pictures for one network.
+    """The preprocessing of frames for one network.
 
     Attributes:
         frame_size: side of the corpus' prepared frames, pixels.
-        config: the crop and scale of the network's training.
-        interpolation: how the corpus' frames were resized, a key of `frames.INTERPOLATIONS`.
-        aspect: how they became squares, one of `frames.ASPECTS`.
-        original_size: width and height that they had before; None if nobody knows.
-        fit: how a frame of another proportion becomes one of theirs: `crop` its middle out, `squash` it,
-            or `pad` it with black.
+        config: crop and scale of the network's training.
+        interpolation: interpolation with which the corpus' frames were resized.
+        aspect: way in which the corpus' frames became squares.
+        original_size: width and height of the corpus' original frames; None if unknown.
+        mode: way in which a frame of other proportions gets those of the original frames: `crop` its middle,
+            `squash` it, or `pad` it with black.
     """
 
     frame_size: int
     config: DataConfig
-    interpolation: str = "lanczos"
-    aspect: str = "stretch"
+    interpolation: Interpolation = "lanczos"
+    aspect: Aspect = "stretch"
     original_size: tuple[int, int] | None = None
-    fit: Fit = "crop"
+    mode: FitMode = "crop"
 
-    def picture(self, frame: Frame) -> Frame:
-        """What the network sees of a frame.
+    def to_picture(self, frame: Frame) -> Frame:
+        """Preprocess a frame into the network's picture.
 
         Args:
-            frame: uint8 (H, W, 3); one that is `frame_size` high and wide is taken as prepared already.
+            frame: uint8 (H, W, 3); a frame of `frame_size` × `frame_size` pixels counts as prepared.
 
         Returns:
             uint8 (input_size, input_size, 3).
         """
-        return cast("Frame", apply_clip_plan([self.prepared(frame)], self._crop, self.config)[0])
+        return cast("Frame", apply_clip_plan([self.prepare(frame)], self._crop, self.config)[0])
 
-    def prepared(self, frame: Frame) -> Frame:
-        """The frame as it would stand in the prepared corpus: uint8 (frame_size, frame_size, 3)."""
+    def prepare(self, frame: Frame) -> Frame:
+        """Convert a frame to a frame of the prepared corpus, uint8 (frame_size, frame_size, 3)."""
         if self._is_prepared(frame.shape[1], frame.shape[0]):
             return frame
-        return resize_frame(self._in_proportion(frame), self.frame_size, self.interpolation, self.aspect)
+        return resize_frame(self._fit_proportions(frame), self.frame_size, self.interpolation, self.aspect)
 
-    def seen(self, width: int, height: int) -> Box:
-        """Which part of a frame of this size the network's picture shows."""
-        whole = Box(0, 0, width, height)
-        square = whole if self._is_prepared(width, height) else self._square(whole)
-        share = self.config.crop_size / self.frame_size
-        return square.middle(square.width * share, square.height * share)
+    def visible_box(self, width: int, height: int) -> Box:
+        """Return the part of a frame of this size that the network's picture shows."""
+        frame = Box(0, 0, width, height)
+        prepared = frame if self._is_prepared(width, height) else self._prepared_box(frame)
+        scale = self.config.crop_size / self.frame_size
+        return prepared.resized(prepared.width * scale, prepared.height * scale)
 
     def _is_prepared(self, width: int, height: int) -> bool:
         return (width, height) == (self.frame_size, self.frame_size)
@@ -109,19 +99,19 @@ class FrameFit:
         return make_evaluation_plan(1, self.frame_size, self.config)
 
     def _canvas(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height, in the frame's pixels, of what has the corpus' proportion: cut out, or with black edges."""
-        if self.original_size is None or self.fit == "squash":
+        """Return the cropped or padded frame's width and height, which have the corpus' proportions."""
+        if self.original_size is None or self.mode == "squash":
             return width, height
         corpus_width, corpus_height = self.original_size
         fitting_width = round(height * corpus_width / corpus_height)
         fitting_height = round(width * corpus_height / corpus_width)
-        # One of the two is the frame's own; a frame of the corpus' proportion keeps both.
-        if (fitting_width <= width) == (self.fit == "crop"):
+        # One side stays; both stay if the frame has the corpus' proportions.
+        if (fitting_width <= width) == (self.mode == "crop"):
             return max(1, fitting_width), height
         return width, max(1, fitting_height)
 
-    def _in_proportion(self, frame: Frame) -> Frame:
-        """The frame cut, padded or squashed to the corpus' proportion."""
+    def _fit_proportions(self, frame: Frame) -> Frame:
+        """Crop, pad or squash a frame to the corpus' proportions."""
         height, width = frame.shape[:2]
         new_width, new_height = self._canvas(width, height)
         if new_width < width or new_height < height:
@@ -132,21 +122,21 @@ class FrameFit:
             padded = np.zeros((new_height, new_width, 3), np.uint8)
             padded[top : top + height, left : left + width] = frame
             return padded
-        if self.fit == "squash" and self.original_size is not None and self.aspect != "stretch":
+        if self.mode == "squash" and self.original_size is not None and self.aspect != "stretch":
             corpus_width, corpus_height = self.original_size
             squashed_width = max(1, round(height * corpus_width / corpus_height))
             method = cv2.INTER_AREA if squashed_width < width else cv2.INTER_LINEAR
             return cast("Frame", cv2.resize(frame, (squashed_width, height), interpolation=method))
         return frame
 
-    def _square(self, frame: Box) -> Box:
-        """What becomes the prepared frame, in the source frame's pixels; not square where pixels are not."""
-        canvas = frame.middle(*self._canvas(round(frame.width), round(frame.height)))
+    def _prepared_box(self, frame: Box) -> Box:
+        """Return the part of a source frame that becomes the prepared frame, in the source frame's pixels."""
+        canvas = frame.resized(*self._canvas(round(frame.width), round(frame.height)))
         if self.aspect == "stretch":
             return canvas
-        # How much wider than high the canvas is when it becomes a square.
+        # Width divided by height of the canvas before it becomes a square.
         proportion = canvas.width / canvas.height
-        if self.fit == "squash" and self.original_size is not None:
+        if self.mode == "squash" and self.original_size is not None:
             proportion = self.original_size[0] / self.original_size[1]
         side = min(proportion, 1.0) if self.aspect == "crop" else max(proportion, 1.0)
-        return canvas.middle(canvas.width * side / proportion, canvas.height * side)
+        return canvas.resized(canvas.width * side / proportion, canvas.height * side)

@@ -1,4 +1,4 @@
-"""What every source of frames has in common, and how to say what lies in a folder instead."""
+"""`FrameSource`: the common interface of folders of pictures, zips of pictures and video files."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
-from cslr_cli.media.frame_times import Segment, resample_indices
+from cslr_cli.media.options import Segment
+from cslr_cli.media.resampling import resample_indices
 
 # uint8 (H, W, 3), RGB.
 Frame = NDArray[np.uint8]
 
-# What is wrong with a file is said by a MediaError; the libraries' own remarks would only stand
-# between it and the reader. OpenCV's FFmpeg looks at the variable when it opens its first video.
+# Silence the libraries' own messages: faults of a file are reported by a MediaError.
+# OpenCV's FFmpeg reads the variable when it opens its first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 5 has it there
 
 _NAMES_SHOWN = 5
-_ALLOWED_OVERHANG = 0.5  # seconds by which a segment may end after its video
+# Seconds by which a segment may end after its clip; annotators' clocks are not exact.
+_ALLOWED_OVERHANG = 0.5
 
 
 class NoFramesError(MediaError):
-    """There is nothing where frames should be, or no picture in it: the folders are not laid out as expected."""
+    """A path of frames does not exist or contains no picture: the folder layout is not as expected."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of a clip, brought to an even frame rate.
+class ResampledSegment:
+    """A segment of a clip at an even frame rate.
 
     Attributes:
-        frames: uint8 (H, W, 3), RGB, all of one size, decoded as they are taken; a MediaError says that one cannot be.
-        missing: what of it does not decode, in words; None if all does.
+        frames: uint8 (H, W, 3), RGB, all of one size, decoded on demand; may raise a MediaError.
+        missing: description of the frames that do not decode; None if all do.
     """
 
     frames: Iterator[Frame]
@@ -46,10 +48,10 @@ class Part:
 
 
 class FrameSource(ABC):
-    """The frames of one clip, wherever they lie.
+    """The frames of one clip.
 
     Attributes:
-        path: the folder or file they are read from.
+        path: folder or file that the frames are read from.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +60,7 @@ class FrameSource(ABC):
     @property
     @abstractmethod
     def num_frames(self) -> int:
-        """How many frames there are, at least 1.
+        """Number of frames, at least 1.
 
         Raises:
             MediaError: there are none, or the source cannot be read.
@@ -67,29 +69,29 @@ class FrameSource(ABC):
     @property
     @abstractmethod
     def timestamps(self) -> NDArray[np.float64] | None:
-        """When each frame is shown, float64 (T,), seconds after the first; None for pictures."""
+        """Display time of each frame, float64 (T,), seconds after the first; None for pictures."""
 
     @property
     @abstractmethod
     def fps(self) -> float | None:
-        """Frames a second, on average; None where the source does not say."""
+        """Average frames per second; None where the source does not say."""
 
     @abstractmethod
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
-        """Decode frames by strictly increasing indices, each with a name for messages."""
+        """Decode frames by strictly increasing indices, each with its name for messages."""
 
     def iterate(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> Iterator[Frame]:
-        """Give frames one after the other, with one at a time in memory.
+        """Yield frames, with one at a time in memory.
 
         Args:
-            indices: which frames, from 0, never decreasing; all of them if None. A frame that is
-                asked for twice is decoded once and given twice, as one array.
+            indices: indices of the frames, from 0, never decreasing; None for all frames. A repeated frame is
+                decoded once and yielded repeatedly, as one array.
 
         Yields:
             uint8 (H, W, 3), RGB; all of one size.
 
         Raises:
-            MediaError: a frame cannot be decoded or has another size than the first one asked for.
+            MediaError: a frame cannot be decoded or has another size than the first requested one.
             IndexError: an index is not from 0 to `self.num_frames - 1`.
             ValueError: the indices decrease somewhere.
         """
@@ -101,31 +103,31 @@ class FrameSource(ABC):
         if chosen[0] < 0 or chosen[-1] >= self.num_frames:
             raise IndexError(f"{self.path} has {self.num_frames} frames, from 0; asked for {chosen[0]} to {chosen[-1]}")
         unique, repeats = np.unique(chosen, return_counts=True)
-        yield from of_one_size(self._decode(unique.tolist()), repeats.tolist())
+        yield from repeat_frames(self._decode(unique.tolist()), repeats.tolist())
 
-    def part(self, segment: Segment, fps: float) -> Part:
-        """Find a part of the clip, brought to an even frame rate.
+    def read_segment(self, segment: Segment, fps: float) -> ResampledSegment:
+        """Read a segment of the clip at an even frame rate.
 
-        The parts between 0 and 2 s and between 2 and 5 s are together exactly the part between 0 and 5 s.
+        Adjacent segments share no frame: 0 to 2 s and 2 to 5 s are together exactly 0 to 5 s.
 
         Args:
-            segment: which part.
-            fps: frames a second wanted; pictures without times are taken to have this rate.
+            segment: segment of the clip.
+            fps: wanted rate, frames per second; pictures without times are taken to have this rate.
 
         Raises:
             MediaError: the clip ends long before the segment does.
         """
         times = self.timestamps
-        chosen = np.arange(self.num_frames) if times is None else resample_indices(times, fps)
-        first, last = segment.steps(fps)
-        check_reaches(self.path, segment, len(chosen), fps)
-        return Part(self.iterate(chosen[first:last]))
+        indices = np.arange(self.num_frames) if times is None else resample_indices(times, fps)
+        first, last = segment.frame_range(fps)
+        check_segment_within(self.path, segment, len(indices), fps)
+        return ResampledSegment(self.iterate(indices[first:last]))
 
     def read(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
         """Read frames into one array.
 
         Args:
-            indices: which frames, from 0, in any order and as often as wished; all of them if None.
+            indices: indices of the frames, from 0, in any order, with repetitions; None for all frames.
 
         Returns:
             uint8 (T, H, W, 3), RGB, in the order of `indices`.
@@ -133,7 +135,7 @@ class FrameSource(ABC):
         Raises:
             MediaError: a frame cannot be decoded or has another size than the others.
             IndexError: an index is not from 0 to `self.num_frames - 1`.
-            ValueError: no index is given.
+            ValueError: `indices` is empty.
         """
         chosen = np.arange(self.num_frames) if indices is None else np.asarray(indices, dtype=np.int64)
         if len(chosen) == 0:
@@ -147,11 +149,11 @@ class FrameSource(ABC):
         return cast("NDArray[np.uint8]", frames)
 
 
-def of_one_size(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[int]) -> Iterator[Frame]:
-    """Give each frame as often as `repeats` says.
+def repeat_frames(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[int]) -> Iterator[Frame]:
+    """Yield each frame as often as `repeats` says.
 
     Raises:
-        MediaError: a frame has another size than those before it; it is named.
+        MediaError: a frame has another size than the frames before it; the message names it.
     """
     shape: tuple[int, ...] | None = None
     for (name, frame), repeat in zip(named_frames, repeats, strict=True):
@@ -166,37 +168,37 @@ def of_one_size(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[int
             yield frame
 
 
-def check_reaches(path: Path, segment: Segment, num_frames: int, fps: float) -> None:
-    """Refuse a segment that ends long after its clip does; annotators' clocks may be a little off.
+def check_segment_within(path: Path, segment: Segment, num_frames: int, fps: float) -> None:
+    """Refuse a segment that ends long after its clip.
 
     Args:
-        path: of the clip.
-        segment: the part that is wanted.
-        num_frames: of the clip.
-        fps: its frames a second.
+        path: path of the clip.
+        segment: wanted segment.
+        num_frames: number of frames of the clip.
+        fps: frames per second of the clip.
 
     Raises:
         MediaError: more than half a second of the segment is missing, or all of it.
     """
     duration = num_frames / fps
     end = segment.start if segment.end is None else segment.end - _ALLOWED_OVERHANG
-    if segment.steps(fps)[0] >= num_frames or end > duration:
-        asked = f"{segment.start:g} s" if segment.end is None else f"{segment.start:g} s to {segment.end:g} s"
-        raise MediaError(f"{path}: the clip ends after {duration:.2f} s; asked for the part from {asked}")
+    if segment.frame_range(fps)[0] >= num_frames or end > duration:
+        wanted = f"{segment.start:g} s" if segment.end is None else f"{segment.start:g} s to {segment.end:g} s"
+        raise MediaError(f"{path}: the clip ends after {duration:.2f} s; asked for the part from {wanted}")
 
 
-def to_rgb(picture: cv2.typing.MatLike) -> Frame:
-    """Turn a picture as OpenCV decodes it, uint8 (H, W, 3), BGR, into RGB."""
+def bgr_to_rgb(picture: cv2.typing.MatLike) -> Frame:
+    """Convert a picture as OpenCV decodes it, uint8 (H, W, 3), from BGR to RGB."""
     return cast("Frame", cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 
-def folder_contents(folder: Path) -> str:
-    """Name the first few things that lie in a folder, for an error message."""
-    return some_of(sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir()))
+def list_folder(folder: Path) -> str:
+    """List the first names in a folder, for an error message."""
+    return shorten_list(sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir()))
 
 
-def some_of(names: Sequence[str]) -> str:
-    """Name the first few of many, for an error message, and count the others."""
+def shorten_list(names: Sequence[str]) -> str:
+    """Join the first names of a list and count the others, for an error message."""
     if not names:
         return "nothing"
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""

@@ -1,85 +1,67 @@
-"""Reading the frames of a clip: a folder of pictures, a zip of pictures, or a video file.
+"""Open the frames of a clip: a folder of pictures, a zip of pictures, a video file, or arrays.
 
-Whatever the source, frames come out as uint8 (H, W, 3), RGB, 0 to 255, upright, in the order in which
-they were taken. Only the frames that are asked for are decoded. A source holds no open file between
-two calls, so that it may be sent to another process or live through a fork.
+Frames from every source are uint8 (H, W, 3), RGB, 0 to 255, upright, in order of time. Only the requested frames are
+decoded. A source holds no open file between two calls, so it can be pickled and survives a fork.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
-from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, folder_contents
-from cslr_cli.media.frame_times import Segment, resample_indices
-from cslr_cli.media.pictures import (
-    ASPECTS,
-    INTERPOLATIONS,
-    PICTURE_SUFFIXES,
-    FolderFrames,
-    ZipFrames,
-    decode_picture,
-    resize_frame,
-)
+from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, list_folder
+from cslr_cli.media.options import Segment
+from cslr_cli.media.pictures import FolderFrames, ZipFrames
+from cslr_cli.media.resampling import resample_indices
 from cslr_cli.media.video import VideoFrames
 
-__all__ = [
-    "ASPECTS",
-    "INTERPOLATIONS",
-    "PICTURE_SUFFIXES",
-    "FolderFrames",
-    "Frame",
-    "FrameSource",
-    "NoFramesError",
-    "Segment",
-    "VideoFrames",
-    "ZipFrames",
-    "clip_frames",
-    "decode_picture",
-    "folder_contents",
-    "open_frames",
-    "resample_indices",
-    "resize_frame",
-]
+# uint8 (T, H, W, 3), or an iterable of (H, W, 3).
+FrameArrays = NDArray[Any] | Iterable[NDArray[Any]]
+
+_EXPECTED_ARRAYS = "expected frames as uint8 arrays (H, W, 3), RGB, 0 to 255, all of one size"
 
 
 def open_frames(path: Path | str, *, partial: bool = False) -> FrameSource:
-    """Give access to the frames of a clip.
+    """Open the frames of a clip.
 
     Args:
         path: a folder of pictures, a `.zip` of pictures, or a video file.
-        partial: a video that is cut off is read as far as it goes; otherwise it is refused.
+        partial: read a truncated video as far as possible instead of refusing it.
 
     Raises:
-        NoFramesError: there is nothing under this path.
-        MediaError: the file has not a single byte, or its name is no text. Whether the contents can be
-            read shows when they are asked for.
+        NoFramesError: there is no such file or folder.
+        MediaError: the file is empty, or its name is not UTF-8. Faults in its contents are found when frames
+            are read.
     """
     path = Path(path)
     try:
-        str(path).encode()  # a name on Linux may be any bytes; with some, OpenCV ends the program
+        str(path).encode()  # OpenCV aborts the program on some names that are not UTF-8
     except UnicodeEncodeError as error:
         name = ascii(str(path)).strip("'")
         raise MediaError(f"{name}: the name is no UTF-8 text", "rename the file or folder") from error
     if path.is_dir():
         return FolderFrames(path)
     if not path.exists():
-        hint = f"{path.parent} holds {folder_contents(path.parent)}" if path.parent.is_dir() else None
+        hint = f"{path.parent} holds {list_folder(path.parent)}" if path.parent.is_dir() else None
         raise NoFramesError(f"{path}: there is no such file or folder", hint)
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes)")
     return ZipFrames(path) if path.suffix.lower() == ".zip" else VideoFrames(path, partial=partial)
 
 
-def clip_frames(path: Path, fps: float, segment: Segment | None = None) -> Iterator[Frame]:
-    """Give the frames of a clip as a corpus wants them: at its frame rate, and only the part that was annotated.
+def iterate_frames(path: Path, fps: float, segment: Segment | None = None) -> Iterator[Frame]:
+    """Iterate over the frames of a clip at the frame rate of a corpus.
 
     Args:
         path: a folder of pictures, a `.zip` of pictures, or a video file.
-        fps: frames a second of the corpus. A video is brought to this rate; pictures, and videos
-            that carry no times, are taken to have it.
-        segment: which part; None for all of it.
+        fps: frames per second of the corpus. A video is resampled to this rate; pictures, and videos
+            without time stamps, are taken to have it.
+        segment: the annotated part; None for the whole clip.
 
     Yields:
         uint8 (H, W, 3), RGB; all of one size, and at least one.
@@ -90,6 +72,45 @@ def clip_frames(path: Path, fps: float, segment: Segment | None = None) -> Itera
     """
     source = open_frames(path)
     if segment is not None:
-        return source.part(segment, fps).frames
+        return source.read_segment(segment, fps).frames
     times = source.timestamps
     return source.iterate(None if times is None else resample_indices(times, fps))
+
+
+def validate_frames(frames: FrameArrays, name: str) -> Iterator[Frame]:
+    """Check the type, shape and size of each frame, and pass it on.
+
+    Args:
+        frames: uint8 (T, H, W, 3), or an iterable of (H, W, 3).
+        name: name of the frames in error messages.
+
+    Raises:
+        MediaError: there are no frames, or one is no picture or has another size than the first.
+    """
+    if isinstance(frames, np.ndarray) and frames.ndim != 4:
+        raise MediaError(f"{name}: an array of shape {frames.shape}", "expected uint8 (T, H, W, 3), RGB, 0 to 255")
+    shape: tuple[int, ...] | None = None
+    for index, frame in enumerate(frames):
+        fault = _frame_fault(frame)
+        if fault is None and shape is not None and frame.shape != shape:
+            fault = f"{_format_size(frame.shape)} pixels, but the frames before it are {_format_size(shape)}"
+        if fault is not None:
+            raise MediaError(f"{name}, frame {index}: {fault}", _EXPECTED_ARRAYS)
+        shape = frame.shape
+        yield frame
+    if shape is None:
+        raise MediaError(f"{name}: there are no frames", _EXPECTED_ARRAYS)
+
+
+def _frame_fault(frame: object) -> str | None:
+    if not isinstance(frame, np.ndarray):
+        return f"a {type(frame).__name__}, not an array"
+    if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        return f"an array of shape {frame.shape}"
+    if frame.dtype != np.uint8:
+        return f"of type {frame.dtype}"
+    return None
+
+
+def _format_size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}×{shape[0]}"

@@ -1,4 +1,4 @@
-"""Pictures: decoding and resizing one, and clips that are a folder or a zip of them."""
+"""Decode and resize pictures; read clips that are a folder or a zip of pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -20,25 +20,23 @@ import numpy as np
 from PIL import Image
 
 from cslr_cli.errors import MediaError
-from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, folder_contents, some_of, to_rgb
-from cslr_cli.media.png import PNG_SIGNATURE, decode_plain_png, is_whole_png
+from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, bgr_to_rgb, list_folder, shorten_list
+from cslr_cli.media.options import Aspect, Interpolation
+from cslr_cli.media.png import PNG_SIGNATURE, decode_plain_png, has_valid_checksums
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
-INTERPOLATIONS: Final = {
+_OPENCV_INTERPOLATIONS: Final[Mapping[Interpolation, int]] = {
     "lanczos": cv2.INTER_LANCZOS4,
     "area": cv2.INTER_AREA,
     "cubic": cv2.INTER_CUBIC,
     "linear": cv2.INTER_LINEAR,
 }
 
-# How a frame becomes a square: by another proportion, by losing what is too much, or by getting black edges.
-ASPECTS: Final = ("stretch", "crop", "pad")
-
-# Pixels of the largest frame: 8192×8192. A 10,000×10,000 one takes 300 MB, and nobody films signing so.
+# Largest accepted frame, pixels: 8192×8192. A frame of 10,000×10,000 pixels takes 300 MB of memory.
 MAX_PIXELS: Final = 2**26
-_SMALLER = "make it smaller: networks see pictures of a few hundred pixels"
-# Files below this size are decoded without a look at their header; PNGs' is always looked at.
-_HARMLESS_BYTES = 2**20
+_TOO_LARGE_HINT = "make it smaller: networks see pictures of a few hundred pixels"
+# Smaller files are decoded without a check of their header, except PNGs.
+_UNCHECKED_BYTES = 2**20
 
 
 class FolderFrames(FrameSource):
@@ -60,17 +58,17 @@ class FolderFrames(FrameSource):
                 files = [entry.name for entry in entries if entry.is_file()]
         except OSError as error:
             raise MediaError(f"{self.path}: the folder cannot be read ({error.strerror})") from error
-        names = _sorted_pictures(files)
+        names = _sort_pictures(files)
         if not names:
             raise NoFramesError(
                 f"{self.path}: no pictures in this folder",
-                f"{_expected_pictures()}; the folder holds {folder_contents(self.path)}",
+                f"{_format_expected_suffixes()}; the folder holds {list_folder(self.path)}",
             )
         return names
 
     @property
     def num_frames(self) -> int:
-        """How many pictures the folder holds."""
+        """Number of pictures in the folder."""
         return len(self.names)
 
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
@@ -80,7 +78,7 @@ class FolderFrames(FrameSource):
                 data = path.read_bytes()
             except OSError as error:
                 raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
-            if data.startswith(PNG_SIGNATURE) and not is_whole_png(data):
+            if data.startswith(PNG_SIGNATURE) and not has_valid_checksums(data):
                 raise MediaError(f"{path}: the picture is damaged or cut off")
             yield str(path), decode_picture(data, str(path))
 
@@ -99,24 +97,24 @@ class ZipFrames(FrameSource):
     @cached_property
     def names(self) -> list[str]:
         """The names of the pictures, in order."""
-        with self._opened() as archive:
+        with self._open_archive() as archive:
             inside = archive.namelist()
-        names = _sorted_pictures(inside)
+        names = _sort_pictures(inside)
         if not names:
             raise NoFramesError(
                 f"{self.path}: no pictures in this zip",
-                f"{_expected_pictures()}; the zip holds {some_of(sorted(inside))}",
+                f"{_format_expected_suffixes()}; the zip holds {shorten_list(sorted(inside))}",
             )
         return names
 
     @property
     def num_frames(self) -> int:
-        """How many pictures the zip holds."""
+        """Number of pictures in the zip."""
         return len(self.names)
 
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
         names = self.names
-        with self._opened() as archive:
+        with self._open_archive() as archive:
             for index in indices:
                 name = f"{self.path}/{names[index]}"
                 try:
@@ -127,7 +125,7 @@ class ZipFrames(FrameSource):
                 yield name, decode_picture(data, name)
 
     @contextmanager
-    def _opened(self) -> Iterator[zipfile.ZipFile]:
+    def _open_archive(self) -> Iterator[zipfile.ZipFile]:
         try:
             archive = zipfile.ZipFile(self.path)
         except OSError as error:
@@ -143,14 +141,14 @@ def decode_picture(data: bytes, name: str) -> Frame:
     """Decode a picture file.
 
     Args:
-        data: the whole file.
-        name: what to call it in an error message.
+        data: contents of the file.
+        name: name of the picture in error messages.
 
     Returns:
-        uint8 (H, W, 3), RGB, upright where the file says how it was held; no transparency.
+        uint8 (H, W, 3), RGB, without transparency, rotated as the file's orientation tag says.
 
     Raises:
-        MediaError: it is empty, cut off, damaged, or no picture.
+        MediaError: the file is empty, truncated, damaged, or no picture.
     """
     if not data:
         raise MediaError(f"{name}: the picture is empty (0 bytes)")
@@ -158,7 +156,7 @@ def decode_picture(data: bytes, name: str) -> Frame:
         return _decode_gif(data, name)
     if data.startswith(PNG_SIGNATURE) and b"IEND" not in data[-64:]:
         raise MediaError(f"{name}: the picture is cut off")
-    # Some versions of OpenCV fill the missing part of a JPEG with grey and say nothing.
+    # Some versions of OpenCV silently fill the missing part of a JPEG with grey.
     if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
         raise MediaError(f"{name}: the picture is cut off")
     _check_header(data, name)
@@ -171,51 +169,59 @@ def decode_picture(data: bytes, name: str) -> Frame:
         raise MediaError(f"{name}: cannot be read as a picture ({error.err})") from error
     if picture is None:
         raise MediaError(f"{name}: cannot be read as a picture; it is damaged or none")
-    return to_rgb(picture)
+    return bgr_to_rgb(picture)
 
 
-def check_pixels(width: int, height: int, name: str) -> None:
-    """Refuse a frame that would fill the memory.
+def check_frame_size_limit(width: int, height: int, name: str) -> None:
+    """Refuse a frame that is too large for the memory.
 
     Raises:
-        MediaError: it has more than `MAX_PIXELS` pixels.
+        MediaError: the frame has more than `MAX_PIXELS` pixels.
     """
     if width * height > MAX_PIXELS:
-        raise MediaError(f"{name} is {width}×{height} pixels, too large to be read", _SMALLER)
+        raise MediaError(f"{name} is {width}×{height} pixels, too large to be read", _TOO_LARGE_HINT)
 
 
 def _check_header(data: bytes, name: str) -> None:
-    """Refuse a picture whose header says that it is too large, before it is decoded."""
+    """Refuse a picture that is too large by its header, before it is decoded."""
+    size: tuple[int, int] | None = None
     if data.startswith(PNG_SIGNATURE) and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        check_pixels(width, height, name)
-    elif len(data) > _HARMLESS_BYTES:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(io.BytesIO(data)) as picture:
-                    width, height = picture.size
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise MediaError(f"{name}: the picture is too large to be read", _SMALLER) from error
-        except (OSError, SyntaxError, ValueError):
-            return  # what is wrong with it shows when it is decoded
-        check_pixels(width, height, name)
+        size = struct.unpack(">II", data[16:24])
+    elif len(data) > _UNCHECKED_BYTES:
+        size = _header_size(data, name)
+    if size is not None:
+        check_frame_size_limit(*size, name)
 
 
-def resize_frame(frame: Frame, size: int, interpolation: str = "lanczos", aspect: str = "stretch") -> Frame:
+def _header_size(data: bytes, name: str) -> tuple[int, int] | None:
+    """Return width and height as Pillow reads them from a header; None for a header that is damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as picture:
+                return picture.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise MediaError(f"{name}: the picture is too large to be read", _TOO_LARGE_HINT) from error
+    except (OSError, SyntaxError, ValueError):
+        return None  # decoding reports the fault
+
+
+def resize_frame(
+    frame: Frame, size: int, interpolation: Interpolation = "lanczos", aspect: Aspect = "stretch"
+) -> Frame:
     """Resize a frame to a square.
 
     Args:
         frame: uint8 (H, W, 3).
         size: height and width of the result, pixels.
-        interpolation: a key of `INTERPOLATIONS`; the published systems use `lanczos`.
-        aspect: one of `ASPECTS`: `stretch` the frame whatever its proportions were, as the published
-            systems do; `crop` the middle out of it; or `pad` it with black to a square.
+        interpolation: interpolation of pixels; the published systems use `lanczos`.
+        aspect: `stretch` the frame to a square, as the published systems do; `crop` its middle; or `pad` it
+            with black to a square.
 
     Returns:
         uint8 (size, size, 3).
     """
-    method = INTERPOLATIONS[interpolation]
+    method = _OPENCV_INTERPOLATIONS[interpolation]
     height, width = frame.shape[:2]
     if aspect == "stretch" or height == width:
         return cast("Frame", cv2.resize(frame, (size, size), interpolation=method))
@@ -234,24 +240,26 @@ def resize_frame(frame: Frame, size: int, interpolation: str = "lanczos", aspect
     return padded
 
 
-def _expected_pictures() -> str:
+def _format_expected_suffixes() -> str:
     return f"expected files that end in {', '.join(PICTURE_SUFFIXES)}"
 
 
-def _sorted_pictures(names: Sequence[str]) -> list[str]:
-    """Keep the names of pictures, and sort them: by code points, but numbers by their value."""
+def _sort_pictures(names: Sequence[str]) -> list[str]:
+    """Select the names of pictures and sort them naturally."""
 
     def is_picture(name: str) -> bool:
-        # macOS puts files beside the real ones that have their suffix but begin with a dot.
+        # macOS adds files whose names begin with a dot and have the suffix of the real ones.
         path = PurePosixPath(name)
         return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
 
-    def key(name: str) -> tuple[list[str | int], str]:
-        # Text and numbers take turns in the split, so that like is compared with like.
-        parts = re.split(r"([0-9]+)", name)
-        return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+    return sorted(filter(is_picture, names), key=natural_sort_key)
 
-    return sorted(filter(is_picture, names), key=key)
+
+def natural_sort_key(name: str) -> tuple[list[str | int], str]:
+    """Return a key that sorts numbers in names by their value and the rest by code points: `2.png` before `10.png`."""
+    # The split alternates between text and numbers, so that only values of one type are compared.
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
 def _decode_gif(data: bytes, name: str) -> Frame:

@@ -1,8 +1,7 @@
-"""From a picture as OpenCV decodes it to what was filmed: its colours, and the proportion of its pixels.
+"""Correct the colours and the pixel aspect ratio of a picture that OpenCV has decoded.
 
-OpenCV takes the pixels of every video for squares and, before its version 4.13, the colours for BT.601's. High
-definition has the colours of BT.709, which makes a difference of up to 20 of 255, and tapes have pixels that are wider
-or narrower than high.
+OpenCV treats the pixels of every video as squares and, before version 4.13, its colours as BT.601. High-definition
+video uses BT.709, a difference of up to 20 of 255, and video from tapes has pixels that are not square.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.video_headers import h264_matrix
 
-# The shares of red and blue in the brightness of a matrix, ITU-T H.273, table 4.
-_SHARES: Final = {
+# Weights of red and blue in the luma of each matrix, ITU-T H.273, table 4.
+_LUMA_WEIGHTS: Final = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
     5: (0.299, 0.114),
@@ -29,28 +28,28 @@ _SHARES: Final = {
     9: (0.2627, 0.0593),
     10: (0.2627, 0.0593),
 }
-_TAKEN_FOR: Final = 6
-# A frame that was encoded by BT.709 and says so, of one colour; decoded by BT.601 that is (185, 23, 41).
+_ASSUMED_MATRIX: Final = 6
+# A frame of one colour, encoded by BT.709 and marked so; decoded by BT.601 it is (185, 23, 41).
 _PROBE: Final = Path(__file__).with_name("bt709_red.webm")
 _PROBED_GREEN: Final = 40
-# A proportion nearer to 1 is a rounding of it, and one further away a mistake in the file.
-_SLIGHTEST, _STRONGEST = 1.01, 4.0
+# A pixel aspect nearer to 1 is a rounding error, one further away a mistake in the file.
+_MIN_ASPECT, _MAX_ASPECT = 1.01, 4.0
 
 
 @dataclass(frozen=True)
 class Presentation:
-    """What is done to the decoded pictures of a video.
+    """The conversion of decoded pictures of a video to frames.
 
     Attributes:
-        colours: float32 (3, 3), from blue, green and red as decoded to red, green and blue; None for the order alone.
-        pixel_aspect: how much wider than high a pixel is.
+        colours: float32 (3, 3), matrix from decoded BGR to RGB; None if only the order changes.
+        pixel_aspect: width of a pixel divided by its height.
     """
 
     colours: NDArray[np.float32] | None = None
     pixel_aspect: float = 1.0
 
-    def frame(self, picture: cv2.typing.MatLike) -> Frame:
-        """Make a frame, uint8 (H, W, 3), RGB, of square pixels, of a picture, uint8 (H, W, 3), BGR."""
+    def to_frame(self, picture: cv2.typing.MatLike) -> Frame:
+        """Convert a picture, uint8 (H, W, 3), BGR, to a frame, uint8 (H, W, 3), RGB, with square pixels."""
         colours = self.colours
         frame = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if colours is None else cv2.transform(picture, colours)
         if self.pixel_aspect != 1:
@@ -60,24 +59,24 @@ class Presentation:
         return cast("Frame", frame)
 
 
-def presentation(capture: cv2.VideoCapture, container_matrix: int | None = None) -> Presentation:
-    """Find out how the pictures of a video are to be shown.
+def find_presentation(capture: cv2.VideoCapture, container_matrix: int | None = None) -> Presentation:
+    """Find out how the pictures of a video must be converted.
 
     Args:
-        capture: opened, by FFmpeg.
-        container_matrix: by which the container says that the colours were encoded; None if it does not say, or
-            there is none, as of a stream, whose codec may say it still.
+        capture: video, opened by FFmpeg.
+        container_matrix: colour matrix that the container states; None if it states none, or for a stream. The
+            codec's own statement comes first.
     """
     matrix = _codec_matrix(capture)
     if matrix is None:
         matrix = container_matrix
-    unheeded = None if matrix is None or _opencv_heeds_matrices() else matrix
-    return Presentation(_correction(unheeded), _pixel_aspect(capture))
+    uncorrected_matrix = None if matrix is None or _opencv_applies_matrices() else matrix
+    return Presentation(_colour_correction(uncorrected_matrix), _pixel_aspect(capture))
 
 
 @functools.cache
-def _opencv_heeds_matrices() -> bool:
-    """Whether the OpenCV of this machine decodes colours by the matrix that a video names."""
+def _opencv_applies_matrices() -> bool:
+    """Return whether the installed OpenCV decodes colours by the matrix that a video states."""
     capture = cv2.VideoCapture(str(_PROBE), cv2.CAP_FFMPEG)
     found, picture = capture.read()
     capture.release()
@@ -86,24 +85,24 @@ def _opencv_heeds_matrices() -> bool:
 
 
 def _codec_matrix(capture: cv2.VideoCapture) -> int | None:
-    """What the codec itself says, which comes before what its container says."""
+    """Return the matrix that the codec states, None for none."""
     if int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little") not in (b"h264", b"avc1"):
         return None
     found, description = capture.retrieve(flag=int(capture.get(cv2.CAP_PROP_CODEC_EXTRADATA_INDEX)))
     return h264_matrix(description.tobytes()) if found and description is not None else None
 
 
-def _correction(matrix: int | None) -> NDArray[np.float32] | None:
-    """From blue, green and red as by BT.601 to red, green and blue as by a matrix; None where nothing changes."""
-    if matrix not in _SHARES or _SHARES[matrix] == _SHARES[_TAKEN_FOR]:
+def _colour_correction(matrix: int | None) -> NDArray[np.float32] | None:
+    """Return the matrix from BGR decoded by BT.601 to RGB decoded by another matrix; None if they are the same."""
+    if matrix not in _LUMA_WEIGHTS or _LUMA_WEIGHTS[matrix] == _LUMA_WEIGHTS[_ASSUMED_MATRIX]:
         return None
-    encoded = _from_colours(*_SHARES[_TAKEN_FOR])
-    decoded = np.linalg.inv(_from_colours(*_SHARES[matrix]))
+    encoded = _rgb_to_yuv_matrix(*_LUMA_WEIGHTS[_ASSUMED_MATRIX])
+    decoded = np.linalg.inv(_rgb_to_yuv_matrix(*_LUMA_WEIGHTS[matrix]))
     return (decoded @ encoded)[:, ::-1].astype(np.float32)
 
 
-def _from_colours(red: float, blue: float) -> NDArray[np.float64]:
-    """The matrix from red, green and blue to the brightness and both differences, H.273, equations 38 to 40."""
+def _rgb_to_yuv_matrix(red: float, blue: float) -> NDArray[np.float64]:
+    """Return the matrix from RGB to luma and both colour differences, H.273, equations 38 to 40."""
     brightness = np.array([red, 1 - red - blue, blue])
     return np.stack(
         [
@@ -115,10 +114,10 @@ def _from_colours(red: float, blue: float) -> NDArray[np.float64]:
 
 
 def _pixel_aspect(capture: cv2.VideoCapture) -> float:
-    """How much wider than high the pixels are, of pictures that were turned upright."""
+    """Return the width of a pixel divided by its height, in pictures that are rotated upright."""
     wide, high = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
     aspect = wide / high if wide > 0 and high > 0 else 1.0
-    if not _SLIGHTEST <= max(aspect, 1 / aspect) <= _STRONGEST:
+    if not _MIN_ASPECT <= max(aspect, 1 / aspect) <= _MAX_ASPECT:
         return 1.0
     is_turned = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 != 0
     return 1 / aspect if is_turned else aspect

@@ -1,8 +1,8 @@
-"""Sentences in a long recording: stretches of movement between rests.
+"""Split a long recording into sentences: periods of movement between rests.
 
-What moves is measured on small grey pictures, in which noise is averaged away and a hand is still seen.
-A signer at rest is never quite still, and how much a recording moves depends on its picture; so a rest is
-where much less moves than where most moves, in the last minute.
+Movement is measured on small grey pictures, which average noise away and still show a hand. A signer at rest
+is never completely still, and the amount of movement depends on the recording; so a rest has
+much less movement than the strongest movement of the last minute.
 
 Axes: T pictures.
 """
@@ -19,126 +19,129 @@ from numpy.typing import NDArray
 
 from cslr_cli.media.frame_source import Frame
 
-# Side of the pictures on which movement is measured; a cell is 14 pixels of 224.
-_GRID = 16
-# Seconds over which movement is averaged: frames that a low rate repeats must not look like stillness.
-_SMOOTHING = 0.2
-# Movement below this share of the recording's strong movement is stillness …
-_STILL_SHARE = 0.12
-# … where strong is what 95 % of the last minute stay below. Signing fills more than a twentieth of it.
-_STRONG = 95
-_MEMORY = 60.0
-# Grey levels, 0 to 255, below which nothing moves, whatever moves in the rest of the recording.
-_NOISE = 0.1
-# The mean of the changes that noise makes, as a multiple of their median (of a half-normal distribution).
-_MEAN_OF_NOISE = 1.183
-# Seconds of stillness that end a sentence. Holds within signs are shorter.
-_SHORTEST_REST = 0.6
-# Seconds of rest that stay with a sentence on each side, as clips of corpora have them.
-_MARGIN = 0.3
-# Seconds of movement below which there was no sign in it.
-_SHORTEST_MOVEMENT = 0.2
+# Side of the small pictures, pixels; a pixel covers 14 of 224 pixels.
+_GRID_SIZE = 16
+# Movement is averaged over this time, seconds: repeated frames of a low-rate video must not look like a rest.
+_SMOOTHING_SECONDS = 0.2
+# Movement below this fraction of the strong movement counts as still …
+_STILL_FRACTION = 0.12
+# … where the strong movement is this percentile of the last minute. Signing fills more than 5 % of a minute.
+_STRONG_PERCENTILE = 95
+_HISTORY_SECONDS = 60.0
+# Movement below this level counts as still in every recording, grey levels of 0 to 255.
+_NOISE_LEVEL = 0.1
+# Ratio of mean to median of the changes that noise makes (half-normal distribution).
+_NOISE_MEAN_TO_MEDIAN = 1.183
+# A rest of this length ends a sentence, seconds. Holds within signs are shorter.
+_MIN_REST_SECONDS = 0.6
+# Rest that is kept on each side of a sentence, as in clips of corpora, seconds.
+_MARGIN_SECONDS = 0.3
+# Minimum movement of a sentence, seconds.
+_MIN_MOVEMENT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Some pictures of a recording.
+class FrameRange:
+    """A range of pictures of a recording.
 
     Attributes:
-        first: of them, counted from 0.
-        last: the one behind them.
+        first: index of the first picture, from 0.
+        end: index after the last picture.
     """
 
     first: int
-    last: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.first
 
 
-class SentenceFinder:
-    """Finds the sentences of a recording while it comes, picture by picture.
+class SentenceSegmenter:
+    """Splits a recording into sentences while it is read, picture by picture.
 
     Args:
-        fps: pictures a second.
-        longest: seconds after which a sentence is cut where least moves, with or without a rest.
+        fps: pictures per second.
+        max_seconds: maximum length of a sentence; a longer one is cut where it moves least.
     """
 
-    def __init__(self, fps: float, longest: float) -> None:
-        self._smoothing = max(1, round(_SMOOTHING * fps))
-        self._shortest_rest = max(2, round(_SHORTEST_REST * fps))
-        self._margin = max(1, round(_MARGIN * fps))
-        self._shortest_movement = max(1, round(_SHORTEST_MOVEMENT * fps))
-        self._longest = max(2 * self._shortest_rest, round(longest * fps))
-        self._recent: deque[float] = deque(maxlen=round(_MEMORY * fps))
-        self._raw: deque[float] = deque(maxlen=self._smoothing)
-        self._before: NDArray[Any] | None = None
-        self._first = 0  # picture with which the sentence begins that is going on
-        self._movement: list[float] = []  # of its pictures
-        self._rests = False  # it has ended, and no other one has begun
-        self._strong = 0.0  # what counts as strong movement, looked at now and then
+    def __init__(self, fps: float, max_seconds: float) -> None:
+        self._smoothing_length = max(1, round(_SMOOTHING_SECONDS * fps))
+        self._min_rest_length = max(2, round(_MIN_REST_SECONDS * fps))
+        self._margin = max(1, round(_MARGIN_SECONDS * fps))
+        self._min_movement_length = max(1, round(_MIN_MOVEMENT_SECONDS * fps))
+        self._max_length = max(2 * self._min_rest_length, round(max_seconds * fps))
+        self._history: deque[float] = deque(maxlen=round(_HISTORY_SECONDS * fps))
+        self._changes: deque[float] = deque(maxlen=self._smoothing_length)
+        self._previous: NDArray[Any] | None = None
+        self._first = 0  # first picture of the current sentence
+        self._movement: list[float] = []  # of each picture of the current sentence
+        self._is_resting = False  # between two sentences
+        self._strong = 0.0  # strong movement, updated at intervals
 
     @property
     def num_pictures(self) -> int:
-        """Pictures that it has seen."""
+        """Number of pictures so far."""
         return self._first + len(self._movement)
 
     @property
     def first_needed(self) -> int:
-        """The first picture that may be in a sentence which has not ended yet."""
+        """Index of the first picture that a later sentence may contain."""
         return self._first
 
-    def push(self, picture: Frame) -> Stretch | None:
-        """Look at the next picture, uint8 (H, W, 3); gives the sentence that is known by it to have ended."""
+    def push(self, picture: Frame) -> FrameRange | None:
+        """Add the next picture, uint8 (H, W, 3); return the sentence that it completes, if any."""
         self._measure(picture)
         still = self._still()
         count = len(self._movement)
-        if self._rests:
+        if self._is_resting:
             if still[-1]:
-                self._begin_at(max(0, count - self._margin))
+                self._drop_pictures(max(0, count - self._margin))
             else:
-                self._rests = False
+                self._is_resting = False
             return None
-        if count >= self._shortest_rest and still[-self._shortest_rest :].all():
-            self._rests = True
-            return self._end_at(count - self._shortest_rest + self._margin)
-        if count >= self._longest:
+        if count >= self._min_rest_length and still[-self._min_rest_length :].all():
+            self._is_resting = True
+            return self._end_sentence(count - self._min_rest_length + self._margin)
+        if count >= self._max_length:
             half = count // 2
-            return self._end_at(half + int(np.argmin(self._movement[half:])))
+            return self._end_sentence(half + int(np.argmin(self._movement[half:])))
         return None
 
-    def finish(self) -> Stretch | None:
-        """The sentence with which the recording ends."""
-        return None if self._rests or not self._movement else self._end_at(len(self._movement))
+    def finish(self) -> FrameRange | None:
+        """Return the last sentence of the recording, if any."""
+        return None if self._is_resting or not self._movement else self._end_sentence(len(self._movement))
 
     def _measure(self, picture: Frame) -> None:
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)  # so that means are not rounded
-        small = cv2.resize(grey, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
-        if self._before is not None:
-            changes = np.abs(small - self._before)
-            # Noise and light change most places alike, a hand only some: what is left is above them.
-            self._raw.append(max(0.0, float(changes.mean() - _MEAN_OF_NOISE * np.median(changes))))
-        self._before = small
-        movement = float(np.mean(self._raw)) if self._raw else 0.0
-        if self.num_pictures % self._smoothing == 0:
-            self._strong = float(np.percentile(np.array(self._recent or [0.0]), _STRONG))
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)  # float: means must not be rounded
+        small = cv2.resize(grey, (_GRID_SIZE, _GRID_SIZE), interpolation=cv2.INTER_AREA)
+        if self._previous is not None:
+            changes = np.abs(small - self._previous)
+            # Noise and light change most pixels, a hand only some: subtract the common change.
+            self._changes.append(max(0.0, float(changes.mean() - _NOISE_MEAN_TO_MEDIAN * np.median(changes))))
+        self._previous = small
+        movement = float(np.mean(self._changes)) if self._changes else 0.0
+        if self.num_pictures % self._smoothing_length == 0:
+            self._strong = float(np.percentile(np.array(self._history or [0.0]), _STRONG_PERCENTILE))
         self._movement.append(movement)
-        self._recent.append(movement)
+        self._history.append(movement)
 
     def _still(self) -> NDArray[np.bool_]:
-        """Whether each picture of the sentence that is going on is still: bool (T,)."""
-        still: NDArray[np.bool_] = np.array(self._movement) < max(_NOISE, _STILL_SHARE * self._strong)
+        """Return which pictures of the current sentence are still: bool (T,)."""
+        still: NDArray[np.bool_] = np.array(self._movement) < max(_NOISE_LEVEL, _STILL_FRACTION * self._strong)
         return still
 
-    def _end_at(self, count: int) -> Stretch | None:
-        """End the sentence after so many of its pictures; None if nothing was signed in it."""
+    def _end_sentence(self, count: int) -> FrameRange | None:
+        """End the current sentence after `count` pictures; return it, or None if too little moves in it."""
         moving = np.flatnonzero(~self._still()[:count])
         first = self._first
-        self._begin_at(count)
-        if len(moving) < self._shortest_movement:
+        self._drop_pictures(count)
+        if len(moving) < self._min_movement_length:
             return None
-        return Stretch(
+        return FrameRange(
             first + max(0, int(moving[0]) - self._margin), first + min(count, int(moving[-1]) + 1 + self._margin)
         )
 
-    def _begin_at(self, count: int) -> None:
-        """Forget the first pictures."""
+    def _drop_pictures(self, count: int) -> None:
+        """Drop the first `count` pictures."""
         self._first += count
         del self._movement[:count]

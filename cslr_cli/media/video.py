@@ -1,4 +1,4 @@
-"""Video files: their frames, their times, and parts of long ones without reading the rest."""
+"""Video files: decode frames, find their times, and read segments of long videos without decoding the rest."""
 
 from __future__ import annotations
 
@@ -7,41 +7,48 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
-from cslr_cli.media.frame_source import Frame, FrameSource, Part, check_reaches, of_one_size
-from cslr_cli.media.frame_times import Segment, nearest_frames, usual_gap
-from cslr_cli.media.pictures import check_pixels
-from cslr_cli.media.presentation import presentation
+from cslr_cli.media.frame_source import Frame, FrameSource, ResampledSegment, check_segment_within, repeat_frames
+from cslr_cli.media.options import Segment
+from cslr_cli.media.pictures import check_frame_size_limit
+from cslr_cli.media.presentation import find_presentation
+from cslr_cli.media.resampling import median_frame_interval, nearest_frames
 from cslr_cli.media.video_headers import ContainerHeader, container_header
 
+# Used to find videos in a folder; a file that is named itself may have any suffix.
+VIDEO_SUFFIXES: Final = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"),
+    *(".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".dv", ".asf", ".divx", ".mjpeg"),
+)
+
 _MAX_PLAUSIBLE_FPS = 1000.0
-# Jumping to a place lands on a frame before it, from which the decoder runs on; for places near the
-# beginning it is not worth the while. Seconds.
-_NEAR_THE_BEGINNING = 2.0
-# Seconds by which a container may say that its video is longer than it is, or that may be damaged in it.
+# A seek lands on a key frame before its target. Segments that begin this early are reached without one. Seconds.
+_SEEK_MARGIN_SECONDS = 2.0
+# Seconds that may be missing or damaged, compared with the length that the container states.
 _ALLOWED_SHORTFALL = 0.5
-# Packets in a row that may be damaged before a video counts as ended: asking on behind its end costs nothing.
-_MOST_DAMAGED = 300
-# As many usual gaps between two frames without another are more than an uneven rate.
-_USUAL_GAPS = 5
-# Share of frames whose times may not come after those before them, and by how much they then do, seconds.
-_MOST_LATE, _MOMENT = 0.02, 1e-5
+# Consecutive damaged packets after which a video counts as ended.
+_MAX_DAMAGED_PACKETS = 300
+# A gap between two frames of this many median intervals is no uneven rate, but a fault.
+_MIN_GAP_FRAMES = 5
+# Fraction of frames whose times may not increase, and the step by which they are then increased, seconds.
+_MAX_LATE_FRACTION, _LATE_STEP = 0.02, 1e-5
 
 
 @dataclass(frozen=True)
-class _Index:
-    """What one pass over a video, or over a part of it, finds.
+class _FrameIndex:
+    """The result of one decoding pass over a video or a part of it.
 
     Attributes:
-        times: of all frames that decode, seconds after the first, float64 (T,).
-        are_known: whether the file says them.
-        num_damaged: packets that do not decode, with frames behind them.
-        damaged_at: seconds after the first frame, of the last frame before they begin.
+        times: times of all frames that decode, seconds after the first, float64 (T,).
+        are_known: whether the file states the times.
+        num_damaged: number of packets that do not decode, followed by frames that do.
+        damaged_at: time of the last frame before the first damaged packet, seconds after the first frame.
     """
 
     times: NDArray[np.float64]
@@ -51,22 +58,22 @@ class _Index:
 
     @property
     def damage(self) -> str | None:
-        """What does not decode or is not there, in words; None if nothing is missing."""
+        """Description of the frames that are missing or do not decode; None if there are none."""
         if self.num_damaged == 0:
-            return self._hole
+            return self._gap_description
         where = "before its first frame" if self.damaged_at < 0 else f"after {self.damaged_at:.2f} s"
         packets = "1 packet" if self.num_damaged == 1 else f"{self.num_damaged} packets"
-        told = f"{packets} cannot be decoded, first {where}; {len(self.times)} frames can, and keep their times"
-        return f"the video is damaged: {told}"
+        details = f"{packets} cannot be decoded, first {where}; {len(self.times)} frames can, and keep their times"
+        return f"the video is damaged: {details}"
 
     @property
-    def _hole(self) -> str | None:
-        """Where frames follow each other after much longer than usual, in words; None where they do not.
+    def _gap_description(self) -> str | None:
+        """Description of the longest unusual gap between two frames; None if there is none.
 
-        From a damaged place on, FFmpeg leaves out a Matroska file up to its next cluster, and says nothing of it.
+        FFmpeg silently skips a damaged Matroska file up to its next cluster.
         """
         gaps = np.diff(self.times)
-        long = np.flatnonzero(gaps > max(_ALLOWED_SHORTFALL, _USUAL_GAPS * np.median(gaps))) if len(gaps) else gaps
+        long = np.flatnonzero(gaps > max(_ALLOWED_SHORTFALL, _MIN_GAP_FRAMES * np.median(gaps))) if len(gaps) else gaps
         if not len(long):
             return None
         place = int(long[np.argmax(gaps[long])])
@@ -76,15 +83,14 @@ class _Index:
 
 
 class VideoFrames(FrameSource):
-    """The frames of a video file as OpenCV's FFmpeg decodes them: upright, in their colours, their pixels squares.
+    """The frames of a video file as OpenCV's FFmpeg decodes them: upright, with correct colours and square pixels.
 
-    The number of frames is the number that decodes, whatever the container says; finding it takes
-    one pass over the file, reading frames another. Packets that are damaged are passed over; the frames behind
-    them keep their times.
+    The number of frames is the number that decodes, whatever the container states; finding it takes
+    one pass over the file, reading frames another. Damaged packets are skipped; the frames after them keep their times.
 
     Args:
-        path: of the file.
-        partial: read what there is of a video that is cut off or damaged, instead of refusing it; `missing` says so.
+        path: path of the file.
+        partial: read a truncated or damaged video as far as possible instead of refusing it; see `missing`.
     """
 
     def __init__(self, path: Path, *, partial: bool = False) -> None:
@@ -93,17 +99,17 @@ class VideoFrames(FrameSource):
 
     @property
     def num_frames(self) -> int:
-        """How many frames decode."""
+        """Number of frames that decode."""
         return len(self._index.times)
 
     @property
     def timestamps(self) -> NDArray[np.float64] | None:
-        """When each frame is shown, seconds after the first; None if the file does not say."""
+        """Display time of each frame, seconds after the first; None if the file does not state it."""
         return self._index.times if self._index.are_known else None
 
     @property
     def fps(self) -> float | None:
-        """Frames a second, on average over the file; None if the file does not say."""
+        """Average frames per second; None if the file does not state its times."""
         times = self.timestamps
         if times is not None and len(times) > 1:
             return float((len(times) - 1) / times[-1])
@@ -116,12 +122,12 @@ class VideoFrames(FrameSource):
 
     @property
     def missing(self) -> str | None:
-        """How much of the video there is, in words, if it ends before the container says or is damaged; else None."""
+        """Description of what is missing if the video is truncated or damaged; else None."""
         fps, count = self._declared
         times = self._index.times
         if fps is None or not self._index.are_known:
             return self._index.damage
-        seconds, declared = float(times[-1]) + usual_gap(times, fps), count / fps
+        seconds, declared = float(times[-1]) + median_frame_interval(times, fps), count / fps
         is_short = seconds < declared - max(_ALLOWED_SHORTFALL, 0.02 * declared)
         if not is_short and (len(times) >= count or not self.is_cut_off):
             return self._index.damage
@@ -137,7 +143,7 @@ class VideoFrames(FrameSource):
     @cached_property
     def _declared(self) -> tuple[float | None, int]:
         """What the container says: frames a second, None if that is absurd, and the number of frames that it shows."""
-        with self._opened() as capture:
+        with self._open_capture() as capture:
             fps = capture.get(cv2.CAP_PROP_FPS)
             count = int(max(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0))
         if not 0 < fps <= _MAX_PLAUSIBLE_FPS:
@@ -147,32 +153,32 @@ class VideoFrames(FrameSource):
         return fps, count if seconds is None else min(count, round(seconds * fps))
 
     @cached_property
-    def _index(self) -> _Index:
+    def _index(self) -> _FrameIndex:
         """The times of all frames that decode."""
         milliseconds = []
-        with self._opened() as capture:
-            decoded = _Decoded(capture)
+        with self._open_capture() as capture:
+            decoded = _FrameCursor(capture)
             while decoded.grab():
                 milliseconds.append(capture.get(cv2.CAP_PROP_POS_MSEC))
         if not milliseconds:
-            raise MediaError(f"{self.path}: the video has no frames that can be decoded", self._fault())
+            raise MediaError(f"{self.path}: the video has no frames that can be decoded", self._explain_failure())
         declared_fps, _ = self._declared
         first = decoded.first_damaged
-        times = _since_beginning(milliseconds, begins_damaged=first == 0 and decoded.num_damaged > 0)
-        increasing = _increasing(times)
+        times = _times_since_first(milliseconds, begins_damaged=first == 0 and decoded.num_damaged > 0)
+        increasing = _enforce_increasing(times)
         are_known = increasing is not None or declared_fps is not None
         # Raw streams carry no times: all that is left is what the container says of the rate.
         times = np.arange(len(times)) / (declared_fps or 1.0) if increasing is None else increasing
-        found = _Index(times, are_known, decoded.num_damaged, float(times[first - 1]) if first > 0 else -1.0)
+        found = _FrameIndex(times, are_known, decoded.num_damaged, float(times[first - 1]) if first > 0 else -1.0)
         if not self._partial:
-            self._refuse_damaged(found)
+            self._check_damage(found)
         return found
 
-    def _refuse_damaged(self, index: _Index) -> None:
-        """Refuse a video of which more than a little is missing.
+    def _check_damage(self, index: _FrameIndex) -> None:
+        """Refuse a truncated or damaged video unless only little is missing.
 
         Raises:
-            MediaError: it is cut off or damaged.
+            MediaError: too much of the video is missing.
         """
         fps, count = self._declared
         found = f"{len(index.times)} of {count} frames decode"
@@ -184,47 +190,47 @@ class VideoFrames(FrameSource):
         if index.num_damaged and count - len(index.times) > _ALLOWED_SHORTFALL * (fps or 1.0):
             raise MediaError(f"{self.path}: the video is damaged, {found}", "copy or download it again")
 
-    def part(self, segment: Segment, fps: float) -> Part:
-        """Find a part of the video, brought to an even frame rate.
+    def read_segment(self, segment: Segment, fps: float) -> ResampledSegment:
+        """Read a segment of the video at an even frame rate.
 
-        Reads only that part, and some frames around it, where the video can be read from its middle.
+        Decodes only the segment and some frames around it, if the video is seekable.
 
         Args:
-            segment: which part.
-            fps: frames a second wanted.
+            segment: segment of the video.
+            fps: wanted rate, frames per second.
 
         Raises:
             MediaError: the video ends long before the segment does.
         """
-        first, last = segment.steps(fps)
-        around = None if last is None else self._index_around(first / fps, last / fps)
+        first, last = segment.frame_range(fps)
+        around = None if last is None else self._index_segment(first / fps, last / fps)
         if last is None or around is None:
-            return Part(super().part(segment, fps).frames, self._index.damage)
+            return ResampledSegment(super().read_segment(segment, fps).frames, self._index.damage)
         index, is_end = around
         if is_end:
-            length = round((float(index.times[-1]) + usual_gap(index.times, fps)) * fps)
-            check_reaches(self.path, segment, length, fps)
+            length = round((float(index.times[-1]) + median_frame_interval(index.times, fps)) * fps)
+            check_segment_within(self.path, segment, length, fps)
             last = min(last, length)
         wanted = np.arange(first, last) / fps
         unique, repeats = np.unique(nearest_frames(index.times, wanted), return_counts=True)
-        decoded = self._decode(unique.tolist(), jump_to=first / fps)
-        return Part(of_one_size(decoded, repeats.tolist()), index.damage)
+        decoded = self._decode(unique.tolist(), seek_to=first / fps)
+        return ResampledSegment(repeat_frames(decoded, repeats.tolist()), index.damage)
 
-    def _index_around(self, start: float, end: float) -> tuple[_Index, bool] | None:
-        """What one pass finds from a frame at or before `start` to one behind `end`, without the others.
+    def _index_segment(self, start: float, end: float) -> tuple[_FrameIndex, bool] | None:
+        """Index the frames from one at or before `start` to one after `end`.
 
         Returns:
-            Its times are seconds after the first frame of the video; and whether the video ends there.
-            None if that cannot be found out without reading all of it.
+            The index, with times in seconds after the first frame of the video, and whether the video ends there.
+            None if only a pass over the whole video can find that out.
         """
         milliseconds = []
-        with self._opened() as capture:
-            decoded = _Decoded(capture)
+        with self._open_capture() as capture:
+            decoded = _FrameCursor(capture)
             if not decoded.grab() or decoded.num_damaged:
                 return None
             beginning = capture.get(cv2.CAP_PROP_POS_MSEC)
-            if self._jump(capture, start):
-                decoded = _Decoded(capture)
+            if self._seek_before(capture, start):
+                decoded = _FrameCursor(capture)
             else:
                 milliseconds.append(beginning)
             while is_within := decoded.grab():
@@ -232,27 +238,27 @@ class VideoFrames(FrameSource):
                 if milliseconds[-1] - beginning > 1000 * end:
                     break
         times = (np.array(milliseconds) - beginning) / 1000
-        increasing = _increasing(times)
+        increasing = _enforce_increasing(times)
         if len(times) < 2 or times[0] > start or increasing is None:
             return None
         if decoded.num_damaged and not self._partial:
             return None  # how much is missing is found out, and perhaps refused, by reading all of it
         before = increasing[max(0, decoded.first_damaged - 1)]
-        return _Index(increasing, True, decoded.num_damaged, float(before)), not is_within
+        return _FrameIndex(increasing, True, decoded.num_damaged, float(before)), not is_within
 
-    def _jump(self, capture: cv2.VideoCapture, start: float) -> bool:
-        """Let the next frame be one shortly before `start`, seconds; False if nothing was done."""
-        if start < _NEAR_THE_BEGINNING:
+    def _seek_before(self, capture: cv2.VideoCapture, start: float) -> bool:
+        """Seek to a frame shortly before `start`, seconds; return False if that is near the beginning."""
+        if start < _SEEK_MARGIN_SECONDS:
             return False
         capture.grab()  # some containers say only with the first frame where they begin
-        capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (start - _NEAR_THE_BEGINNING / 2))
+        capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (start - _SEEK_MARGIN_SECONDS / 2))
         return True
 
-    def _decode(self, indices: Sequence[int], jump_to: float = 0.0) -> Iterator[tuple[str, Frame]]:
-        with self._opened() as capture:
+    def _decode(self, indices: Sequence[int], seek_to: float = 0.0) -> Iterator[tuple[str, Frame]]:
+        with self._open_capture() as capture:
             position = -1
-            self._jump(capture, jump_to)
-            decoded, shown = _Decoded(capture), presentation(capture, self._header.matrix)
+            self._seek_before(capture, seek_to)
+            decoded, shown = _FrameCursor(capture), find_presentation(capture, self._header.matrix)
             for index in indices:
                 name = f"{self.path}, frame {index}"
                 while position < index:
@@ -262,24 +268,24 @@ class VideoFrames(FrameSource):
                 found, picture = capture.retrieve()
                 if not found:
                     raise MediaError(f"{name}: cannot be decoded")
-                yield name, shown.frame(picture)
+                yield name, shown.to_frame(picture)
 
     @contextmanager
-    def _opened(self) -> Iterator[cv2.VideoCapture]:
+    def _open_capture(self) -> Iterator[cv2.VideoCapture]:
         # Without the choice of FFmpeg, OpenCV may take a name with digits for a series of pictures.
         capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         try:
             if not capture.isOpened():
-                raise MediaError(f"{self.path}: the video cannot be opened", self._fault())
+                raise MediaError(f"{self.path}: the video cannot be opened", self._explain_failure())
             capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
             width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-            check_pixels(width, height, f"{self.path}")
+            check_frame_size_limit(width, height, f"{self.path}")
             yield capture
         finally:
             capture.release()
 
-    def _fault(self) -> str:
-        """Say, as far as the bytes tell, why this is no video."""
+    def _explain_failure(self) -> str:
+        """Return the likely reason why the file cannot be decoded as a video."""
         try:
             with open(self.path, "rb") as file:
                 beginning = file.read(512)
@@ -297,44 +303,43 @@ class VideoFrames(FrameSource):
         )
 
 
-def _since_beginning(milliseconds: Sequence[float], *, begins_damaged: bool) -> NDArray[np.float64]:
-    """Times in seconds after the beginning of a video, which is its first frame.
+def _times_since_first(milliseconds: Sequence[float], *, begins_damaged: bool) -> NDArray[np.float64]:
+    """Convert times to seconds after the first frame of a video.
 
-    Where packets before that are damaged, the first frame that decodes stands for what was there.
+    If the video begins with damaged packets, the first frame that decodes gets the time 0.
     """
     if begins_damaged:
         return np.array([0.0, *milliseconds[1:]]) / 1000
     return (np.array(milliseconds) - milliseconds[0]) / 1000
 
 
-def _increasing(times: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Times that rise from frame to frame: as they are, but for a few that do not come after those before them.
+def _enforce_increasing(times: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Make times increase strictly if only a few do not.
 
-    Some programs give two frames one time, or round it; the others are no worse for that.
+    Some programs give two frames the same time, or round times.
 
     Returns:
-        None if that is so of more than one in fifty: these are no times.
+        The times; None if more than 2 % of them do not increase, so that they are not reliable.
     """
     highest = np.maximum.accumulate(times)
     late = np.diff(highest, prepend=-np.inf) <= 0
     if not late.any():
         return times
-    risen = highest + _MOMENT * np.cumsum(late)
-    return risen if late.mean() <= _MOST_LATE and (np.diff(risen) > 0).all() else None
+    risen = highest + _LATE_STEP * np.cumsum(late)
+    return risen if late.mean() <= _MAX_LATE_FRACTION and (np.diff(risen) > 0).all() else None
 
 
-class _Decoded:
-    """Goes from frame to frame of an opened video, past packets that are damaged.
+class _FrameCursor:
+    """Moves from frame to frame of an opened video and skips damaged packets.
 
-    OpenCV says of a packet that FFmpeg refuses what it says of the end: that there is no frame. Asked again it
-    goes on with the next packet.
+    OpenCV reports a damaged packet like the end of the video; after another call it continues with the next packet.
 
     Args:
-        capture: opened.
+        capture: opened video.
 
     Attributes:
-        num_damaged: packets passed over so far.
-        first_damaged: frames before the first of them.
+        num_damaged: number of damaged packets so far.
+        first_damaged: number of frames before the first damaged packet.
     """
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
@@ -345,16 +350,16 @@ class _Decoded:
         self._latest = 0.0  # milliseconds
 
     def grab(self) -> bool:
-        """Go to the next frame that decodes; False if there is none."""
+        """Move to the next frame that decodes; return False at the end of the video."""
         damaged = 0
-        while damaged <= _MOST_DAMAGED:
+        while damaged <= _MAX_DAMAGED_PACKETS:
             if not self._capture.grab():
                 damaged += 1
                 continue
-            self._count(damaged)
+            self._count_damaged(damaged)
             damaged = 0
             time = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-            # Where frames that others were predicted from are lost, a decoder may give one too late.
+            # After lost reference frames, a decoder may return a frame too late.
             if self.num_damaged and 0 < self._latest >= time:
                 continue
             self._latest = time
@@ -362,7 +367,7 @@ class _Decoded:
             return True
         return False
 
-    def _count(self, damaged: int) -> None:
+    def _count_damaged(self, damaged: int) -> None:
         if damaged and not self.num_damaged:
             self.first_damaged = self._num_frames
         self.num_damaged += damaged

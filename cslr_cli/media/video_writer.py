@@ -1,4 +1,4 @@
-"""Writing a video that browsers and players show, with whatever encoder this machine has."""
+"""Write a video that browsers and players show, with an encoder of this machine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from cslr_cli.errors import MediaError, UsageError
 from cslr_cli.files import whole_file
 from cslr_cli.media.frame_source import Frame
 
-SUFFIX = ".mp4"
+WRITTEN_SUFFIX = ".mp4"
 
-# Of what OpenCV may be able to write into an MP4, in the order of how many programs show it.
+# Codecs that OpenCV may be able to write into an MP4; those that most programs show come first.
 _OPENCV_CODECS = {"H.264": "avc1", "VP9": "vp09", "MPEG-4 Part 2": "mp4v"}
-# Fast, and hardly to be told from its source.
+# Fast, with hardly visible loss.
 _X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
-# Players take a high picture that does not say how its colours were encoded for BT.709, and ffmpeg would take BT.601.
+# Players assume BT.709 for a large picture without colour information, while ffmpeg would encode BT.601.
 _COLOURS = (
     *("-vf", "scale=out_color_matrix=bt709"),
     *(part for what in ("colorspace", "color_primaries", "color_trc") for part in (f"-{what}", "bt709")),
@@ -31,10 +31,10 @@ _COLOURS = (
 
 
 class VideoWriter(ABC):
-    """A video that is being written.
+    """An open video file to which frames are written.
 
     Attributes:
-        codec: what its frames are encoded as, for people.
+        codec: display name of the codec.
     """
 
     codec: str
@@ -53,28 +53,27 @@ class VideoWriter(ABC):
 
 
 def check_video_name(path: Path) -> None:
-    """Refuse a name that is not that of an MP4 file.
+    """Refuse a file name that does not end in `.mp4`.
 
     Raises:
-        UsageError: it ends in something else.
+        UsageError: the name has another suffix.
     """
-    if path.suffix.lower() != SUFFIX:
-        raise UsageError(f"{path}: videos are written as MP4", f"expected a name that ends in {SUFFIX}")
+    if path.suffix.lower() != WRITTEN_SUFFIX:
+        raise UsageError(f"{path}: videos are written as MP4", f"expected a name that ends in {WRITTEN_SUFFIX}")
 
 
 @contextmanager
 def video_writer(path: Path, width: int, height: int, fps: float) -> Iterator[VideoWriter]:
-    """Write an MP4, which appears under its name when it is whole.
+    """Write an MP4 file, which appears under its name when it is complete.
 
-    H.264, which everything shows, by OpenCV or the program ffmpeg; where neither can, VP9, which
-    browsers show; see `VideoWriter.codec`. Encoders want even sizes: an odd one gets another
-    column or row, a copy of the last.
+    The codec is H.264, encoded by OpenCV or the program ffmpeg, or else VP9, which
+    browsers show; see `VideoWriter.codec`. Encoders need even sizes: the last column or row of an odd size is repeated.
 
     Args:
-        path: ends in `.mp4`.
-        width: of the frames, pixels.
-        height: of the frames, pixels.
-        fps: frames a second.
+        path: path of the file, ends in `.mp4`.
+        width: width of the frames, pixels.
+        height: height of the frames, pixels.
+        fps: frames per second.
 
     Raises:
         UsageError: the path does not end in `.mp4`.
@@ -98,7 +97,7 @@ def _open(path: Path, width: int, height: int, fps: float) -> VideoWriter:
 
     best, *others = _OPENCV_CODECS
     writer = by_opencv(best)
-    program = None if writer else _ffmpeg()
+    program = None if writer else _find_ffmpeg()
     if program:
         return _FfmpegWriter(program, path, width, height, fps)
     for codec in others:
@@ -115,7 +114,7 @@ class _OpenCvWriter(VideoWriter):
         self._size = (width, height)
 
     def write(self, frame: Frame) -> None:
-        self._writer.write(cv2.cvtColor(_of_size(frame, *self._size), cv2.COLOR_RGB2BGR))
+        self._writer.write(cv2.cvtColor(_pad_to_size(frame, *self._size), cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
         self._writer.release()
@@ -128,7 +127,7 @@ class _FfmpegWriter(VideoWriter):
         self._path = path
         self._size = (width, height)
         raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps:.6f}", "-i", "-")
-        # Ctrl-C is for the command, which ends this in order: a process group of its own keeps it from hearing it.
+        # A process group of its own: Ctrl-C goes to the command only, which closes this process.
         self._process = subprocess.Popen(
             [program, "-v", "error", "-y", *raw, "-an", *_COLOURS, *_X264, str(path)],
             stdin=subprocess.PIPE,
@@ -140,31 +139,31 @@ class _FfmpegWriter(VideoWriter):
     def write(self, frame: Frame) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(np.ascontiguousarray(_of_size(frame, *self._size)).data)
-        except BrokenPipeError as error:  # our own pipe, not the one that the command prints to; `close` knows why
+            self._process.stdin.write(np.ascontiguousarray(_pad_to_size(frame, *self._size)).data)
+        except BrokenPipeError as error:  # the pipe to ffmpeg, not standard output; `close` reports the reason
             raise MediaError(f"{self._path}: ffmpeg has stopped") from error
 
     def close(self) -> None:
-        _, told = self._process.communicate()
+        _, messages = self._process.communicate()
         if self._process.returncode != 0:
-            lines = told.decode(errors="replace").strip().splitlines()
+            lines = messages.decode(errors="replace").strip().splitlines()
             raise MediaError(f"{self._path}: ffmpeg could not write the video", lines[-1] if lines else None)
 
 
 @functools.cache
-def _ffmpeg() -> str | None:
-    """The program, if it is there and has the encoder."""
+def _find_ffmpeg() -> str | None:
+    """Return the path of ffmpeg if it is installed and has the encoder."""
     program = shutil.which("ffmpeg")
     if program is None:
         return None
     try:
-        asked = subprocess.run([program, "-v", "error", "-encoders"], capture_output=True, text=True, timeout=20)
+        encoders = subprocess.run([program, "-v", "error", "-encoders"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
-        return None  # one that does not run is as good as none
-    return program if "libx264" in asked.stdout else None
+        return None  # not usable
+    return program if "libx264" in encoders.stdout else None
 
 
-def _of_size(frame: Frame, width: int, height: int) -> Frame:
+def _pad_to_size(frame: Frame, width: int, height: int) -> Frame:
     missing = (height - frame.shape[0], width - frame.shape[1])
     if missing == (0, 0):
         return frame

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cslr_cli.media.frames import Frame, FrameSource, open_frames, resample_indices
+from cslr_cli.media.frame_source import Frame, FrameSource
+from cslr_cli.media.frames import open_frames
+from cslr_cli.media.resampling import resample_indices
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.fonts import CaptionFont
 from cslr_cli.palette import GLOSS_COLOURS

@@ -6,9 +6,10 @@ their parts becomes one, and `preview` a picture of what the network sees.
 
 from __future__ import annotations
 
-from cslr_cli.media.clip_reader import ClipReader, PreparedClip, Reading
+from cslr_cli.media.clip_reader import ClipReader, LoadedClip
+from cslr_cli.media.options import ReadOptions
 from cslr_cli.recognizer.long_video import LongVideo
 from cslr_cli.recognizer.preview import write_preview
 from cslr_cli.recognizer.recognizer import Recognizer
 
-__all__ = ["ClipReader", "LongVideo", "PreparedClip", "Reading", "Recognizer", "write_preview"]
+__all__ = ["ClipReader", "LoadedClip", "LongVideo", "ReadOptions", "Recognizer", "write_preview"]

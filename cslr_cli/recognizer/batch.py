@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cslr_cli.errors import CslrError, MediaError, UsageError
-from cslr_cli.media.clip_reader import ClipReader, Reading
+from cslr_cli.media.clip_reader import ClipReader
+from cslr_cli.media.options import ReadOptions
 
 if TYPE_CHECKING:
     from cslr_cli.recognition import Recognition
@@ -33,7 +34,7 @@ class Outcome:
 def recognize_in_turn(
     recognizer: Recognizer,
     paths: Sequence[Path],
-    reading: Reading,
+    reading: ReadOptions,
     recognize: Callable[[int, ClipReader], Recognition],
 ) -> Iterator[Outcome]:
     """Recognise recordings, and go on past those that cannot be read.
@@ -62,7 +63,7 @@ def recognize_in_turn(
             following.close()
 
 
-def _begun(recognizer: Recognizer, path: Path, reading: Reading) -> ClipReader | CslrError:
+def _begun(recognizer: Recognizer, path: Path, reading: ReadOptions) -> ClipReader | CslrError:
     """A recording whose frames are being read, up to a few ahead; or why that cannot be."""
     try:
         return recognizer.open(path, reading).read_ahead()

@@ -22,7 +22,7 @@ from torch import Tensor
 from cslr_cli.errors import UsageError
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.frame_source import Frame
-from cslr_cli.media.rests import SentenceFinder, Stretch
+from cslr_cli.media.rests import FrameRange, SentenceSegmenter
 from cslr_cli.model.chunks import FeatureStream, chunk_tensor, padded_chunks
 from cslr_cli.model.network import Network
 
@@ -79,7 +79,7 @@ class StretchFeatures:
         features: (P, C), with padding in front and behind.
     """
 
-    stretch: Stretch
+    stretch: FrameRange
     features: Tensor
 
 
@@ -99,8 +99,8 @@ def stretches(
         MediaError: a frame cannot be read, or all of the clip is shorter than the network's shortest.
         DeviceError: the device is out of memory.
     """
-    finder = SentenceFinder(clip.fps, LONGEST_SENTENCE)
-    found: list[Stretch] = []
+    finder = SentenceSegmenter(clip.fps, LONGEST_SENTENCE)
+    found: list[FrameRange] = []
 
     def watched() -> Iterator[Frame]:
         for picture in clip:
@@ -116,7 +116,7 @@ def stretches(
         while clip.num_pictures <= limit:
             if (part := next(features, None)) is None:
                 network.plan.check_length(clip.num_pictures, clip.name)
-                yield StretchFeatures(Stretch(0, clip.num_pictures), torch.cat(beginning))
+                yield StretchFeatures(FrameRange(0, clip.num_pictures), torch.cat(beginning))
                 return
             beginning.append(part)
     unpadded = _UnpaddedFeatures(chain(beginning, features), clip, network)
@@ -124,9 +124,9 @@ def stretches(
         yield from _windows(unpadded, clip, long)
         return
     while unpadded.read():
-        while found and found[0].last <= unpadded.num_known:
+        while found and found[0].end <= unpadded.num_known:
             stretch = found.pop(0)
-            if stretch.last - stretch.first >= network.plan.min_frames:
+            if stretch.end - stretch.first >= network.plan.min_frames:
                 yield StretchFeatures(stretch, unpadded.padded(stretch))
         unpadded.forget_before(found[0].first if found else finder.first_needed)
 
@@ -139,12 +139,12 @@ def _windows(unpadded: _UnpaddedFeatures, clip: ClipReader, long: LongVideo) -> 
     while unpadded.read():
         while first + window <= unpadded.num_known:
             end = first + window
-            yield StretchFeatures(Stretch(first, end), unpadded.padded(Stretch(first, end)))
+            yield StretchFeatures(FrameRange(first, end), unpadded.padded(FrameRange(first, end)))
             first += step
             unpadded.forget_before(max(0, end - window))
     unpadded.check_length(clip.name)
     if end < unpadded.num_known:
-        last = Stretch(max(0, unpadded.num_known - window), unpadded.num_known)
+        last = FrameRange(max(0, unpadded.num_known - window), unpadded.num_known)
         yield StretchFeatures(last, unpadded.padded(last))
 
 
@@ -197,10 +197,10 @@ class _UnpaddedFeatures:
         self.num_known = min(self._first + len(self._kept), self._clip.num_pictures)
         return True
 
-    def padded(self, stretch: Stretch) -> Tensor:
+    def padded(self, stretch: FrameRange) -> Tensor:
         """(P, C): what `stretch` is as a clip by itself, with copies of its own first and last features."""
         assert self._kept is not None
-        length = stretch.last - stretch.first
+        length = stretch.end - stretch.first
         index = self._plan.frame_index(length, self._plan.padded_length(length))
         start = stretch.first - self._first
         return self._kept[torch.from_numpy(np.array(index) + start).to(self._kept.device)]

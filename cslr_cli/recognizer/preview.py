@@ -40,8 +40,8 @@ def write_preview(clip: ClipReader, output: Path) -> None:
         raise UsageError(f"{output}: no kind of picture has this suffix", "expected for example preview.png")
     # The last of the first frames: a clip may be shorter.
     *_, frame = islice(clip.frames(), max(1, round(_SHOWN_AFTER * clip.fps)))
-    picture = clip.picture(frame)
-    seen = clip.fit.seen(frame.shape[1], frame.shape[0])
+    picture = clip.to_picture(frame)
+    seen = clip.fit.visible_box(frame.shape[1], frame.shape[0])
     shown, left, top = _dimmed(frame, seen)
     width = shown.shape[1] / shown.shape[0]
     figure = Figure(figsize=((width + 1) * _INCHES + 0.6, _INCHES + 0.5), dpi=120)

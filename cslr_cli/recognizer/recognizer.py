@@ -16,7 +16,8 @@ from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from cslr_cli.config import DecodingConfig, Precision
 from cslr_cli.decoding.clips import ClipDecoder, ClipLogProbs
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
-from cslr_cli.media.clip_reader import ClipReader, PreparedClip, Reading, Source
+from cslr_cli.media.clip_reader import ClipReader, LoadedClip, Source
+from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.device import memory_told, resolve_device, resolve_precision
 from cslr_cli.model.inference import for_inference
 from cslr_cli.recognition import Alternative, Recognition, Sentence, StepLogits
@@ -87,7 +88,7 @@ class Recognizer:
         """What the network's classes mean."""
         return self.checkpoint.vocabulary
 
-    def open(self, source: Source, reading: Reading | None = None) -> ClipReader:
+    def open(self, source: Source, reading: ReadOptions | None = None) -> ClipReader:
         """Give access to the pictures of a source, one after the other, just as the network wants them.
 
         Args:
@@ -98,12 +99,12 @@ class Recognizer:
         Raises:
             MediaError: there is no such file or folder.
         """
-        reading = reading or Reading()
+        reading = reading or ReadOptions()
         config = self.checkpoint.config.data
         fit = self.checkpoint.corpus.frame_fit(config, reading.fit)
         return ClipReader(source, reading, fit, fps=self.fps, frame_interval=config.frame_interval)
 
-    def read(self, source: Source, reading: Reading | None = None) -> PreparedClip:
+    def read(self, source: Source, reading: ReadOptions | None = None) -> LoadedClip:
         """Read all pictures of a source into memory; otherwise like `open`.
 
         Raises:
@@ -115,7 +116,7 @@ class Recognizer:
     def recognize(
         self,
         source: Source | ClipReader,
-        reading: Reading | None = None,
+        reading: ReadOptions | None = None,
         *,
         long: LongVideo | None = None,
         keep_logits: bool = False,
@@ -166,7 +167,7 @@ class Recognizer:
     def recognize_pictures(
         self, pictures: NDArray[np.uint8], name: str = "", *, keep_logits: bool = False
     ) -> Recognition:
-        """Recognise pictures that are just as the network wants them, for example of a `PreparedClip`.
+        """Recognise pictures that are just as the network wants them, for example of a `LoadedClip`.
 
         Args:
             pictures: uint8 (T, S, S, 3), RGB, at the rate that the network wants.
@@ -197,7 +198,7 @@ class Recognizer:
     def _parts(self, clip: ClipReader, long: LongVideo) -> Iterator[RecognisedStretch]:
         """What is recognised in the stretches of a clip, in order."""
         parts = (
-            self._recognised(found.features, clip.edges(found.stretch.first, found.stretch.last))
+            self._recognised(found.features, clip.edges(found.stretch.first, found.stretch.end))
             for found in stretches(clip, self.network, self.device, long, self.inference)
         )
         return without_overlaps(parts) if long.split == "windows" else parts

@@ -17,7 +17,7 @@ from cslr_cli.cam.video import gloss_of_pictures
 from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CslrError, DataError, MediaError, UsageError
-from cslr_cli.media.clip_reader import Reading
+from cslr_cli.media.options import ReadOptions
 from cslr_cli.recognition import Alternative, Sentence
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalPlan
@@ -100,7 +100,7 @@ def test_glosses_are_chosen_by_name_and_a_reference_goes_before_what_is_recognis
 
 def test_a_part_of_a_video_is_explained_with_its_own_times(recognizer: Recognizer, video: Path) -> None:
     gloss = recognizer.checkpoint.vocabulary.glosses[0]
-    part = explain(recognizer, video, CamOptions(reference=(gloss,)), reading=Reading(start=0.4, end=1.2))
+    part = explain(recognizer, video, CamOptions(reference=(gloss,)), reading=ReadOptions(start=0.4, end=1.2))
     assert part.film.edges[0] == pytest.approx(0.4)
     assert part.film.edges[-1] == pytest.approx(1.2)
     assert sum(1 for _ in part.film.frames) == part.film.num_pictures == 20

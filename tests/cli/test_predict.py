@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -22,8 +23,8 @@ from cslr_cli.cli.predict_options import FitName, FormatName, SplitName
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.corpora.synthetic.release import clip_folder
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.media.frame_fit import FITS
 from cslr_cli.media.frames import open_frames
+from cslr_cli.media.options import FitMode
 from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.long_video import SPLITS_OF_VIDEOS
@@ -74,7 +75,7 @@ def test_the_glosses_of_a_video_are_printed_with_their_times_and_nothing_else(
 
 def test_the_options_name_what_there_is() -> None:
     assert [form.value for form in FormatName] == list(FORMATS)
-    assert {fit.value for fit in FitName} == set(FITS)
+    assert {fit.value for fit in FitName} == set(get_args(FitMode))
     assert {split.value for split in SplitName} == set(SPLITS_OF_VIDEOS)
 
 

@@ -14,7 +14,8 @@ from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, UsageError
-from cslr_cli.media.frames import Segment, open_frames
+from cslr_cli.media.frames import open_frames
+from cslr_cli.media.options import Segment
 from tests.corpora.releases import write_frames
 
 

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from cslr_cli.config import DataConfig
 from cslr_cli.errors import MediaError, UsageError
 from cslr_cli.media import clip_reader
-from cslr_cli.media.clip_reader import ClipReader, Reading, Source, thinned
+from cslr_cli.media.clip_reader import ClipReader, Prefetcher, Source, evenly_spaced_indices
 from cslr_cli.media.frame_fit import Box, FrameFit
 from cslr_cli.media.frame_source import Frame
-from cslr_cli.media.frame_times import resample_indices
-from cslr_cli.media.frames import FolderFrames
-from cslr_cli.media.given_frames import at_even_rate
-from cslr_cli.media.read_ahead import ReadAhead
+from cslr_cli.media.options import ReadOptions
+from cslr_cli.media.pictures import FolderFrames
+from cslr_cli.media.resampling import resample_indices, resample_stream
 
 FIT = FrameFit(32, DataConfig(crop_size=32), original_size=(32, 32))
 
@@ -33,7 +32,7 @@ def numbered(num_frames: int, size: int = 32) -> NDArray[np.uint8]:
 
 
 def reader(source: Source, frame_interval: int = 1, **reading: Any) -> ClipReader:
-    return ClipReader(source, Reading(**reading), FIT, fps=25.0, frame_interval=frame_interval)
+    return ClipReader(source, ReadOptions(**reading), FIT, fps=25.0, frame_interval=frame_interval)
 
 
 def numbers(pictures: Any) -> list[int]:
@@ -102,7 +101,7 @@ def test_a_missing_file_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("num_frames", [1, 2, 12, 101])
 def test_frames_whose_number_is_not_known_are_chosen_as_those_whose_is(given_fps: float, num_frames: int) -> None:
     expected = resample_indices(np.arange(num_frames) / given_fps, 25.0)
-    chosen = list(at_even_rate(iter(numbered(num_frames, 2)), given_fps, 25.0))
+    chosen = list(resample_stream(iter(numbered(num_frames, 2)), given_fps, 25.0))
     assert numbers(chosen) == expected.tolist()
 
 
@@ -171,9 +170,9 @@ def test_thinning_takes_evenly_spaced_frames_from_the_first_to_the_last(
 
 def test_shorter_clips_are_not_thinned_as_the_published_inference_does() -> None:
     # There any clip up to the limit becomes 50 frames, by a linspace without a count.
-    assert thinned(7, 360) == list(range(7))
-    assert thinned(360, 360) == list(range(360))
-    chosen = thinned(1000, 360)
+    assert evenly_spaced_indices(7, 360) == list(range(7))
+    assert evenly_spaced_indices(360, 360) == list(range(360))
+    chosen = evenly_spaced_indices(1000, 360)
     assert (len(chosen), chosen[0], chosen[-1]) == (360, 0, 999)
     assert len(set(chosen)) == 360
 
@@ -219,7 +218,7 @@ def test_a_video_that_is_cut_off_is_read_as_far_as_it_goes_with_a_warning(tmp_pa
 def test_an_unknown_shape_of_the_corpus_is_remarked_on() -> None:
     unknown = FrameFit(32, DataConfig(crop_size=32))
     wide = np.zeros((2, 36, 64, 3), np.uint8)
-    clip = ClipReader(wide, Reading(), unknown, fps=25)
+    clip = ClipReader(wide, ReadOptions(), unknown, fps=25)
     assert "64×36 pixels were squashed" in clip.read().warnings[0]
 
 
@@ -247,7 +246,7 @@ def test_closing_ends_the_thread_though_its_items_were_not_taken() -> None:
             yield 1
 
     before = set(threading.enumerate())
-    ahead = ReadAhead(endless, 4)
+    ahead = Prefetcher(endless, 4)
     assert next(iter(ahead)) == 1
     ahead.close()
     assert set(threading.enumerate()) <= before
@@ -261,7 +260,7 @@ def test_no_more_than_the_limit_waits() -> None:
             made.append(item)
             yield item
 
-    ahead = ReadAhead(items, 4)
+    ahead = Prefetcher(items, 4)
     taken = []
     for item in ahead:
         taken.append(item)
@@ -275,7 +274,7 @@ def test_no_more_than_the_limit_waits() -> None:
 
 def test_all_that_is_wrong_with_a_reading_is_told_at_once() -> None:
     with pytest.raises(UsageError) as caught:
-        Reading(fps=0, start=-1, end=-2, fit="stretch", max_frames=0)  # type: ignore[arg-type]
+        ReadOptions(fps=0, start=-1, end=-2, fit="stretch", max_frames=0)  # type: ignore[arg-type]
     assert len(caught.value.message.splitlines()) == 5
 
 

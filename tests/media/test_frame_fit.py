@@ -8,14 +8,14 @@ import pytest
 from cslr_cli.config import DataConfig
 from cslr_cli.media.frame_fit import Box, FrameFit
 from cslr_cli.media.frame_source import Frame
-from cslr_cli.media.frames import resize_frame
+from cslr_cli.media.pictures import resize_frame
 
 CONFIG = DataConfig(crop_size=224)
 PHOENIX = (210, 260)
 
 
 def fit_for(fit: Any = "crop", **changes: Any) -> FrameFit:
-    return FrameFit(**{"frame_size": 256, "config": CONFIG, "original_size": PHOENIX, "fit": fit, **changes})
+    return FrameFit(**{"frame_size": 256, "config": CONFIG, "original_size": PHOENIX, "mode": fit, **changes})
 
 
 def striped(width: int, height: int, edge: int) -> Frame:
@@ -31,47 +31,47 @@ def striped(width: int, height: int, edge: int) -> Frame:
 @pytest.mark.parametrize("aspect", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("scale", [1, 2])
 def test_a_frame_of_the_corpus_proportion_becomes_what_preparation_makes_of_it(
-    fit: Any, aspect: str, scale: int
+    fit: Any, aspect: Any, scale: int
 ) -> None:
     frame = np.random.default_rng(0).integers(0, 255, (260 * scale, 210 * scale, 3), dtype=np.uint8)
-    prepared = fit_for(fit, aspect=aspect).prepared(frame)
+    prepared = fit_for(fit, aspect=aspect).prepare(frame)
     if fit != "squash" or aspect == "stretch":  # a squash may resize twice
         np.testing.assert_array_equal(prepared, resize_frame(frame, 256, "lanczos", aspect))
-    picture = fit_for(fit, aspect=aspect).picture(frame)
+    picture = fit_for(fit, aspect=aspect).to_picture(frame)
     np.testing.assert_array_equal(picture, prepared[16:240, 16:240])
 
 
 def test_a_prepared_frame_is_taken_as_it_is() -> None:
     frame = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(fit_for().picture(frame), frame[16:240, 16:240])
-    assert fit_for().seen(256, 256) == Box(16, 16, 224, 224)
+    np.testing.assert_array_equal(fit_for().to_picture(frame), frame[16:240, 16:240])
+    assert fit_for().visible_box(256, 256) == Box(16, 16, 224, 224)
 
 
 def test_crop_cuts_the_corpus_proportion_out_of_the_middle() -> None:
     # 720 rows high, a PHOENIX frame would be 582 columns wide: of 1280, 349 go on each side.
-    prepared = fit_for("crop").prepared(striped(1280, 720, 340))
+    prepared = fit_for("crop").prepare(striped(1280, 720, 340))
     assert (prepared.reshape(-1, 3) == (0, 255, 0)).all()
-    prepared = fit_for("crop").prepared(striped(1280, 720, 360))
+    prepared = fit_for("crop").prepare(striped(1280, 720, 360))
     assert tuple(prepared[128, 0]) == (255, 0, 0)
     assert tuple(prepared[128, -1]) == (0, 0, 255)
 
 
 def test_crop_of_a_narrow_frame_keeps_its_width() -> None:
     frame = np.moveaxis(striped(600, 200, 200), 0, 1)  # 200 wide, 600 high, red above and blue below
-    prepared = fit_for("crop").prepared(frame)  # of which the middle 248 rows are left: 24 red, 200 green, 24 blue
+    prepared = fit_for("crop").prepare(frame)  # of which the middle 248 rows are left: 24 red, 200 green, 24 blue
     assert tuple(prepared[10, 128]) == (255, 0, 0)
     assert tuple(prepared[128, 128]) == (0, 255, 0)
     assert tuple(prepared[245, 128]) == (0, 0, 255)
 
 
 def test_squash_keeps_all_of_the_frame() -> None:
-    prepared = fit_for("squash").prepared(striped(1280, 720, 320))
+    prepared = fit_for("squash").prepare(striped(1280, 720, 320))
     shares = [(prepared[128] == colour).all(axis=1).mean() for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
 
 
 def test_pad_keeps_all_of_the_frame_and_its_proportion() -> None:
-    prepared = fit_for("pad").prepared(striped(1280, 720, 320))
+    prepared = fit_for("pad").prepare(striped(1280, 720, 320))
     # 1280 wide, a PHOENIX frame would be 1585 rows high: the frame is 720 / 1585 of that.
     rows = prepared[:, 128].any(axis=1).mean()
     assert rows == pytest.approx(720 / 1585, abs=0.01)
@@ -88,8 +88,8 @@ def test_what_is_said_to_be_seen_is_what_is_seen(fit: Any, aspect: str, size: tu
     frame = np.zeros((height, width, 3), np.uint8)
     frame[..., 0] = np.linspace(20, 250, width)[None, :]
     frame[..., 1] = np.linspace(20, 250, height)[:, None]
-    picture = frame_fit.picture(frame).astype(float)
-    box = frame_fit.seen(width, height)
+    picture = frame_fit.to_picture(frame).astype(float)
+    box = frame_fit.visible_box(width, height)
     for row, column in [(60, 60), (112, 112), (160, 100)]:
         x = box.left + (column + 0.5) / 224 * box.width
         y = box.top + (row + 0.5) / 224 * box.height
@@ -102,5 +102,5 @@ def test_what_is_said_to_be_seen_is_what_is_seen(fit: Any, aspect: str, size: tu
 
 def test_without_a_known_shape_the_frame_is_taken_whole() -> None:
     frame = striped(1280, 720, 320)
-    prepared = fit_for("crop", original_size=None).prepared(frame)
+    prepared = fit_for("crop", original_size=None).prepare(frame)
     np.testing.assert_array_equal(prepared, resize_frame(frame, 256))

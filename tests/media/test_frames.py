@@ -9,6 +9,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,13 +21,10 @@ from PIL import Image
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media import pictures
-from cslr_cli.media.frames import (
-    Frame,
-    decode_picture,
-    open_frames,
-    resample_indices,
-    resize_frame,
-)
+from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.frames import open_frames
+from cslr_cli.media.pictures import decode_picture, resize_frame
+from cslr_cli.media.resampling import resample_indices
 from tests.corpora.phoenix_release import picture, write_picture
 
 
@@ -187,7 +185,7 @@ def test_padding_keeps_everything_and_the_proportions(height: int, width: int) -
 
 
 @pytest.mark.parametrize("aspect", ["crop", "pad"])
-def test_a_square_is_resized_alike_whatever_becomes_of_others(aspect: str) -> None:
+def test_a_square_is_resized_alike_whatever_becomes_of_others(aspect: Any) -> None:
     frame = picture(0, 100, 100)
     np.testing.assert_array_equal(resize_frame(frame, 64, "lanczos", aspect), resize_frame(frame, 64))
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media import png
-from cslr_cli.media.frames import decode_picture
+from cslr_cli.media.pictures import decode_picture
 from cslr_cli.media.png import decode_plain_png
 
 Picture = NDArray[np.uint8]
@@ -53,7 +53,7 @@ def written(pixels: Picture, filters: list[int], extra_rows: bytes = b"") -> byt
 @pytest.fixture(params=["isal", "zlib"])
 def inflating(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With either library that can inflate."""
-    monkeypatch.setattr(png, "inflating", zlib if request.param == "zlib" else pytest.importorskip("isal.isal_zlib"))
+    monkeypatch.setattr(png, "fast_zlib", zlib if request.param == "zlib" else pytest.importorskip("isal.isal_zlib"))
 
 
 @pytest.mark.usefixtures("inflating")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cslr_cli.media.frame_source import Frame
-from cslr_cli.media.rests import SentenceFinder, Stretch
+from cslr_cli.media.rests import FrameRange, SentenceSegmenter
 
 FPS = 25
 SIZE = 64
@@ -37,12 +37,12 @@ def recording(parts: Sequence[tuple[str, float]], *, noise: float = 2.0, repeats
 
 def found_in(parts: Sequence[tuple[str, float]], longest: float = 20.0, **how: float) -> list[tuple[float, float]]:
     """Start and end of each sentence, seconds."""
-    finder = SentenceFinder(FPS, longest)
+    finder = SentenceSegmenter(FPS, longest)
     found = [finder.push(frame) for frame in recording(parts, **how)]  # type: ignore[arg-type]
     found.append(finder.finish())
     stretches = [stretch for stretch in found if stretch is not None]
-    assert all(left.last <= right.first for left, right in pairwise(stretches))
-    return [(stretch.first / FPS, stretch.last / FPS) for stretch in stretches]
+    assert all(left.end <= right.first for left, right in pairwise(stretches))
+    return [(stretch.first / FPS, stretch.end / FPS) for stretch in stretches]
 
 
 SENTENCES = [("rest", 1.0), ("sign", 3.0), ("rest", 1.0), ("sign", 2.0), ("rest", 2.0), ("sign", 4.0), ("rest", 1.0)]
@@ -80,8 +80,8 @@ def test_signing_without_a_rest_is_cut_and_nothing_of_it_is_lost() -> None:
 
 
 def test_a_sentence_is_given_when_its_rest_is_long_enough_not_when_the_next_begins() -> None:
-    finder = SentenceFinder(FPS, 20.0)
-    given_at: list[tuple[int, Stretch]] = []
+    finder = SentenceSegmenter(FPS, 20.0)
+    given_at: list[tuple[int, FrameRange]] = []
     for number, frame in enumerate(recording([("sign", 3.0), ("rest", 5.0)])):
         stretch = finder.push(frame)
         if stretch is not None:
@@ -91,7 +91,7 @@ def test_a_sentence_is_given_when_its_rest_is_long_enough_not_when_the_next_begi
 
 
 def test_what_is_kept_of_a_recording_does_not_grow_with_it() -> None:
-    finder = SentenceFinder(FPS, 20.0)
+    finder = SentenceSegmenter(FPS, 20.0)
     most = 0
     for frame in recording(SENTENCES * 8):
         finder.push(frame)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import FrameSource
-from cslr_cli.media.frames import Segment, VideoFrames, clip_frames, open_frames
-from cslr_cli.media.video import _Decoded, _increasing
+from cslr_cli.media.frames import iterate_frames, open_frames
+from cslr_cli.media.options import Segment
+from cslr_cli.media.video import VideoFrames, _enforce_increasing, _FrameCursor
 from tests.corpora.phoenix_release import picture, write_picture
 
 NUM_FRAMES = 1000
@@ -43,7 +44,7 @@ def numbers(path: Path, segment: Segment | None, fps: float = 25.0) -> list[int]
     """Which frames of a numbered video are shown."""
     return [
         sum(int(frame[16 * (bit // 4) + 8, 16 * (bit % 4) + 8, 0] > 127) << bit for bit in range(_BITS))
-        for frame in clip_frames(path, fps, segment)
+        for frame in iterate_frames(path, fps, segment)
     ]
 
 
@@ -92,7 +93,7 @@ def test_a_part_shorter_than_a_frame_is_one_frame(video: Path) -> None:
 def test_where_jumping_is_no_use_the_whole_video_is_read(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = numbers(video, Segment(20, 21))
     # A file that can only be read from its beginning: after a jump nothing comes.
-    monkeypatch.setattr(VideoFrames, "_index_around", lambda source, start, end: None)
+    monkeypatch.setattr(VideoFrames, "_index_segment", lambda source, start, end: None)
     assert numbers(video, Segment(20, 21)) == expected
 
 
@@ -108,14 +109,14 @@ def test_pictures_are_taken_to_have_the_rate_that_is_wanted(first: int, count: i
 
     last = min(first + count, 40)
     segment = Segment(first / fps, last / fps)
-    frames = list(Numbered(Path("pictures")).part(segment, fps).frames)
+    frames = list(Numbered(Path("pictures")).read_segment(segment, fps).frames)
     assert [int(frame[0, 0, 0]) for frame in frames] == list(range(first, last))
 
 
 def test_parts_of_a_folder_of_pictures_are_cut_too(tmp_path: Path) -> None:
     for number in range(10):
         write_picture(tmp_path / f"{number}.png", picture(number))
-    frames = list(clip_frames(tmp_path, 5.0, Segment(0.4, 1)))
+    frames = list(iterate_frames(tmp_path, 5.0, Segment(0.4, 1)))
     np.testing.assert_array_equal(np.stack(frames), open_frames(tmp_path).read([2, 3, 4]))
 
 
@@ -170,7 +171,7 @@ def test_what_is_damaged_is_told(avi: Path, tmp_path: Path, frames: range, told:
 def test_damage_is_told_of_the_part_that_is_read_and_of_no_other(avi: Path, tmp_path: Path) -> None:
     source = VideoFrames(damaged(avi, tmp_path / "hurt.avi", range(300, 330)), partial=True)
 
-    hurt, sound = source.part(Segment(11, 14), 25.0), source.part(Segment(30, 31), 25.0)
+    hurt, sound = source.read_segment(Segment(11, 14), 25.0), source.read_segment(Segment(30, 31), 25.0)
 
     assert str(hurt.missing).startswith("the video is damaged: 30 packets cannot be decoded, first after 11.96 s")
     assert len(list(hurt.frames)) == 75
@@ -255,7 +256,7 @@ def test_of_frames_behind_a_damaged_packet_those_that_come_too_late_are_left_out
     times: list[float | None], expected: list[float]
 ) -> None:
     capture = ScriptedCapture(times)
-    decoded = _Decoded(capture)  # type: ignore[arg-type]
+    decoded = _FrameCursor(capture)  # type: ignore[arg-type]
     seen = []
     while decoded.grab():
         seen.append(capture.time)
@@ -266,7 +267,7 @@ def test_a_few_frames_that_have_the_time_of_the_one_before_cost_the_others_nothi
     times = np.arange(200) / 25 + 3 * (np.arange(200) > 100)  # and a pause, which a fixed rate would not know
     times[50] = times[49]
     times[151] = times[149]
-    risen = _increasing(times)
+    risen = _enforce_increasing(times)
     assert risen is not None
     assert (np.diff(risen) > 0).all()
     np.testing.assert_allclose(risen[50:52], [times[49], times[51]], atol=1e-3)
@@ -275,4 +276,4 @@ def test_a_few_frames_that_have_the_time_of_the_one_before_cost_the_others_nothi
 
 @pytest.mark.parametrize("times", [np.zeros(100), np.tile(np.arange(50) / 25, 2), np.repeat(np.arange(50) / 25, 2)])
 def test_what_does_not_rise_is_no_times(times: NDArray[np.float64]) -> None:
-    assert _increasing(times) is None
+    assert _enforce_increasing(times) is None

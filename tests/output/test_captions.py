@@ -133,7 +133,7 @@ def test_the_video_has_the_rate_and_size_of_its_source_and_is_what_it_says(
 def test_without_an_encoder_for_h264_the_video_is_one_that_browsers_show_all_the_same(
     video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cslr_cli.media.video_writer._ffmpeg", lambda: None)
+    monkeypatch.setattr("cslr_cli.media.video_writer._find_ffmpeg", lambda: None)
     result = render_captions(video, recognised(), tmp_path / "out.mp4", font)
     assert result.codec in ("H.264", "VP9")
     assert open_frames(result.path).num_frames == NUM_FRAMES
@@ -145,7 +145,7 @@ def test_an_encoder_that_fails_is_told_and_leaves_nothing(
     broken = tmp_path / "ffmpeg"
     broken.write_text("#!/bin/sh\necho 'no space left' >&2\nexit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr("cslr_cli.media.video_writer._ffmpeg", lambda: str(broken))
+    monkeypatch.setattr("cslr_cli.media.video_writer._find_ffmpeg", lambda: str(broken))
     monkeypatch.setattr("cslr_cli.media.video_writer._OPENCV_CODECS", {"H.264": "none"})
     (tmp_path / "out").mkdir()
     with pytest.raises(MediaError, match="ffmpeg could not write the video") as caught:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from cslr_cli.config import Config
 from cslr_cli.errors import MediaError, UsageError
-from cslr_cli.media.clip_reader import ClipReader, Reading
+from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.frame_fit import FrameFit
+from cslr_cli.media.options import ReadOptions
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.batch import recognize_in_turn
@@ -28,7 +29,7 @@ class Library:
         self.num_read: dict[str, int] = {}
         self.has_begun: dict[str, threading.Event] = {}
 
-    def open(self, path: Path, reading: Reading) -> ClipReader:
+    def open(self, path: Path, reading: ReadOptions) -> ClipReader:
         if path.name == "missing":
             raise MediaError(f"{path}: there is no such file")
         if path.name == "unreadable":
@@ -55,7 +56,7 @@ def outcomes(library: Library, names: list[str], recognize: Any = read_to_the_en
     paths = [Path(name) for name in names]
     return [
         str(outcome.error) if outcome.recognition is None else f"{outcome.path} {outcome.recognition.num_frames}"
-        for outcome in recognize_in_turn(cast("Recognizer", library), paths, Reading(), recognize)
+        for outcome in recognize_in_turn(cast("Recognizer", library), paths, ReadOptions(), recognize)
     ]
 
 
@@ -101,7 +102,8 @@ def test_what_is_wrong_with_all_of_them_is_told_once_and_ends_the_reading(error:
 
 def test_who_has_had_enough_leaves_no_thread_behind() -> None:
     before = set(threading.enumerate())
-    turn = recognize_in_turn(cast("Recognizer", Library()), [Path(name) for name in "abc"], Reading(), read_to_the_end)
+    paths = [Path(name) for name in "abc"]
+    turn = recognize_in_turn(cast("Recognizer", Library()), paths, ReadOptions(), read_to_the_end)
     assert next(turn).recognition is not None
     cast("Any", turn).close()
     assert set(threading.enumerate()) <= before

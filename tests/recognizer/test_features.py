@@ -12,7 +12,7 @@ from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
-from cslr_cli.recognizer import Reading, Recognizer
+from cslr_cli.recognizer import ReadOptions, Recognizer
 from cslr_cli.recognizer.features import SplitFile, describe, extract_features, sample_features, write_clip
 
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def test_features_are_what_the_network_computes_on_its_way_to_its_logits(
 
 def test_frames_and_steps_have_their_times(recognizer: Recognizer, tiny_corpus: PreparedCorpus) -> None:
     path = tiny_corpus.frames_path(tiny_corpus.samples("dev")[0])
-    features = extract_features(recognizer, recognizer.open(path, Reading(start=0.2, end=1.0)))
+    features = extract_features(recognizer, recognizer.open(path, ReadOptions(start=0.2, end=1.0)))
     assert features.frame_times[0] == pytest.approx((0.2, 0.24))
     assert features.frame_times[-1] == pytest.approx((0.96, 1.0))
     assert len(features.frame_features) == len(features.frame_times) == 20

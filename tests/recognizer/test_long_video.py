@@ -11,8 +11,8 @@ import torch
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.errors import MediaError, UsageError
-from cslr_cli.media.clip_reader import Reading
 from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.options import ReadOptions
 from cslr_cli.recognition import Sentence
 from cslr_cli.recognizer import LongVideo, Recognizer, long_video
 from cslr_cli.recognizer.long_video import StretchFeatures, clip_features, stretches
@@ -59,17 +59,17 @@ def test_a_stretch_has_the_features_of_its_frames_in_the_whole(recognizer: Recog
     parts = found(recognizer, THREE_SENTENCES, long)
     assert len(parts) >= 3
     for part in parts:
-        length = part.stretch.last - part.stretch.first
+        length = part.stretch.end - part.stretch.first
         assert len(part.features) == plan.padded_length(length)
         own = part.features[plan.left_padding :][:length]
-        torch.testing.assert_close(own, whole[part.stretch.first : part.stretch.last], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(own, whole[part.stretch.first : part.stretch.end], atol=1e-5, rtol=1e-4)
         assert (part.features[: plan.left_padding] == own[0]).all()
         assert (part.features[plan.left_padding + length :] == own[-1]).all()
 
 
 def test_a_short_clip_is_one_stretch_though_the_signer_rests(recognizer: Recognizer) -> None:
     (part,) = found(recognizer, THREE_SENTENCES, LongVideo())
-    assert (part.stretch.first, part.stretch.last) == (0, 305)
+    assert (part.stretch.first, part.stretch.end) == (0, 305)
     torch.testing.assert_close(part.features, features_of_whole(recognizer, THREE_SENTENCES))
 
 
@@ -89,11 +89,11 @@ def test_a_long_one_is_split_at_rests_from_its_beginning_on(
 def test_windows_are_equally_long_overlap_and_leave_nothing_out(recognizer: Recognizer, seconds: float) -> None:
     windows = [part.stretch for part in found(recognizer, [seconds], LongVideo("windows", 4.0, 1.0))]
     num_frames = round(seconds * 25)
-    assert (windows[0].first, windows[-1].last) == (0, num_frames)
+    assert (windows[0].first, windows[-1].end) == (0, num_frames)
     for window in windows:
-        assert window.last - window.first == min(100, num_frames)
+        assert window.end - window.first == min(100, num_frames)
     for left, right in pairwise(windows):
-        assert left.first < right.first <= left.last - 25
+        assert left.first < right.first <= left.end - 25
 
 
 def test_what_was_passed_over_is_known_and_lies_between_the_sentences(recognizer: Recognizer) -> None:
@@ -105,7 +105,7 @@ def test_what_was_passed_over_is_known_and_lies_between_the_sentences(recognizer
         assert end == pytest.approx(moves - 0.3, abs=0.25)
     for long in (LongVideo("windows", 4.0, 1.0), LongVideo("none")):
         assert recognizer.recognize(recording(THREE_SENTENCES), long=long).rests == ()
-    part = recognizer.recognize(recording([0.04, 2.0]), Reading(start=0.4), long=LongVideo("rests"))
+    part = recognizer.recognize(recording([0.04, 2.0]), ReadOptions(start=0.4), long=LongVideo("rests"))
     assert part.sentences == ()
     assert np.array(part.rests) == pytest.approx(np.array([[0.4, 2.04]]))
 

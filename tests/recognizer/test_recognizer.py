@@ -22,7 +22,7 @@ from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DeviceError, MediaError, UsageError
 from cslr_cli.evaluation import evaluate
 from cslr_cli.recognition import Recognition
-from cslr_cli.recognizer import Reading, Recognizer
+from cslr_cli.recognizer import ReadOptions, Recognizer
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.training.loop import train
 
@@ -153,7 +153,7 @@ def test_a_folder_at_twice_the_rate_gives_the_same_as_the_original(
 ) -> None:
     original = recognizer.recognize(folder_of(pictures, tmp_path / "original"))
     doubled = folder_of([picture for picture in pictures for _ in range(2)], tmp_path / "doubled")
-    assert recognizer.recognize(doubled, Reading(fps=50)) == dataclasses.replace(original, source=str(doubled))
+    assert recognizer.recognize(doubled, ReadOptions(fps=50)) == dataclasses.replace(original, source=str(doubled))
     # Pictures have no rate of their own: without a word they are taken to have the corpus'.
     assert recognizer.recognize(doubled).num_frames == 2 * len(pictures)
 
@@ -161,7 +161,7 @@ def test_a_folder_at_twice_the_rate_gives_the_same_as_the_original(
 def test_a_folder_at_half_the_rate_keeps_its_length_in_seconds(
     recognizer: Recognizer, pictures: list[Path], tmp_path: Path
 ) -> None:
-    half = recognizer.recognize(folder_of(pictures[::2], tmp_path / "half"), Reading(fps=12.5))
+    half = recognizer.recognize(folder_of(pictures[::2], tmp_path / "half"), ReadOptions(fps=12.5))
     assert half.fps == 25
     assert half.num_frames == len(pictures) + len(pictures) % 2
     assert half.duration == pytest.approx(len(pictures) / 25, abs=0.05)
@@ -177,13 +177,13 @@ def test_videos_of_any_rate_are_seen_at_that_of_the_corpus(
     assert at_25.duration == at_50.duration == pytest.approx(len(pictures) / 25)
     assert at_25.score == pytest.approx(at_50.score, rel=1e-6)
     # What the user says goes before what the file says.
-    assert recognizer.recognize(tmp_path / "50.avi", Reading(fps=25)).num_frames == 2 * len(pictures)
+    assert recognizer.recognize(tmp_path / "50.avi", ReadOptions(fps=25)).num_frames == 2 * len(pictures)
 
 
 @pytest.mark.parametrize("fps", [0.0, -25.0, 0.001, 1e9, float("nan"), float("inf")])
 def test_a_rate_that_cannot_be_is_refused(recognizer: Recognizer, pictures: list[Path], fps: float) -> None:
     with pytest.raises(UsageError, match="frames a second"):
-        recognizer.recognize(pictures[0].parent, Reading(fps=fps))
+        recognizer.recognize(pictures[0].parent, ReadOptions(fps=fps))
 
 
 # Sources
@@ -264,7 +264,7 @@ def test_pictures_and_features_are_recognised_as_the_clip_that_they_are_of(
 
 
 def test_a_part_of_a_clip_has_times_in_the_whole(recognizer: Recognizer, pictures: list[Path]) -> None:
-    part = recognizer.recognize(pictures[0].parent, Reading(start=0.4, end=1.2))
+    part = recognizer.recognize(pictures[0].parent, ReadOptions(start=0.4, end=1.2))
     assert [part.start, part.duration, part.num_frames] == pytest.approx([0.4, 0.8, 20])
     assert all(0.4 <= timed.start < timed.end <= 1.2 + 1e-9 for timed in part.glosses)
     alone = recognizer.recognize_pictures(recognizer.read(pictures[0].parent).pictures[10:30])

@@ -9,21 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import cv2
 
 from cslr_cli.errors import DataError, MediaError, UsageError
 from cslr_cli.files import whole_file
-from cslr_cli.media.frame_source import Frame
-from cslr_cli.media.frames import (
-    ASPECTS,
-    INTERPOLATIONS,
-    NoFramesError,
-    Segment,
-    clip_frames,
-    open_frames,
-    resize_frame,
-)
+from cslr_cli.media.frame_source import Frame, NoFramesError
+from cslr_cli.media.frames import iterate_frames, open_frames
+from cslr_cli.media.options import Aspect, Interpolation, Segment
+from cslr_cli.media.pictures import resize_frame
 from cslr_cli.processes import run_tasks
 
 LAYOUTS = ("zip", "folder")
@@ -42,8 +37,8 @@ class ClipFormat:
 
     Attributes:
         frame_size: height and width, pixels.
-        interpolation: how frames are resized, a key of `frames.INTERPOLATIONS`.
-        aspect: how they become squares, one of `frames.ASPECTS`.
+        interpolation: how frames are resized.
+        aspect: how they become squares.
         layout: `zip`, one uncompressed file a clip, or `folder`, one folder a clip.
         image_format: `png`, which is exact, or `jpeg`, which is smaller.
         image_quality: of JPEG pictures, 1 to 100; None for PNG, and for JPEG the default, 95.
@@ -53,8 +48,8 @@ class ClipFormat:
     """
 
     frame_size: int = 256
-    interpolation: str = "lanczos"
-    aspect: str = "stretch"
+    interpolation: Interpolation = "lanczos"
+    aspect: Aspect = "stretch"
     layout: str = "zip"
     image_format: str = "png"
     image_quality: int | None = None
@@ -65,8 +60,8 @@ class ClipFormat:
         faults = [
             f"{name} is {value!r}; expected one of {', '.join(known)}"
             for name, value, known in (
-                ("interpolation", self.interpolation, INTERPOLATIONS),
-                ("aspect", self.aspect, ASPECTS),
+                ("interpolation", self.interpolation, get_args(Interpolation)),
+                ("aspect", self.aspect, get_args(Aspect)),
                 ("layout", self.layout, LAYOUTS),
                 ("image_format", self.image_format, IMAGE_FORMATS),
             )
@@ -229,7 +224,7 @@ def _write_if_needed(task: ClipTask) -> ClipOutcome:
     if finished is not None:
         return ClipOutcome(task.sample_id, finished, was_finished=True)
     try:
-        frames = clip_frames(task.source, task.fps, task.segment)
+        frames = iterate_frames(task.source, task.fps, task.segment)
         return ClipOutcome(task.sample_id, write_clip(frames, task.target, task.clip_format))
     except MediaError as error:
         fault = error.message if error.hint is None else f"{error.message} ({error.hint})"

@@ -16,7 +16,7 @@ from cslr_cli.corpora.preparation.clip_writer import ClipOutcome, ClipTask, writ
 from cslr_cli.corpora.preparation.options import PreparationOptions
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import MediaError
-from cslr_cli.media.frames import clip_frames
+from cslr_cli.media.frames import iterate_frames
 from cslr_cli.progress import Progress, ProgressCallback
 
 # Clips whose frames' size is taken for that of the corpus: enough to pass over an odd one.
@@ -120,7 +120,7 @@ def original_size(corpus: CorpusReader, release: Release, samples: Sequence[Samp
     for sample in samples[:: max(1, len(samples) // _CLIPS_LOOKED_AT)][:_CLIPS_LOOKED_AT]:
         try:
             segment = release.segments.get(sample.sample_id)
-            frame = next(clip_frames(release.root / sample.frames, corpus.fps, segment))
+            frame = next(iterate_frames(release.root / sample.frames, corpus.fps, segment))
         except MediaError:
             continue  # left out of the corpus, for which the report gives the reason
         sizes[frame.shape[1], frame.shape[0]] += 1

@@ -20,7 +20,7 @@ import cv2
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.frames import open_frames
-from cslr_cli.media.presentation import Presentation, presentation
+from cslr_cli.media.presentation import Presentation, find_presentation
 from cslr_cli.recognizer.live.clock import Clock, RealClock
 
 # Seconds of frames that wait at most for the network.
@@ -114,7 +114,7 @@ def open_camera(argument: str, clock: Clock | None = None, longest_wait: float =
     if not found or picture is None:
         capture.release()
         raise _no_camera(argument)
-    shown = presentation(capture) if _STREAM.match(argument) else _AS_THEY_ARE
+    shown = find_presentation(capture) if _STREAM.match(argument) else _AS_THEY_ARE
     return DeviceCamera(argument, capture, clock or RealClock(), longest_wait, shown)
 
 
@@ -195,7 +195,7 @@ class DeviceCamera(Camera):
             if picture is None:
                 self._stopped.set()
                 break
-            frame = CameraFrame(self._moment(), self._shown.frame(picture))
+            frame = CameraFrame(self._moment(), self._shown.to_frame(picture))
             with self._lock:
                 self._add(frame)
         self._capture.release()

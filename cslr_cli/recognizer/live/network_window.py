@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cslr_cli.media.clip_reader import Reading
 from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.chunks import DEFAULT_CHUNK, FeatureStream, chunk_tensor
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.live.camera import CameraFrame
@@ -30,14 +30,14 @@ class NetworkWindow:
         reading: how frames of another shape become the corpus'.
     """
 
-    def __init__(self, recognizer: Recognizer, seconds: float, reading: Reading | None = None) -> None:
+    def __init__(self, recognizer: Recognizer, seconds: float, reading: ReadOptions | None = None) -> None:
         self._recognizer = recognizer
         self._plan = recognizer.network.plan
         stride = self._plan.stride
         # So many steps, whole ones, so that each step covers the same frames in every window.
         self._length = max(1, round(seconds * self.fps / stride)) * stride
         self._stream = FeatureStream(recognizer.network)
-        self._picture = recognizer.open(iter(()), reading).picture
+        self._picture = recognizer.open(iter(()), reading).to_picture
         self._features: list[Tensor] = []  # of padded frames, from that of frame `_first` - left_padding on
         self._times: list[float] = []  # of frames, from `_first` on: those whose features are not known too
         self._first = 0

@@ -210,6 +210,6 @@ def test_clips_known_to_be_unusable_are_no_fault_even_if_strict(release: Path, t
 
 def test_all_wrong_options_are_told_at_once() -> None:
     with pytest.raises(UsageError) as caught:
-        PreparationOptions(frame_size=0, interpolation="magic", layout="tar", image_format="tiff")
+        PreparationOptions(frame_size=0, interpolation="magic", layout="tar", image_format="tiff")  # type: ignore[arg-type]
     assert len(caught.value.message.splitlines()) == 4
     assert "layout is 'tar'; expected one of zip, folder" in caught.value.message
