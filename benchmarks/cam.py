@@ -36,8 +36,7 @@ from cslr_cli.decoding.timing import retimed, time_glosses
 from cslr_cli.media.clip_plan import apply_clip_plan, make_evaluation_plan
 from cslr_cli.media.frame_fit import Box, FrameFit
 from cslr_cli.media.frames import open_frames
-from cslr_cli.model.network import Network
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import Network, build_network
 from cslr_cli.scoring import TimedGloss
 
 # The pictures of the synthetic corpus before they are prepared.
@@ -143,7 +142,7 @@ def main() -> None:
     truth = {line["sample_id"]: line for line in map(json.loads, lines)}
     corpus, checkpoint = PreparedCorpus.open(arguments.corpus), load_checkpoint(arguments.checkpoint)
     config = checkpoint.config
-    networks: list[tuple[str, Network]] = [("trained", checkpoint.network())]
+    networks: list[tuple[str, Network]] = [("trained", checkpoint.build_network())]
     for seed in range(arguments.untrained):
         torch.manual_seed(seed)
         fresh = build_network(checkpoint.config.model, checkpoint.vocabulary.num_classes).eval()

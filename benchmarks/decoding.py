@@ -227,7 +227,7 @@ def measure_trained(checkpoint_path: Path) -> tuple[dict[str, dict[str, float]],
     from cslr_cli.evaluation.of_checkpoint import evaluator_of
 
     checkpoint = load_checkpoint(checkpoint_path)
-    corpus, network = find_corpus(checkpoint, None), checkpoint.network()
+    corpus, network = find_corpus(checkpoint, None), checkpoint.build_network()
     with_decoders = decoders(checkpoint.vocabulary.glosses)
     wers: dict[str, dict[str, float]] = {}
     agreements = []

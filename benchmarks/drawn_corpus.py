@@ -14,7 +14,7 @@ from cslr_cli.corpora import find_corpus
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 
 
 @contextmanager
@@ -34,4 +34,4 @@ def write_checkpoint(corpus: PreparedCorpus, path: Path) -> None:
     weights = dict(build_network(config.model, corpus.vocabulary.num_classes).state_dict())
     drawn = make_network().state_dict()
     weights.update({name: value for name, value in drawn.items() if not name.startswith("classifier")})
-    save_checkpoint(Checkpoint(config, corpus.vocabulary, CorpusOrigin.of(corpus), weights), path)
+    save_checkpoint(Checkpoint(config, corpus.vocabulary, CorpusOrigin.from_corpus(corpus), weights), path)

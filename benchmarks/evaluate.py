@@ -36,7 +36,7 @@ SIDES = ("plain fp32", "fp32", "bf16")
 def plain_wer(checkpoint_path: Path, corpus_path: Path) -> float:
     """The word error rate on dev, the plain way."""
     checkpoint, corpus = load_checkpoint(checkpoint_path), PreparedCorpus.open(corpus_path)
-    network = checkpoint.network()
+    network = checkpoint.build_network()
     plain = PlainNetwork.like(network)
     dataset = PlainDataset(corpus, corpus.samples("dev"), checkpoint.config.data, training=False)
     clips = []

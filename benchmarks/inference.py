@@ -18,7 +18,7 @@ import torch
 from benchmarks.measuring import compare_sides
 from benchmarks.plain import PlainNetwork
 from benchmarks.train_step import DTYPES, as_floats, make_batch, make_network, precision
-from cslr_cli.model.inference import for_inference
+from cslr_cli.model.inference import prepare_for_inference
 
 CPU_SIDES = ("plain fp32", "fp32", "bf16")
 GPU_SIDES = ("plain fp16", "bf16")
@@ -37,7 +37,7 @@ def recognition(side: str, batch: int, num_frames: int, size: int, device: str) 
                 return float(plain(floats, lengths).sequence_logits.float().norm())
 
         return run_plain
-    network = for_inference(network, next(dtype for name, dtype in DTYPES.items() if name in side))
+    network = prepare_for_inference(network, next(dtype for name, dtype in DTYPES.items() if name in side))
     if "compiled" in side:
         compile_first(network, batch, size, device)
 

@@ -26,7 +26,7 @@ from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
 from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.model.networks import temporal_plan
+from cslr_cli.model.network import build_temporal_plan
 from cslr_cli.temporal_plan import TemporalPlan
 
 SIDES = ("plain", "cslr")
@@ -44,7 +44,7 @@ class _Padded:
 def settings() -> tuple[DataConfig, TemporalPlan]:
     """The published augmentation, and how clips are padded."""
     config = Config.from_dict({"model": {"pretrained": False}}, "the benchmark")
-    return config.data, temporal_plan(config.model)
+    return config.data, build_temporal_plan(config.model)
 
 
 def loading(side: str, corpus: PreparedCorpus, num_workers: int) -> Callable[[], float]:

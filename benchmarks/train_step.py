@@ -20,8 +20,7 @@ from benchmarks.measuring import compare_sides
 from benchmarks.plain import PlainNetwork
 from cslr_cli.config import ModelConfig
 from cslr_cli.model.losses import Targets, weighted_loss
-from cslr_cli.model.network import Network
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import Network, build_network
 
 NUM_CLASSES = 1296  # PHOENIX2014's
 GLOSSES = 8  # a clip

@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from cslr_cli.config_faults import faults_told
+from cslr_cli.config_faults import translate_validation_error
 from cslr_cli.errors import ConfigError, did_you_mean
 from cslr_cli.network_parts import NETWORKS, Classifier, NetworkParts, Pool
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer
@@ -369,7 +369,7 @@ class Config(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise faults_told(error, where, _known_keys()) from error
+            raise translate_validation_error(error, where, _known_keys()) from error
 
 
 def shipped_configs() -> list[str]:

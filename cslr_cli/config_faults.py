@@ -13,7 +13,7 @@ from cslr_cli.errors import ConfigError
 KnownKeys = Mapping[str, Sequence[str]]
 
 
-def faults_told(error: ValidationError, where: str, known: KnownKeys) -> ConfigError:
+def translate_validation_error(error: ValidationError, where: str, known: KnownKeys) -> ConfigError:
     """All faults of a configuration in one error: a line each where there are several.
 
     Args:

@@ -81,7 +81,7 @@ class MissingPackageError(CslrError):
     """An optional package is needed for what was asked and is not installed."""
 
 
-def gathered(faults: Sequence[str]) -> str:
+def join_faults(faults: Sequence[str]) -> str:
     """Tell the faults of an input, one a line: the first few, and how many more there are."""
     more = len(faults) - FAULTS_SHOWN
     return "\n".join([*faults[:FAULTS_SHOWN], *([f"and {more} more"] if more > 0 else [])])

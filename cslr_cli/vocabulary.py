@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cslr_cli import files as atomic
-from cslr_cli.errors import DataError, gathered
+from cslr_cli.errors import DataError, join_faults
 
 BLANK_ID: Final = 0
 
@@ -140,7 +140,7 @@ class Vocabulary:
                 faults.append(f"{path}:{number}: {fault}")
         if faults:
             raise DataError(
-                gathered(faults),
+                join_faults(faults),
                 "expected a gloss, a tab and its count on every line; line n is the gloss with id n",
             )
         return cls(tuple(counts), tuple(counts.values()))

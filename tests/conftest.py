@@ -107,7 +107,7 @@ def tiny_checkpoint(tiny_training: TrainingResult, tiny_corpus: PreparedCorpus) 
     from cslr_cli.dataset.loader import Loader
 
     checkpoint = load_checkpoint(tiny_training.run.last)
-    network = checkpoint.network().train()
+    network = checkpoint.build_network().train()
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.reset_running_stats()

@@ -12,7 +12,7 @@ import yaml
 
 from cslr_cli.config import load_config, shipped_configs
 from cslr_cli.corpora import CORPORA
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from cslr_cli.training.schedule import learning_rate
 
 CONFIGS = next(parent / "configs" for parent in Path(__file__).parents if (parent / "configs").is_dir())

@@ -16,7 +16,7 @@ from cslr_cli.cam.correlations import CorrelationMaps, correlated_stages, correl
 from cslr_cli.cam.gradcam import Head, Method, Scores, heat_maps, score_features
 from cslr_cli.cam.layers import split_backbone
 from cslr_cli.dataset.collate import single_clip_batch
-from cslr_cli.model.chunks import DEFAULT_CHUNK, FeatureStream
+from cslr_cli.model.feature_stream import DEFAULT_CHUNK_FRAMES, FeatureStream
 from cslr_cli.model.network import Network
 
 
@@ -46,7 +46,7 @@ class ClipInNetwork:
     @cached_property
     def features(self) -> Tensor:
         """The backbone's features of every frame with the clip's padding: (P, C)."""
-        stream, chunks = FeatureStream(self.network), self._frames.split(DEFAULT_CHUNK)
+        stream, chunks = FeatureStream(self.network), self._frames.split(DEFAULT_CHUNK_FRAMES)
         with torch.no_grad():
             return torch.cat([stream.push(chunk, is_last=chunk is chunks[-1]) for chunk in chunks])
 

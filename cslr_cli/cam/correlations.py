@@ -78,14 +78,14 @@ def identification_map(network: Network, frames: Tensor, stage: str) -> NDArray[
         float32 (P, h, w), the mean of sigma(M) − ½: from −½ to ½.
     """
     block, clip = _block(network, stage), range(len(frames))
-    reach = network.backbone.stage_reach(stage)
+    reach = network.backbone.stage_context(stage)
     parts = []
     for start in range(0, len(frames), _STRETCH):
         wanted = clip[start : start + _STRETCH]
         needed = widened(wanted, reach, len(frames))
         x = _features(network, frames, stage, needed)
         with torch.inference_mode():
-            gate = block.identification_map(x, ClipLayout.of([len(x)], x.device)).sigmoid() - 0.5
+            gate = block.identification_map(x, ClipLayout.from_lengths([len(x)], x.device)).sigmoid() - 0.5
         parts.append(gate.mean(1)[within(wanted, needed)])
     return torch.cat(parts).float().cpu().numpy()
 
@@ -127,7 +127,7 @@ def _features(network: Network, frames: Tensor, stage: str, wanted: range) -> Te
     backbone = split_backbone(network.backbone, stage)
     seen = widened(wanted, backbone.reach_before, len(frames))
     with torch.inference_mode():
-        pictures = network.pictures(frames[seen.start : seen.stop])
+        pictures = network.normalise_frames(frames[seen.start : seen.stop])
         return backbone.activations(pictures)[within(wanted, seen)]
 
 

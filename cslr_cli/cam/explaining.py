@@ -23,7 +23,7 @@ from cslr_cli.errors import CslrError, MediaError, UsageError
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.backbone import ResNet
-from cslr_cli.model.device import memory_told
+from cslr_cli.model.device import translate_out_of_memory
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.long_video import LONGEST_WHOLE
@@ -81,7 +81,7 @@ def explain(
     """
     options, reading = options or CamOptions(), reading or ReadOptions()
     checkpoint = recognizer.checkpoint
-    network = checkpoint.network().to(recognizer.device)
+    network = checkpoint.build_network().to(recognizer.device)
     layer = options.layer
     if layer is None:
         layer = default_layer(network.backbone, checkpoint.config.data.input_size)
@@ -96,7 +96,7 @@ def explain(
     frames = WholeFrames(partial(recognizer.open, source, reading))
     film = Film(reader.name, frames, reader.edges(), reader.source_size, seen)
     _check_place(film, options)
-    with memory_told("explain a shorter part, by --start and --end, or compute with --device cpu"):
+    with translate_out_of_memory("explain a shorter part, by --start and --end, or compute with --device cpu"):
         clip = ClipInNetwork(network, pictures, film.name)
         sentence = _sentence(recognizer, clip, film, options)
         names = [timed.gloss for timed in sentence]

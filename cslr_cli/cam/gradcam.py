@@ -75,7 +75,7 @@ def score_features(network: Network, features: Tensor, num_frames: int) -> Score
     """
     leaf = features[None].detach().requires_grad_()
     with torch.backends.cudnn.flags(enabled=False):
-        output = network.from_features(leaf, torch.tensor([num_frames]))
+        output = network.logits_from_features(leaf, torch.tensor([num_frames]))
     return Scores({"sequence": output.sequence_logits[0], "conv": output.conv_logits[0]}, leaf)
 
 
@@ -119,7 +119,8 @@ def _stretch_maps(
     needed = widened(felt, backbone.reach_after, len(frames))
     seen = widened(needed, backbone.reach_before, len(frames))
     with torch.no_grad():
-        activations = backbone.activations(network.pictures(frames[seen.start : seen.stop]))[within(needed, seen)]
+        pictures = network.normalise_frames(frames[seen.start : seen.stop])
+        activations = backbone.activations(pictures)[within(needed, seen)]
     with torch.enable_grad():
         activations = activations.detach().requires_grad_()
         features = backbone.features(activations)[within(felt, needed)]

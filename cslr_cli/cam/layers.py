@@ -79,7 +79,7 @@ def backbone_layers(backbone: ResNet) -> list[Layer]:
         blocks = list(backbone.get_submodule(stage).children())
         names = [f"{stage}.{index}" for index in range(len(blocks) - 1)] + [stage]
         layers += [Layer(name, partial(_single_frames, block)) for name, block in zip(names, blocks, strict=True)]
-        reach = backbone.stage_reach(stage)
+        reach = backbone.stage_context(stage)
         if reach:
             layers.append(Layer(f"{stage}.{CORRELATED}", partial(backbone.after_stage, stage), reach))
         else:  # what follows the stage, if anything does, looks at single frames as the stage does
@@ -139,7 +139,7 @@ def _with_what_follows(backbone: ResNet, stage: str, block: nn.Module, x: Tensor
 
 
 def _run(layers: Sequence[Layer], x: Tensor) -> Tensor:
-    clips = ClipLayout.of([len(x)], x.device)
+    clips = ClipLayout.from_lengths([len(x)], x.device)
     for layer in layers:
         x = layer.run(x, clips)
     return x

@@ -16,17 +16,20 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from cslr_cli.checkpoints.checkpoint_file import EXPECTED, read_checkpoint_file
+from cslr_cli.checkpoints.checkpoint_file import (
+    EXPECTED,
+    find_weight_faults,
+    non_finite_warnings,
+    read_checkpoint_file,
+    write_checkpoint_file,
+)
 from cslr_cli.checkpoints.published_names import is_published, without_wrappers
-from cslr_cli.checkpoints.weights import finiteness_warnings, weight_faults
 from cslr_cli.config import Config, DataConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.errors import CheckpointError, ConfigError, gathered
-from cslr_cli.files import whole_file
+from cslr_cli.errors import CheckpointError, ConfigError, join_faults
 from cslr_cli.media.frame_fit import ORIGINAL_SIZES, FrameFit
 from cslr_cli.media.options import Aspect, FitMode, Interpolation
-from cslr_cli.model.network import Network
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import Network, build_network
 from cslr_cli.network_parts import NETWORKS
 from cslr_cli.version import __version__
 from cslr_cli.vocabulary import Vocabulary
@@ -62,7 +65,7 @@ class CorpusOrigin:
     original_size: tuple[int, int] | None = None
 
     @classmethod
-    def of(cls, corpus: PreparedCorpus) -> CorpusOrigin:
+    def from_corpus(cls, corpus: PreparedCorpus) -> CorpusOrigin:
         """What a checkpoint keeps of a prepared corpus."""
         return cls(
             name=corpus.name,
@@ -137,15 +140,15 @@ class Checkpoint:
     @property
     def warnings(self) -> list[str]:
         """What the user should know of it before using it."""
-        return finiteness_warnings(self.weights)
+        return non_finite_warnings(self.weights)
 
-    def network(self) -> Network:
+    def build_network(self) -> Network:
         """The network with its weights, on the CPU, in evaluation mode.
 
         Raises:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
         """
-        network = self.network_without_weights()
+        network = self.build_network_without_weights()
         self._check_are_of(network)
         own = {
             name: self.weights[name].to(value.dtype, copy=True, memory_format=torch.contiguous_format)
@@ -154,7 +157,7 @@ class Checkpoint:
         network.load_state_dict(own, assign=True)
         return network.eval()
 
-    def network_without_weights(self) -> Network:
+    def build_network_without_weights(self) -> Network:
         """The network that it describes, with no memory for weights and none drawn: made at once."""
         with torch.device("meta"):
             return build_network(self.config.model, self.vocabulary.num_classes)
@@ -169,9 +172,9 @@ class Checkpoint:
         network.load_state_dict(dict(self.weights))
 
     def _check_are_of(self, network: Network) -> None:
-        faults = weight_faults(network.state_dict(), self.weights)
+        faults = find_weight_faults(network.state_dict(), self.weights)
         if faults:
-            raise CheckpointError("the checkpoint's weights are not those of the network", gathered(faults))
+            raise CheckpointError("the checkpoint's weights are not those of the network", join_faults(faults))
 
 
 class _Plain(BaseModel):
@@ -244,26 +247,6 @@ def _plain_converted(converted: Converted | None) -> dict[str, Any] | None:
     return None if converted is None else {"source": converted.source, "unused": dict(converted.unused)}
 
 
-def write_checkpoint_file(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain values, whole or not at all.
-
-    Raises:
-        CheckpointError: they cannot be written; what stood under `path` before is still there.
-    """
-    try:
-        with whole_file(path) as unfinished, open(unfinished, "wb") as file:
-            torch.save(dict(content), file)
-    except (OSError, RuntimeError) as error:
-        # Some releases of torch tell a full disk by a RuntimeError raised while the OSError is handled.
-        cause = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(cause, OSError):
-            raise
-        raise CheckpointError(
-            f"{path}: cannot be written ({cause.strerror or cause})",
-            "make room or mend the rights; the checkpoints written before are whole",
-        ) from error
-
-
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint of this project.
 
@@ -315,11 +298,11 @@ def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
             f"it was written by cslr {content.get('version', '(unknown)')}: install that version or a newer one",
         )
     checkpoint = _checked(content, path)
-    faults = weight_faults(checkpoint.network_without_weights().state_dict(), checkpoint.weights)
+    faults = find_weight_faults(checkpoint.build_network_without_weights().state_dict(), checkpoint.weights)
     if faults:
         raise CheckpointError(
             f"{path}: its weights are not those of the network that it describes",
-            f"{gathered(faults)}\n{EXPECTED}, unchanged",
+            f"{join_faults(faults)}\n{EXPECTED}, unchanged",
         )
     return checkpoint
 
@@ -349,7 +332,7 @@ def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
         vocabulary = Vocabulary(tuple(plain.vocabulary.glosses), tuple(plain.vocabulary.counts))
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, item['loc']))}: {item['msg'].lower()}" for item in error.errors()]
-        raise CheckpointError(f"{path}: not as a checkpoint should be", f"{gathered(faults)}\n{EXPECTED}") from error
+        raise CheckpointError(f"{path}: not as a checkpoint should be", f"{join_faults(faults)}\n{EXPECTED}") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: its vocabulary is not as it should be ({error})", EXPECTED) from error
     try:

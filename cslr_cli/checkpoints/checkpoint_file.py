@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import pickletools
 import zipfile
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from cslr_cli.checkpoints.plain_pickle import PLAIN_GLOBALS
 from cslr_cli.errors import CheckpointError
+from cslr_cli.files import whole_file
 
 EXPECTED = "expected a file that `cslr train` or `cslr convert` wrote"
 
@@ -77,3 +82,121 @@ def _is_damaged(path: Path) -> bool:
             return archive.testzip() is not None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
         return True  # headers that contradict each other; RuntimeError: an unknown packing
+
+
+def write_checkpoint_file(content: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain values, whole or not at all.
+
+    Raises:
+        CheckpointError: they cannot be written; what stood under `path` before is still there.
+    """
+    try:
+        with whole_file(path) as unfinished, open(unfinished, "wb") as file:
+            torch.save(dict(content), file)
+    except (OSError, RuntimeError) as error:
+        # Some releases of torch tell a full disk by a RuntimeError raised while the OSError is handled.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise CheckpointError(
+            f"{path}: cannot be written ({cause.strerror or cause})",
+            "make room or mend the rights; the checkpoints written before are whole",
+        ) from error
+
+
+# Pickles as data
+
+# Numpy's codes: truth values, whole numbers, fractions, text, bytes, and Python's own objects.
+_PLAIN_TYPES = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdUSO"]
+
+
+class ForbiddenContentError(pickle.UnpicklingError):
+    """A pickle asks for something else than plain values; it was not given it."""
+
+
+def _dtype(code: str, *_: object) -> np.dtype[Any]:
+    """A number type; a copy, for the pickle goes on to set its byte order."""
+    dtype = np.dtype(code, False, True) if isinstance(code, str) else None
+    if dtype is None or type(dtype) not in _PLAIN_TYPES:
+        raise ForbiddenContentError(f"an array of {code!r}")
+    return dtype
+
+
+def _empty_array(*_: object) -> np.ndarray[Any, Any]:
+    """An array, for the pickle to set shape and contents of."""
+    array: np.ndarray[Any, Any] = np.ndarray((0,), np.int8)
+    return array
+
+
+def _number(dtype: np.dtype[Any], content: bytes) -> Any:
+    """A single number of numpy, as Python's."""
+    return np.frombuffer(content, dtype, count=1)[0].item()
+
+
+# What pickles call it -> what they get.
+PLAIN_GLOBALS: Mapping[str, Callable[..., Any]] = {
+    "numpy.ndarray": np.ndarray,
+    "numpy.dtype": _dtype,
+    **{f"numpy.{core}.multiarray._reconstruct": _empty_array for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray.scalar": _number for core in ("core", "_core")},
+    # Not called by their names; but a reader may ask whether what it has made is of a plain type.
+    **{f"{dtype.__module__}.{dtype.__qualname__}": dtype for dtype in _PLAIN_TYPES},
+}
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" == "_codecs.encode":  # how older protocols write bytes
+            return _encode
+        if f"{module}.{name}" not in PLAIN_GLOBALS:
+            raise ForbiddenContentError(f"{module}.{name}")
+        return PLAIN_GLOBALS[f"{module}.{name}"]
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise ForbiddenContentError(f"text encoded as {encoding!r}")
+    return text.encode("latin1")
+
+
+def load_plain_pickle(content: bytes) -> Any:
+    """Read a pickle of plain values.
+
+    Raises:
+        ForbiddenContentError: there is something else in it; nothing of it was run.
+        Exception: of many kinds, where the content is damaged or no pickle.
+    """
+    for opcode, argument, _ in pickletools.genops(content):
+        # Room is made for as many values as a place in the memo says: damage to it would fill the memory.
+        if opcode.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(content):
+            raise ForbiddenContentError(f"value number {argument} in {len(content)} bytes")
+    return _PlainUnpickler(io.BytesIO(content)).load()
+
+
+# Tensors of a network
+
+
+def find_weight_faults(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """What is wrong with tensors where others are expected: names and shapes, a line each."""
+    return [
+        *(f"missing: {name}" for name in expected if name not in found),
+        *(f"left over: {name}" for name in found if name not in expected),
+        *(
+            f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
+            for name in expected
+            if name in found and found[name].shape != expected[name].shape
+        ),
+    ]
+
+
+def non_finite_warnings(weights: Mapping[str, Tensor]) -> list[str]:
+    """A warning that names the tensors with values that are no numbers, or infinite; none where all are well."""
+    spoilt = [name for name, value in weights.items() if value.is_floating_point() and not _is_finite(value)]
+    if not spoilt:
+        return []
+    return [f"not all weights are finite numbers, and what the network says may be nothing: {', '.join(spoilt)}"]
+
+
+def _is_finite(value: Tensor) -> bool:
+    # A sum takes a fiftieth of the time; it can be infinite where no summand is, but hardly ever.
+    return bool(value.sum().isfinite()) or bool(value.isfinite().all())

@@ -1,7 +1,7 @@
 """Vocabularies of other origin: the published code's `gloss_dict.npy`, and lists of glosses.
 
 A `gloss_dict.npy` holds an array without axes, and in it a dictionary `gloss -> [id, count]`. The
-dictionary is pickled, so it is read by `plain_pickle`, which runs nothing.
+dictionary is pickled, so it is read by `load_plain_pickle`, which runs nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from cslr_cli.checkpoints.plain_pickle import ForbiddenContentError, load_plain_pickle
+from cslr_cli.checkpoints.checkpoint_file import ForbiddenContentError, load_plain_pickle
 from cslr_cli.corpora.lookup import open_prepared_corpus
-from cslr_cli.errors import DataError, gathered
+from cslr_cli.errors import DataError, join_faults
 from cslr_cli.files import whole_file
 from cslr_cli.vocabulary import Vocabulary
 
@@ -24,7 +24,7 @@ _NPY: Any = np.lib.format  # some versions of numpy annotate it, some do not
 _EXPECTED = "expected the published code's gloss_dict.npy: gloss -> [id, count], with ids from 1"
 
 
-def read_vocabulary(path: Path) -> Vocabulary:
+def read_any_vocabulary(path: Path) -> Vocabulary:
     """Read a vocabulary from wherever one is.
 
     Args:
@@ -53,7 +53,7 @@ def _list_of_glosses(glosses: list[str], path: Path) -> Vocabulary:
     faults = [f"{gloss!r} occurs twice" for gloss in repeated] + [f"{gloss!r} has spaces" for gloss in with_spaces]
     if faults or not glosses:
         raise DataError(
-            f"{path}: not a vocabulary\n{gathered(faults) if faults else 'there is no gloss in it'}",
+            f"{path}: not a vocabulary\n{join_faults(faults) if faults else 'there is no gloss in it'}",
             "expected a gloss on every line, with or without a tab and its count; line n is the gloss with id n",
         )
     return Vocabulary(tuple(glosses), (0,) * len(glosses))
@@ -77,7 +77,7 @@ def read_gloss_dict(path: Path) -> Vocabulary:
         raise DataError(f"{path}: not a gloss_dict.npy, or one that was cut off", _EXPECTED) from error
     faults = _faults(content)
     if faults:
-        raise DataError(f"{path}: not a gloss_dict.npy\n{gathered(faults)}", _EXPECTED)
+        raise DataError(f"{path}: not a gloss_dict.npy\n{join_faults(faults)}", _EXPECTED)
     glosses = sorted(content, key=lambda gloss: int(content[gloss][0]))
     return Vocabulary(tuple(glosses), tuple(int(content[gloss][1]) for gloss in glosses))
 

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, checkpoint_of, published_epochs, published_state
-from cslr_cli.checkpoints.checkpoint_file import read_checkpoint_file
+from cslr_cli.checkpoints.checkpoint_file import non_finite_warnings, read_checkpoint_file
 from cslr_cli.checkpoints.published_names import from_published, model_config, num_classes
-from cslr_cli.checkpoints.weights import finiteness_warnings
 from cslr_cli.config import DataConfig, ModelConfig
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from cslr_cli.vocabulary import Vocabulary
 
 FIRST_GLOSSES = 10
@@ -168,7 +167,7 @@ def _inspected_published(content: Mapping[str, Any], path: Path) -> CheckpointIn
         parameters=_parameters(model, num_classes(state)),
         num_classes=num_classes(state),
         epoch=published_epochs(content),
-        warnings=tuple(finiteness_warnings(weights)),
+        warnings=tuple(non_finite_warnings(weights)),
     )
 
 

@@ -23,10 +23,9 @@ from cslr_cli.checkpoints.checkpoint import (
     checkpoint_of,
     published_epochs,
     published_state,
-    write_checkpoint_file,
 )
-from cslr_cli.checkpoints.checkpoint_file import read_checkpoint_file
-from cslr_cli.checkpoints.gloss_dict import read_gloss_dict, read_vocabulary, write_gloss_dict
+from cslr_cli.checkpoints.checkpoint_file import read_checkpoint_file, write_checkpoint_file
+from cslr_cli.checkpoints.gloss_dict import read_any_vocabulary, read_gloss_dict, write_gloss_dict
 from cslr_cli.checkpoints.published_names import from_published, num_classes, recognise, to_published
 from cslr_cli.config import Config, apply_settings
 from cslr_cli.corpora import CORPORA, find_corpus
@@ -120,7 +119,7 @@ def open_checkpoint(
         return _converted(_published(content, path), vocabulary, corpus, ())
     checkpoint = checkpoint_of(content, path)
     if vocabulary is not None:
-        _check_order(read_vocabulary(vocabulary), vocabulary, checkpoint.vocabulary.hash, path)
+        _check_order(read_any_vocabulary(vocabulary), vocabulary, checkpoint.vocabulary.hash, path)
     return Conversion(checkpoint, ())
 
 
@@ -143,7 +142,7 @@ def _converted(
     published: _Published, source: Path, corpus: str | PreparedCorpus | None, settings: Sequence[str]
 ) -> Conversion:
     path = published.path
-    vocabulary = read_vocabulary(source)
+    vocabulary = read_any_vocabulary(source)
     expected = num_classes(published.state) - 1
     if len(vocabulary.glosses) != expected:
         known = f"; {expected} is the size of {_KNOWN_SIZES[expected]}'s" if expected in _KNOWN_SIZES else ""
@@ -186,7 +185,7 @@ def _origin(
     if corpus is None and source.is_dir():
         corpus = open_prepared_corpus(source)
     if isinstance(corpus, PreparedCorpus):
-        return CorpusOrigin.of(corpus), []
+        return CorpusOrigin.from_corpus(corpus), []
     if corpus is None and published.added.corpus is not None:
         return published.added.corpus, []
     notes: list[str] = []
@@ -200,7 +199,7 @@ def _origin(
         notes.append(f"taken to be of {corpus}, which has {len(vocabulary.glosses)} glosses; else say --corpus NAME")
     prepared = Path("prepared") / corpus
     if corpus.lower() not in map(str.lower, CORPORA) and (prepared / VOCABULARY_FILE).is_file():
-        return CorpusOrigin.of(open_prepared_corpus(prepared)), notes
+        return CorpusOrigin.from_corpus(open_prepared_corpus(prepared)), notes
     reader = find_corpus(corpus)
     notes += _differences_from_prepared(vocabulary, source, reader.default_output)
     path = str(reader.default_output)
@@ -256,7 +255,7 @@ def write_published(checkpoint: Checkpoint, path: Path) -> Path:
     return gloss_dict
 
 
-def departures(checkpoint: Checkpoint) -> list[str]:
+def find_unsupported_parts(checkpoint: Checkpoint) -> list[str]:
     """What the published code, as it is, has no network for; a line each."""
     model = checkpoint.config.model
     found = []

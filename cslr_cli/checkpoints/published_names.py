@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cslr_cli.checkpoints.weights import weight_faults
+from cslr_cli.checkpoints.checkpoint_file import find_weight_faults
 from cslr_cli.config import Config, ModelConfig
-from cslr_cli.errors import CheckpointError, gathered
+from cslr_cli.errors import CheckpointError, join_faults
 from cslr_cli.model.backbone import STAGES
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from cslr_cli.network_parts import NETWORKS
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES
 
@@ -137,9 +137,9 @@ def from_published(
         ours = build_network(config, num_classes(state)).state_dict()
     unused = {name: torch.empty(shape, device="meta") for name, shape in unused_shapes(config).items()}
     expected = to_published(ours, config, unused)
-    faults = weight_faults(expected, state)
+    faults = find_weight_faults(expected, state)
     if faults:
-        raise CheckpointError(f"{where}: its tensors are not those of the published {config.name}", gathered(faults))
+        raise CheckpointError(f"{where}: its tensors are not those of the published {config.name}", join_faults(faults))
     weights = {name: state[published_name(name, config)].reshape(value.shape) for name, value in ours.items()}
     return weights, {name: state[name] for name in unused}
 

@@ -133,11 +133,11 @@ def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> 
 
 def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
     from cslr_cli.checkpoints.checkpoint import load_checkpoint
-    from cslr_cli.checkpoints.published import departures, write_published
+    from cslr_cli.checkpoints.published import find_unsupported_parts, write_published
 
     checkpoint = load_checkpoint(path)
     gloss_dict = write_published(checkpoint, output)
-    for departure in departures(checkpoint):
+    for departure in find_unsupported_parts(checkpoint):
         print_note(f"note: the published code as it is cannot build {departure}")
     for warning in checkpoint.warnings:
         print_error(warning, kind="warning")

@@ -62,13 +62,13 @@ def inspect(
 def _inspected(path: Path, config: str, *, read_frames: bool, workers: int | None) -> CorpusInspection:
     from cslr_cli.config import load_config
     from cslr_cli.corpora.inspection import inspect_corpus
-    from cslr_cli.model.networks import temporal_plan
+    from cslr_cli.model.network import build_temporal_plan
 
     recipe = load_config(config)
     with shown_progress() as progress:
         return inspect_corpus(
             path,
-            plan=temporal_plan(recipe.model),
+            plan=build_temporal_plan(recipe.model),
             frame_interval=recipe.data.frame_interval,
             read_frames=read_frames,
             workers=workers,

@@ -170,12 +170,12 @@ def _on_devices(task: _Task) -> TrainingResult | None:
 
 def _in_this_process(task: _Task) -> TrainingResult | None:
     """Train with whatever processes this one was launched with; only the first has a screen."""
-    from cslr_cli.model.device import device_of_process, resolve_device
+    from cslr_cli.model.device import resolve_device, resolve_process_device
     from cslr_cli.training.batches import with_a_clip_each
     from cslr_cli.training.distributed.ranks import joined, local_rank, was_launched
     from cslr_cli.training.loop import train as train_network
 
-    device = device_of_process(task.device, *local_rank()) if was_launched() else resolve_device(task.device)
+    device = resolve_process_device(task.device, *local_rank()) if was_launched() else resolve_device(task.device)
     with joined(device) as ranks:
         recipe = with_a_clip_each(task.recipe, ranks.world_size) if task.batch_may_grow else task.recipe
         if not ranks.is_first:

@@ -14,7 +14,7 @@ from pathlib import Path
 from shlex import quote
 
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.errors import DataError, gathered
+from cslr_cli.errors import DataError, join_faults
 
 # What the first line of an annotation says that the corpus is, when it is not the one asked for.
 _KNOWN_HEADERS = {
@@ -49,7 +49,7 @@ class AnnotationError(DataError):
     """
 
     def __init__(self, faults: Sequence[Fault], hint: str | None = None) -> None:
-        super().__init__(gathered([str(fault) for fault in faults]), hint)
+        super().__init__(join_faults([str(fault) for fault in faults]), hint)
         self.faults = tuple(faults)
 
     def __reduce__(self) -> tuple[type[AnnotationError], tuple[tuple[Fault, ...], str | None]]:

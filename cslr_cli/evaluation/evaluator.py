@@ -20,8 +20,7 @@ from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.network_pass import clip_log_probs, evaluation_mode
 from cslr_cli.evaluation.results import HEADS, SplitResult, oracle_score
-from cslr_cli.model.network import Network
-from cslr_cli.model.networks import temporal_plan
+from cslr_cli.model.network import Network, build_temporal_plan
 from cslr_cli.processes import available_cores
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.recognition import Alternative
@@ -67,7 +66,7 @@ class Evaluator:
         self.num_workers = num_workers
         self._fps, self._frame_interval = corpus.fps, config.data.frame_interval
         self._protocol = protocol(corpus.protocol)
-        self._plan, self._device, self._dtype = temporal_plan(config.model), device, dtype
+        self._plan, self._device, self._dtype = build_temporal_plan(config.model), device, dtype
         self._vocabulary = vocabulary
         self._batches = evaluation_batches(self.samples, config.training.batch_size)
         dataset = ClipDataset(corpus, self.samples, config.data, training=False)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from cslr_cli.dataset.collate import Batch
 from cslr_cli.decoding.clips import ClipLogProbs
-from cslr_cli.model.device import memory_told
-from cslr_cli.model.inference import for_inference
+from cslr_cli.model.device import translate_out_of_memory
+from cslr_cli.model.inference import prepare_for_inference
 from cslr_cli.model.network import Network
 
 _MEMORY_ADVICE = "evaluate with a smaller training.batch_size, or --precision bf16"
@@ -50,7 +50,7 @@ def clip_log_probs(
         DeviceError: the device is out of memory.
     """
     before: _Launched | None = None
-    network = for_inference(network, dtype)
+    network = prepare_for_inference(network, dtype)
     for batch in batches:
         launched = _launch(network, batch, device)
         if before is not None:
@@ -90,7 +90,7 @@ class _Launched:
 
 def _launch(network: Network, batch: Batch, device: torch.device) -> _Launched:
     """Give a batch to the network; on a GPU this returns before anything is computed."""
-    with memory_told(_MEMORY_ADVICE), torch.inference_mode():
+    with translate_out_of_memory(_MEMORY_ADVICE), torch.inference_mode():
         output = network(batch.frames.to(device, non_blocking=True), batch.frame_lengths)
         logits = {"sequence": output.sequence_logits, "conv": output.conv_logits}
         on_gpu = device.type == "cuda"

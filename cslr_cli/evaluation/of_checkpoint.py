@@ -56,7 +56,7 @@ def evaluate(
         evaluator_of(checkpoint, corpus, split, device=device, dtype=dtype, decoding=decoding, num_workers=num_workers)
         for split in splits
     ]
-    network = checkpoint.network().to(device)
+    network = checkpoint.build_network().to(device)
     results = []
     for evaluator in evaluators:
         with closing(evaluator):

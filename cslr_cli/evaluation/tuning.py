@@ -111,7 +111,7 @@ def tune_language_model(
     evaluator = evaluator_of(
         checkpoint, corpus, TUNING_SPLIT, device=device, dtype=dtype, decoding=decoding, num_workers=num_workers
     )
-    clips = _kept_log_probs(evaluator, checkpoint.network().to(device), progress)
+    clips = _kept_log_probs(evaluator, checkpoint.build_network().to(device), progress)
     with DecoderPool(FusionTrial(untuned), evaluator.num_workers) as decoder_pool:
         search = _Search(evaluator, clips, decoder_pool, checkpoint.vocabulary, progress)
         trials = search.run()

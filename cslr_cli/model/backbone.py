@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cslr_cli.config import ModelConfig
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.correlation import AGGREGATION_REACH, CorrelationBlock
+from cslr_cli.model.correlation import AGGREGATION_CONTEXT, CorrelationBlock
 from cslr_cli.model.residual import can_train, train_block, train_stem
 
 # Bytes of features that one frame after the other makes in inference: a little below what allocators give
@@ -97,7 +97,7 @@ class ResNet(nn.Module):
 
     # In training, batch norm sees the frames by which a batch pads its shorter clips. VAC leaves
     # them out (its masked batch norm); CorrNet and CorrNet+ do not.
-    sees_batch_padding = False
+    batch_norm_includes_padding = False
 
     def __init__(self, width: int = 64, blocks: Sequence[int] = (2, 2, 2, 2)) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class ResNet(nn.Module):
         frame_elements = self.conv1.out_channels * pictures[0, 0].numel() // self.conv1.stride[0] ** 2
         for index, stage in enumerate(STAGES):
             layers.append(self.get_submodule(stage))
-            if index > 0 or self.stage_reach(stage):
+            if index > 0 or self.stage_context(stage):
                 x = self.after_stage(stage, _in_runs(x, layers, frame_elements), clips)
                 layers, frame_elements = [], x[0].numel()
         features: Tensor = x.mean(dim=(2, 3))
@@ -178,7 +178,7 @@ class ResNet(nn.Module):
         x: Tensor = self.maxpool(torch.relu_(self.bn1(self.conv1(pictures))))
         return x
 
-    def stage_reach(self, stage: str) -> int:
+    def stage_context(self, stage: str) -> int:
         """Frames on each side that `after_stage` looks at; all else looks at single frames."""
         return 0
 
@@ -210,7 +210,7 @@ class CorrNetBackbone(ResNet):
             CSL-Daily.
     """
 
-    sees_batch_padding = True
+    batch_norm_includes_padding = True
 
     def __init__(
         self,
@@ -227,9 +227,9 @@ class CorrNetBackbone(ResNet):
         """The block that follows a stage."""
         return CorrelationBlock(self.stage_channels[stage])
 
-    def stage_reach(self, stage: str) -> int:
+    def stage_context(self, stage: str) -> int:
         """The identification map sees more frames than the correlation does."""
-        return AGGREGATION_REACH if stage in self.correlation_after else 0
+        return AGGREGATION_CONTEXT if stage in self.correlation_after else 0
 
     @classmethod
     def from_config(cls, config: ModelConfig) -> CorrNetBackbone:

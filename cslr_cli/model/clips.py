@@ -29,24 +29,24 @@ class ClipLayout:
     device: torch.device
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device) -> ClipLayout:
+    def from_lengths(cls, lengths: Sequence[int], device: torch.device) -> ClipLayout:
         """The layout of clips with these numbers of frames."""
         return cls(tuple(int(length) for length in lengths), device)
 
     @property
-    def is_even(self) -> bool:
+    def has_equal_lengths(self) -> bool:
         """All clips have the same number of frames."""
         return len(set(self.lengths)) == 1
 
     def fold(self, x: Tensor) -> Tensor:
         """(B, T, ...) -> (N, ...), without the frames beyond each clip's length."""
-        if self.is_even:
+        if self.has_equal_lengths:
             return x[:, : self.lengths[0]].flatten(0, 1)
         return torch.cat([clip[:length] for clip, length in zip(x, self.lengths, strict=True)])
 
     def unfold(self, x: Tensor, length: int) -> Tensor:
         """(N, ...) -> (B, length, ...), with zeros beyond each clip's length."""
-        if self.is_even and self.lengths[0] == length:
+        if self.has_equal_lengths and self.lengths[0] == length:
             return x.view(len(self.lengths), length, *x.shape[1:])
         clips = x.split(list(self.lengths))
         padded = x.new_zeros(len(clips), length, *x.shape[1:])
@@ -81,7 +81,7 @@ class ClipLayout:
         """int64 (N,): the previous frame; the first frame of a clip is preceded by itself."""
         return self.neighbour(-1)
 
-    def over_time(self, x: Tensor, gap: int) -> Tensor:
+    def to_timeline(self, x: Tensor, gap: int) -> Tensor:
         """(N, C, ...) -> (1, C, N + gaps, ...): one time axis with `gap` zero frames between clips.
 
         A convolution over time that reaches at most `gap` frames to each side, itself padded with
@@ -95,8 +95,8 @@ class ClipLayout:
             x = torch.cat(parts[:-1])
         return x.transpose(0, 1).unsqueeze(0)
 
-    def from_time(self, x: Tensor, gap: int) -> Tensor:
-        """(1, C, N + gaps, ...) -> (N, C, ...): the inverse of `over_time`."""
+    def from_timeline(self, x: Tensor, gap: int) -> Tensor:
+        """(1, C, N + gaps, ...) -> (N, C, ...): the inverse of `to_timeline`."""
         x = x.squeeze(0).transpose(0, 1)
         if len(self.lengths) == 1:
             return x

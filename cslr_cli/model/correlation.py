@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.products import affinities, gathered, scattered
+from cslr_cli.model.products import affinities, transposed_weighted_sum, weighted_sum
 
 # Frames that the aggregation sees on each side: its kernel covers 9.
-AGGREGATION_REACH = 4
+AGGREGATION_CONTEXT = 4
 # The compute capability from which on Triton supports NVIDIA's GPUs: Ampere's.
 _OLDEST_GPU = (8, 0)
 # Elements of the affinity maps that are held at a time; so many fit the caches of two cores.
@@ -39,7 +39,7 @@ class _Correlate(torch.autograd.Function):
         for block in _blocks(query):
             neighbours = _neighbours(keys, following[block], preceding[block])  # (n, 2P, C)
             gates = affinities(query[block], neighbours).sigmoid_().sub_(0.5)  # (n, P, 2P)
-            output[block] = gathered(gates, _weighed(neighbours, weights))
+            output[block] = weighted_sum(gates, _weighed(neighbours, weights))
         return output
 
     @staticmethod
@@ -60,12 +60,12 @@ class _Correlate(torch.autograd.Function):
             gates = affinities(query[block], neighbours).sigmoid_()
             grad_affinities = affinities(grad_output[block], _weighed(neighbours, weights))
             torch.ops.aten.sigmoid_backward(grad_affinities, gates, grad_input=grad_affinities)
-            grad_query[block] = gathered(grad_affinities, neighbours)
-            given_back = scattered(gates.sub_(0.5), grad_output[block])  # (n, 2P, C)
+            grad_query[block] = weighted_sum(grad_affinities, neighbours)
+            given_back = transposed_weighted_sum(gates.sub_(0.5), grad_output[block])  # (n, 2P, C)
             # The weight of a direction scales what its neighbours give.
             products = (given_back * neighbours).view(-1, 2, places, query.shape[2])
             grad_weights += products.sum((0, 2, 3), dtype=grad_weights.dtype)
-            grad_neighbours = _weighed(given_back, weights).add_(scattered(grad_affinities, query[block]))
+            grad_neighbours = _weighed(given_back, weights).add_(transposed_weighted_sum(grad_affinities, query[block]))
             grad_keys.index_add_(0, following[block], grad_neighbours[:, :places].to(grad_keys.dtype))
             grad_keys.index_add_(0, preceding[block], grad_neighbours[:, places:].to(grad_keys.dtype))
         return grad_query, grad_keys.to(keys.dtype), grad_weights.to(weights.dtype), None, None
@@ -122,7 +122,7 @@ def correlate(query: Tensor, keys: Tensor, weights: Tensor, clips: ClipLayout) -
     return result
 
 
-class IdentifyingBlock(nn.Module):
+class IdentificationBlock(nn.Module):
     """What the blocks of CorrNet and CorrNet+ share: keys, and the identification map (section 3.2).
 
     Args:
@@ -138,8 +138,8 @@ class IdentifyingBlock(nn.Module):
             nn.Conv3d(
                 reduced,
                 reduced,
-                kernel_size=(2 * AGGREGATION_REACH + 1, 3, 3),
-                padding=(AGGREGATION_REACH, dilation, dilation),
+                kernel_size=(2 * AGGREGATION_CONTEXT + 1, 3, 3),
+                padding=(AGGREGATION_CONTEXT, dilation, dilation),
                 dilation=(1, dilation, dilation),
                 groups=reduced,
             )
@@ -150,18 +150,18 @@ class IdentifyingBlock(nn.Module):
 
     def identification_map(self, x: Tensor, clips: ClipLayout) -> Tensor:
         """M of section 3.2, before the sigmoid: (N, C, H, W), from 9 frames at three dilations."""
-        reduced = clips.over_time(self.reduce(x), gap=AGGREGATION_REACH)
+        reduced = clips.to_timeline(self.reduce(x), gap=AGGREGATION_CONTEXT)
         aggregated = torch.stack(
             [
                 weight * aggregation(reduced)
                 for weight, aggregation in zip(self.aggregation_weights, self.aggregations, strict=True)
             ]
         ).sum(0)
-        expanded: Tensor = self.expand(clips.from_time(aggregated, gap=AGGREGATION_REACH))
+        expanded: Tensor = self.expand(clips.from_timeline(aggregated, gap=AGGREGATION_CONTEXT))
         return expanded
 
 
-class CorrelationBlock(IdentifyingBlock):
+class CorrelationBlock(IdentificationBlock):
     """Correlation with the neighbouring frames, gated by what the identification map finds important.
 
     Args:

@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from cslr_cli.model.backbone import CorrNetBackbone
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.correlation import AGGREGATION_REACH, IdentifyingBlock
+from cslr_cli.model.correlation import AGGREGATION_CONTEXT, IdentificationBlock
 
 # Frames on each side that the block after a stage looks at: the fewer places a frame has, the more.
 NEIGHBOURS = {"layer1": 1, "layer2": 1, "layer3": 3, "layer4": 5}
 # Frames that the temporal weighting sees on each side: a kernel of 3, dilated by up to 3.
-WEIGHTING_REACH = 3
+WEIGHTING_CONTEXT = 3
 
 
 class AttentionPool(nn.Module):
@@ -83,7 +83,7 @@ def correlate_summaries(summaries: Tensor, keys: Tensor, weights: Tensor, clips:
     return found
 
 
-class SummaryCorrelationBlock(IdentifyingBlock):
+class SummaryCorrelationBlock(IdentificationBlock):
     """Correlation of a frame's summary with its neighbours, gated by the identification map.
 
     Args:
@@ -124,7 +124,7 @@ class TemporalWeighting(nn.Module):
         self.reduce = nn.Conv1d(channels, reduced, 1)
         self.enhance = nn.ModuleList(
             nn.Conv1d(reduced, reduced, 3, padding=dilation, dilation=dilation, groups=reduced)
-            for dilation in range(1, WEIGHTING_REACH + 1)
+            for dilation in range(1, WEIGHTING_CONTEXT + 1)
         )
         self.expand = nn.Conv1d(reduced, channels, 1)
         self.weights = nn.Parameter(torch.full((3,), 1 / 3))
@@ -134,11 +134,11 @@ class TemporalWeighting(nn.Module):
         """Features (N, C, H, W) -> what to add to them, of the same shape."""
         # (N, C, H, W) -> (C, N): frames are the time axis, clip after clip
         reduced = self.reduce(x.mean(dim=(2, 3)).T)
-        timeline = clips.over_time(reduced.T, gap=WEIGHTING_REACH)
+        timeline = clips.to_timeline(reduced.T, gap=WEIGHTING_CONTEXT)
         enhanced = torch.stack(
             [weight * layer(timeline) for weight, layer in zip(self.weights, self.enhance, strict=True)]
         ).sum(0)
-        importance: Tensor = self.expand(clips.from_time(enhanced, gap=WEIGHTING_REACH).T).T  # (N, C)
+        importance: Tensor = self.expand(clips.from_timeline(enhanced, gap=WEIGHTING_CONTEXT).T).T  # (N, C)
         return x * ((importance.sigmoid() - 0.5) * self.alpha)[:, :, None, None]
 
 
@@ -168,11 +168,11 @@ class CorrNetPlusBackbone(CorrNetBackbone):
         """Correlation with as many neighbours as this stage looks at."""
         return SummaryCorrelationBlock(self.stage_channels[stage], NEIGHBOURS[stage])
 
-    def stage_reach(self, stage: str) -> int:
+    def stage_context(self, stage: str) -> int:
         """Correlation or identification map, whichever sees more, and the temporal weighting after it."""
         if stage not in self.correlation_after:
             return 0
-        return max(AGGREGATION_REACH, NEIGHBOURS[stage]) + WEIGHTING_REACH
+        return max(AGGREGATION_CONTEXT, NEIGHBOURS[stage]) + WEIGHTING_CONTEXT
 
     def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
         """Add the correlation of this stage, if it has one, and then its temporal weighting."""

@@ -61,7 +61,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
     return devices
 
 
-def device_of_process(name: str, process: int, num_processes: int) -> torch.device:
+def resolve_process_device(name: str, process: int, num_processes: int) -> torch.device:
     """The device of one of several processes that compute together on this machine.
 
     Args:
@@ -139,7 +139,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
 
 
 @contextmanager
-def computing_threads(number: int | None) -> Iterator[None]:
+def use_cpu_threads(number: int | None) -> Iterator[None]:
     """Compute on a CPU with so many threads as long as the block lasts; None: as torch has it."""
     before = torch.get_num_threads()
     if number is not None:
@@ -151,7 +151,7 @@ def computing_threads(number: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def memory_told(advice: str) -> Iterator[None]:
+def translate_out_of_memory(advice: str) -> Iterator[None]:
     """Make of a device that is out of memory an error that says what to do.
 
     Args:

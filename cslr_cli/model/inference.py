@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from cslr_cli.model.network import Network
 
 
-def for_inference(network: Network, dtype: torch.dtype) -> Network:
+def prepare_for_inference(network: Network, dtype: torch.dtype) -> Network:
     """The same network for inference: fewer operations, and weights of the dtype that is computed in.
 
     Its modules have the same names and can be hooked; batch norms have become identities. Call it under

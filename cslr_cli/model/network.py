@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import count
 
 import torch
 from torch import Tensor, nn
 
+from cslr_cli.config import ModelConfig
 from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.temporal import BiLSTM, TemporalConvolution
+from cslr_cli.model.temporal import BiLSTM, NormalisedClassifier, TemporalConvolution
+from cslr_cli.network_parts import Classifier
 from cslr_cli.temporal_plan import TemporalPlan
 
 
@@ -72,9 +76,9 @@ class Network(nn.Module):
                 `plan.padded_length(frame_lengths[i])` of its frames.
             frame_lengths: int64 (B,), real frames before padding.
         """
-        return self.from_features(self.frame_features(frames, frame_lengths), frame_lengths)
+        return self.logits_from_features(self.frame_features(frames, frame_lengths), frame_lengths)
 
-    def from_features(self, features: Tensor, frame_lengths: Tensor) -> NetworkOutput:
+    def logits_from_features(self, features: Tensor, frame_lengths: Tensor) -> NetworkOutput:
         """Logits of clips whose frames the backbone has seen.
 
         Args:
@@ -94,8 +98,8 @@ class Network(nn.Module):
 
     def frame_features(self, frames: Tensor, frame_lengths: Tensor) -> Tensor:
         """The backbone's features (B, T, C) of padded frames; zeros where a clip has none."""
-        clips = ClipLayout.of(self._seen_lengths(frames, frame_lengths), frames.device)
-        features = self.backbone(self.pictures(clips.fold(frames)), clips)
+        clips = ClipLayout.from_lengths(self._seen_lengths(frames, frame_lengths), frames.device)
+        features = self.backbone(self.normalise_frames(clips.fold(frames)), clips)
         return clips.unfold(features, frames.shape[1])
 
     def _seen_lengths(self, frames: Tensor, frame_lengths: Tensor) -> list[int]:
@@ -105,11 +109,55 @@ class Network(nn.Module):
             frames: (B, T, ...), padded frames or their features.
             frame_lengths: int64 (B,).
         """
-        if self.training and self.backbone.sees_batch_padding:
+        if self.training and self.backbone.batch_norm_includes_padding:
             return [frames.shape[1]] * len(frames)
         return [self.plan.padded_length(int(length)) for length in frame_lengths]
 
-    def pictures(self, frames: Tensor) -> Tensor:
+    def normalise_frames(self, frames: Tensor) -> Tensor:
         """uint8 (N, 3, H, W), 0…255 -> the parameters' float dtype, -1…1, channels last."""
         pictures = frames.to(self.backbone.conv1.weight.dtype, memory_format=torch.channels_last)
         return pictures.sub_(127.5).div_(127.5)  # in this order the difference is exact even in bf16
+
+
+def build_temporal_plan(config: ModelConfig) -> TemporalPlan:
+    """How this network turns frames into steps."""
+    plan = TemporalPlan.parse(config.temporal_layers)
+    if config.parts.pool != "lifting":
+        return plan
+    return TemporalPlan(plan.layers, min_frames=next(n for n in count(1) if _can_lift(plan, n)))
+
+
+def build_network(config: ModelConfig, num_classes: int) -> Network:
+    """A network with fresh weights; nothing is fetched.
+
+    Args:
+        config: what it is made of.
+        num_classes: V, the vocabulary and the blank.
+    """
+    parts, plan, size = config.parts, build_temporal_plan(config), config.hidden_size
+    backbone = backbone_class(parts.backbone).from_config(config)
+    return Network(
+        plan,
+        backbone,
+        TemporalConvolution(backbone.num_features, size, plan, parts.pool),
+        BiLSTM(size),
+        _classifier(parts.classifier, size, num_classes),
+        None if parts.shared_classifier else _classifier(parts.classifier, size, num_classes),
+    )
+
+
+def backbone_class(name: str) -> type[ResNet]:
+    """The class that `NetworkParts.backbone` names, `module.Class` in this package."""
+    module, _, class_name = name.partition(".")
+    found: type[ResNet] = getattr(import_module(f"cslr_cli.model.{module}"), class_name)
+    return found
+
+
+def _classifier(kind: Classifier, size: int, num_classes: int) -> nn.Module:
+    return nn.Linear(size, num_classes) if kind == "linear" else NormalisedClassifier(size, num_classes)
+
+
+def _can_lift(plan: TemporalPlan, num_frames: int) -> bool:
+    """Whether every lifting pool has two steps to give: its instance norm needs two."""
+    lengths = plan.layer_lengths(plan.padded_length(num_frames))
+    return all(length >= 2 for layer, length in zip(plan.layers, lengths, strict=True) if layer.kind == "P")

@@ -26,14 +26,14 @@ def affinities(query: Tensor, keys: Tensor) -> Tensor:
     return _convolved(query[0], keys[0])
 
 
-def gathered(gates: Tensor, values: Tensor) -> Tensor:
+def weighted_sum(gates: Tensor, values: Tensor) -> Tensor:
     """Values (n, Q, C) weighed by gates (n, P, Q) -> (n, P, C)."""
     if not _convolves(gates):
         return torch.bmm(gates, values)
     return _convolved(gates[0], values[0].T)
 
 
-def scattered(gates: Tensor, values: Tensor) -> Tensor:
+def transposed_weighted_sum(gates: Tensor, values: Tensor) -> Tensor:
     """Values (n, P, C) given back through gates (n, P, Q) -> (n, Q, C)."""
     if not _convolves(gates):
         return torch.bmm(gates.mT, values)

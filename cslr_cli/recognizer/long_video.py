@@ -23,7 +23,7 @@ from cslr_cli.errors import UsageError
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.rests import FrameRange, SentenceSegmenter
-from cslr_cli.model.chunks import FeatureStream, chunk_tensor, padded_chunks
+from cslr_cli.model.feature_stream import FeatureStream, frames_to_tensor, padded_chunks
 from cslr_cli.model.network import Network
 
 # Gives the context in which the network computes: without gradients, in some precision.
@@ -72,7 +72,7 @@ class LongVideo:
 
 @dataclass(frozen=True)
 class StretchFeatures:
-    """Frame features of a stretch, as `Network.from_features` takes them.
+    """Frame features of a stretch, as `Network.logits_from_features` takes them.
 
     Attributes:
         stretch: which pictures of the clip.
@@ -165,7 +165,7 @@ def clip_features(
     stream = FeatureStream(network)
     for chunk, is_last in padded_chunks(pictures, network):
         with inference():
-            features = stream.push(chunk_tensor(chunk, device), is_last=is_last)
+            features = stream.push(frames_to_tensor(chunk, device), is_last=is_last)
         if len(features):
             yield features
 

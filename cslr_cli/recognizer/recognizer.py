@@ -18,8 +18,8 @@ from cslr_cli.decoding.clips import ClipDecoder, ClipLogProbs
 from cslr_cli.decoding.glosses import decoder_for, timed_glosses
 from cslr_cli.media.clip_reader import ClipReader, LoadedClip, Source
 from cslr_cli.media.options import ReadOptions
-from cslr_cli.model.device import memory_told, resolve_device, resolve_precision
-from cslr_cli.model.inference import for_inference
+from cslr_cli.model.device import resolve_device, resolve_precision, translate_out_of_memory
+from cslr_cli.model.inference import prepare_for_inference
 from cslr_cli.recognition import Alternative, Recognition, Sentence, StepLogits
 from cslr_cli.recognizer.joining import RecognisedStretch, joined_logits, without_overlaps
 from cslr_cli.recognizer.long_video import LongVideo, clip_features, stretches
@@ -55,7 +55,7 @@ class Recognizer:
         self.checkpoint = checkpoint
         self.device = device
         self.dtype = resolve_precision(precision, device)
-        self.network = for_inference(checkpoint.network().to(device), self.dtype)
+        self.network = prepare_for_inference(checkpoint.build_network().to(device), self.dtype)
         decoding = decoding or checkpoint.config.decoding
         self._decode = ClipDecoder(
             decoder_for(decoding, checkpoint.vocabulary),
@@ -210,7 +210,7 @@ class Recognizer:
         Raises:
             DeviceError: the device runs out of memory within.
         """
-        with memory_told(_MEMORY_ADVICE), torch.inference_mode():
+        with translate_out_of_memory(_MEMORY_ADVICE), torch.inference_mode():
             yield
 
     def recognize_features(self, features: Tensor, edges: NDArray[np.float64]) -> Sentence:
@@ -234,7 +234,7 @@ class Recognizer:
         """
         num_frames = len(edges) - 1
         with self.inference():
-            output = self.network.from_features(features[None], torch.tensor([num_frames]))
+            output = self.network.logits_from_features(features[None], torch.tensor([num_frames]))
         spans = self.network.plan.step_spans(edges.tolist())
         logits = StepLogits(
             output.sequence_logits[0].float().cpu().numpy(),

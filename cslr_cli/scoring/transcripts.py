@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cslr_cli.errors import ScoringError, gathered
+from cslr_cli.errors import ScoringError, join_faults
 from cslr_cli.files import write_text
 
 STM_LAYOUT = "ID 1 SIGNER START END GLOSS GLOSS …"
@@ -217,7 +217,7 @@ def _read_lines(path: Path, take: Callable[[list[str]], str | None], layout: str
         if fault is not None:
             faults.append(f"{path}, line {number}: {fault}")
     if faults:
-        raise ScoringError(gathered(faults), layout)
+        raise ScoringError(join_faults(faults), layout)
 
 
 def _fields_of_lines(path: Path, layout: str) -> Iterator[tuple[int, list[str]]]:

@@ -18,7 +18,7 @@ from cslr_cli.dataset.clip_dataset import ClipKey
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import ConfigError, DataError
-from cslr_cli.model.networks import temporal_plan
+from cslr_cli.model.network import build_temporal_plan
 from cslr_cli.temporal_plan import TemporalPlan
 
 
@@ -142,7 +142,7 @@ def training_samples(corpus: PreparedCorpus, config: Config) -> Sequence[Sample]
     if not samples:
         raise DataError(f"{corpus.path}: the split train has no clip")
     corpus.frames_path(samples[0])  # refuses a corpus without frames, before anything is made
-    shortest = temporal_plan(config.model).min_frames
+    shortest = build_temporal_plan(config.model).min_frames
     long_enough = [sample for sample in samples if sample.num_frames is None or sample.num_frames >= shortest]
     if not long_enough:
         raise DataError(

@@ -20,8 +20,8 @@ from cslr_cli.dataset.collate import Batch
 from cslr_cli.dataset.loader import Loader
 from cslr_cli.evaluation import Evaluator, SplitResult
 from cslr_cli.media.clip_plan import max_crop_offset
-from cslr_cli.model.device import computing_threads, memory_told, precision_name, resolve_precision
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.device import precision_name, resolve_precision, translate_out_of_memory, use_cpu_threads
+from cslr_cli.model.network import build_network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.training.averaging import MovingAverage
 from cslr_cli.training.batches import (
@@ -140,7 +140,7 @@ def train(
         stack.enter_context(run.logging() if ranks.is_first else nothing_logged())
         if ranks.is_first:
             board = stack.enter_context(open_board(config.training.track, run.path / "tensorboard", course.state.step))
-        stack.enter_context(computing_threads(config.training.num_threads))
+        stack.enter_context(use_cpu_threads(config.training.num_threads))
         stack.enter_context(course.interruption.watched())
         stack.callback(course.evaluator.close)
         course.begin(run, board)
@@ -229,7 +229,7 @@ class _Course:
             num_steps=self.batches.num_steps,
             ranks=self.ranks,
         )
-        self.saver = Saver(run, self.config, self.vocabulary, CorpusOrigin.of(self.corpus), self._note)
+        self.saver = Saver(run, self.config, self.vocabulary, CorpusOrigin.from_corpus(self.corpus), self._note)
         self.recorder = Recorder(run, self.corpus, board, self._note)
         self._tell_start()
         if self.changes:
@@ -308,7 +308,7 @@ class _Course:
         *whole, asked_to_end = self.ranks.sum([*map(sum, zip(*mine, strict=True)), float(self.interruption.came)])
         if asked_to_end:
             self._end_interrupted()
-        with memory_told(memory_advice(self.config, self.device, self.run.path)):
+        with translate_out_of_memory(memory_advice(self.config, self.device, self.run.path)):
             figures = self.stepper(sized, Extent(*whole), epoch)
             if self.state.average is not None:
                 self.state.average.update()

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.checkpoints.checkpoint_file import find_weight_faults
 from cslr_cli.checkpoints.imagenet import load_imagenet_weights
 from cslr_cli.checkpoints.published import open_checkpoint
-from cslr_cli.checkpoints.weights import weight_faults
 from cslr_cli.config import Config, ModelConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.errors import CheckpointError, ConfigError, gathered
+from cslr_cli.errors import CheckpointError, ConfigError, join_faults
 from cslr_cli.model.network import Network
 from cslr_cli.model.temporal import NormalisedClassifier
 from cslr_cli.vocabulary import BLANK_ID, Vocabulary
@@ -112,12 +112,12 @@ def load_shared_weights(
     for name, axis in _class_axes(network).items():
         if name in weights and _without(weights[name], axis) == _without(own[name], axis):
             weights[name] = _with_columns(own[name], weights[name], axis, columns)
-    faults = weight_faults(own, weights)
+    faults = find_weight_faults(own, weights)
     if faults:
         settings = _differing_settings(checkpoint.config.model, model)
         raise CheckpointError(
             f"{path}: its network has another shape than the one to be trained",
-            "\n".join([gathered(faults), *_told(settings)]),
+            "\n".join([join_faults(faults), *_told(settings)]),
         )
     network.load_state_dict(weights)
     return StartPoint(path, len(vocabulary.glosses), len(shared), len(places) - len(shared))
@@ -185,7 +185,7 @@ class FrozenParts:
         known = {name for name, _ in (*network.named_modules(), *network.named_parameters()) if name}
         faults = [_unknown(name, known) for name in dict.fromkeys(names) if name not in known]
         if faults:
-            raise ConfigError(gathered(faults), "expected names of modules or parameters, such as backbone.layer1")
+            raise ConfigError(join_faults(faults), "expected names of modules or parameters, such as backbone.layer1")
         self._network = network
         self._names = tuple(names)
         for name, parameter in network.named_parameters():

@@ -47,7 +47,7 @@ def square_explained(recognizer: Recognizer, square_clip: Path, monkeypatch: pyt
 def see_brightness(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every checkpoint have the network of brightness."""
 
-    def network(checkpoint: Checkpoint) -> object:
+    def build_network(checkpoint: Checkpoint) -> object:
         return brightness_network(checkpoint.vocabulary.num_classes)
 
-    monkeypatch.setattr(Checkpoint, "network", network)
+    monkeypatch.setattr(Checkpoint, "build_network", build_network)

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from cslr_cli.config import Config
 from cslr_cli.model.backbone import STAGES, ResNet
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.network import Network
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import Network, build_network
 from cslr_cli.model.temporal import BiLSTM, NormalisedClassifier, TemporalConvolution
 from cslr_cli.temporal_plan import TemporalPlan
 

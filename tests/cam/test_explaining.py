@@ -199,7 +199,7 @@ def test_where_some_maps_are_blank_the_others_are_made(
 ) -> None:
     see_brightness(monkeypatch)
     glosses = recognizer.checkpoint.vocabulary.glosses[:2]
-    original = Checkpoint.network
+    original = Checkpoint.build_network
 
     def half(checkpoint: Checkpoint) -> object:
         network = original(checkpoint)
@@ -207,7 +207,7 @@ def test_where_some_maps_are_blank_the_others_are_made(
             network.get_parameter("classifier.weight")[:, 1] *= -1  # darkness speaks for the first gloss
         return network
 
-    monkeypatch.setattr(Checkpoint, "network", half)
+    monkeypatch.setattr(Checkpoint, "build_network", half)
     explanation = explain(recognizer, square_clip, CamOptions(reference=glosses, layer="layer2"))
     assert [single.blank is None for single in explanation.glosses] == [False, True]
     assert any(glosses[0] in warning and "nowhere above zero" in warning for warning in explanation.warnings)
@@ -232,7 +232,7 @@ def test_places_and_times_that_are_not_there_are_refused(recognizer: Recognizer,
 def test_a_place_is_refused_where_nothing_correlates(
     recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Checkpoint, "network", lambda checkpoint: random_network("vac").float())
+    monkeypatch.setattr(Checkpoint, "build_network", lambda checkpoint: random_network("vac").float())
     with pytest.raises(UsageError, match="no correlation blocks"):
         explain(recognizer, video, CamOptions(place=(10, 10)))
 
@@ -242,7 +242,7 @@ def test_corrnet_plus_is_asked_for_a_frame_and_not_for_a_place(
 ) -> None:
     vocabulary = recognizer.checkpoint.vocabulary
     network = random_network("corrnet-plus", num_classes=vocabulary.num_classes).float()
-    monkeypatch.setattr(Checkpoint, "network", lambda checkpoint: network)
+    monkeypatch.setattr(Checkpoint, "build_network", lambda checkpoint: network)
     sentence = vocabulary.glosses[:1]
     with pytest.raises(UsageError, match=r"the summary of a frame(.|\n)*leave out --place"):
         explain(recognizer, video, CamOptions(reference=sentence, place=(10, 10), at=0.5))

@@ -12,8 +12,8 @@ from tests.cam.networks import NAMES, BrightnessBackbone, random_network, random
 @pytest.mark.parametrize("name", NAMES)
 def test_before_and_after_a_layer_is_the_whole_backbone(name: str) -> None:
     network = random_network(name)
-    pictures = network.pictures(torch.from_numpy(random_pictures(6)).permute(0, 3, 1, 2))
-    whole = network.backbone(pictures, ClipLayout.of([6], pictures.device))
+    pictures = network.normalise_frames(torch.from_numpy(random_pictures(6)).permute(0, 3, 1, 2))
+    whole = network.backbone(pictures, ClipLayout.from_lengths([6], pictures.device))
     for layer in backbone_layers(network.backbone):
         split = split_backbone(network.backbone, layer.name)
         torch.testing.assert_close(split.features(split.activations(pictures)), whole, msg=layer.name)

@@ -101,7 +101,7 @@ def test_a_checkpoint_says_by_itself_what_it_was_trained_on(
 
 def test_the_network_of_a_checkpoint_is_ready_for_use(best: Path) -> None:
     checkpoint = load_checkpoint(best)
-    network = checkpoint.network()
+    network = checkpoint.build_network()
     assert not network.training
     assert all(torch.equal(value, checkpoint.weights[name]) for name, value in network.state_dict().items())
 
@@ -257,7 +257,7 @@ def test_a_checkpoint_from_before_there_were_other_networks_loads(best: Path, tm
 
     old = load_checkpoint(changed(best, tmp_path / "old.pt", as_it_was))
     assert old.config == load_checkpoint(best).config
-    assert old.network().conv_classifier is None
+    assert old.build_network().conv_classifier is None
 
 
 def test_weights_that_are_missing_left_over_or_of_another_shape_are_listed(best: Path, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_weights_of_another_network_are_refused_when_they_are_put_in(tiny_checkp
     weights = dict(tiny_checkpoint.weights)
     del weights["backbone.conv1.weight"]
     with pytest.raises(CheckpointError) as caught:
-        dataclasses.replace(tiny_checkpoint, weights=weights).network()
+        dataclasses.replace(tiny_checkpoint, weights=weights).build_network()
     assert "missing: backbone.conv1.weight" in str(caught.value)
 
 

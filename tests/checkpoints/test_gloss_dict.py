@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cslr_cli.checkpoints.gloss_dict import read_gloss_dict, read_vocabulary, write_gloss_dict
+from cslr_cli.checkpoints.gloss_dict import read_any_vocabulary, read_gloss_dict, write_gloss_dict
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CslrError, DataError
 from cslr_cli.vocabulary import Vocabulary
@@ -30,7 +30,7 @@ def saved(path: Path, content: object) -> Path:
 
 def refused(path: Path) -> DataError:
     with pytest.raises(DataError) as caught:
-        read_vocabulary(path)
+        read_any_vocabulary(path)
     assert str(path) in caught.value.message
     return caught.value
 
@@ -60,14 +60,14 @@ def test_what_is_written_is_for_older_versions_of_numpy_too(tmp_path: Path) -> N
 
 
 def test_a_vocabulary_is_read_from_wherever_one_is(tmp_path: Path, tiny_corpus: PreparedCorpus) -> None:
-    assert read_vocabulary(tiny_corpus.path) == tiny_corpus.vocabulary
-    assert read_vocabulary(tiny_corpus.path / "vocabulary.txt") == tiny_corpus.vocabulary
+    assert read_any_vocabulary(tiny_corpus.path) == tiny_corpus.vocabulary
+    assert read_any_vocabulary(tiny_corpus.path / "vocabulary.txt") == tiny_corpus.vocabulary
     write_gloss_dict(GLOSSES, tmp_path / "gloss_dict.npy")
-    assert read_vocabulary(tmp_path / "gloss_dict.npy") == GLOSSES
+    assert read_any_vocabulary(tmp_path / "gloss_dict.npy") == GLOSSES
     plain = tmp_path / "glosses.txt"
     plain.write_text("HAUS\r\n REGEN\nÜBER\n我\n\n", encoding="utf-8-sig")
-    assert read_vocabulary(plain).glosses == GLOSSES.glosses
-    assert read_vocabulary(plain).hash == GLOSSES.hash
+    assert read_any_vocabulary(plain).glosses == GLOSSES.glosses
+    assert read_any_vocabulary(plain).hash == GLOSSES.hash
 
 
 # What is refused

@@ -18,7 +18,7 @@ from cslr_cli.errors import CheckpointError
 from cslr_cli.model.backbone import CorrNetBackbone, ResNet
 from cslr_cli.model.clips import ClipLayout
 from cslr_cli.model.corrnet_plus import CorrNetPlusBackbone
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from tests.model.batches import NETWORK_NAMES
 
 
@@ -65,7 +65,8 @@ def test_with_torchvision_s_weights_a_frame_has_torchvision_s_features(
     load_imagenet_weights(backbone, weights_file)
     pictures = torch.rand(3, 3, *size) * 2 - 1
     trunk = nn.Sequential(*list(torchvision_network.children())[:-1])  # all but the classifier
-    features = backbone(pictures.to(memory_format=torch.channels_last), ClipLayout.of([2, 1], pictures.device))
+    clips = ClipLayout.from_lengths([2, 1], pictures.device)
+    features = backbone(pictures.to(memory_format=torch.channels_last), clips)
     torch.testing.assert_close(features, trunk(pictures).flatten(1), rtol=1e-4, atol=1e-5)
 
 

@@ -22,7 +22,7 @@ from cslr_cli.checkpoints.published_names import (
 )
 from cslr_cli.config import Config, ModelConfig
 from cslr_cli.errors import CheckpointError, CslrError
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES
 from tests.model.batches import NETWORK_NAMES
 from tests.model.deterministic import narrow_shapes, published_shapes, published_state

@@ -394,7 +394,7 @@ def test_a_clip_without_hypothesis_is_in_the_files_as_well(
 def test_parts_recognised_apart_score_as_the_whole(
     tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, num_parts: int
 ) -> None:
-    network = tiny_checkpoint.network()
+    network = tiny_checkpoint.build_network()
     whole = evaluator(tiny_corpus, "dev", tiny_checkpoint.config)
     parts = [whole.recognise(network, part=part, num_parts=num_parts) for part in reversed(range(num_parts))]
     assert max(map(len, parts)) - min(map(len, parts)) <= 2  # a batch
@@ -424,7 +424,7 @@ def test_what_is_recognised_can_be_sent_to_another_process(
     tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
 ) -> None:
     whole = evaluator(tiny_corpus, "dev", with_settings(tiny_checkpoint.config, decoding={"num_best": 3}))
-    clips = whole.recognise(tiny_checkpoint.network())
+    clips = whole.recognise(tiny_checkpoint.build_network())
     sent = pickle.dumps(clips)
     assert len(sent) < 20_000  # hypotheses, no logits
     assert pickle.loads(sent) == clips

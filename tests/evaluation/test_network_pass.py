@@ -92,7 +92,7 @@ def test_a_gpu_gives_the_log_probabilities_of_the_cpu(tiny_checkpoint: Checkpoin
     dataset = ClipDataset(tiny_corpus, samples, tiny_checkpoint.config.data, training=False)
     found = {}
     for device in (CPU, torch.device("cuda", 0)):
-        network = tiny_checkpoint.network().to(device)
+        network = tiny_checkpoint.build_network().to(device)
         loader = Loader(dataset, network.plan, 0, pin_memory=device.type == "cuda")
         batches = loader.batches(evaluation_batches(samples, 3))
         found[device.type] = list(clip_log_probs(network, batches, device=device, dtype=torch.float32))

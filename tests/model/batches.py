@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from cslr_cli.config import ModelConfig
-from cslr_cli.model.network import Network
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import Network, build_network
 from cslr_cli.temporal_plan import TemporalPlan
 
 NETWORK_NAMES = ("vac", "vac-smkd", "corrnet", "corrnet-plus")

@@ -13,7 +13,7 @@ LENGTHS = st.lists(st.integers(1, 6), min_size=1, max_size=5)
 
 
 def layout(*lengths: int) -> ClipLayout:
-    return ClipLayout.of(lengths, CPU)
+    return ClipLayout.from_lengths(lengths, CPU)
 
 
 @settings(deadline=None)
@@ -47,13 +47,13 @@ def test_the_gradient_of_a_fold_is_zero_where_a_clip_has_no_frame() -> None:
 def test_one_time_axis_and_back_is_the_same_fold(lengths: list[int], gap: int) -> None:
     clips = layout(*lengths)
     fold = torch.rand(sum(lengths), 3, 2, 4)
-    timeline = clips.over_time(fold, gap)
+    timeline = clips.to_timeline(fold, gap)
     assert timeline.shape == (1, 3, sum(lengths) + gap * (len(lengths) - 1), 2, 4)
-    torch.testing.assert_close(clips.from_time(timeline, gap), fold)
+    torch.testing.assert_close(clips.from_timeline(timeline, gap), fold)
 
 
 def test_between_two_clips_of_one_time_axis_are_zero_frames() -> None:
-    timeline = layout(2, 1, 3).over_time(torch.ones(6, 1, 1, 1), gap=2)
+    timeline = layout(2, 1, 3).to_timeline(torch.ones(6, 1, 1, 1), gap=2)
     assert timeline.flatten().tolist() == [1, 1, 0, 0, 1, 0, 0, 1, 1, 1]
 
 
@@ -66,7 +66,7 @@ def test_a_convolution_over_one_time_axis_sees_each_clip_alone(lengths: list[int
     fold = torch.rand(sum(lengths), 2, 1, 1, dtype=torch.float64)
     # (N, C, 1, 1) -> for each clip (1, C, T, 1, 1) -> (T, C, 1, 1)
     alone = [convolution(clip.transpose(0, 1)[None])[0].transpose(0, 1) for clip in fold.split(lengths)]
-    together = clips.from_time(convolution(clips.over_time(fold, reach)), reach)
+    together = clips.from_timeline(convolution(clips.to_timeline(fold, reach)), reach)
     torch.testing.assert_close(together, torch.cat(alone))
 
 
@@ -91,6 +91,6 @@ def test_a_frame_has_a_neighbour_where_its_clip_goes_on_so_far(lengths: list[int
 @given(LENGTHS, st.integers(0, 4))
 def test_one_time_axis_and_back_also_without_places(lengths: list[int], gap: int) -> None:
     clips, fold = layout(*lengths), torch.rand(sum(lengths), 3)
-    timeline = clips.over_time(fold, gap)
+    timeline = clips.to_timeline(fold, gap)
     assert timeline.shape == (1, 3, sum(lengths) + gap * (len(lengths) - 1))
-    torch.testing.assert_close(clips.from_time(timeline, gap), fold)
+    torch.testing.assert_close(clips.from_timeline(timeline, gap), fold)

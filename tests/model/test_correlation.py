@@ -19,7 +19,7 @@ LENGTHS = (3, 1, 4, 2)
 
 
 def layout(lengths: Sequence[int] = LENGTHS) -> ClipLayout:
-    return ClipLayout.of(lengths, torch.device("cpu"))
+    return ClipLayout.from_lengths(lengths, torch.device("cpu"))
 
 
 def inputs(places: int = 6, channels: int = 4, lengths: Sequence[int] = LENGTHS) -> tuple[Tensor, Tensor, Tensor]:
@@ -242,7 +242,7 @@ def test_a_gpu_correlates_as_a_cpu_does() -> None:
     arguments = inputs(places=49, channels=32)
     on_gpu = [value.detach().cuda().requires_grad_() for value in arguments]
     expected = correlate(*arguments, layout())
-    result = correlate(on_gpu[0], on_gpu[1], on_gpu[2], ClipLayout.of(LENGTHS, torch.device("cuda")))
+    result = correlate(on_gpu[0], on_gpu[1], on_gpu[2], ClipLayout.from_lengths(LENGTHS, torch.device("cuda")))
     torch.testing.assert_close(result.cpu(), expected)
     towards = torch.ones_like(expected)
     ours = torch.autograd.grad(result, on_gpu, towards.cuda())

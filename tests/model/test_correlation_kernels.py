@@ -38,7 +38,7 @@ def measured_errors(dtypes: Sequence[str], device: str = "cpu") -> dict[str, flo
     """Relative errors of output and gradients in every case."""
     from cslr_cli.model.correlation_kernels import correlate_fused, correlate_fused_backward
 
-    clips, errors = ClipLayout.of(LENGTHS, torch.device(device)), {}
+    clips, errors = ClipLayout.from_lengths(LENGTHS, torch.device(device)), {}
     for places, channels in SHAPES:
         query, keys, weights = inputs(places, channels, LENGTHS)
         query = (query.detach() / channels**0.5).requires_grad_()  # affinities of a size that gates can follow

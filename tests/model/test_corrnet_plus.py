@@ -21,7 +21,7 @@ LENGTHS = (3, 1, 7, 2)
 
 
 def layout(lengths: Sequence[int] = LENGTHS) -> ClipLayout:
-    return ClipLayout.of(lengths, torch.device("cpu"))
+    return ClipLayout.from_lengths(lengths, torch.device("cpu"))
 
 
 def randomised(module: nn.Module) -> nn.Module:

@@ -77,7 +77,7 @@ def test_correlation_holds_its_features_and_a_few_blocks_of_affinities(
     monkeypatch.setattr(correlation, "AFFINITY_BLOCK", block)
     query, keys = (torch.randn(frames, places, channels).to(dtype).requires_grad_() for _ in range(2))
     weights = torch.tensor([0.6, 0.3], requires_grad=True)
-    clips = ClipLayout.of([frames], torch.device("cpu"))
+    clips = ClipLayout.from_lengths([frames], torch.device("cpu"))
     _ = clips.following, clips.preceding
     with live_bytes() as live:
         correlate(query, keys, weights, clips).sum().backward()

@@ -7,11 +7,11 @@ from cslr_cli.config import Precision
 from cslr_cli.errors import DeviceError, UsageError
 from cslr_cli.model.device import (
     autocast,
-    device_of_process,
     precision_name,
     resolve_device,
     resolve_devices,
     resolve_precision,
+    resolve_process_device,
 )
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 1)
@@ -82,15 +82,15 @@ def test_several_devices_are_named_with_commas(gpus: list[str]) -> None:
 
 
 def test_each_process_of_a_machine_has_a_device_of_its_own(gpus: list[str]) -> None:
-    assert [device_of_process("auto", process, 2) for process in range(2)] == [CPU, CPU]
+    assert [resolve_process_device("auto", process, 2) for process in range(2)] == [CPU, CPU]
     gpus += ["RTX 3090"] * 3
-    assert [device_of_process("auto", process, 2) for process in range(2)] == [torch.device("cuda", 0), GPU]
-    assert device_of_process("2,1", 1, 2) == GPU
-    assert device_of_process("cpu", 1, 2) == CPU
+    assert [resolve_process_device("auto", process, 2) for process in range(2)] == [torch.device("cuda", 0), GPU]
+    assert resolve_process_device("2,1", 1, 2) == GPU
+    assert resolve_process_device("cpu", 1, 2) == CPU
     with pytest.raises(DeviceError, match=r"4 processes on this machine(.|\n)*--nproc-per-node 3"):
-        device_of_process("auto", 0, 4)
+        resolve_process_device("auto", 0, 4)
     with pytest.raises(UsageError, match="1 for 2 processes"):
-        device_of_process("0", 0, 2)
+        resolve_process_device("0", 0, 2)
 
 
 @pytest.mark.parametrize(

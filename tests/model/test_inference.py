@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cslr_cli.model import backbone
-from cslr_cli.model.inference import for_inference
+from cslr_cli.model.inference import prepare_for_inference
 from tests.model.batches import NETWORK_NAMES, padded_batch, random_videos, small_network
 
 by_network = pytest.mark.parametrize("name", NETWORK_NAMES)
@@ -22,7 +22,7 @@ def test_it_gives_the_logits_of_the_network(name: str, run_bytes: int, monkeypat
     network = small_network(name).double()
     frames, lengths = padded_batch(random_videos(9, 6), network.plan)
     with torch.inference_mode():
-        found = for_inference(network, torch.float64)(frames, lengths)
+        found = prepare_for_inference(network, torch.float64)(frames, lengths)
     expected = network(frames, lengths)  # with gradients: by modules, all frames at once
     torch.testing.assert_close(found.sequence_logits, expected.sequence_logits)
     torch.testing.assert_close(found.conv_logits, expected.conv_logits)
@@ -33,7 +33,7 @@ def test_it_gives_the_logits_of_the_network(name: str, run_bytes: int, monkeypat
 def test_in_bf16_its_logits_are_near_and_its_weights_of_two_bytes(name: str) -> None:
     network = small_network(name)
     frames, lengths = padded_batch(random_videos(9, 6), network.plan)
-    small = for_inference(network, torch.bfloat16)
+    small = prepare_for_inference(network, torch.bfloat16)
     assert {parameter.dtype for parameter in small.parameters()} == {torch.bfloat16}
     expected = network(frames, lengths).sequence_logits
     error = small(frames, lengths).sequence_logits.float() - expected
@@ -43,7 +43,7 @@ def test_in_bf16_its_logits_are_near_and_its_weights_of_two_bytes(name: str) -> 
 def test_the_network_stays_as_it_is_and_names_stay() -> None:
     network = small_network("corrnet").train()
     before = copy.deepcopy(network.state_dict())
-    made = for_inference(network, torch.float32)
+    made = prepare_for_inference(network, torch.float32)
     torch.testing.assert_close(dict(network.state_dict()), dict(before))
     assert network.training
     assert not made.training

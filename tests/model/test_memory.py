@@ -6,25 +6,25 @@ import pytest
 import torch
 
 from cslr_cli.errors import DeviceError
-from cslr_cli.model.device import computing_threads, memory_told
+from cslr_cli.model.device import translate_out_of_memory, use_cpu_threads
 
 
 def test_a_machine_that_is_out_of_memory_is_told_with_what_to_do() -> None:
-    with pytest.raises(DeviceError, match="out of memory") as raised, memory_told("give a shorter video"):
+    with pytest.raises(DeviceError, match="out of memory") as raised, translate_out_of_memory("give a shorter video"):
         torch.empty(2**60)  # more than any machine has
     assert raised.value.hint == "give a shorter video"
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(RuntimeError, match="size of tensor") as raised, memory_told("give a shorter video"):
+    with pytest.raises(RuntimeError, match="size of tensor") as raised, translate_out_of_memory("give a shorter video"):
         torch.zeros(2) + torch.zeros(3)
     assert not isinstance(raised.value, DeviceError)
 
 
 def test_the_number_of_threads_is_what_it_was_after_a_block_that_set_it() -> None:
     before = torch.get_num_threads()
-    with computing_threads(1):
+    with use_cpu_threads(1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
-    with computing_threads(None):
+    with use_cpu_threads(None):
         assert torch.get_num_threads() == before

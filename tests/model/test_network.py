@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from cslr_cli.config import ModelConfig
 from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.network import Network, NetworkOutput
-from cslr_cli.model.networks import backbone_class, build_network, temporal_plan
+from cslr_cli.model.network import Network, NetworkOutput, backbone_class, build_network, build_temporal_plan
 from cslr_cli.model.temporal import NormalisedClassifier, TemporalConvolution
 from cslr_cli.network_parts import NETWORKS, Pool
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalPlan
@@ -68,7 +67,7 @@ def test_classifiers_and_pools_can_be_chosen_for_any_network(classifier: str, sh
 @pytest.mark.parametrize("pool", ["max", "lifting"])
 @torch.inference_mode()
 def test_every_schedule_makes_as_many_steps_as_the_plan_says(layers: tuple[str, ...], pool: Pool) -> None:
-    plan = temporal_plan(ModelConfig(temporal_layers=layers, pool=pool))
+    plan = build_temporal_plan(ModelConfig(temporal_layers=layers, pool=pool))
     temporal = TemporalConvolution(2, 4, plan, pool).eval()
     for num_frames in range(plan.min_frames, 65):
         length = plan.padded_length(num_frames)
@@ -78,7 +77,7 @@ def test_every_schedule_makes_as_many_steps_as_the_plan_says(layers: tuple[str, 
 
 @pytest.mark.parametrize("layers", PUBLISHED_SCHEDULES, ids="-".join)
 def test_the_shortest_clip_of_a_lifting_network_is_the_shortest_that_can_be_lifted(layers: tuple[str, ...]) -> None:
-    plan = temporal_plan(ModelConfig(name="corrnet-plus", temporal_layers=layers))
+    plan = build_temporal_plan(ModelConfig(name="corrnet-plus", temporal_layers=layers))
     temporal = TemporalConvolution(2, 4, plan, "lifting").eval()
     if plan.min_frames > 1:
         length = plan.padded_length(plan.min_frames - 1)
@@ -87,7 +86,7 @@ def test_the_shortest_clip_of_a_lifting_network_is_the_shortest_that_can_be_lift
 
 
 def test_the_shortest_clip_has_5_frames_in_corrnet_plus_and_one_in_the_others() -> None:
-    shortest = {name: temporal_plan(ModelConfig(name=name)).min_frames for name in NETWORK_NAMES}
+    shortest = {name: build_temporal_plan(ModelConfig(name=name)).min_frames for name in NETWORK_NAMES}
     assert shortest == {"vac": 1, "vac-smkd": 1, "corrnet": 1, "corrnet-plus": 5}
 
 
@@ -192,7 +191,7 @@ def test_training_starts_as_a_plain_resnet(name: str) -> None:
     plain = ResNet(width=8).eval()
     plain.load_state_dict({key: network.backbone.state_dict()[key] for key in plain.state_dict()})
     pictures = torch.randn(7, 3, 32, 32)
-    clips = ClipLayout.of([4, 3], torch.device("cpu"))
+    clips = ClipLayout.from_lengths([4, 3], torch.device("cpu"))
     torch.testing.assert_close(network.backbone(pictures, clips), plain(pictures, clips))
 
 

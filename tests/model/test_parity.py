@@ -13,8 +13,7 @@ import torch
 from cslr_cli.checkpoints.published_names import published_name, unused_shapes
 from cslr_cli.config import Config
 from cslr_cli.model.losses import Targets, weighted_loss
-from cslr_cli.model.network import Network
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import Network, build_network
 from tests.model.batches import NETWORK_NAMES, largest_difference, padded_batch
 from tests.model.deterministic import PARITY, load_published, published_shapes, video
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cslr_cli.model import residual
 from cslr_cli.model.backbone import BasicBlock, ResNet
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from tests.model.batches import padded_batch, random_videos, small_config
 
 

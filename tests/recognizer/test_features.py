@@ -26,7 +26,7 @@ def recognizer(tiny_checkpoint: Checkpoint) -> Recognizer:
 def test_features_are_what_the_network_computes_on_its_way_to_its_logits(
     recognizer: Recognizer, tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
 ) -> None:
-    network = tiny_checkpoint.network()
+    network = tiny_checkpoint.build_network()
     for sample in tiny_corpus.samples("dev"):
         features = sample_features(recognizer, tiny_corpus, sample)
         clip = recognizer.read(tiny_corpus.frames_path(sample))

@@ -116,7 +116,7 @@ def test_frames_become_squares_in_the_way_that_the_corpus_was_prepared(
     options = PreparationOptions(frame_size=36, interpolation="area", aspect="pad")
     prepare(find_corpus("synthetic"), tiny_release, tmp_path, options, workers=1)
     corpus = PreparedCorpus.open(tmp_path)
-    checkpoint = dataclasses.replace(tiny_checkpoint, corpus=CorpusOrigin.of(corpus))
+    checkpoint = dataclasses.replace(tiny_checkpoint, corpus=CorpusOrigin.from_corpus(corpus))
     padding = Recognizer(checkpoint, device=CPU, precision="fp32")
     prepared = padding.recognize(corpus.frames_path(sample))
     original = padding.recognize(clip_folder(tiny_release, "test", sample.sample_id))

@@ -10,8 +10,7 @@ from torch import Tensor
 from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cslr_cli.config import Config
 from cslr_cli.errors import CheckpointError
-from cslr_cli.model.network import Network
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import Network, build_network
 from cslr_cli.training.averaging import MovingAverage, average_best, mean_weights
 from cslr_cli.training.loop import TrainingResult
 from cslr_cli.training.run.folder import RunFolder
@@ -154,7 +153,7 @@ def test_an_average_is_a_checkpoint_like_any_other(run: RunFolder, tmp_path: Pat
     assert loaded.averaged_epochs == (4, 5, 3)
     assert loaded.epoch == 5
     assert loaded.history == ()  # its WER is none of the run's
-    loaded.network()
+    loaded.build_network()
 
 
 def test_fewer_than_two_checkpoints_are_no_average(run: RunFolder) -> None:

@@ -15,7 +15,7 @@ from cslr_cli.config import Config, load_config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, UsageError
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.training import loop
 from cslr_cli.training.loop import TrainingResult, train

@@ -11,7 +11,7 @@ import torch
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Config
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from cslr_cli.training.loop import TrainingResult, train
 from tests.training.test_loop import changed, copied, rewrite_samples
 

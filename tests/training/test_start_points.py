@@ -14,8 +14,7 @@ from cslr_cli.dataset.clip_dataset import ClipDataset
 from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError
-from cslr_cli.model.network import Network
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import Network, build_network
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.start_points import FrozenParts, StartPoint, load_shared_weights, start_from
 from cslr_cli.vocabulary import Vocabulary
@@ -62,7 +61,7 @@ def test_shared_glosses_get_the_same_logits_as_from_the_checkpoint_wherever_they
     network = build_network(config.model, ours.num_classes)
     start = load_shared_weights(network, config.model, ours, source, PATH)
     assert (start.glosses, start.kept, start.dropped) == (5, 3, 3)
-    pairs = zip(logits(network, tiny_corpus, config), logits(source.network(), tiny_corpus, config), strict=True)
+    pairs = zip(logits(network, tiny_corpus, config), logits(source.build_network(), tiny_corpus, config), strict=True)
     for now, then in pairs:
         # The blank, D, B and A in the new order, and where they were in the old one.
         torch.testing.assert_close(now[..., [0, 1, 3, 4]], then[..., [0, 5, 3, 2]])

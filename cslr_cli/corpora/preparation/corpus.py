@@ -38,7 +38,7 @@ from cslr_cli.corpora.preparation.report import (
 )
 from cslr_cli.dataset.manifest import CORPUS_FILE, VOCABULARY_FILE, CorpusInfo, references_path, write_samples
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.errors import DataError, UsageError, gathered
+from cslr_cli.errors import DataError, UsageError, join_faults
 from cslr_cli.processes import available_cores
 from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.scoring.transcripts import Reference, write_stm
@@ -245,7 +245,7 @@ def _check_left_out(left_out: Sequence[LeftOut], options: PreparationOptions, re
     faults = [f"{clip.split} clip {clip.sample_id}: {clip.reason}" for clip in unexpected(left_out)]
     if options.strict and faults:
         raise DataError(
-            gathered(faults),
+            join_faults(faults),
             "mend these and give the same command again, or leave such clips out by not asking for --strict"
             + (f"; all of them are in {report}" if report else ""),
         )
@@ -258,7 +258,7 @@ def _check_splits(prepared: Mapping[str, Sequence[Sample]], report: PreparationR
         what = f"no clip of {' and '.join(empty)}" if empty else "no clip"
         reasons = [f"{clip.split} clip {clip.sample_id}: {clip.reason}" for clip in report.left_out]
         layout = [] if report.expected_layout is None else [f"expected this layout:\n{report.expected_layout}"]
-        raise DataError(f"{what} can be prepared", "\n".join([gathered(reasons), *layout]))
+        raise DataError(f"{what} can be prepared", "\n".join([join_faults(reasons), *layout]))
 
 
 def _finish(

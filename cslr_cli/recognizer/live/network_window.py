@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.options import ReadOptions
-from cslr_cli.model.chunks import DEFAULT_CHUNK, FeatureStream, chunk_tensor
+from cslr_cli.model.feature_stream import DEFAULT_CHUNK_FRAMES, FeatureStream, frames_to_tensor
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.live.camera import CameraFrame
 from cslr_cli.recognizer.live.stability import Window
@@ -85,11 +85,11 @@ class NetworkWindow:
         return Window(sentence.start, sentence.end, sentence.glosses, begins_cold=self._first > 0)
 
     def _push(self, pictures: Sequence[Frame], *, is_last: bool = False) -> None:
-        for first in range(0, len(pictures), DEFAULT_CHUNK):
-            chunk = np.stack(pictures[first : first + DEFAULT_CHUNK])
-            ends = is_last and first + DEFAULT_CHUNK >= len(pictures)
+        for first in range(0, len(pictures), DEFAULT_CHUNK_FRAMES):
+            chunk = np.stack(pictures[first : first + DEFAULT_CHUNK_FRAMES])
+            ends = is_last and first + DEFAULT_CHUNK_FRAMES >= len(pictures)
             with self._recognizer.inference():
-                features = self._stream.push(chunk_tensor(chunk, self._recognizer.device), is_last=ends)
+                features = self._stream.push(frames_to_tensor(chunk, self._recognizer.device), is_last=ends)
             self._features += features.unbind()
 
     def _num_frames_known(self) -> int:

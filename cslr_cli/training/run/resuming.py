@@ -11,7 +11,7 @@ import yaml
 from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, load_checkpoint
 from cslr_cli.config import Config, load_config
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.errors import CheckpointError, ConfigError, DataError, gathered
+from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
 from cslr_cli.training.run.folder import RunFolder
 
 _GLOSSES_NAMED = 5
@@ -69,7 +69,7 @@ def _refuse(differing: Mapping[str, tuple[Any, Any]], places: tuple[str | Path, 
         f"{places[0]}: {key} is {_as_yaml(theirs)}, in {places[1]} it is {_as_yaml(ours)}"
         for key, (ours, theirs) in differing.items()
     ]
-    raise ConfigError(gathered(faults), f"{way_back};\nor to change the run, name each key: {changes}")
+    raise ConfigError(join_faults(faults), f"{way_back};\nor to change the run, name each key: {changes}")
 
 
 def differences(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:
@@ -118,7 +118,7 @@ def check_same_corpus(checkpoint: Checkpoint, corpus: PreparedCorpus, run: Path)
     Raises:
         DataError: it is another; what differs is named.
     """
-    then, now = checkpoint.corpus, CorpusOrigin.of(corpus)
+    then, now = checkpoint.corpus, CorpusOrigin.from_corpus(corpus)
     differing = [
         f"its {name} was {getattr(then, name)} and is {getattr(now, name)}"
         for name in ("name", "protocol", "fps", "frame_size", "interpolation", "aspect")

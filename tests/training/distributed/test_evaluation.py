@@ -44,7 +44,7 @@ def test_ranks_with_unequal_shares_recognise_clip_by_clip_what_one_process_does(
     config = changed(tiny_checkpoint.config, training={"batch_size": batch_size})
 
     def rank(ranks: Ranks) -> tuple[list[Progress], SplitResult | None]:
-        network = tiny_checkpoint.network()
+        network = tiny_checkpoint.build_network()
         evaluator = Evaluator(
             odd_corpus,
             "dev",

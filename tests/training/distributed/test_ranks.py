@@ -20,7 +20,7 @@ from cslr_cli.config import Config
 from cslr_cli.dataset.collate import Batch
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation import evaluate
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from cslr_cli.progress import Progress
 from cslr_cli.training.distributed.batch_norm import CpuSyncBatchNorm
 from cslr_cli.training.distributed.interruption import AskedToEndError

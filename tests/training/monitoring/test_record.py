@@ -16,7 +16,7 @@ from cslr_cli.config import Config, load_config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import MissingPackageError
 from cslr_cli.evaluation import evaluate
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from cslr_cli.scoring import read_ctm, read_stm
 from cslr_cli.training.loop import Listener, TrainingResult, train
 from cslr_cli.training.monitoring import recorder
@@ -46,7 +46,7 @@ def test_the_outline_says_what_is_trained_on_what(tiny_config: Config, tmp_path:
     train(config, tmp_path / "run", device=CPU, listener=Listener(outline=told.append))
     (outline,) = told
     rows = dict(outline.rows)
-    backbone = load_checkpoint(tmp_path / "run" / "last.pt").network().backbone
+    backbone = load_checkpoint(tmp_path / "run" / "last.pt").build_network().backbone
     trained = 194_468 - sum(parameter.numel() for parameter in backbone.parameters())
     assert rows["parameters"] == f"194,468, {trained:,} of them trained"
     assert rows["corpus"] == "synthetic, 8 glosses"

@@ -11,7 +11,7 @@ from cslr_cli.checkpoints.checkpoint import CorpusOrigin, load_checkpoint, save_
 from cslr_cli.config import Config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError
-from cslr_cli.model.networks import build_network
+from cslr_cli.model.network import build_network
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.run.folder import RunFolder
 from cslr_cli.training.run.resuming import differences, resumed_config
@@ -125,7 +125,7 @@ def test_the_scale_of_the_loss_is_saved_and_goes_on(
         scaler.scale(torch.ones(()))  # it is made when it is first used
         return TrainingState(network, torch.optim.Adam(network.parameters()), scaler)
 
-    origin, path = CorpusOrigin.of(tiny_corpus), tmp_path / "last.pt"
+    origin, path = CorpusOrigin.from_corpus(tiny_corpus), tmp_path / "last.pt"
     save_checkpoint(state(2.0**9).checkpoint(tiny_config, tiny_corpus.vocabulary, origin, resumable=True), path)
     other = state(2.0**16)
     other.restore(load_checkpoint(path), path)

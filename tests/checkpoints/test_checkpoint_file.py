@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from cslr_cli.checkpoints.plain_pickle import ForbiddenContentError, load_plain_pickle
+from cslr_cli.checkpoints.checkpoint_file import ForbiddenContentError, load_plain_pickle, non_finite_warnings
 
 
 def loaded(value: object, protocol: int = 4) -> Any:
@@ -108,3 +109,21 @@ def test_a_place_for_more_values_than_there_are_bytes_makes_no_room_for_them() -
 def test_a_number_type_with_fields_is_refused() -> None:
     with pytest.raises(ForbiddenContentError, match="an array of"):
         loaded(np.zeros(2, dtype=[("a", "i4"), ("b", "O")]))
+
+
+# Tensors of a network
+
+
+def test_weights_that_are_no_numbers_or_infinite_are_named_and_no_others() -> None:
+    weights = {
+        "good": torch.randn(5, 5),
+        "steps": torch.tensor([7]),
+        "large": torch.full((1000,), 3e38),  # each is finite, their sum is not
+        "small.half": torch.full((1000,), 6e4, dtype=torch.float16),
+        "nan": torch.tensor([1.0, float("nan")]),
+        "infinite": torch.tensor([[float("inf"), 0.0]]),
+        "cancelling": torch.tensor([float("inf"), float("-inf")]),
+    }
+    (warning,) = non_finite_warnings(weights)
+    assert warning.endswith("nothing: nan, infinite, cancelling")
+    assert non_finite_warnings({name: weights[name] for name in ("good", "steps", "large", "small.half")}) == []

@@ -1,7 +1,7 @@
 """Frame features of a clip of any length, computed a few frames at a time.
 
 The layers of a backbone look at single frames, but for what follows some stages (`after_stage`), which
-looks at `stage_reach` frames on each side. So every frame goes through each layer once; between two
+looks at `stage_context` frames on each side. So every frame goes through each layer once; between two
 chunks only the last few frames before each such stage are held back. The features are those of the whole
 clip at once, and the memory that they take depends on the chunk, not on the clip.
 
@@ -23,7 +23,7 @@ from cslr_cli.model.network import Network
 
 # Frames that go through the backbone together. On a CPU, 16 of 224 pixels take a tenth longer each than 32 in fp32,
 # and each further 16 take 120 MB.
-DEFAULT_CHUNK = 32
+DEFAULT_CHUNK_FRAMES = 32
 
 
 class FeatureStream:
@@ -52,7 +52,7 @@ class FeatureStream:
         Returns:
             Features (M, C) of the next M frames: M is N, less or more by what is held back.
         """
-        x = self._network.backbone.stem(self._network.pictures(frames))
+        x = self._network.backbone.stem(self._network.normalise_frames(frames))
         for stage in self._stages:
             x = stage.push(x, is_last=is_last)
             if not len(x):
@@ -64,7 +64,7 @@ class _StageStream:
     """One stage, and what follows it, over a clip that comes piece by piece."""
 
     def __init__(self, backbone: ResNet, stage: str) -> None:
-        self.reach = backbone.stage_reach(stage)
+        self.reach = backbone.stage_context(stage)
         self._backbone = backbone
         self._stage = stage
         self._held: Tensor | None = None  # frames whose output is not known yet, behind `_context` others
@@ -80,7 +80,7 @@ class _StageStream:
             self._held = x
             return x[:0]
         # Where a piece is cut out of the clip, `after_stage` is wrong at its edges: those are dropped.
-        clips = ClipLayout.of([len(x)], x.device)
+        clips = ClipLayout.from_lengths([len(x)], x.device)
         output = self._backbone.after_stage(self._stage, x, clips)[self._context : known]
         if self.reach:
             first_needed = max(known - self.reach, 0)
@@ -89,7 +89,7 @@ class _StageStream:
 
 
 def padded_chunks(
-    pictures: Iterable[NDArray[np.uint8]], network: Network, chunk: int = DEFAULT_CHUNK
+    pictures: Iterable[NDArray[np.uint8]], network: Network, chunk: int = DEFAULT_CHUNK_FRAMES
 ) -> Iterator[tuple[NDArray[np.uint8], bool]]:
     """The pictures of a clip, padded as the network's plan says, in chunks.
 
@@ -121,6 +121,6 @@ def _padded(pictures: Iterable[NDArray[np.uint8]], network: Network) -> Iterator
     yield from [picture] * (plan.padded_length(num_frames) - plan.left_padding - num_frames)
 
 
-def chunk_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
+def frames_to_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Pictures (N, H, W, 3) as the network takes them: uint8 (N, 3, H, W), channels last in memory."""
     return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from cslr_cli.dataset.collate import single_clip_batch
-from cslr_cli.model.chunks import FeatureStream, chunk_tensor, padded_chunks
+from cslr_cli.model.feature_stream import FeatureStream, frames_to_tensor, padded_chunks
 from cslr_cli.model.network import Network
 from tests.model.batches import NETWORK_NAMES, random_videos, small_network
 
@@ -34,7 +34,7 @@ def chunked_features(network: Network, pictures: NDArray[np.uint8], chunk: int) 
     with torch.inference_mode():
         return torch.cat(
             [
-                stream.push(chunk_tensor(part, CPU), is_last=is_last)
+                stream.push(frames_to_tensor(part, CPU), is_last=is_last)
                 for part, is_last in padded_chunks(pictures, network, chunk)
             ]
         )
@@ -72,7 +72,7 @@ def test_the_logits_are_those_of_the_whole_clip(network: Network) -> None:
     batch = single_clip_batch(pictures, network.plan, "clip")
     with torch.inference_mode():
         expected = network(batch.frames, batch.frame_lengths)
-        output = network.from_features(chunked_features(network, pictures, 8)[None], batch.frame_lengths)
+        output = network.logits_from_features(chunked_features(network, pictures, 8)[None], batch.frame_lengths)
     torch.testing.assert_close(output.sequence_logits, expected.sequence_logits, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(output.conv_logits, expected.conv_logits, atol=1e-5, rtol=1e-4)
 
@@ -88,7 +88,7 @@ def test_no_layer_sees_more_frames_than_a_chunk_and_the_context_of_one_stage(net
     chunked_features(network, random_pictures(100), 8)
     for handle in handles:
         handle.remove()
-    reach = max(network.backbone.stage_reach(stage) for stage in ("layer1", "layer2", "layer3", "layer4"))
+    reach = max(network.backbone.stage_context(stage) for stage in ("layer1", "layer2", "layer3", "layer4"))
     # A stage's last piece brings the frames that the stages before it have held back.
     assert max(seen) <= 8 + FeatureStream(network).latency + 2 * reach
 
@@ -108,7 +108,7 @@ def test_each_frame_goes_through_each_convolution_of_the_trunk_once(network: Net
 
 def test_features_come_as_soon_as_the_frames_after_them_are_there(network: Network) -> None:
     stream = FeatureStream(network)
-    pictures = chunk_tensor(random_pictures(60), CPU)
+    pictures = frames_to_tensor(random_pictures(60), CPU)
     known = 0
     with torch.inference_mode():
         for number, picture in enumerate(pictures, start=1):
