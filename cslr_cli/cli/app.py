@@ -1,13 +1,10 @@
-"""The Typer app: the commands, and what happens to errors on their way to the screen.
+"""The commands of `cslr`, in the panels in which `cslr --help` lists them.
 
-Nothing here or in the commands' modules imports torch before a command runs: help is there at once.
+No command imports torch before it runs, so that help appears at once.
 """
 
 from __future__ import annotations
 
-import functools
-import signal
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -26,15 +23,13 @@ from cslr_cli.cli import (
     score,
     train,
 )
-from cslr_cli.cli.console import print_error
-from cslr_cli.errors import CslrError
+from cslr_cli.cli.command import CommandGroup, add_command
 from cslr_cli.version import __version__
-
-INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 
 _GOES_ON = "what is finished stays, and the same command goes on from there"
 
 app = typer.Typer(
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -58,54 +53,117 @@ def _common(
     """Continuous sign language recognition: a video of signing in, glosses with times out."""
 
 
-def _add(name: str, function: Callable[..., None], after_interruption: str = "") -> None:
-    """Make a command of a function; what goes wrong becomes a message and a status, never a traceback.
-
-    Args:
-        name: of the command.
-        function: parses its options and does its work.
-        after_interruption: what to tell who has pressed Ctrl-C; the function may know better, and say
-            it in its KeyboardInterrupt.
-    """
-
-    @functools.wraps(function)
-    def command(*args: object, **options: object) -> None:
-        try:
-            function(*args, **options)
-        except CslrError as error:
-            print_error(str(error))
-            raise typer.Exit(error.exit_status) from error
-        except UnicodeEncodeError as error:
-            lacking = ascii(error.object[error.start : error.end])
-            print_error(
-                f"the output is {error.encoding}, which has no {lacking}\n"
-                "  set PYTHONIOENCODING=utf-8, or write to a file"
-            )
-            raise typer.Exit(1) from error
-        except BrokenPipeError:
-            raise  # whoever read our output has had enough: nothing to tell
-        except OSError as error:
-            print_error(f"{error.filename or name}: {error.strerror or error}")
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as error:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends what is still being tidied up
-            what_next = str(error) or after_interruption
-            print_error("; ".join(filter(None, ["interrupted", what_next])), kind="stopped")
-            raise typer.Exit(INTERRUPTED) from error
-
-    app.command(name)(command)
-
+_START, _DATA, _TRAIN = "Start", "Data", "Train and evaluate"
+_USE, _CHECKPOINTS = "Use a network", "Checkpoints"
 
 # In the order of the work.
-_add("quickstart", quickstart.quickstart, after_interruption=_GOES_ON)
-_add("prepare", prepare.prepare, after_interruption=_GOES_ON)
-_add("inspect", inspect.inspect)
-_add("train", train.train)
-_add("runs", runs.runs)
-_add("evaluate", evaluate.evaluate)
-_add("score", score.score)
-_add("predict", predict.predict)
-_add("cam", cam.cam)
-_add("demo", demo.demo)
-_add("features", features.features)
-_add("convert", convert.convert)
+add_command(
+    app,
+    "quickstart",
+    quickstart.quickstart,
+    panel=_START,
+    after_interruption=_GOES_ON,
+    examples=("cslr quickstart", "cslr quickstart --device 0"),
+)
+add_command(
+    app,
+    "prepare",
+    prepare.prepare,
+    panel=_DATA,
+    after_interruption=_GOES_ON,
+    examples=(
+        "cslr prepare phoenix2014 --source /data/phoenix2014-release",
+        "cslr prepare my-corpus --manifest videos/clips.csv",
+        "cslr prepare synthetic --size 72          # drawn by the program itself",
+    ),
+)
+add_command(
+    app,
+    "inspect",
+    inspect.inspect,
+    panel=_DATA,
+    examples=(
+        "cslr inspect prepared/phoenix2014",
+        "cslr inspect prepared/my-corpus --plot lengths.png",
+        "cslr inspect runs/phoenix2014/best.pt",
+    ),
+)
+add_command(
+    app,
+    "train",
+    train.train,
+    panel=_TRAIN,
+    examples=(
+        "cslr train --config phoenix2014 --device 0",
+        "cslr train --config csl-daily --device 0,1 --set optimizer.lr=5e-5",
+        "cslr train --resume runs/phoenix2014",
+    ),
+)
+add_command(app, "runs", runs.runs, panel=_TRAIN, examples=("cslr runs", "cslr runs --json"))
+add_command(
+    app,
+    "evaluate",
+    evaluate.evaluate,
+    panel=_TRAIN,
+    examples=(
+        "cslr evaluate runs/phoenix2014/best.pt",
+        "cslr evaluate runs/phoenix2014/best.pt --split dev --split test --nbest 10",
+        "cslr evaluate runs/phoenix2014/best.pt --lm gloss.arpa --tune-lm",
+    ),
+)
+add_command(
+    app,
+    "score",
+    score.score,
+    panel=_TRAIN,
+    examples=(
+        "cslr score references.stm hypotheses.ctm --protocol phoenix2014",
+        "cslr score references.stm ours.ctm theirs.ctm --output comparison",
+    ),
+)
+add_command(
+    app,
+    "predict",
+    predict.predict,
+    panel=_USE,
+    examples=(
+        "cslr predict talk.mp4",
+        "cslr predict *.mp4 --format srt --output subtitles/",
+        "cslr predict 0                            # a webcam, live",
+    ),
+)
+add_command(
+    app,
+    "cam",
+    cam.cam,
+    panel=_USE,
+    examples=("cslr cam talk.mp4", "cslr cam talk.mp4 --method hires-cam --output cam/"),
+)
+add_command(
+    app,
+    "demo",
+    demo.demo,
+    panel=_USE,
+    examples=("cslr demo", "cslr demo --port 8000"),
+)
+add_command(
+    app,
+    "features",
+    features.features,
+    panel=_USE,
+    examples=(
+        "cslr features talk.mp4 --output features/",
+        "cslr features --corpus prepared/phoenix2014 --split dev --single-file",
+    ),
+)
+add_command(
+    app,
+    "convert",
+    convert.convert,
+    panel=_CHECKPOINTS,
+    examples=(
+        "cslr convert dev_18.80.pt --vocabulary gloss_dict.npy --output corrnet.pt",
+        "cslr convert corrnet.pt --to published --output published.pt",
+        "cslr convert --average runs/phoenix2014 --best 5",
+    ),
+)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
 from cslr_cli import __version__
 from cslr_cli.cli.app import app
@@ -78,7 +80,10 @@ def test_the_version_is_printed(cslr: Command) -> None:
 def test_without_a_command_there_is_help(cslr: Command) -> None:
     outcome = cslr()
     assert outcome.status in (0, 2)  # versions of Typer differ
-    assert "Commands" in outcome.stdout + outcome.stderr
+    shown = outcome.stdout + outcome.stderr
+    assert "Usage: cslr" in shown
+    for panel in ("Start", "Data", "Train and evaluate", "Use a network", "Checkpoints"):
+        assert panel in shown
 
 
 def test_a_command_that_is_not_there_is_wrong_usage(cslr: Command) -> None:
@@ -86,3 +91,19 @@ def test_a_command_that_is_not_there_is_wrong_usage(cslr: Command) -> None:
     assert outcome.status == 2
     assert "trian" in outcome.stderr
     assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_of_a_command_use_options_that_it_has(command: str, cslr: Command) -> None:
+    group = get_command(app)
+    declared = {name for parameter in group.commands[command].params for name in parameter.opts}  # type: ignore[attr-defined]
+    examples = group.commands[command].examples  # type: ignore[attr-defined]
+    assert examples
+    for example in examples:
+        program, name, *arguments = shlex.split(example, comments=True)
+        assert (program, name) == ("cslr", command)
+        assert {argument for argument in arguments if argument.startswith("--")} <= declared
+    printed = cslr(command, "--help").stdout
+    assert all(example.split("  ")[0] in printed for example in examples)
+    assert "<bool>" not in printed
+    assert "range" not in printed
