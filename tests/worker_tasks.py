@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from cslr_cli.errors import DataError
 
@@ -59,3 +60,13 @@ def write_noise(number: int) -> int:
     os.write(2, b"noise of a library\n")
     print("message of Python", file=sys.stderr)
     return number
+
+
+def create_or_wait(task: tuple[str, Path]) -> str:
+    """Create a file, or wait until another process has created it."""
+    action, path = task
+    if action == "create":
+        path.touch()
+    while not path.exists():
+        time.sleep(0.01)
+    return action
