@@ -26,9 +26,13 @@ def test_several_workers_give_every_result() -> None:
 
 
 def test_unordered_results_come_when_they_are_ready(tmp_path: Path) -> None:
-    tasks = [("wait", tmp_path / "file"), ("create", tmp_path / "file")]
-    with WorkerPool(worker_tasks.create_or_wait, 2) as pool:
-        assert list(pool.map_unordered(tasks)) == ["create", "wait"]
+    created_now, created_later = tmp_path / "now", tmp_path / "later"
+    created_now.touch()
+    with WorkerPool(worker_tasks.wait_for_file, 2) as pool:
+        results = pool.map_unordered([created_later, created_now])
+        assert next(results) == created_now
+        created_later.touch()
+        assert list(results) == [created_later]
 
 
 @pytest.mark.parametrize("ordered", [True, False])

@@ -62,11 +62,7 @@ def write_noise(number: int) -> int:
     return number
 
 
-def create_or_wait(task: tuple[str, Path]) -> str:
-    """Create a file, or wait until another process has created it."""
-    action, path = task
-    if action == "create":
-        path.touch()
+def wait_for_file(path: Path) -> Path:
     while not path.exists():
         time.sleep(0.01)
-    return action
+    return path
