@@ -31,8 +31,8 @@ from cslr_cli.cam.measurement import HAND_RADIUS, share_near
 from cslr_cli.cam.placing import place_maps
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.decoding.glosses import decoder_for, timed_glosses
-from cslr_cli.decoding.timing import retimed, time_glosses
+from cslr_cli.decoding.decoders import decoder_from_config
+from cslr_cli.decoding.gloss_timing import retime_glosses, time_glosses, to_timed_glosses
 from cslr_cli.media.clip_plan import apply_clip_plan, make_evaluation_plan
 from cslr_cli.media.frame_fit import Box, FrameFit
 from cslr_cli.media.frames import open_frames
@@ -148,7 +148,7 @@ def main() -> None:
         fresh = build_network(checkpoint.config.model, checkpoint.vocabulary.num_classes).eval()
         networks.append(("untrained", fresh))
     shares = Shares(FrameFit(corpus.frame_size, config.data).visible_box(WIDTH, HEIGHT))
-    decoder, interval = decoder_for(config.decoding, checkpoint.vocabulary), config.data.frame_interval
+    decoder, interval = decoder_from_config(config.decoding, checkpoint.vocabulary), config.data.frame_interval
     for sample in corpus.samples("test")[: arguments.clips]:
         source = open_frames(corpus.frames_path(sample))
         plan = make_evaluation_plan(source.num_frames, corpus.frame_size, config.data)
@@ -156,8 +156,8 @@ def main() -> None:
         clips = [(kind, ClipInNetwork(network, pictures)) for kind, network in networks]
         hypothesis = decoder.decode(clips[0][1].log_probs(arguments.head))[0]
         times = clips[0][1].network.plan.step_times(source.num_frames, corpus.fps, interval)
-        (signed_at,) = retimed([hypothesis], clips[0][1].log_probs("conv"))
-        recognised = timed_glosses(signed_at, checkpoint.vocabulary, times)
+        (signed_at,) = retime_glosses([hypothesis], clips[0][1].log_probs("conv"))
+        recognised = to_timed_glosses(signed_at, checkpoint.vocabulary, times)
         signed = list(right_glosses(truth[sample.sample_id], recognised, interval))
         for kind, clip in clips:
             measure(shares, clip, kind, arguments.head, signed, hypothesis.gloss_ids)

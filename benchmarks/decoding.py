@@ -27,7 +27,7 @@ import numpy as np
 
 from cslr_cli.decoding import Decoder, decoder_pool, log_softmax, make_decoder
 from cslr_cli.decoding.decoder_pool import DecoderPool
-from cslr_cli.decoding.hypothesis import LogProbs, merge_ids
+from cslr_cli.decoding.hypothesis import LogProbs, merge_repeated_ids
 from cslr_cli.errors import MissingPackageError
 from cslr_cli.scoring import Reference, protocol, score
 
@@ -242,7 +242,7 @@ def measure_trained(checkpoint_path: Path) -> tuple[dict[str, dict[str, float]],
         wers[split] = {}
         for decoder, glosses in found["sequence"].items():
             pairs = zip(clips, glosses, strict=True)
-            hypotheses = {clip.sample_id: checkpoint.vocabulary.decode(merge_ids(ids)) for clip, ids in pairs}
+            hypotheses = {clip.sample_id: checkpoint.vocabulary.decode(merge_repeated_ids(ids)) for clip, ids in pairs}
             wers[split][decoder] = evaluator.score_glosses(hypotheses).wer
     return wers, agreements
 

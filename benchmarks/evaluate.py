@@ -27,7 +27,7 @@ from benchmarks.measuring import THREADS, Run, report, side_rows
 from benchmarks.plain import PlainDataset, PlainNetwork, recognise
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.decoding.clips import ClipLogProbs
+from cslr_cli.decoding.clip_decoder import ClipLogProbs
 from cslr_cli.evaluation.of_checkpoint import evaluator_of
 
 SIDES = ("plain fp32", "fp32", "bf16")

@@ -31,6 +31,7 @@ from cslr_cli.network_parts import NETWORKS, Classifier, NetworkParts, Pool
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+DecoderName = Literal["beam", "greedy", "pyctcdecode"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -291,7 +292,7 @@ class TrainingConfig(_Section):
 class DecodingConfig(_Section):
     """How logits become glosses."""
 
-    decoder: Literal["beam", "greedy", "pyctcdecode"] = Field("beam", description="which decoder")
+    decoder: DecoderName = Field("beam", description="which decoder")
     beam_width: int = Field(10, ge=1, description="prefixes kept a step")
     max_classes: int = Field(40, ge=1, description="best classes looked at a step")
     num_best: int = Field(1, ge=1, description="hypotheses given for a clip")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cslr_cli.decoding import Hypothesis
+from cslr_cli.decoding.gloss_timing import time_glosses
 from cslr_cli.decoding.hypothesis import LogProbs
-from cslr_cli.decoding.timing import time_glosses
 from cslr_cli.errors import CslrError, UsageError, did_you_mean
 from cslr_cli.vocabulary import Vocabulary
 

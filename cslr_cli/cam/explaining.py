@@ -17,8 +17,7 @@ from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap, 
 from cslr_cli.cam.gradcam import Head, Method, check_method
 from cslr_cli.cam.layers import default_layer, split_backbone, widened
 from cslr_cli.decoding import Hypothesis
-from cslr_cli.decoding.glosses import timed_glosses
-from cslr_cli.decoding.timing import retimed
+from cslr_cli.decoding.gloss_timing import retime_glosses, to_timed_glosses
 from cslr_cli.errors import CslrError, MediaError, UsageError
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.options import ReadOptions
@@ -139,8 +138,8 @@ def _sentence(recognizer: Recognizer, clip: ClipInNetwork, film: Film, options: 
     checkpoint = recognizer.checkpoint
     hypothesis = aligned_sentence(clip.log_probs(options.head), options.reference, checkpoint.vocabulary)
     if checkpoint.config.loss.conv_ctc > 0:
-        (hypothesis,) = retimed([hypothesis], clip.log_probs("conv"))
-    return timed_glosses(hypothesis, checkpoint.vocabulary, clip.network.plan.step_spans(film.edges.tolist()))
+        (hypothesis,) = retime_glosses([hypothesis], clip.log_probs("conv"))
+    return to_timed_glosses(hypothesis, checkpoint.vocabulary, clip.network.plan.step_spans(film.edges.tolist()))
 
 
 def _gloss_map(

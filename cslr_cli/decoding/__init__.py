@@ -1,13 +1,13 @@
-"""Decoding: from a network's log-probabilities to glosses with times; numpy only, no torch here.
+"""Decoding: from log-probabilities to glosses with times, without torch.
 
-`hypothesis` says what a decoder gives and `timing` times the glosses; `prefix_beam`, `greedy` and
-`with_pyctcdecode` are the searches, the last with a `language_model` where there is one; `choice`
-builds one by its name, and `beside` decodes in processes beside this one.
+`decoders` builds a decoder by name. `prefix_beam`, `greedy` and `pyctcdecode_decoder` are the decoders, the last one
+with or without a `language_model`. `hypothesis` is what they return, and `gloss_timing` finds the times of the glosses.
+`clip_decoder` decodes the heads of a network for one clip, and `decoder_pool` many clips in worker processes.
 """
 
 from __future__ import annotations
 
-from cslr_cli.decoding.choice import DECODERS, make_decoder
+from cslr_cli.decoding.decoders import DECODERS, make_decoder
 from cslr_cli.decoding.greedy import GreedyDecoder
 from cslr_cli.decoding.hypothesis import Decoder, Hypothesis, log_softmax, merge_repeats
 from cslr_cli.decoding.language_model import LanguageModel

@@ -1,4 +1,4 @@
-"""What every decoder gives: hypotheses with the time and the confidence of each gloss.
+"""The interface of all decoders, and their result: hypotheses with times and confidences of the glosses.
 
 Axes: T' steps of the network, V classes with the blank.
 """
@@ -19,17 +19,16 @@ LogProbs = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A sequence of glosses that may have been signed.
+    """A recognised sequence of glosses.
 
     Attributes:
-        gloss_ids: the glosses in order, each 1 to V-1.
-        score: how probable the decoder holds it, a natural logarithm. From the prefix beam search
-            it is the sum over all paths of this labelling that stayed in the beam, from greedy
-            decoding the one best path, from pyctcdecode its combined score with a language model.
-            Where repeats were merged it is the score of the best labelling before merging.
-        steps: for each gloss its first step and the one after its last on the most probable path of
-            this labelling. Blanks between glosses belong to none.
-        confidences: for each gloss 0 to 1, the mean of its posterior over those steps.
+        gloss_ids: gloss ids in order, each 1 to V-1.
+        score: natural logarithm of the probability. For prefix beam search it sums all paths of this labelling in the
+            beam, for greedy decoding it is the one best path, for pyctcdecode the combined score with a language model.
+            If repeats were merged, it is the score of the best labelling before merging.
+        steps: first step and end step (exclusive) of each gloss on the most probable path of this labelling. Blanks
+            between glosses belong to no gloss.
+        confidences: mean posterior of each gloss over its steps, 0 to 1.
     """
 
     gloss_ids: tuple[int, ...]
@@ -39,28 +38,27 @@ class Hypothesis:
 
 
 class Decoder(Protocol):
-    """From a network's output to hypotheses."""
+    """Turns the output of a network into hypotheses."""
 
     def decode(self, log_probs: LogProbs) -> list[Hypothesis]:
         """Decode one clip.
 
         Args:
-            log_probs: float (T', V), natural logarithms of the posteriors; class 0 is the blank.
-                Only real steps: no padding.
+            log_probs: float (T', V), natural logarithms of the posteriors, without padding; class 0 is the blank.
 
         Returns:
-            At least one hypothesis, the best first, no two with the same glosses. A clip of no
-            steps has the one hypothesis without glosses.
+            At least one hypothesis, best first, no two with the same glosses. A clip without steps has one hypothesis
+            without glosses.
 
         Raises:
-            CslrError: they are not finite: the network's weights have diverged.
-            ValueError: they are no log-probabilities of this shape.
+            CslrError: the log-probabilities are not finite: the network's weights have diverged.
+            ValueError: the array is not (T', V), or has values above 0.
         """
         ...
 
 
 def log_softmax(logits: LogProbs) -> npt.NDArray[np.float32]:
-    """Logits (…, V) to log-probabilities; those that are log-probabilities already stay the same."""
+    """Convert logits (…, V) to log-probabilities; log-probabilities stay the same."""
     exact = np.asarray(logits, dtype=np.float64)
     shifted = exact - exact.max(axis=-1, keepdims=True)
     log_sums = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -68,7 +66,7 @@ def log_softmax(logits: LogProbs) -> npt.NDArray[np.float32]:
 
 
 def check_log_probs(log_probs: LogProbs) -> None:
-    """Refuse what cannot be decoded; classes may be impossible (-inf), but not all of a step.
+    """Check the input of a decoder; classes may be impossible (-inf), but not all classes of a step.
 
     Raises:
         CslrError: a step has NaN, or no possible class.
@@ -87,8 +85,8 @@ def check_log_probs(log_probs: LogProbs) -> None:
         raise ValueError("log_probs has values above 0; logits go through log_softmax first")
 
 
-def merge_ids(gloss_ids: Iterable[int]) -> tuple[int, ...]:
-    """The glosses with each run of equal neighbours made one."""
+def merge_repeated_ids(gloss_ids: Iterable[int]) -> tuple[int, ...]:
+    """Merge adjacent equal ids."""
     merged: list[int] = []
     for gloss_id in gloss_ids:
         if not merged or merged[-1] != gloss_id:
@@ -97,15 +95,14 @@ def merge_ids(gloss_ids: Iterable[int]) -> tuple[int, ...]:
 
 
 def merge_repeats(hypothesis: Hypothesis) -> Hypothesis:
-    """Make each run of equal neighbouring glosses one, as the published systems do.
+    """Merge adjacent equal glosses, as published systems do.
 
-    The joined gloss lasts from the first's start to the last's end; its confidence is the mean over
-    the steps of all of them. A true repetition is lost by this: about 0.1 % of PHOENIX2014's glosses
-    and 1.5 % of CSL-Daily's.
+    A merged gloss lasts from the start of the first to the end of the last; its confidence is the mean over the steps
+    of all. Real repetitions are lost: about 0.1 % of the glosses of PHOENIX2014 and 1.5 % of CSL-Daily.
     """
     steps: list[tuple[int, int]] = []
     confidences: list[float] = []
-    weights: list[int] = []  # steps that stand behind each confidence: blanks between do not count
+    weights: list[int] = []  # number of steps of each confidence, without the blanks between
     previous: int | None = None
     for gloss_id, (start, end), confidence in zip(
         hypothesis.gloss_ids, hypothesis.steps, hypothesis.confidences, strict=True
@@ -121,4 +118,4 @@ def merge_repeats(hypothesis: Hypothesis) -> Hypothesis:
             confidences.append(confidence)
             weights.append(weight)
         previous = gloss_id
-    return Hypothesis(merge_ids(hypothesis.gloss_ids), hypothesis.score, tuple(steps), tuple(confidences))
+    return Hypothesis(merge_repeated_ids(hypothesis.gloss_ids), hypothesis.score, tuple(steps), tuple(confidences))

@@ -1,7 +1,7 @@
-"""An n-gram language model of glosses, read by KenLM: how probable a gloss is after those before it.
+"""An n-gram language model of glosses, read by KenLM: the probability of a gloss after the glosses before it.
 
-An ARPA file or one of KenLM's binary files, estimated on sentences of glosses (docs/decoding.md says
-how to make one). To the model a gloss is a word, whatever its spelling.
+The file is in ARPA or KenLM's binary format, estimated on gloss sentences (docs/decoding.md explains how). Each gloss
+is one word of the model, whatever its spelling.
 """
 
 from __future__ import annotations
@@ -25,43 +25,41 @@ _HINT = "expected an ARPA file or a KenLM binary; docs/decoding.md says how to m
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A file with a language model, and how much it counts beside the network.
+    """A language model file and its weight in decoding.
 
     A labelling's score is the network's log-probability, plus `weight` times the model's of the whole
     sentence with its end, plus `gloss_bonus` for each gloss (shallow fusion; all natural logarithms).
 
     Attributes:
-        path: an ARPA file, or a binary that KenLM made of one.
-        weight: 0 leaves the language model out, 1 counts it as much as the network.
-        gloss_bonus: what a gloss is given for being there: a language model alone prefers short
-            sentences.
+        path: ARPA file or KenLM binary.
+        weight: factor of the model's log-probabilities: 0 ignores the model, 1 weighs it like the network.
+        gloss_bonus: score added per gloss; offsets the language model's preference for short sentences.
     """
 
     path: Path
     weight: float = 0.5
     gloss_bonus: float = 0.0
 
-    def unknown(self, glosses: Iterable[str]) -> tuple[str, ...]:
-        """Those of the glosses that the model has never seen.
+    def unknown_glosses(self, glosses: Iterable[str]) -> tuple[str, ...]:
+        """Return the glosses that do not occur in the model.
 
         Raises:
             MissingPackageError: kenlm is not installed.
             DataError: the file cannot be read as a language model.
         """
-        model = open_model(self.path)
+        model = load_model(self.path)
         return tuple(gloss for gloss in glosses if gloss not in model)
 
 
 class GlossScorer:
-    """The language model as pyctcdecode asks for it: methods and names are pyctcdecode's interface.
+    """The language model with the methods that pyctcdecode calls.
 
-    pyctcdecode has a class of its own for this, made for words spelt in letters: it guesses at the
-    rest of a word from its first letters, and takes a sentence without words for one of an unknown
-    word. Here a gloss is known as soon as it is there, and the empty sentence is a sentence.
-    A gloss that the model has never seen has the probability that the model gives to `<unk>`.
+    pyctcdecode's own class for this is made for words spelt in letters: it predicts the rest of a word from its first
+    letters, and scores an empty sentence as one unknown word. Here a gloss is complete at once, and an empty sentence
+    is scored as such. A gloss that does not occur in the model gets the probability of `<unk>`.
 
     Args:
-        settings: which model, and how much it counts.
+        settings: the model's file and weights.
 
     Raises:
         MissingPackageError: kenlm is not installed.
@@ -71,7 +69,7 @@ class GlossScorer:
     def __init__(self, settings: LanguageModel) -> None:
         self._settings = settings
         self._kenlm = _kenlm()
-        self._model = open_model(settings.path)
+        self._model = load_model(settings.path)
 
     @property
     def order(self) -> int:
@@ -79,22 +77,22 @@ class GlossScorer:
         return int(self._model.order)
 
     def get_start_state(self) -> Any:
-        """The state before the first gloss of a sentence."""
+        """Return the state before the first gloss of a sentence."""
         state = self._kenlm.State()
         self._model.BeginSentenceWrite(state)
         return state
 
     def score_partial_token(self, partial_token: str) -> float:
-        """What is known of a gloss before it counts: nothing."""
+        """Return 0: a gloss is scored only when it is complete."""
         return 0.0
 
     def score(self, prev_state: Any, word: str, is_last_word: bool = False) -> tuple[float, Any]:
-        """What a gloss adds to the score of a labelling, and the state after it.
+        """Return what a gloss adds to the score of a labelling, and the state after it.
 
         Args:
-            prev_state: the state before it.
-            word: the gloss; empty at the end of a labelling without glosses.
-            is_last_word: add the end of the sentence.
+            prev_state: state before the gloss.
+            word: gloss; empty at the end of a labelling without glosses.
+            is_last_word: whether to add the end of the sentence.
         """
         state, bonus, log10 = prev_state, 0.0, 0.0
         if word:
@@ -106,8 +104,8 @@ class GlossScorer:
         return self._settings.weight * log10 * _LN_10 + bonus, state
 
 
-def open_model(path: Path) -> Any:
-    """KenLM's model of a file, read once as long as the file stays the same.
+def load_model(path: Path) -> Any:
+    """Load the KenLM model of a file; it is cached until the file changes.
 
     Raises:
         MissingPackageError: kenlm is not installed.
@@ -117,23 +115,23 @@ def open_model(path: Path) -> Any:
     if path.is_dir():
         raise DataError(f"{path}: a folder, not a language model", _HINT)
     try:
-        return _read(kenlm, path, path.stat().st_mtime_ns)
+        return _load_cached(kenlm, path, path.stat().st_mtime_ns)
     except UnicodeDecodeError as error:  # KenLM's message quotes the file
         raise DataError(f"{path}: no language model", _HINT) from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read as a language model ({_reason(error)})", _HINT) from error
+        raise DataError(f"{path}: cannot be read as a language model ({_kenlm_reason(error)})", _HINT) from error
 
 
 @lru_cache(maxsize=2)
-def _read(kenlm: Any, path: Path, changed: int) -> Any:
+def _load_cached(kenlm: Any, path: Path, modified_ns: int) -> Any:
     config = kenlm.Config()
     config.show_progress = False
-    config.arpa_complain = kenlm.ARPALoadComplain.NONE  # it would talk on standard error
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE  # keeps standard error clean
     return kenlm.Model(str(path), config)
 
 
-def how_to_install(command: str) -> str:
-    """The hint for somebody without kenlm or pyctcdecode: the command, or that this Python is too new for both."""
+def installation_hint(command: str) -> str:
+    """Return the hint for a missing kenlm or pyctcdecode: the command, or that this Python is too new for both."""
     if sys.version_info[:2] <= NEWEST_PYTHON:
         return command
     this, newest = (f"{major}.{minor}" for major, minor in (sys.version_info[:2], NEWEST_PYTHON))
@@ -148,14 +146,14 @@ def _kenlm() -> Any:
         return importlib.import_module("kenlm")
     except ImportError as error:
         raise MissingPackageError(
-            "a language model is read by kenlm, which is not installed", how_to_install("pip install 'cslr[lm]'")
+            "a language model is read by kenlm, which is not installed", installation_hint("pip install 'cslr[lm]'")
         ) from error
 
 
-def _reason(error: OSError) -> str:
-    """What is wrong, without the place in KenLM's source where it was found."""
+def _kenlm_reason(error: OSError) -> str:
+    """Extract what is wrong from KenLM's message, which also names the place in its source."""
     if error.strerror:
         return error.strerror
-    told = str(error).partition("' (")[2].removesuffix(")") or str(error)
-    said = told.rpartition("threw ")[2]  # "FormatLoadException. first line was …", "ErrnoException because `…'. …"
-    return said.partition(". ")[2].strip() if said != told else told
+    message = str(error).partition("' (")[2].removesuffix(")") or str(error)
+    reason = message.rpartition("threw ")[2]  # "FormatLoadException. first line was …", "ErrnoException because `…'. …"
+    return reason.partition(". ")[2].strip() if reason != message else message

@@ -1,4 +1,4 @@
-"""The CTC prefix beam search that the published figures rest on, exact but for its two widths."""
+"""CTC prefix beam search, as in published systems; exact except for its two widths."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cslr_cli.decoding.gloss_timing import best_hypotheses
 from cslr_cli.decoding.hypothesis import Hypothesis, LogProbs, check_log_probs
-from cslr_cli.decoding.timing import best_hypotheses
 from cslr_cli.errors import UsageError
 from cslr_cli.vocabulary import BLANK_ID
 
 Prefix = tuple[int, ...]
-# Log-probabilities of the paths that give a prefix: of those that end in a blank, of the others.
+# Two log-probabilities of a prefix: of the paths that end in a blank, and of the others.
 Beam = dict[Prefix, tuple[float, float]]
 
 
@@ -22,19 +22,17 @@ Beam = dict[Prefix, tuple[float, float]]
 class PrefixBeamDecoder:
     """CTC prefix beam search (Hannun et al. 2014, arXiv 1408.2873, without a language model).
 
-    The paths that lead to the same glosses are added up, step by step, for the prefixes in the
-    beam. Nothing else is pruned than what the two widths say: with both wide enough the scores are
-    the exact probabilities.
+    For each prefix in the beam, the search sums the probabilities of all paths that give this prefix. Only the two
+    widths prune: if both are large enough, the scores are the exact probabilities.
 
     Attributes:
-        beam_width: prefixes kept after each step.
-        max_classes: at each step only the so many most probable classes, blank included, are
-            considered.
-        num_best: hypotheses returned at most.
-        keep_repeats: leave neighbouring equal glosses as they are.
+        beam_width: number of prefixes kept after each step.
+        max_classes: number of most probable classes considered per step, with the blank.
+        num_best: maximum number of hypotheses returned.
+        keep_repeats: whether adjacent equal glosses stay separate.
 
     Raises:
-        UsageError: a width is below 1, or more hypotheses are asked for than the beam holds.
+        UsageError: a width is below 1, or `num_best` is above `beam_width`.
     """
 
     beam_width: int = 10
@@ -43,7 +41,7 @@ class PrefixBeamDecoder:
     keep_repeats: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse widths that make no sense."""
+        """Check the widths."""
         check_beam(self.beam_width, self.num_best)
         if self.max_classes < 1:
             raise UsageError(f"max_classes is {self.max_classes}", "expected 1 or more")
@@ -56,7 +54,7 @@ class PrefixBeamDecoder:
         )
 
     def search(self, log_probs: LogProbs) -> list[tuple[Prefix, float]]:
-        """The labellings in the beam after the last step with their log-probabilities, the best first.
+        """Return the labellings in the beam after the last step with their log-probabilities, best first.
 
         Args:
             log_probs: float (T', V).
@@ -69,10 +67,10 @@ class PrefixBeamDecoder:
 
 
 def check_beam(beam_width: int, num_best: int) -> None:
-    """Refuse a beam that is empty or holds fewer hypotheses than are asked for.
+    """Check that the beam is wide enough for the hypotheses.
 
     Raises:
-        UsageError: as said.
+        UsageError: the beam is narrower than 1 or than `num_best`.
     """
     if beam_width < 1:
         raise UsageError(f"the beam width is {beam_width}", "expected 1 or more")
@@ -84,7 +82,7 @@ def check_beam(beam_width: int, num_best: int) -> None:
 
 
 def _best_classes(log_probs: LogProbs, max_classes: int) -> list[tuple[list[int], list[float]]]:
-    """For each step the most probable classes and their log-probabilities, the best first."""
+    """Return the most probable classes of each step and their log-probabilities, best first."""
     num_classes = log_probs.shape[1]
     if max_classes < num_classes:
         # (T', V) -> (T', max_classes), in no order yet
@@ -98,18 +96,18 @@ def _best_classes(log_probs: LogProbs, max_classes: int) -> list[tuple[list[int]
 
 
 def _advance(beam: Beam, class_ids: list[int], class_log_probs: list[float], beam_width: int) -> Beam:
-    """One step of the search.
+    """Advance the search by one step.
 
     Args:
-        beam: the prefixes so far.
-        class_ids: the step's classes, the most probable first.
-        class_log_probs: theirs.
-        beam_width: prefixes to keep.
+        beam: prefixes so far.
+        class_ids: most probable classes of the step, best first.
+        class_log_probs: log-probabilities of these classes.
+        beam_width: number of prefixes to keep.
     """
-    of_class = dict(zip(class_ids, class_log_probs, strict=True))
-    stayed = _stay(beam, of_class)
-    # The best prefixes so far, the worst at the top; the index keeps comparisons off the prefixes.
-    best = [(_log_add(*parts), -index, prefix, parts) for index, (prefix, parts) in enumerate(stayed.items())]
+    log_prob_of_class = dict(zip(class_ids, class_log_probs, strict=True))
+    kept = _keep_prefixes(beam, log_prob_of_class)
+    # A heap of the best prefixes, the worst at the top; the index keeps Python from comparing prefixes.
+    best = [(_log_add(*parts), -index, prefix, parts) for index, (prefix, parts) in enumerate(kept.items())]
     heapq.heapify(best)
     next_index = -len(best)
     totals = sorted(((_log_add(*parts), prefix) for prefix, parts in beam.items()), reverse=True)
@@ -117,17 +115,17 @@ def _advance(beam: Beam, class_ids: list[int], class_log_probs: list[float], bea
         last = prefix[-1] if prefix else BLANK_ID
         after_blank = beam[prefix][0]
         for class_id, log_prob in zip(class_ids, class_log_probs, strict=True):
-            # Exact, no pruning: classes come in falling order, so nothing from here on gets in.
+            # This prunes nothing: classes come in falling order, so no later class can enter the beam.
             if len(best) >= beam_width and total + log_prob <= best[0][0]:
                 break
             if class_id == BLANK_ID:
                 continue
-            # The same gloss again is a new one only after a blank.
+            # A repeated gloss counts as a new one only after a blank.
             extended_score = (after_blank if class_id == last else total) + log_prob
             if extended_score == -math.inf:
                 continue
             extended = (*prefix, class_id)
-            if extended in stayed:  # its paths from here are in there already
+            if extended in kept:  # these paths are counted there already
                 continue
             entry = (extended_score, next_index, extended, (-math.inf, extended_score))
             next_index -= 1
@@ -138,14 +136,14 @@ def _advance(beam: Beam, class_ids: list[int], class_log_probs: list[float], bea
     return {prefix: parts for _, _, prefix, parts in best}
 
 
-def _stay(beam: Beam, of_class: dict[int, float]) -> Beam:
-    """The prefixes of the beam after one more step that leads to them again.
+def _keep_prefixes(beam: Beam, log_prob_of_class: dict[int, float]) -> Beam:
+    """Return the prefixes of the beam with the paths of one more step that end in the same prefix.
 
-    That is a blank, their last gloss once more, or, from a prefix one gloss shorter that is in the
-    beam too, their last gloss for the first time.
+    Such a step is a blank, the last gloss again, or the last gloss for the first time after a prefix that is one gloss
+    shorter and also in the beam.
     """
-    blank_log_prob = of_class.get(BLANK_ID, -math.inf)
-    stayed: Beam = {}
+    blank_log_prob = log_prob_of_class.get(BLANK_ID, -math.inf)
+    kept: Beam = {}
     for prefix, (after_blank, after_gloss) in beam.items():
         ends_in_blank = _log_add(after_blank, after_gloss) + blank_log_prob
         ends_in_gloss = -math.inf
@@ -156,14 +154,14 @@ def _stay(beam: Beam, of_class: dict[int, float]) -> Beam:
             if parent is not None:
                 same_again = len(prefix) > 1 and prefix[-2] == last
                 before = _log_add(before, parent[0] if same_again else _log_add(*parent))
-            ends_in_gloss = before + of_class.get(last, -math.inf)
+            ends_in_gloss = before + log_prob_of_class.get(last, -math.inf)
         if ends_in_blank > -math.inf or ends_in_gloss > -math.inf:
-            stayed[prefix] = (ends_in_blank, ends_in_gloss)
-    return stayed
+            kept[prefix] = (ends_in_blank, ends_in_gloss)
+    return kept
 
 
 def _log_add(left: float, right: float) -> float:
-    """The logarithm of the sum of two numbers, given theirs."""
+    """Return log(exp(left) + exp(right))."""
     if left < right:
         left, right = right, left
     if right == -math.inf:

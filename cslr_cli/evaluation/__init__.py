@@ -7,7 +7,7 @@ weights of a language model on the way, `files` reads and writes.
 
 from __future__ import annotations
 
-from cslr_cli.decoding.clips import ClipHypotheses, ClipLogProbs
+from cslr_cli.decoding.clip_decoder import ClipHypotheses, ClipLogProbs
 from cslr_cli.evaluation.evaluator import Evaluator
 from cslr_cli.evaluation.files import find_corpus, write_hypotheses
 from cslr_cli.evaluation.of_checkpoint import evaluate, evaluation_warnings

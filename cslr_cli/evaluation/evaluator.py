@@ -14,9 +14,10 @@ from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
 from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.decoding.clips import ClipDecoder, ClipHypotheses, ClipLogProbs
+from cslr_cli.decoding.clip_decoder import ClipDecoder, ClipHypotheses, ClipLogProbs
 from cslr_cli.decoding.decoder_pool import DecoderPool
-from cslr_cli.decoding.glosses import decoder_for, timed_glosses
+from cslr_cli.decoding.decoders import decoder_from_config
+from cslr_cli.decoding.gloss_timing import to_timed_glosses
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.network_pass import clip_log_probs, evaluation_mode
 from cslr_cli.evaluation.results import HEADS, SplitResult, oracle_score
@@ -71,7 +72,7 @@ class Evaluator:
         self._batches = evaluation_batches(self.samples, config.training.batch_size)
         dataset = ClipDataset(corpus, self.samples, config.data, training=False)
         self._loader = Loader(dataset, self._plan, num_workers, pin_memory=device.type == "cuda")
-        self._timed_by_conv = config.loss.conv_ctc > 0
+        self._time_by_conv = config.loss.conv_ctc > 0
         self._decode_by(config.decoding)
         self._unseen_signers = _unseen_signers(corpus, self.samples)
 
@@ -187,8 +188,8 @@ class Evaluator:
 
     def _decode_by(self, decoding: DecodingConfig) -> None:
         self.decoding = decoding
-        decoder = decoder_for(decoding, self._vocabulary)
-        clip_decoder = ClipDecoder(decoder, decoding.keep_repeats, self._timed_by_conv)
+        decoder = decoder_from_config(decoding, self._vocabulary)
+        clip_decoder = ClipDecoder(decoder, decoding.keep_repeats, self._time_by_conv)
         # One core is the network's, at least.
         self._decoder_pool = DecoderPool(clip_decoder, min(self.num_workers, available_cores() - 1))
 
@@ -202,7 +203,7 @@ class Evaluator:
             num_frames = sample.num_frames or clip.num_frames * self._frame_interval
             times = self._plan.step_times(num_frames, self._fps, self._frame_interval)
             nbest[sample.sample_id] = tuple(
-                Alternative(timed_glosses(hypothesis, self._vocabulary, times), hypothesis.score)
+                Alternative(to_timed_glosses(hypothesis, self._vocabulary, times), hypothesis.score)
                 for hypothesis in clip.heads[head]
             )
         return nbest

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cslr_cli.dataset.collate import Batch
-from cslr_cli.decoding.clips import ClipLogProbs
+from cslr_cli.decoding.clip_decoder import ClipLogProbs
 from cslr_cli.model.device import translate_out_of_memory
 from cslr_cli.model.inference import prepare_for_inference
 from cslr_cli.model.network import Network

@@ -10,7 +10,7 @@ import torch
 from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import DecodingConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.decoding.glosses import language_model_of
+from cslr_cli.decoding.decoders import language_model_from_config
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.evaluator import Evaluator
 from cslr_cli.evaluation.results import SplitResult
@@ -129,10 +129,10 @@ def evaluation_warnings(
             "signs last another number of frames than it has learned"
         )
     warnings += _unknown_to_network(checkpoint, corpus, splits)
-    language_model = language_model_of(decoding)
+    language_model = language_model_from_config(decoding)
     if language_model is not None:
         glosses = checkpoint.vocabulary.glosses
-        unknown = language_model.unknown(glosses)
+        unknown = language_model.unknown_glosses(glosses)
         if unknown:
             warnings.append(
                 f"{language_model.path}: the language model does not know {len(unknown)} of the "

@@ -13,11 +13,10 @@ import torch
 from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import DecodingConfig, changed_decoding
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.decoding.clips import ClipLogProbs
+from cslr_cli.decoding.clip_decoder import ClipLogProbs
 from cslr_cli.decoding.decoder_pool import DecoderPool
-from cslr_cli.decoding.fusion_weights import FusionTask, FusionTrial
-from cslr_cli.decoding.glosses import decoder_for
-from cslr_cli.decoding.with_pyctcdecode import PyctcdecodeDecoder
+from cslr_cli.decoding.decoders import decoder_from_config
+from cslr_cli.decoding.pyctcdecode_decoder import FusionTask, FusionWeightsDecoder, PyctcdecodeDecoder
 from cslr_cli.errors import UsageError
 from cslr_cli.evaluation.evaluator import Evaluator
 from cslr_cli.evaluation.network_pass import evaluation_mode
@@ -105,14 +104,14 @@ def tune_language_model(
         UsageError: the decoding has no language model.
         DataError: as `evaluate` has it; there is no dev.
     """
-    untuned = decoder_for(decoding, checkpoint.vocabulary)
+    untuned = decoder_from_config(decoding, checkpoint.vocabulary)
     if not isinstance(untuned, PyctcdecodeDecoder) or untuned.language_model is None:
         raise UsageError("there is no language model to tune", "name one: --lm gloss.arpa")
     evaluator = evaluator_of(
         checkpoint, corpus, TUNING_SPLIT, device=device, dtype=dtype, decoding=decoding, num_workers=num_workers
     )
     clips = _kept_log_probs(evaluator, checkpoint.build_network().to(device), progress)
-    with DecoderPool(FusionTrial(untuned), evaluator.num_workers) as decoder_pool:
+    with DecoderPool(FusionWeightsDecoder(untuned), evaluator.num_workers) as decoder_pool:
         search = _Search(evaluator, clips, decoder_pool, checkpoint.vocabulary, progress)
         trials = search.run()
     tuned = changed_decoding(decoding, lm_weight=search.best.lm_weight, gloss_bonus=search.best.gloss_bonus)

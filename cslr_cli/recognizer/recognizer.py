@@ -14,8 +14,9 @@ from torch import Tensor
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from cslr_cli.config import DecodingConfig, Precision
-from cslr_cli.decoding.clips import ClipDecoder, ClipLogProbs
-from cslr_cli.decoding.glosses import decoder_for, timed_glosses
+from cslr_cli.decoding.clip_decoder import ClipDecoder, ClipLogProbs
+from cslr_cli.decoding.decoders import decoder_from_config
+from cslr_cli.decoding.gloss_timing import to_timed_glosses
 from cslr_cli.media.clip_reader import ClipReader, LoadedClip, Source
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.device import resolve_device, resolve_precision, translate_out_of_memory
@@ -58,9 +59,9 @@ class Recognizer:
         self.network = prepare_for_inference(checkpoint.build_network().to(device), self.dtype)
         decoding = decoding or checkpoint.config.decoding
         self._decode = ClipDecoder(
-            decoder_for(decoding, checkpoint.vocabulary),
+            decoder_from_config(decoding, checkpoint.vocabulary),
             decoding.keep_repeats,
-            timed_by_conv=checkpoint.config.loss.conv_ctc > 0,
+            time_by_conv=checkpoint.config.loss.conv_ctc > 0,
         )
 
     @classmethod
@@ -246,10 +247,10 @@ class Recognizer:
         log_probs = {head: values.float().log_softmax(-1).cpu().numpy() for head, values in heads.items()}
         hypotheses = self._decode(ClipLogProbs("", num_frames, log_probs)).heads
         nbest = tuple(
-            Alternative(timed_glosses(hypothesis, self.vocabulary, spans), hypothesis.score)
+            Alternative(to_timed_glosses(hypothesis, self.vocabulary, spans), hypothesis.score)
             for hypothesis in hypotheses["sequence"]
         )
-        conv_glosses = timed_glosses(hypotheses["conv"][0], self.vocabulary, spans)
+        conv_glosses = to_timed_glosses(hypotheses["conv"][0], self.vocabulary, spans)
         return RecognisedStretch(Sentence(float(edges[0]), float(edges[-1]), nbest, conv_glosses), logits)
 
     def _no_logits(self) -> StepLogits:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cslr_cli.decoding import DECODERS, decoder_pool, log_softmax, make_decoder
-from cslr_cli.decoding.clips import ClipDecoder, ClipLogProbs
+from cslr_cli.decoding.clip_decoder import ClipDecoder, ClipLogProbs
 from cslr_cli.decoding.decoder_pool import DecoderPool
 from cslr_cli.errors import CslrError, DataError
 

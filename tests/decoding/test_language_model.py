@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from cslr_cli.decoding import LanguageModel, language_model, log_softmax, make_decoder
-from cslr_cli.decoding.fusion_weights import FusionTask, FusionTrial
 from cslr_cli.decoding.hypothesis import LogProbs
-from cslr_cli.decoding.with_pyctcdecode import PyctcdecodeDecoder
+from cslr_cli.decoding.pyctcdecode_decoder import FusionTask, FusionWeightsDecoder, PyctcdecodeDecoder
 from cslr_cli.errors import DataError, MissingPackageError, UsageError
 
 needs_kenlm = pytest.mark.usefixtures("kenlm")
@@ -143,7 +142,7 @@ def test_a_decoder_with_a_language_model_can_be_sent_to_another_process(model: P
 @needs_kenlm
 def test_a_trial_decodes_with_the_weights_that_come_with_the_clip(model: Path) -> None:
     log_probs = log_softmax(np.random.default_rng(2).normal(0, 1.0, (6, len(GLOSSES) + 1)))
-    trial = FusionTrial(fused(model, weight=0.0))
+    trial = FusionWeightsDecoder(fused(model, weight=0.0))
     for weight, bonus in [(0.0, 0.0), (3.0, 0.0), (0.5, 5.0), (0.0, 0.0)]:
         expected = fused(model, weight, bonus).decode(log_probs)[0].gloss_ids
         assert trial(FusionTask(weight, bonus, log_probs)) == expected
@@ -155,7 +154,7 @@ def test_a_trial_decodes_with_the_weights_that_come_with_the_clip(model: Path) -
 
 @needs_kenlm
 def test_glosses_that_the_model_has_never_seen_are_named(model: Path) -> None:
-    assert LanguageModel(model).unknown(GLOSSES) == ("NEU",)
+    assert LanguageModel(model).unknown_glosses(GLOSSES) == ("NEU",)
 
 
 @needs_kenlm
@@ -183,7 +182,7 @@ def test_a_file_that_is_no_language_model_is_named_with_the_reason(
     path = tmp_path / "broken.arpa"
     path.write_bytes(content)
     with pytest.raises(DataError, match=reason) as caught:
-        LanguageModel(path).unknown(GLOSSES)
+        LanguageModel(path).unknown_glosses(GLOSSES)
     assert str(path) in caught.value.message
     assert "docs/decoding.md" in str(caught.value.hint)
     assert "lm/" not in str(caught.value)  # no places in KenLM's source
@@ -193,16 +192,16 @@ def test_a_file_that_is_no_language_model_is_named_with_the_reason(
 @needs_kenlm
 def test_a_language_model_that_is_not_there_or_a_folder_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.arpa: cannot be read .*No such file"):
-        LanguageModel(tmp_path / "gone.arpa").unknown(GLOSSES)
+        LanguageModel(tmp_path / "gone.arpa").unknown_glosses(GLOSSES)
     with pytest.raises(DataError, match="a folder, not a language model"):
-        LanguageModel(tmp_path).unknown(GLOSSES)
+        LanguageModel(tmp_path).unknown_glosses(GLOSSES)
 
 
 @needs_kenlm
 def test_a_file_that_has_changed_is_read_again(model: Path) -> None:
-    assert LanguageModel(model).unknown(["NEU"]) == ("NEU",)
+    assert LanguageModel(model).unknown_glosses(["NEU"]) == ("NEU",)
     model.write_text(arpa().replace("REGENSCHAUER", "NEU"), encoding="utf-8")
-    assert LanguageModel(model).unknown(["NEU"]) == ()
+    assert LanguageModel(model).unknown_glosses(["NEU"]) == ()
 
 
 def test_without_kenlm_the_message_names_the_extra(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Beam search by pyctcdecode, with a language model where there is one; each gloss is a word to it."""
+"""Beam search by pyctcdecode, with or without a language model; pyctcdecode sees each gloss as a word."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import logging
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from cslr_cli.decoding.gloss_timing import best_hypotheses
 from cslr_cli.decoding.hypothesis import Hypothesis, LogProbs, check_log_probs
-from cslr_cli.decoding.language_model import GlossScorer, LanguageModel, how_to_install
+from cslr_cli.decoding.language_model import GlossScorer, LanguageModel, installation_hint
 from cslr_cli.decoding.prefix_beam import check_beam
-from cslr_cli.decoding.timing import best_hypotheses
 from cslr_cli.errors import DataError, MissingPackageError, UsageError
 from cslr_cli.vocabulary import BLANK_ID
 
@@ -27,20 +27,19 @@ _WORD_START = "▁"  # what pyctcdecode takes for the beginning of a word, sente
 class PyctcdecodeDecoder:
     """pyctcdecode's beam search.
 
-    It is no exact search: it leaves out classes whose probability is below e⁻⁵ and prefixes that are
-    e¹⁰ times less probable than the best, and a prefix that ends in a blank takes another place in
-    the beam than the same without. Its hypotheses can therefore differ from `PrefixBeamDecoder`'s.
+    The search is not exact: it leaves out classes whose probability is below e⁻⁵ and prefixes that are e¹⁰ times less
+    probable than the best. A prefix that ends in a blank and the same prefix without it take two places in the beam.
+    Its hypotheses can therefore differ from those of `PrefixBeamDecoder`.
 
-    With a language model a hypothesis' score is the network's and the model's together, see
-    `LanguageModel`. In the search the model's opinion on a gloss counts from the moment that the next
-    gloss begins, or the clip ends.
+    With a language model, the score of a hypothesis combines the network and the language model (see `LanguageModel`).
+    During the search, the language model's score of a gloss is added when the next gloss begins or the clip ends.
 
     Attributes:
         glosses: the vocabulary without the blank: `glosses[i]` is class i + 1.
-        beam_width: places in the beam.
-        num_best: hypotheses returned at most.
-        keep_repeats: leave neighbouring equal glosses as they are.
-        language_model: has a say in the search.
+        beam_width: number of places in the beam.
+        num_best: maximum number of hypotheses returned.
+        keep_repeats: whether adjacent equal glosses stay separate.
+        language_model: its scores are added to the network's in the search.
 
     Raises:
         MissingPackageError: pyctcdecode, or for a language model kenlm, is not installed.
@@ -55,32 +54,32 @@ class PyctcdecodeDecoder:
     language_model: LanguageModel | None = None
 
     def __post_init__(self) -> None:
-        """Prepare the search, so that what is wrong is told now."""
+        """Prepare the search, so that wrong settings raise an error now."""
         check_beam(self.beam_width, self.num_best)
         _check_words(self.glosses)
         _pyctcdecode()
         if self.language_model is not None:
-            _check_known(self.glosses, self.language_model)
+            _check_language_model(self.glosses, self.language_model)
         _ = self._search
 
     def __getstate__(self) -> dict[str, Any]:
-        """The settings: another process builds the search anew, for KenLM's model cannot be sent."""
+        """Return the settings only: KenLM's model cannot be pickled, so another process builds the search itself."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def _search(self) -> Any:
-        """The decoder of pyctcdecode, which is not typed, over the blank and the glosses."""
+        """Pyctcdecode's decoder (untyped) for the blank and the glosses."""
         pyctcdecode = _pyctcdecode()
         scorer = None if self.language_model is None else GlossScorer(self.language_model)
         # The alphabet is made directly: pyctcdecode's own builder would read meaning into spellings.
         alphabet = pyctcdecode.Alphabet(["", *(_WORD_START + gloss for gloss in self.glosses)], True)
         search = pyctcdecode.BeamSearchDecoderCTC(alphabet, scorer)
-        # A table of its class keeps each search's language model until it is told.
+        # pyctcdecode keeps each decoder's language model in a class attribute until `cleanup`.
         weakref.finalize(self, search.cleanup)
         return search
 
     @cached_property
-    def _id_of(self) -> dict[str, int]:
+    def _gloss_ids(self) -> dict[str, int]:
         return {gloss: class_id for class_id, gloss in enumerate(self.glosses, start=BLANK_ID + 1)}
 
     def decode(self, log_probs: LogProbs) -> list[Hypothesis]:
@@ -97,14 +96,65 @@ class PyctcdecodeDecoder:
             return [Hypothesis((), 0.0, (), ())]
         beams = self._search.decode_beams(np.asarray(log_probs, np.float64), beam_width=self.beam_width)
         labellings = (
-            (tuple(self._id_of[word] for word in text.split()), float(combined_score))
+            (tuple(self._gloss_ids[word] for word in text.split()), float(combined_score))
             for text, _state, _frames, _logit_score, combined_score in beams
         )
         return best_hypotheses(log_probs, labellings, num_best=self.num_best, keep_repeats=self.keep_repeats)
 
 
+@dataclass(frozen=True)
+class FusionTask:
+    """A clip, and the weights of the language model to decode it with.
+
+    Attributes:
+        lm_weight: see `LanguageModel.weight`.
+        gloss_bonus: see `LanguageModel.gloss_bonus`.
+        log_probs: float (T', V) of the clip.
+    """
+
+    lm_weight: float
+    gloss_bonus: float
+    log_probs: LogProbs
+
+
+@dataclass(frozen=True)
+class FusionWeightsDecoder:
+    """Decodes each clip with weights of its own, to find the best weights.
+
+    Attributes:
+        decoder: search with a language model, whose own weights do not matter.
+    """
+
+    decoder: PyctcdecodeDecoder
+
+    def __call__(self, task: FusionTask) -> tuple[int, ...]:
+        """Return the glosses of the best hypothesis.
+
+        Raises:
+            ValueError: the decoder has no language model.
+        """
+        return self._weighted_decoder(task.lm_weight, task.gloss_bonus).decode(task.log_probs)[0].gloss_ids
+
+    def __getstate__(self) -> dict[str, PyctcdecodeDecoder]:
+        return {"decoder": self.decoder}
+
+    @cached_property
+    def _weighted_decoders(self) -> dict[tuple[float, float], PyctcdecodeDecoder]:
+        return {}
+
+    def _weighted_decoder(self, lm_weight: float, gloss_bonus: float) -> PyctcdecodeDecoder:
+        weights = (lm_weight, gloss_bonus)
+        if weights not in self._weighted_decoders:
+            if self.decoder.language_model is None:
+                raise ValueError("the decoder has no language model")
+            language_model = LanguageModel(self.decoder.language_model.path, *weights)
+            self._weighted_decoders.clear()  # tasks are sorted by weights, so one decoder at a time is enough
+            self._weighted_decoders[weights] = replace(self.decoder, language_model=language_model, num_best=1)
+        return self._weighted_decoders[weights]
+
+
 def _check_words(glosses: Sequence[str]) -> None:
-    """Make sure that pyctcdecode gives back the words that it is given."""
+    """Check that pyctcdecode can tell the glosses apart and does not split them."""
     if len(set(glosses)) != len(glosses):
         raise UsageError("the vocabulary has a gloss twice", "pyctcdecode tells glosses apart by their spelling")
     for gloss in glosses:
@@ -116,9 +166,9 @@ def _check_words(glosses: Sequence[str]) -> None:
             )
 
 
-def _check_known(glosses: Sequence[str], language_model: LanguageModel) -> None:
-    """Refuse a language model of something else."""
-    unknown = language_model.unknown(glosses)
+def _check_language_model(glosses: Sequence[str], language_model: LanguageModel) -> None:
+    """Refuse a language model that knows none of the glosses."""
+    unknown = language_model.unknown_glosses(glosses)
     if glosses and len(unknown) == len(glosses):
         raise DataError(
             f"{language_model.path}: the language model knows none of the {len(glosses)} glosses, "
@@ -134,13 +184,13 @@ def _pyctcdecode() -> Any:
         except ImportError as error:
             raise MissingPackageError(
                 f"the decoder pyctcdecode is not there ({error})",
-                how_to_install("pip install pyctcdecode; the decoders beam and greedy need nothing more"),
+                installation_hint("pip install pyctcdecode; the decoders beam and greedy need nothing more"),
             ) from error
 
 
 @contextmanager
 def _quiet(logger_name: str) -> Iterator[None]:
-    """Keep a package's warnings (here: no language model is installed) off the screen meanwhile."""
+    """Hide the warnings of a package (here: that kenlm is not installed) during a block."""
     logger = logging.getLogger(logger_name)
     level = logger.level
     logger.setLevel(logging.ERROR)

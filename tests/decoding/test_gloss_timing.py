@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cslr_cli.decoding import GreedyDecoder, PrefixBeamDecoder, log_softmax
-from cslr_cli.decoding.clips import ClipDecoder, ClipLogProbs
-from cslr_cli.decoding.timing import retimed
+from cslr_cli.decoding.clip_decoder import ClipDecoder, ClipLogProbs
+from cslr_cli.decoding.gloss_timing import retime_glosses
 
 # Ten steps, three glosses: the one head speaks of them early, the other where they are.
 EARLY = {1: (0, 1), 2: (1, 2), 3: (2, 3)}
@@ -23,7 +23,7 @@ def log_probs(spikes: dict[int, tuple[int, int]]) -> np.ndarray[tuple[int, ...],
 def test_glosses_get_the_steps_at_which_the_other_head_has_them() -> None:
     (hypothesis,) = GreedyDecoder().decode(log_probs(EARLY))
     assert hypothesis.steps == tuple(EARLY.values())
-    (moved,) = retimed([hypothesis], log_probs(WHERE))
+    (moved,) = retime_glosses([hypothesis], log_probs(WHERE))
     assert moved.steps == tuple(WHERE.values())
     assert (moved.gloss_ids, moved.score, moved.confidences) == (
         hypothesis.gloss_ids,
@@ -34,17 +34,17 @@ def test_glosses_get_the_steps_at_which_the_other_head_has_them() -> None:
 
 def test_glosses_that_the_other_head_does_not_know_keep_their_order_and_have_a_step_each() -> None:
     hypotheses = PrefixBeamDecoder(num_best=5).decode(log_probs(EARLY))
-    for hypothesis in retimed(hypotheses, log_probs({2: (4, 6)})):
+    for hypothesis in retime_glosses(hypotheses, log_probs({2: (4, 6)})):
         starts = [start for start, _ in hypothesis.steps]
         assert all(start < end for start, end in hypothesis.steps)
         assert starts == sorted(set(starts))
 
 
-@pytest.mark.parametrize(("timed_by_conv", "expected"), [(True, WHERE), (False, EARLY)])
+@pytest.mark.parametrize(("time_by_conv", "expected"), [(True, WHERE), (False, EARLY)])
 def test_a_clip_is_timed_by_the_convolution_if_that_knows_glosses(
-    timed_by_conv: bool, expected: dict[int, tuple[int, int]]
+    time_by_conv: bool, expected: dict[int, tuple[int, int]]
 ) -> None:
-    decode = ClipDecoder(GreedyDecoder(), timed_by_conv=timed_by_conv)
+    decode = ClipDecoder(GreedyDecoder(), time_by_conv=time_by_conv)
     heads = {"sequence": log_probs(EARLY), "conv": log_probs(WHERE)}
     found = decode(ClipLogProbs("clip", 40, heads)).heads
     assert found["sequence"][0].steps == tuple(expected.values())
