@@ -30,6 +30,7 @@ from cslr_cli.cam.layers import backbone_layers
 from cslr_cli.cam.measurement import HAND_RADIUS, share_near
 from cslr_cli.cam.placing import place_maps
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
+from cslr_cli.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.decoders import decoder_from_config
 from cslr_cli.decoding.gloss_timing import retime_glosses, time_glosses, to_timed_glosses
@@ -39,8 +40,8 @@ from cslr_cli.media.frames import open_frames
 from cslr_cli.model.network import Network, build_network
 from cslr_cli.scoring import TimedGloss
 
-# The pictures of the synthetic corpus before they are prepared.
-WIDTH, HEIGHT = 210, 260
+# Size of the synthetic corpus' pictures before they are prepared.
+WIDTH, HEIGHT = FRAME_WIDTH, FRAME_HEIGHT
 # Seconds between the middles of a gloss as it was signed and as it was recognised.
 AT_MOST_APART = 0.4
 UNIFORM = "uniform over what the network sees"

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.train_step import make_network
 from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
 from cslr_cli.config import Config
-from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora import find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
 from cslr_cli.dataset.manifest import PreparedCorpus
@@ -24,7 +24,7 @@ def drawn_corpus(num_train_clips: int, num_dev_clips: int) -> Iterator[Path]:
         release, prepared = Path(folder) / "release", Path(folder) / "prepared"
         options = SyntheticOptions(num_train_clips=num_train_clips, num_dev_clips=num_dev_clips, num_test_clips=2)
         make_release(release, options, workers=2)
-        prepare(find_corpus("synthetic"), release, prepared, PreparationOptions(frame_size=256), workers=2)
+        prepare(find_reader("synthetic"), release, prepared, PreparationOptions(frame_size=256), workers=2)
         yield prepared
 
 

@@ -35,9 +35,8 @@ from cslr_cli.corpora.synthetic.drawing import draw_clip
 from cslr_cli.corpora.synthetic.grammar import PATTERNS, SHARE_OF_LENGTH
 from cslr_cli.corpora.synthetic.lexicon import SIGN_OF_GLOSS
 from cslr_cli.corpora.synthetic.motion import perform
-from cslr_cli.corpora.synthetic.options import SyntheticOptions
-from cslr_cli.corpora.synthetic.plan import ClipPlan
-from cslr_cli.corpora.synthetic.randomness import generator
+from cslr_cli.corpora.synthetic.options import SyntheticOptions, named_generator
+from cslr_cli.corpora.synthetic.plan import SyntheticClip
 from cslr_cli.corpora.synthetic.scene import make_scene
 from cslr_cli.corpora.synthetic.signer import make_signers
 from cslr_cli.dataset.manifest import PreparedCorpus, references_path, write_samples
@@ -153,7 +152,9 @@ def draw_forecasts(corpus: PreparedCorpus, folder: Path, num_clips: int, seed: i
         samples = []
         (folder / "frames" / split).mkdir(parents=True)
         for number in range(num_clips):
-            clip = ClipPlan(f"forecast_{split}-{number}", split, signers[number % len(signers)], forecast(rng, glosses))
+            clip = SyntheticClip(
+                f"forecast_{split}-{number}", split, signers[number % len(signers)], forecast(rng, glosses)
+            )
             frames = f"frames/{split}/{clip.sample_id}.zip"
             count = write_clip(drawn(clip, seed), folder / frames, ClipFormat(corpus.frame_size))
             samples.append(Sample(clip.sample_id, split, frames, count, clip.signer.name, clip.glosses))
@@ -173,11 +174,11 @@ def copy_all_but_frames(corpus: PreparedCorpus, folder: Path) -> None:
     copytree(corpus.path / "references", folder / "references")
 
 
-def drawn(clip: ClipPlan, seed: int) -> Iterator[Frame]:
+def drawn(clip: SyntheticClip, seed: int) -> Iterator[Frame]:
     """The pictures of a clip."""
     signs = [SIGN_OF_GLOSS[gloss] for gloss in clip.glosses]
-    performance = perform(signs, clip.signer, generator(seed, f"{clip.sample_id} motion"))
-    scene = make_scene(clip.signer, performance.num_frames, generator(seed, f"{clip.sample_id} scene"))
+    performance = perform(signs, clip.signer, named_generator(seed, f"{clip.sample_id} motion"))
+    scene = make_scene(clip.signer, performance.num_frames, named_generator(seed, f"{clip.sample_id} scene"))
     yield from draw_clip(performance, find_joints(performance, clip.signer, scene.sway), clip.signer, scene)
 
 

@@ -27,23 +27,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora import find_reader
+from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
 
 # PHOENIX2014's own size.
 CLIPS = {"train": 5671, "dev": 540, "test": 629}
-NUM_GLOSSES = 1295
+NUM_GLOSSES = Phoenix2014.vocabulary_size
 GLOSSES_PER_CLIP = 11
 
 # Prepares annotations in a process of its own, and says how long it took and how much memory.
 ANNOTATIONS_PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
-from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora import find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 start = time.perf_counter()
-prepare(find_corpus("phoenix2014"), Path(sys.argv[1]), Path(sys.argv[2]), PreparationOptions(frames=False))
+prepare(find_reader("phoenix2014"), Path(sys.argv[1]), Path(sys.argv[2]), PreparationOptions(frames=False))
 seconds = time.perf_counter() - start
 print(json.dumps({"seconds": seconds, "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 """
@@ -127,7 +128,7 @@ def measure_frames(work: Path, num_clips: int, workers: int, repeats: int) -> No
 
     def prepare_with(count: int) -> None:
         output = work / "prepared"
-        prepare(find_corpus("synthetic"), release, output, PreparationOptions(), workers=count)
+        prepare(find_reader("synthetic"), release, output, PreparationOptions(), workers=count)
         shutil.rmtree(output)
 
     bare, one, several = [], [], []

@@ -19,10 +19,12 @@ from torch import Tensor
 from benchmarks.measuring import compare_sides
 from benchmarks.plain import PlainNetwork
 from cslr_cli.config import ModelConfig
+from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.model.losses import Targets, weighted_loss
 from cslr_cli.model.network import Network, build_network
 
-NUM_CLASSES = 1296  # PHOENIX2014's
+assert Phoenix2014.vocabulary_size is not None
+NUM_CLASSES = Phoenix2014.vocabulary_size + 1  # with the blank
 GLOSSES = 8  # a clip
 LOSS_WEIGHTS = {"sequence_ctc": 1.0, "conv_ctc": 1.0, "distillation": 25.0}
 # The plain side stays first: the others are compared to it.

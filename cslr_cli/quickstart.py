@@ -12,9 +12,9 @@ import torch
 from cslr_cli.cam import CamOptions, explain, write_sheet
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Config, load_config
-from cslr_cli.corpora import find_corpus
-from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.corpora import find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
+from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.corpora.synthetic import SyntheticOptions, make_release, write_clip_video
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
@@ -98,7 +98,7 @@ def quickstart(
     """
     stages = iter(STAGES)
     on_stage(next(stages))
-    reader = find_corpus(CORPUS)
+    reader = find_reader(CORPUS)
     release, cores = reader.default_source, available_cores()
     make_release(release, SyntheticOptions(), workers=cores, progress=progress)
     options = PreparationOptions(frame_size=FRAME_SIZE)

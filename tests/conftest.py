@@ -53,12 +53,12 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_corpus(tiny_release: Path) -> PreparedCorpus:
     """The release prepared, with frames of 36 pixels. Not to be changed: others read it too."""
-    from cslr_cli.corpora import find_corpus
+    from cslr_cli.corpora import find_reader
     from cslr_cli.corpora.preparation import PreparationOptions, prepare
     from cslr_cli.dataset.manifest import PreparedCorpus
 
     folder = tiny_release.parent / "prepared" / "synthetic"
-    prepare(find_corpus("synthetic"), tiny_release, folder, PreparationOptions(frame_size=36), workers=1)
+    prepare(find_reader("synthetic"), tiny_release, folder, PreparationOptions(frame_size=36), workers=1)
     return PreparedCorpus.open(folder)
 
 

@@ -25,9 +25,10 @@ from cslr_cli.checkpoints.checkpoint_file import (
 )
 from cslr_cli.checkpoints.published_names import is_published, without_wrappers
 from cslr_cli.config import Config, DataConfig
+from cslr_cli.corpora.registry import CORPORA
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, join_faults
-from cslr_cli.media.frame_fit import ORIGINAL_SIZES, FrameFit
+from cslr_cli.media.frame_fit import FrameFit
 from cslr_cli.media.options import Aspect, FitMode, Interpolation
 from cslr_cli.model.network import Network, build_network
 from cslr_cli.network_parts import NETWORKS
@@ -85,14 +86,10 @@ class CorpusOrigin:
             config: crop and scale of its training.
             mode: how frames of another proportion become the corpus'.
         """
-        return FrameFit(
-            self.frame_size,
-            config,
-            self.interpolation,
-            self.aspect,
-            self.original_size or ORIGINAL_SIZES.get(self.name),
-            mode,
-        )
+        original_size = self.original_size
+        if original_size is None and self.name in CORPORA:  # the checkpoint is older than this value
+            original_size = CORPORA[self.name].original_size
+        return FrameFit(self.frame_size, config, self.interpolation, self.aspect, original_size, mode)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cslr_cli.checkpoints.checkpoint_file import ForbiddenContentError, load_plain_pickle
-from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.errors import DataError, join_faults
 from cslr_cli.files import whole_file
 from cslr_cli.vocabulary import Vocabulary

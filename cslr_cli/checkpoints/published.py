@@ -28,18 +28,13 @@ from cslr_cli.checkpoints.checkpoint_file import read_checkpoint_file, write_che
 from cslr_cli.checkpoints.gloss_dict import read_any_vocabulary, read_gloss_dict, write_gloss_dict
 from cslr_cli.checkpoints.published_names import from_published, num_classes, recognise, to_published
 from cslr_cli.config import Config, apply_settings
-from cslr_cli.corpora import CORPORA, find_corpus
-from cslr_cli.corpora.lookup import open_prepared_corpus
-from cslr_cli.dataset.manifest import VOCABULARY_FILE, PreparedCorpus
+from cslr_cli.corpora.registry import CORPORA, find_reader, find_reader_by_vocabulary, open_prepared_corpus
+from cslr_cli.dataset.manifest import DEFAULT_FRAME_SIZE, VOCABULARY_FILE, PreparedCorpus
 from cslr_cli.errors import CheckpointError, CslrError, UsageError
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES
 from cslr_cli.vocabulary import Vocabulary
 
 GLOSS_DICT = "gloss_dict.npy"
-
-# Glosses of the vocabularies that published checkpoints have; only their number is in a checkpoint.
-_KNOWN_SIZES = {1295: "phoenix2014", 1115: "phoenix2014-T", 179: "csl", 2000: "csl-daily"}
-_PREPARED_FRAME_SIZE = 256  # pixels, in all published recipes
 
 _ADDED = "cslr"
 
@@ -145,7 +140,8 @@ def _converted(
     vocabulary = read_any_vocabulary(source)
     expected = num_classes(published.state) - 1
     if len(vocabulary.glosses) != expected:
-        known = f"; {expected} is the size of {_KNOWN_SIZES[expected]}'s" if expected in _KNOWN_SIZES else ""
+        reader = find_reader_by_vocabulary(expected)
+        known = "" if reader is None else f"; {expected} is the size of {reader.name}'s"
         raise CheckpointError(
             f"{source}: a vocabulary of {len(vocabulary.glosses)} glosses, and {path} knows {expected}",
             f"name the vocabulary that it was trained with{known}",
@@ -190,20 +186,22 @@ def _origin(
         return published.added.corpus, []
     notes: list[str] = []
     if corpus is None:
-        corpus = _KNOWN_SIZES.get(len(vocabulary.glosses))
-        if corpus is None:
+        # A published checkpoint tells the number of glosses and nothing else of its corpus.
+        reader = find_reader_by_vocabulary(len(vocabulary.glosses))
+        if reader is None:
             raise UsageError(
                 f"{published.path}: not known which corpus it was trained on, and so at how many frames a second",
                 f"give the prepared corpus as --vocabulary, or convert it with --corpus NAME ({', '.join(CORPORA)})",
             )
+        corpus = reader.name
         notes.append(f"taken to be of {corpus}, which has {len(vocabulary.glosses)} glosses; else say --corpus NAME")
     prepared = Path("prepared") / corpus
     if corpus.lower() not in map(str.lower, CORPORA) and (prepared / VOCABULARY_FILE).is_file():
         return CorpusOrigin.from_corpus(open_prepared_corpus(prepared)), notes
-    reader = find_corpus(corpus)
+    reader = find_reader(corpus)
     notes += _differences_from_prepared(vocabulary, source, reader.default_output)
     path = str(reader.default_output)
-    return CorpusOrigin(reader.name, path, reader.protocol, reader.fps, _PREPARED_FRAME_SIZE), notes
+    return CorpusOrigin(reader.name, path, reader.protocol, reader.fps, DEFAULT_FRAME_SIZE), notes
 
 
 def _differences_from_prepared(vocabulary: Vocabulary, source: Path, prepared: Path) -> list[str]:

@@ -76,7 +76,7 @@ def evaluate(
     Writes `report.html`, which opens in any browser and has every clip's alignment for both heads, the
     same figures as `report.json` and by clip as CSV, and the hypotheses as CTM beside the references as STM.
     """
-    from cslr_cli.corpora.lookup import open_prepared_corpus
+    from cslr_cli.corpora.registry import open_prepared_corpus
     from cslr_cli.evaluation import evaluation_warnings, find_corpus
     from cslr_cli.evaluation.reports import decoding_facts, scored_by_tool, write_evaluation
     from cslr_cli.model.device import resolve_device, resolve_precision

@@ -141,7 +141,7 @@ def _of_corpus(recognizer: Recognizer, folder: Path, splits: list[str] | None, w
     Returns:
         Whether there was none.
     """
-    from cslr_cli.corpora.lookup import open_prepared_corpus
+    from cslr_cli.corpora.registry import open_prepared_corpus
     from cslr_cli.recognizer.features import check_frame_size, sample_features
 
     corpus = open_prepared_corpus(folder)

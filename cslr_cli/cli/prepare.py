@@ -16,7 +16,7 @@ from cslr_cli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cslr_cli.corpora import CorpusReader, ReleasePlaces, SplitDrawing
+    from cslr_cli.corpora import CorpusReader, ReleasePaths, SplitDrawing
     from cslr_cli.corpora.preparation import PartReport, PreparationOptions, PreparationReport, Shard
     from cslr_cli.media.options import Aspect, Interpolation
     from cslr_cli.progress import ProgressCallback
@@ -164,7 +164,7 @@ def prepare(
         "num_dev_clips": dev_clips,
         "num_test_clips": test_clips,
     }
-    from cslr_cli.corpora import AnnotationError, ReleasePlaces
+    from cslr_cli.corpora import AnnotationError, ReleasePaths
     from cslr_cli.corpora.preparation import PreparationOptions, Shard
 
     if manifest is None:
@@ -187,23 +187,23 @@ def prepare(
         vocabulary_splits=tuple(part.strip() for part in vocabulary_splits.split(",")),
     )
     part = None if shard is None else Shard.parse(shard)
-    places = ReleasePlaces(source or reader.default_source, annotations, references)
+    paths = ReleasePaths(source or reader.default_source, annotations, references)
     output = output or reader.default_output
     refuse_file(output)
     with shown_progress() as progress:
         if reader.name == "synthetic":
-            _draw(places.source, {**drawing, "seed": seed}, workers, progress)
+            _draw(paths.source, {**drawing, "seed": seed}, workers, progress)
         try:
-            report = _prepare(reader, places, output, form, part, workers, progress)
+            report = _prepare(reader, paths, output, form, part, workers, progress)
         except AnnotationError as error:
             raise tell_faults(error) from error
     tell_report(report, as_json=as_json)
 
 
 def _published(name: str) -> CorpusReader:
-    from cslr_cli.corpora import find_corpus
+    from cslr_cli.corpora import find_reader
 
-    return find_corpus(name)
+    return find_reader(name)
 
 
 def _own(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | None) -> CorpusReader:
@@ -252,7 +252,7 @@ def _draw(source: Path, drawing: Mapping[str, int | None], workers: int | None, 
 
 def _prepare(
     reader: CorpusReader,
-    places: ReleasePlaces,
+    paths: ReleasePaths,
     output: Path,
     form: PreparationOptions,
     part: Shard | None,
@@ -262,5 +262,5 @@ def _prepare(
     from cslr_cli.corpora.preparation import prepare, prepare_part
 
     if part is None:
-        return prepare(reader, places, output, form, workers=workers, progress=progress)
-    return prepare_part(reader, places, output, form, part, workers=workers, progress=progress)
+        return prepare(reader, paths, output, form, workers=workers, progress=progress)
+    return prepare_part(reader, paths, output, form, part, workers=workers, progress=progress)

@@ -119,7 +119,7 @@ class _Scoring:
 
 
 def _open_corpus(path: Path) -> PreparedCorpus:
-    from cslr_cli.corpora.lookup import open_prepared_corpus  # imports OpenCV, which scoring alone does not need
+    from cslr_cli.corpora.registry import open_prepared_corpus  # imports OpenCV, which scoring alone does not need
 
     return open_prepared_corpus(path)
 

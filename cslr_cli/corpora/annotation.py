@@ -1,7 +1,7 @@
-"""Reading annotation files: their lines, their tables, and everything that is wrong with them.
+"""Annotation files: their lines, their tables and their faults.
 
-Nothing here raises at the first fault. A `SampleCollector` gathers the clips of a release, those that
-are left out and all faults, so that the user is told once.
+A `SampleCollector` gathers the clips of a release, the clips that are left out and all faults, so that the user
+sees all faults at once instead of the first.
 """
 
 from __future__ import annotations
@@ -16,21 +16,14 @@ from shlex import quote
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, join_faults
 
-# What the first line of an annotation says that the corpus is, when it is not the one asked for.
-_KNOWN_HEADERS = {
-    "id|folder|signer|annotation": "PHOENIX2014",
-    "name|video|start|end|speaker|orth|translation": "PHOENIX2014-T",
-    "index|name|length|gloss|char|word|postag": "CSL-Daily",
-}
-
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is wrong with a release and has to be mended before it can be prepared.
+    """An error of a release that must be fixed before the release can be prepared.
 
     Attributes:
-        where: file and line, or the file or folder.
-        what: is wrong, in words for the user.
+        where: file and line, file, or folder.
+        what: the error, in words for the user.
     """
 
     where: str
@@ -41,11 +34,11 @@ class Fault:
 
 
 class AnnotationError(DataError):
-    """A release has faults; all of them are told at once.
+    """A release has faults; the message lists all of them.
 
     Args:
-        faults: each with where it is.
-        hint: what was expected.
+        faults: the faults.
+        hint: what was expected, or None.
     """
 
     def __init__(self, faults: Sequence[Fault], hint: str | None = None) -> None:
@@ -58,14 +51,14 @@ class AnnotationError(DataError):
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A clip that does not go into the prepared corpus.
+    """A clip of the annotation that is not in the prepared corpus.
 
     Attributes:
-        sample_id: its name.
-        split: the split it would have been in.
-        reason: why, in words for the user.
-        expected: the corpus is known to have this clip unusable, so that leaving it out is right;
-            otherwise something is wrong with this copy of the release.
+        sample_id: name of the clip.
+        split: split of the clip.
+        reason: why it is left out, in words for the user.
+        expected: whether the clip is known to be unusable in every copy of the release; otherwise something
+            is wrong with this copy.
     """
 
     sample_id: str
@@ -76,7 +69,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class AnnotationLine:
-    """A line of an annotation file, with where it stands for messages (`file:line`)."""
+    """A line of an annotation file, and its position for messages (`file:line`)."""
 
     where: str
     text: str
@@ -118,36 +111,41 @@ def read_annotation_lines(path: Path) -> list[AnnotationLine]:
 
 
 class SampleCollector:
-    """Gathers the clips of a release, those left out, and all that is wrong with the annotation.
+    """Gathers the clips of a release, the clips left out, and all faults of the annotation.
 
     Attributes:
-        samples: the clips that can be used.
-        left_out: the clips of the annotation that cannot.
-        faults: what is wrong and has to be mended.
-        hints: how, where that is not the same for all faults.
-        notes: what the user should know though nothing is wrong.
+        samples: usable clips.
+        left_out: clips of the annotation that cannot be used.
+        faults: errors that must be fixed.
+        hints: how to fix them.
+        notes: messages for the user about things that are not errors.
+
+    Args:
+        unusable: clips known to be unusable, each with the reason.
+        known_headers: titles of the known corpora, by the first line of their annotation files.
     """
 
-    def __init__(self, unusable: Mapping[str, str]) -> None:
+    def __init__(self, unusable: Mapping[str, str], known_headers: Mapping[str, str]) -> None:
         self.samples: list[Sample] = []
         self.left_out: list[LeftOut] = []
         self.faults: list[Fault] = []
         self.hints: list[str] = []
         self.notes: list[str] = []
         self._unusable = unusable
-        self._seen: dict[str, str] = {}
+        self._known_headers = known_headers
+        self._positions: dict[str, str] = {}  # of the clips so far, by name
 
     def add_fault(self, where: str, what: str) -> None:
-        """Note something that is wrong with the release."""
+        """Add an error of the release."""
         self.faults.append(Fault(where, what))
 
     def add_hint(self, hint: str) -> None:
-        """Note how a fault is mended, once however often it occurs."""
+        """Add how to fix a fault; a hint that was added before is not repeated."""
         if hint not in self.hints:
             self.hints.append(hint)
 
-    def lines(self, path: Path) -> list[AnnotationLine]:
-        """The lines of an annotation file that are not blank; none, and a fault, where it cannot be read."""
+    def read_lines(self, path: Path) -> list[AnnotationLine]:
+        """Read the lines of an annotation file that are not blank; an unreadable file adds faults and has no lines."""
         try:
             lines = read_annotation_lines(path)
         except AnnotationError as error:
@@ -159,33 +157,33 @@ class SampleCollector:
             self.add_fault(str(path), "the file is empty")
         return lines
 
-    def table(self, path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-        """The rows of a table: `|` between fields, no quotes, the names of the columns in the first line.
+    def read_table(self, path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+        """Read a table: `|` between fields, no quotes, the names of the columns in the first line.
 
         Args:
             path: the annotation file.
-            columns: as the first line must have them.
+            columns: expected names of the columns.
 
         Yields:
-            Where a row stands, and its fields without the spaces around them. Rows with another
-            number of fields, a wrong first line and a table without rows are noted as faults.
+            Position of a row, and its fields without the spaces around them. Rows with another
+            number of fields, a wrong first line and a table without rows are added as faults.
         """
-        lines = self.lines(path)
+        lines = self.read_lines(path)
         if not lines:
             return
         header, *rows = lines
         wanted = "|".join(columns)
         if header.text.strip() != wanted:
-            other = _KNOWN_HEADERS.get(header.text.strip())
+            other = self._known_headers.get(header.text.strip())
             looks_like = f" (this looks like {other})" if other else ""
             self.add_fault(header.where, f"the first line is {header.text!r} instead of {wanted!r}{looks_like}")
             return
         if not rows:
             self.add_fault(str(path), "there are no clips in it")
-        yield from self.rows(rows, len(columns))
+        yield from self.split_rows(rows, len(columns))
 
-    def rows(self, lines: Sequence[AnnotationLine], num_fields: int) -> Iterator[tuple[str, list[str]]]:
-        """The fields of each line that has `num_fields` of them; the others are noted as faults."""
+    def split_rows(self, lines: Sequence[AnnotationLine], num_fields: int) -> Iterator[tuple[str, list[str]]]:
+        """Split lines into `num_fields` fields; lines with another number of fields are added as faults."""
         for line in lines:
             fields = [text.strip() for text in line.text.split("|")]
             if len(fields) == num_fields:
@@ -195,28 +193,26 @@ class SampleCollector:
                 self.add_fault(line.where, f"{count} instead of {num_fields}: {line.text[:80]!r}")
 
     def add(self, sample: Sample, where: str) -> bool:
-        """Take a clip in, or note why not: its name is no name, occurs twice, or nothing is signed in it.
+        """Add a clip, or add why it cannot be used: its name is invalid or occurs twice, or it has no glosses.
 
         Returns:
-            Whether it was taken in.
+            Whether the clip was added to `samples`.
         """
         sample_id = sample.sample_id
-        taken = False
         if not is_plain_name(sample_id):
             self.add_fault(where, f"{sample_id!r} cannot be the name of a clip (it becomes a file name)")
         elif sample.signer is not None and not is_plain_name(sample.signer):
             self.add_fault(where, f"{sample.signer!r} cannot be the name of a signer (it has spaces or slashes)")
-        elif sample_id in self._seen:
-            self.add_fault(where, f"clip {sample_id!r} was there already ({self._seen[sample_id]})")
+        elif sample_id in self._positions:
+            self.add_fault(where, f"clip {sample_id!r} was there already ({self._positions[sample_id]})")
         elif sample_id in self._unusable:
             self.left_out.append(LeftOut(sample_id, sample.split, self._unusable[sample_id], expected=True))
         elif not sample.glosses:
             self.left_out.append(LeftOut(sample_id, sample.split, f"{where}: no glosses in the annotation"))
         else:
             self.samples.append(sample)
-            taken = True
-        self._seen.setdefault(sample_id, where)
-        return taken
+        self._positions.setdefault(sample_id, where)
+        return bool(self.samples) and self.samples[-1] is sample
 
 
 def is_plain_name(text: str) -> bool:
@@ -224,6 +220,6 @@ def is_plain_name(text: str) -> bool:
     return re.fullmatch(r"[^\s./\\\0;][^\s/\\\0]*", text) is not None
 
 
-def is_inside(path: str) -> bool:
-    """Whether a path of an annotation stays below the folder that it is relative to."""
+def is_inside_release(path: str) -> bool:
+    """Whether a relative path of an annotation stays below the folder of the release."""
     return bool(path) and not path.startswith("/") and ".." not in path.split("/")

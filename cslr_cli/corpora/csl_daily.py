@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cslr_cli.corpora.annotation import SampleCollector
-from cslr_cli.corpora.lookup import ReleasePlaces, find_root
 from cslr_cli.corpora.reader import CorpusReader, Release
+from cslr_cli.corpora.release_paths import ReleasePaths, find_root
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.media.frame_source import shorten_list
 
@@ -16,8 +16,8 @@ _MAP_COLUMNS = ("index", "name", "length", "gloss", "char", "word", "postag")
 _SPLIT_COLUMNS = ("name", "split")
 _MAP, _SPLIT_FILE = "video_map.txt", "split_1.txt"
 _FRAMES_DIR = "frames_512x512"
-# The release forgets it; published systems train on it.
-_IN_NO_SPLIT = "S000007_P0003_T00"
+# The split file of the release lacks it; published systems train on it.
+_CLIP_WITHOUT_SPLIT = "S000007_P0003_T00"
 
 _LAYOUT = f"""\
 CSL-Daily/
@@ -27,7 +27,7 @@ CSL-Daily/
 
 @dataclass(frozen=True)
 class CSLDaily(CorpusReader):
-    """Reads CSL-Daily: one table of all clips, and one that says which split each of them is in."""
+    """CSL-Daily: one table of all clips, and one with the split of each clip."""
 
     name: str = "csl-daily"
     title: str = "CSL-Daily"
@@ -35,47 +35,44 @@ class CSLDaily(CorpusReader):
     protocol: str = "csl-daily"
     layout: str = _LAYOUT
     frame_pattern: str = "*.jpg"
+    original_size: tuple[int, int] | None = (512, 512)
+    vocabulary_size: int | None = 2000
+    release_marks: tuple[str, ...] = (_FRAMES_DIR, _MAP)
+    annotation_header: str = "|".join(_MAP_COLUMNS)
 
-    def read(self, places: ReleasePlaces) -> Release:
-        """Find the release, and read its annotations.
-
-        Returns:
-            What is in it, with everything that is wrong with its annotations.
-
-        Raises:
-            DataError: there is no such release in these places.
-        """
-        root, folders = self._find_root(places)
-        collector = SampleCollector(self.unusable)
-        if places.need_frames and not (root / _FRAMES_DIR).is_dir():
+    def read(self, paths: ReleasePaths) -> Release:
+        """Find the release and read its annotations, as `CorpusReader.read` says."""
+        root, folders = self._find_root(paths)
+        collector = self.make_collector()
+        if paths.need_frames and not (root / _FRAMES_DIR).is_dir():
             collector.add_fault(str(root / _FRAMES_DIR), "not there")
             collector.add_hint(self.expected_layout)
-        video_map = self.find_annotation(places, folders, [_MAP], collector)
-        split_file = self.find_annotation(places, folders, [_SPLIT_FILE], collector)
+        video_map = self.find_annotation(paths, folders, [_MAP], collector)
+        split_file = self.find_annotation(paths, folders, [_SPLIT_FILE], collector)
         if video_map is not None and split_file is not None:
             split_of = self._read_splits(split_file, collector)
             self._read_map(video_map, split_file, split_of, collector)
-        references = self.find_references(places, [], collector)
+        references = self.find_references(paths, [], collector)
         if collector.faults:
             collector.add_hint(f"expected lines of the form {'|'.join(_MAP_COLUMNS)} in {_MAP}")
             collector.add_hint(f"and of the form {'|'.join(_SPLIT_COLUMNS)}, with train, dev or test, in {_SPLIT_FILE}")
-        return self.as_found(root, collector, references)
+        return self.make_release(root, collector, references)
 
-    def _find_root(self, places: ReleasePlaces) -> tuple[Path, list[Path]]:
-        """The folder that holds the folder of frames, and all in which the annotation may be."""
+    def _find_root(self, paths: ReleasePaths) -> tuple[Path, list[Path]]:
+        """Find the folder that holds the folder of frames, and the folders in which the annotation may be."""
         names = ("CSL-Daily", "sentence")
-        root = find_root(places.source, names, [_FRAMES_DIR])
-        labels = find_root(places.source, ("CSL-Daily", "sentence_label"), [_MAP, _SPLIT_FILE])
-        if root is None and labels is None and (places.need_frames or places.annotations is None):
-            raise self.not_found(places.source)
-        root = root or places.source / "sentence"
-        folders = [labels or root, root, root / "..", root / ".." / "sentence_label", places.source]
+        root = find_root(paths.source, names, [_FRAMES_DIR])
+        labels = find_root(paths.source, ("CSL-Daily", "sentence_label"), [_MAP, _SPLIT_FILE])
+        if root is None and labels is None and (paths.need_frames or paths.annotations is None):
+            raise self.release_not_found(paths.source)
+        root = root or paths.source / "sentence"
+        folders = [labels or root, root, root / "..", root / ".." / "sentence_label", paths.source]
         return root, folders
 
     def _read_splits(self, path: Path, collector: SampleCollector) -> dict[str, tuple[str, str]]:
-        """For each name its split, and where that stands."""
+        """Read the split of each clip, and the position of that line, by clip name."""
         split_of: dict[str, tuple[str, str]] = {}
-        for where, (name, split) in collector.table(path, _SPLIT_COLUMNS):
+        for where, (name, split) in collector.read_table(path, _SPLIT_COLUMNS):
             if split not in self.splits:
                 collector.add_fault(where, f"{split!r} is no split; expected one of {', '.join(self.splits)}")
             elif name in split_of:
@@ -88,11 +85,11 @@ class CSLDaily(CorpusReader):
         self, path: Path, split_file: Path, split_of: dict[str, tuple[str, str]], collector: SampleCollector
     ) -> None:
         found: dict[str, list[tuple[Sample, str]]] = {split: [] for split in self.splits}
-        in_no_split = []
+        without_split = []
         names = set()
-        for where, (_, name, _, gloss, characters, _, _) in collector.table(path, _MAP_COLUMNS):
+        for where, (_, name, _, gloss, characters, _, _) in collector.read_table(path, _MAP_COLUMNS):
             if name not in split_of:
-                in_no_split.append(name)
+                without_split.append(name)
             split, _ = split_of.get(name, ("train", where))
             found[split].append((_sample(name, split, gloss, characters), where))
             names.add(name)
@@ -102,10 +99,10 @@ class CSLDaily(CorpusReader):
         for name, (_, where) in split_of.items():
             if names and name not in names:
                 collector.add_fault(where, f"clip {name!r} is not in {path.name}")
-        if in_no_split:
-            known = " (as in every copy of CSL-Daily)" if in_no_split == [_IN_NO_SPLIT] else ""
+        if without_split:
+            known = " (as in every copy of CSL-Daily)" if without_split == [_CLIP_WITHOUT_SPLIT] else ""
             collector.notes.append(
-                f"in no split of {split_file}, and taken for training: {shorten_list(in_no_split)}{known}"
+                f"in no split of {split_file}, and taken for training: {shorten_list(without_split)}{known}"
             )
 
 
@@ -118,5 +115,5 @@ def _sample(name: str, split: str, gloss: str, characters: str) -> Sample:
         num_frames=None,
         signer=signer[1] if signer else None,
         glosses=tuple(gloss.split()),
-        translation="".join(characters.split()) or None,  # the annotation parts every character from the next
+        translation="".join(characters.split()) or None,  # the annotation has a space after every character
     )

@@ -1,4 +1,8 @@
-"""PHOENIX2014, the multi-signer half: weather forecasts in German Sign Language (RWTH Aachen)."""
+"""PHOENIX2014: weather forecasts in German Sign Language (RWTH Aachen).
+
+A release has two halves: the usual multi-signer one, and the signer-independent one (SI5), in which signer 5 is in
+no training clip and in every other one. The synthetic corpus has the same layout.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cslr_cli.corpora.annotation import SampleCollector, is_inside
-from cslr_cli.corpora.lookup import ReleasePlaces, find_root
+from cslr_cli.corpora.annotation import SampleCollector, is_inside_release
 from cslr_cli.corpora.reader import CorpusReader, Release
+from cslr_cli.corpora.release_paths import ReleasePaths, find_root
 from cslr_cli.dataset.sample import Sample
 
 FRAMES_DIR = "features/fullFrame-210x260px"
 _COLUMNS = ("id", "folder", "signer", "annotation")
 _MULTISIGNER = "phoenix-2014-multisigner"
+_SI5 = "phoenix-2014-signerindependent-SI5"
 
 _LAYOUT = f"""\
 phoenix2014-release/{_MULTISIGNER}/
 ├── annotations/manual/{{train,dev,test}}.corpus.csv
 ├── {FRAMES_DIR}/{{train,dev,test}}/ID/1/*.png
 └── evaluation/phoenix2014-groundtruth-{{dev,test}}.stm   (where there)"""
+
+_SI5_LAYOUT = f"""\
+phoenix2014-release/
+├── {_SI5}/annotations/manual/{{train,dev,test}}.SI5.corpus.csv
+└── {_MULTISIGNER}/
+    ├── {FRAMES_DIR}/{{train,dev,test}}/ID/1/*.png   (or in {_SI5})
+    └── evaluation/phoenix2014-groundtruth-{{dev,test}}.stm   (where there)"""
 
 
 def _unusable() -> dict[str, str]:
@@ -33,11 +45,11 @@ def _unusable() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Phoenix2014(CorpusReader):
-    """Reads a PHOENIX2014 release, or anything that has its layout.
+    """The multi-signer half of PHOENIX2014, or a corpus with the same layout.
 
     Attributes:
-        release_folders: what the release's folders are called, the outermost first.
-        annotation_name: what its annotation files are called, `{split}` for the split's name.
+        release_folders: names of the release's folders, the outermost first.
+        annotation_name: name of its annotation files, `{split}` for the name of the split.
         frame_homes: folders, relative to the innermost one, in which its frames may be.
     """
 
@@ -47,61 +59,58 @@ class Phoenix2014(CorpusReader):
     protocol: str = "phoenix2014"
     layout: str = _LAYOUT
     frame_pattern: str = "*.png"
+    original_size: tuple[int, int] | None = (210, 260)
+    vocabulary_size: int | None = 1295
+    release_marks: tuple[str, ...] = ("annotations/manual/train.corpus.csv",)
+    annotation_header: str = "|".join(_COLUMNS)
     unusable: Mapping[str, str] = field(default_factory=_unusable)
     reference_names: tuple[str, ...] = ("evaluation/phoenix2014-groundtruth-{split}.stm", "{split}.stm")
     release_folders: tuple[str, ...] = ("phoenix2014-release", _MULTISIGNER)
     annotation_name: str = "annotations/manual/{split}.corpus.csv"
     frame_homes: tuple[str, ...] = (".",)
 
-    def read(self, places: ReleasePlaces) -> Release:
-        """Find the release, and read its annotations.
-
-        Returns:
-            What is in it, with everything that is wrong with its annotations.
-
-        Raises:
-            DataError: there is no such release in these places.
-        """
-        root = self._find_root(places)
-        collector = SampleCollector(self.unusable)
+    def read(self, paths: ReleasePaths) -> Release:
+        """Find the release and read its annotations, as `CorpusReader.read` says."""
+        root = self._find_root(paths)
+        collector = self.make_collector()
         for split in self.splits:
             name = self.annotation_name.format(split=split)
-            path = self.find_annotation(places, [root], [name], collector)
-            frames = self._find_frames(root, split, places, collector)
+            path = self.find_annotation(paths, [root], [name], collector)
+            frames = self._find_frames(root, split, paths, collector)
             if path is not None:
                 self._read_split(path, split, frames, collector)
         homes = [root / home for home in self.frame_homes]
-        references = self.find_references(places, homes, collector)
+        references = self.find_references(paths, homes, collector)
         if collector.faults:
             collector.add_hint(f"expected lines of the form {'|'.join(_COLUMNS)}, with ID/1/*.png for the folder")
-        return self.as_found(root, collector, references)
+        return self.make_release(root, collector, references)
 
-    def _find_root(self, places: ReleasePlaces) -> Path:
+    def _find_root(self, paths: ReleasePaths) -> Path:
         marks = [self.annotation_name.format(split=split) for split in self.splits]
-        root = find_root(places.source, self.release_folders, marks)
-        if root is None and places.annotations is not None:
-            # The annotations are elsewhere: what is left to know the release by is its frames.
+        root = find_root(paths.source, self.release_folders, marks)
+        if root is None and paths.annotations is not None:
+            # The annotations are elsewhere: recognise the release by its frames.
             homes = [f"{home}/{FRAMES_DIR}" for home in self.frame_homes]
-            root = find_root(places.source, self.release_folders, homes)
-            if root is None and not places.need_frames:
-                root = places.source
+            root = find_root(paths.source, self.release_folders, homes)
+            if root is None and not paths.need_frames:
+                root = paths.source
         if root is None:
-            raise self.not_found(places.source)
+            raise self.release_not_found(paths.source)
         return root
 
-    def _find_frames(self, root: Path, split: str, places: ReleasePlaces, collector: SampleCollector) -> str:
-        """The folder of a split's frames, relative to `root`."""
+    def _find_frames(self, root: Path, split: str, paths: ReleasePaths, collector: SampleCollector) -> str:
+        """Find the folder of a split's frames, relative to `root`."""
         folders = [os.path.normpath(f"{home}/{FRAMES_DIR}/{split}") for home in self.frame_homes]
         found = next((folder for folder in folders if os.path.isdir(root / folder)), None)
-        if found is None and places.need_frames:
+        if found is None and paths.need_frames:
             collector.add_fault(str(root / folders[0]), "not there")
             collector.add_hint(self.expected_layout)
         return found or folders[0]
 
     def _read_split(self, path: Path, split: str, frames: str, collector: SampleCollector) -> None:
-        for where, (sample_id, pattern, signer, annotation) in collector.table(path, _COLUMNS):
+        for where, (sample_id, pattern, signer, annotation) in collector.read_table(path, _COLUMNS):
             folder, slash, _ = pattern.rpartition("/")  # ID/1/*.png -> ID/1
-            if not slash or not is_inside(folder):
+            if not slash or not is_inside_release(folder):
                 collector.add_fault(where, f"{pattern!r} is no folder of pictures below {frames}")
                 continue
             sample = Sample(
@@ -113,3 +122,23 @@ class Phoenix2014(CorpusReader):
                 glosses=tuple(annotation.split()),  # two spaces between glosses occur
             )
             collector.add(sample, where)
+
+
+@dataclass(frozen=True)
+class Phoenix2014SI5(Phoenix2014):
+    """The signer-independent half: its annotations are its own, its frames and references those of the other half."""
+
+    name: str = "phoenix2014-si5"
+    title: str = "PHOENIX2014's signer-independent half (SI5)"
+    layout: str = _SI5_LAYOUT
+    vocabulary_size: int | None = None
+    release_marks: tuple[str, ...] = ("annotations/manual/*.SI5.corpus.csv",)
+    release_folders: tuple[str, ...] = ("phoenix2014-release", _SI5)
+    annotation_name: str = "annotations/manual/{split}.SI5.corpus.csv"
+    frame_homes: tuple[str, ...] = (".", f"../{_MULTISIGNER}", _MULTISIGNER)
+
+
+# The drawn corpus has PHOENIX2014's layout, and all of its clips are usable.
+SYNTHETIC = Phoenix2014(
+    name="synthetic", title="the synthetic corpus", vocabulary_size=None, release_marks=(), unusable={}
+)

@@ -30,6 +30,7 @@ CORPUS_FILE = "corpus.yaml"
 VOCABULARY_FILE = "vocabulary.txt"
 # Says what is being prepared in a folder, from the beginning until `corpus.yaml` says it.
 BEGUN_FILE = ".preparing.json"
+DEFAULT_FRAME_SIZE = 256  # height and width of prepared frames in all published recipes, pixels
 NO_FRAMES = "none"  # the layout of a corpus that was prepared without frames
 
 

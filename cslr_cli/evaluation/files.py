@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint
-from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
 from cslr_cli.evaluation.results import SplitResult

@@ -7,10 +7,9 @@ resized to a square as in preparation, and finally cropped to the middle as in e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, cast
+from typing import cast
 
 import cv2
 import numpy as np
@@ -20,16 +19,6 @@ from cslr_cli.media.clip_plan import ClipPlan, apply_clip_plan, make_evaluation_
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.options import Aspect, FitMode, Interpolation
 from cslr_cli.media.pictures import resize_frame
-
-# Width and height of the original frames of corpora and checkpoints that do not store it.
-ORIGINAL_SIZES: Final[Mapping[str, tuple[int, int]]] = {
-    "phoenix2014": (210, 260),
-    "phoenix2014-T": (210, 260),
-    "phoenix2014-si5": (210, 260),
-    "csl": (1280, 720),
-    "csl-daily": (512, 512),
-    "synthetic": (210, 260),
-}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Decode the plain PNG pictures of prepared corpora, twice as fast as libpng.
+"""Plain PNG pictures of prepared corpora: decoded twice as fast as by libpng, and encoded.
 
 A PNG's rows are filtered (each byte becomes the difference from a neighbour) and then deflated. If all rows have
 the same filter, and it refers only to the left or upper neighbour, NumPy undoes it for the whole picture at once; ISA-L
@@ -117,3 +117,24 @@ def _undo_filter(rows: NDArray[np.uint8]) -> Frame | None:
     if row_filter == _UP_FILTER:
         return np.add.accumulate(differences, axis=0, dtype=np.uint8).reshape(shape)
     return np.ascontiguousarray(differences).reshape(shape)
+
+
+def encode_png(picture: Frame) -> bytes:
+    """Encode a picture with one filter for all rows, much faster than OpenCV, which tries five.
+
+    Args:
+        picture: uint8 (H, W, 3), RGB.
+    """
+    height, width, channels = picture.shape
+    rows = picture.reshape(height, width * channels)
+    filtered = np.empty((height, 1 + width * channels), np.uint8)
+    filtered[:, 0] = _UP_FILTER
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # modulo 256, as the filter is defined
+    header = struct.pack(">IIBBBBB", width, height, *_PLAIN_FORM)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 1)), (b"IEND", b""))
+    return PNG_SIGNATURE + b"".join(_encode_chunk(name, data) for name, data in chunks)
+
+
+def _encode_chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

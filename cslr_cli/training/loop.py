@@ -14,7 +14,7 @@ import torch
 
 from cslr_cli.checkpoints.checkpoint import CorpusOrigin, load_checkpoint
 from cslr_cli.config import Config
-from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
 from cslr_cli.dataset.collate import Batch
 from cslr_cli.dataset.loader import Loader

@@ -12,8 +12,8 @@ import pytest
 from typer.main import get_command
 
 from cslr_cli.cli.app import app
-from cslr_cli.corpora import OwnCorpus, ReleasePlaces
-from cslr_cli.corpora.own import COLUMNS
+from cslr_cli.corpora import OwnCorpus, ReleasePaths
+from cslr_cli.corpora.own_corpus import COLUMNS
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from tests.cli.conftest import REPOSITORY, Command
@@ -71,8 +71,8 @@ def test_its_json_says_what_its_csv_says(manifest: Path, tmp_path: Path) -> None
     assert json.loads(line)["path"] == "clips/anna-001.mp4"
     other = manifest.with_name("clips.jsonl")
     other.write_text(line, encoding="utf-8")
-    first, *_ = OwnCorpus("mine", manifest=manifest).read(ReleasePlaces(manifest.parent)).check().samples
-    (same,) = OwnCorpus("mine", manifest=other).read(ReleasePlaces(manifest.parent)).check().samples
+    first, *_ = OwnCorpus("mine", manifest=manifest).read(ReleasePaths(manifest.parent)).check().samples
+    (same,) = OwnCorpus("mine", manifest=other).read(ReleasePaths(manifest.parent)).check().samples
     assert (same.sample_id, same.split, same.glosses) == (first.sample_id, first.split, first.glosses)
 
 
@@ -93,7 +93,7 @@ def test_its_way_from_elan_makes_a_manifest(manifest: Path) -> None:
     document.to_file("videos/lecture.eaf")
     (program,) = blocks("python")
     exec(program, {})
-    samples = OwnCorpus("mine", manifest=manifest).read(ReleasePlaces(manifest.parent)).check().samples
+    samples = OwnCorpus("mine", manifest=manifest).read(ReleasePaths(manifest.parent)).check().samples
     first, second = sorted(samples, key=lambda sample: sample.sample_id)
     assert (first.sample_id, first.frames, first.signer) == ("lecture-1.0-3.0", "lecture.mp4", "lecture")
     assert (first.glosses, first.translation) == (("TODAY", "WEATHER-REPORT", "GOOD"), "today, the weather is good")

@@ -15,9 +15,8 @@ from cslr_cli.corpora.synthetic.body import find_joints
 from cslr_cli.corpora.synthetic.drawing import draw_clip
 from cslr_cli.corpora.synthetic.lexicon import SIGN_OF_GLOSS
 from cslr_cli.corpora.synthetic.motion import perform
-from cslr_cli.corpora.synthetic.options import SyntheticOptions
+from cslr_cli.corpora.synthetic.options import SyntheticOptions, named_generator
 from cslr_cli.corpora.synthetic.plan import plan_clips
-from cslr_cli.corpora.synthetic.randomness import generator
 from cslr_cli.corpora.synthetic.scene import make_scene
 
 ANNOTATIONS = Path(__file__).parents[1] / "data" / "annotations"
@@ -29,8 +28,8 @@ PHOENIX_FRAMES = "features/fullFrame-210x260px"
 def drawn_frames() -> tuple[NDArray[np.uint8], ...]:
     """Some frames of a drawn signer, uint8 (260, 210, 3), RGB."""
     clip = plan_clips(SyntheticOptions(num_train_clips=1, num_dev_clips=1, num_test_clips=2, num_signers=2))[0]
-    performance = perform([SIGN_OF_GLOSS[gloss] for gloss in clip.glosses], clip.signer, generator(0, "motion"))
-    scene = make_scene(clip.signer, performance.num_frames, generator(0, "scene"))
+    performance = perform([SIGN_OF_GLOSS[gloss] for gloss in clip.glosses], clip.signer, named_generator(0, "motion"))
+    scene = make_scene(clip.signer, performance.num_frames, named_generator(0, "scene"))
     joints = find_joints(performance, clip.signer, scene.sway)
     frames = draw_clip(performance, joints, clip.signer, scene)
     return tuple(np.array(frame) for frame in itertools.islice(frames, 8))

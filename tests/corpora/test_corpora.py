@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cslr_cli.corpora import CORPORA, Release, ReleasePlaces, find_corpus
+from cslr_cli.corpora import CORPORA, Release, ReleasePaths, find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
@@ -38,15 +38,15 @@ RELEASES: dict[str, tuple[Writer, dict[str, int]]] = {
 EVERY = pytest.mark.parametrize("name", RELEASES)
 
 
-def read(name: str, places: ReleasePlaces) -> Release:
-    return find_corpus(name).read(places).check()
+def read(name: str, paths: ReleasePaths) -> Release:
+    return find_reader(name).read(paths).check()
 
 
 @EVERY
 def test_a_release_is_prepared_for_real(name: str, tmp_path: Path) -> None:
     write, clips = RELEASES[name]
     source = write(tmp_path / "release")
-    report = prepare(find_corpus(name), source, tmp_path / "prepared", PreparationOptions(frame_size=32), workers=1)
+    report = prepare(find_reader(name), source, tmp_path / "prepared", PreparationOptions(frame_size=32), workers=1)
     assert report.faults == ()
     assert {split: counts.clips for split, counts in report.splits.items()} == clips
     assert {split: counts.frames for split, counts in report.splits.items()} == {
@@ -73,7 +73,7 @@ def test_a_release_is_found_in_its_folder_and_in_those_above_it(name: str, above
     write, clips = RELEASES[name]
     folder = write(tmp_path / "release")
     source = [folder, *folder.parents][above]
-    release = read(name, ReleasePlaces(source))
+    release = read(name, ReleasePaths(source))
     assert len(release.samples) == sum(clips.values())
     for sample in release.samples:
         assert open_frames(release.root / sample.frames).num_frames == NUM_FRAMES
@@ -83,7 +83,7 @@ def test_a_release_is_found_in_its_folder_and_in_those_above_it(name: str, above
 def test_a_release_is_found_from_within_its_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, clips = RELEASES[name]
     monkeypatch.chdir(write(tmp_path / "release"))
-    release = read(name, ReleasePlaces(Path()))
+    release = read(name, ReleasePaths(Path()))
     assert len(release.samples) == sum(clips.values())
     assert all((release.root / sample.frames).is_dir() for sample in release.samples)
 
@@ -97,11 +97,11 @@ def test_annotations_may_lie_elsewhere(name: str, tmp_path: Path) -> None:
     release_folder = tmp_path / "release"
     for path in [*release_folder.rglob("*.csv"), *release_folder.rglob("*.txt")]:
         path.rename(lists / path.name)
-    release = read(name, ReleasePlaces(source, annotations=lists))
+    release = read(name, ReleasePaths(source, annotations=lists))
     assert len(release.samples) == sum(clips.values())
     assert all((release.root / sample.frames).is_dir() for sample in release.samples)
     # And without frames not even the folder of the release has to be there.
-    nowhere = ReleasePlaces(tmp_path / "nowhere", annotations=lists, need_frames=False)
+    nowhere = ReleasePaths(tmp_path / "nowhere", annotations=lists, need_frames=False)
     assert [sample.glosses for sample in read(name, nowhere).samples] == [sample.glosses for sample in release.samples]
 
 
@@ -112,10 +112,10 @@ def test_annotations_that_are_nowhere_are_named_with_the_layout_and_the_option(n
     (path, *_) = [*source.rglob("*dev*.csv"), *sorted((tmp_path / "release").rglob("*.txt"))]
     path.unlink()
     with pytest.raises(DataError) as caught:
-        read(name, ReleasePlaces(source))
+        read(name, ReleasePaths(source))
     assert path.name in caught.value.message
     assert caught.value.hint is not None
-    assert find_corpus(name).layout in caught.value.hint
+    assert find_reader(name).layout in caught.value.hint
     assert "--annotations" in caught.value.hint
 
 
@@ -124,7 +124,7 @@ def test_an_annotation_in_both_places_is_taken_from_the_release_and_it_is_said(t
     lists = tmp_path / "lists"
     lists.mkdir()
     (lists / "dev.txt").write_text("CSL_Continuous/video450|他\n")
-    release = read("csl", ReleasePlaces(root, annotations=lists))
+    release = read("csl", ReleasePaths(root, annotations=lists))
     assert len(release.samples) == 6
     assert release.notes == (f"{root / 'dev.txt'} was read, which is in the release, and not {lists / 'dev.txt'}",)
 
@@ -137,13 +137,13 @@ def test_references_that_are_given_go_before_those_of_the_release(name: str, tmp
     given.mkdir()
     lines = [
         f"{sample.sample_id} 1 somebody 0.0 1.79769e+308 GIVEN"
-        for sample in read(name, ReleasePlaces(source)).samples
+        for sample in read(name, ReleasePaths(source)).samples
         if sample.split == "dev"
     ]
     (given / "dev.stm").write_text("\n".join(lines) + "\n")
     options = PreparationOptions(frames=False)
-    places = ReleasePlaces(source, references=given)
-    report = prepare(find_corpus(name), places, tmp_path / "prepared", options)
+    paths = ReleasePaths(source, references=given)
+    report = prepare(find_reader(name), paths, tmp_path / "prepared", options)
     assert report.references["dev"] == f"official: {given / 'dev.stm'}"
     references = read_stm(PreparedCorpus.open(tmp_path / "prepared").references("dev"))
     assert [reference.glosses for reference in references] == [("GIVEN",)] * clips["dev"]
@@ -153,7 +153,7 @@ def test_a_folder_of_references_without_any_is_told(tmp_path: Path) -> None:
     source = write_csl(tmp_path / "release")
     (tmp_path / "stm").mkdir()
     with pytest.raises(DataError, match=r"stm: there are no references; files sought: train\.stm, dev\.stm"):
-        read("csl", ReleasePlaces(source, references=tmp_path / "stm"))
+        read("csl", ReleasePaths(source, references=tmp_path / "stm"))
 
 
 @EVERY
@@ -166,14 +166,14 @@ def test_the_release_of_another_corpus_is_recognised(name: str, tmp_path: Path) 
     others = [other for other in RELEASES if other != name]
     for other in others:
         with pytest.raises(DataError) as caught:
-            read(other, ReleasePlaces(source))
+            read(other, ReleasePaths(source))
         assert caught.value.hint is not None
-        assert caught.value.hint.splitlines()[0] == f"this looks like {find_corpus(name).title}"
+        assert caught.value.hint.splitlines()[0] == f"this looks like {find_reader(name).title}"
 
 
 @EVERY
 def test_every_corpus_says_how_it_is_scored_and_how_fast_it_is(name: str) -> None:
-    reader = find_corpus(name)
+    reader = find_reader(name)
     assert reader.protocol in PROTOCOLS
     assert reader.fps == (30.0 if name.startswith("csl") else 25.0)
     assert reader.frame_pattern in reader.layout
@@ -181,13 +181,13 @@ def test_every_corpus_says_how_it_is_scored_and_how_fast_it_is(name: str) -> Non
 
 @pytest.mark.parametrize("spelling", ["CSL-Daily", "csl-daily", "CSL-DAILY"])
 def test_names_are_understood_in_any_case(spelling: str) -> None:
-    assert find_corpus(spelling) is CORPORA["csl-daily"]
-    assert find_corpus("PHOENIX2014-t") is CORPORA["phoenix2014-T"]
+    assert find_reader(spelling) is CORPORA["csl-daily"]
+    assert find_reader("PHOENIX2014-t") is CORPORA["phoenix2014-T"]
 
 
 def test_frames_of_drawn_signers_are_resized_as_published(tmp_path: Path) -> None:
     source = write_phoenix2014_t(tmp_path / "release")
-    prepare(find_corpus("phoenix2014-T"), source, tmp_path / "prepared", workers=1)
+    prepare(find_reader("phoenix2014-T"), source, tmp_path / "prepared", workers=1)
     corpus = PreparedCorpus.open(tmp_path / "prepared")
     for sample in corpus.samples("train"):
         folder = source / "features/fullFrame-210x260px/train" / sample.sample_id
@@ -203,5 +203,5 @@ MANUAL = (Path(__file__).parents[2] / "docs" / "corpora.md").read_text(encoding=
 
 @EVERY
 def test_the_manual_has_the_layout_of_every_corpus(name: str) -> None:
-    assert find_corpus(name).layout in MANUAL
+    assert find_reader(name).layout in MANUAL
     assert f"| `{name}` |" in MANUAL

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.corpora import AnnotationError, Release, ReleasePlaces
+from cslr_cli.corpora import AnnotationError, Release, ReleasePaths
 from cslr_cli.corpora.csl import CSL
 from cslr_cli.corpora.csl_daily import CSLDaily
 from cslr_cli.dataset.sample import Sample
@@ -14,11 +14,11 @@ from tests.corpora.releases import write_csl, write_csl_daily
 
 
 def read(source: Path, annotations: Path | None = None) -> Release:
-    return CSL().read(ReleasePlaces(source, annotations)).check()
+    return CSL().read(ReleasePaths(source, annotations)).check()
 
 
 def read_daily(source: Path, annotations: Path | None = None) -> Release:
-    return CSLDaily().read(ReleasePlaces(source, annotations)).check()
+    return CSLDaily().read(ReleasePaths(source, annotations)).check()
 
 
 def faults(error: pytest.ExceptionInfo[AnnotationError]) -> list[str]:
@@ -139,4 +139,4 @@ def test_frames_that_are_not_there_are_told(tmp_path: Path) -> None:
         read_daily(tmp_path / "CSL-Daily")
     assert caught.value.hint is not None
     assert "sentence/frames_512x512/NAME/*.jpg" in caught.value.hint
-    assert len(CSLDaily().read(ReleasePlaces(tmp_path / "CSL-Daily", need_frames=False)).check().samples) == 7
+    assert len(CSLDaily().read(ReleasePaths(tmp_path / "CSL-Daily", need_frames=False)).check().samples) == 7

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cslr_cli.corpora import AnnotationError, OwnCorpus, Release, ReleasePlaces, SplitDrawing
+from cslr_cli.corpora import AnnotationError, OwnCorpus, Release, ReleasePaths, SplitDrawing
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
@@ -21,7 +21,7 @@ from tests.corpora.releases import write_frames
 
 def read(manifest: Path, drawing: SplitDrawing | None = None) -> Release:
     reader = OwnCorpus("mine", manifest=manifest, drawing=drawing)
-    return reader.read(ReleasePlaces(reader.default_source)).check()
+    return reader.read(ReleasePaths(reader.default_source)).check()
 
 
 def written(tmp_path: Path, text: str, name: str = "clips.csv") -> Path:
@@ -183,7 +183,7 @@ def test_a_manifest_of_another_kind_or_none_is_told(tmp_path: Path) -> None:
     assert caught.value.hint is not None
     assert "path,glosses,split" in caught.value.hint
     with pytest.raises(UsageError, match="cannot be the name of a corpus"):
-        OwnCorpus("my corpus", manifest=written(tmp_path, "")).read(ReleasePlaces(tmp_path))
+        OwnCorpus("my corpus", manifest=written(tmp_path, "")).read(ReleasePaths(tmp_path))
 
 
 # Splits that are drawn

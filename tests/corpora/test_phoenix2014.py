@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.corpora import CORPORA, Release, ReleasePlaces, find_corpus, recognise_release
+from cslr_cli.corpora import CORPORA, Release, ReleasePaths, find_reader, recognise_release
 from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, UsageError
@@ -15,7 +15,7 @@ UNUSABLE = "13April_2011_Wednesday_tagesschau_default-14"
 
 
 def read(source: Path) -> Release:
-    return Phoenix2014().read(ReleasePlaces(source)).check()
+    return Phoenix2014().read(ReleasePaths(source)).check()
 
 
 def refused(source: Path) -> DataError:
@@ -206,14 +206,14 @@ def test_an_ordinary_folder_is_not_taken_for_a_release(tmp_path: Path) -> None:
 
 
 def test_corpora_are_found_by_name_in_any_case() -> None:
-    assert find_corpus("PHOENIX2014") is CORPORA["phoenix2014"]
-    assert find_corpus("Synthetic").default_source == Path("dataset/synthetic")
-    assert find_corpus("phoenix2014").default_output == Path("prepared/phoenix2014")
+    assert find_reader("PHOENIX2014") is CORPORA["phoenix2014"]
+    assert find_reader("Synthetic").default_source == Path("dataset/synthetic")
+    assert find_reader("phoenix2014").default_output == Path("prepared/phoenix2014")
 
 
 def test_an_unknown_corpus_gets_the_names_of_all_and_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
-        find_corpus("phoenix-2014")
+        find_reader("phoenix-2014")
     assert caught.value.hint is not None
     assert "did you mean phoenix2014?" in caught.value.hint
     assert "synthetic" in caught.value.hint

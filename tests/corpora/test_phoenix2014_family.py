@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.corpora import AnnotationError, Release, ReleasePlaces
-from cslr_cli.corpora.phoenix2014 import Phoenix2014
-from cslr_cli.corpora.phoenix2014_si5 import Phoenix2014SI5
+from cslr_cli.corpora import AnnotationError, Release, ReleasePaths
+from cslr_cli.corpora.phoenix2014 import Phoenix2014, Phoenix2014SI5
 from cslr_cli.corpora.phoenix2014_t import Phoenix2014T
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.sample import Sample
@@ -17,7 +16,7 @@ from tests.corpora.releases import PHOENIX_FRAMES, write_phoenix2014, write_phoe
 
 
 def read_t(source: Path) -> Release:
-    return Phoenix2014T().read(ReleasePlaces(source)).check()
+    return Phoenix2014T().read(ReleasePaths(source)).check()
 
 
 # PHOENIX2014-T
@@ -52,7 +51,7 @@ def test_frames_are_found_in_both_layouts_whatever_the_annotation_says(
 def test_without_frames_the_layout_is_not_looked_at(tmp_path: Path) -> None:
     root = write_phoenix2014_t(tmp_path, says_inner=True)
     shutil.rmtree(root / "features")
-    release = Phoenix2014T().read(ReleasePlaces(root, need_frames=False)).check()
+    release = Phoenix2014T().read(ReleasePaths(root, need_frames=False)).check()
     assert len(release.samples) == 7
     with pytest.raises(AnnotationError) as caught:
         read_t(root)
@@ -96,12 +95,12 @@ def test_faults_of_all_files_are_told_together(tmp_path: Path) -> None:
 
 def test_the_signer_independent_half_has_the_frames_and_references_of_the_other(tmp_path: Path) -> None:
     half = write_si5(tmp_path)
-    release = Phoenix2014SI5().read(ReleasePlaces(half)).check()
-    other = Phoenix2014().read(ReleasePlaces(half.with_name("phoenix-2014-multisigner"))).check()
+    release = Phoenix2014SI5().read(ReleasePaths(half)).check()
+    other = Phoenix2014().read(ReleasePaths(half.with_name("phoenix-2014-multisigner"))).check()
     assert len(release.samples) == len(other.samples) - 1
-    places = {sample.sample_id: other.root / sample.frames for sample in other.samples}
+    paths = {sample.sample_id: other.root / sample.frames for sample in other.samples}
     for sample in release.samples:
-        assert (release.root / sample.frames).samefile(places[sample.sample_id])
+        assert (release.root / sample.frames).samefile(paths[sample.sample_id])
     (dev,) = release.official_references.values()
     assert dev.samefile(other.official_references["dev"])
     report = prepare(Phoenix2014SI5(), half, tmp_path / "prepared", PreparationOptions(frame_size=16), workers=1)
@@ -112,7 +111,7 @@ def test_the_signer_independent_half_has_the_frames_and_references_of_the_other(
 def test_the_signer_independent_half_may_have_frames_of_its_own(tmp_path: Path) -> None:
     half = write_si5(tmp_path)
     shutil.move(half.with_name("phoenix-2014-multisigner") / "features", half / "features")
-    release = Phoenix2014SI5().read(ReleasePlaces(half)).check()
+    release = Phoenix2014SI5().read(ReleasePaths(half)).check()
     assert release.samples[0].frames.startswith(f"{PHOENIX_FRAMES}/train/")
     assert all((release.root / sample.frames).is_dir() for sample in release.samples)
 
@@ -121,7 +120,7 @@ def test_frames_that_are_in_neither_half_are_told(tmp_path: Path) -> None:
     half = write_si5(tmp_path)
     shutil.rmtree(half.with_name("phoenix-2014-multisigner"))
     with pytest.raises(AnnotationError) as caught:
-        Phoenix2014SI5().read(ReleasePlaces(half)).check()
+        Phoenix2014SI5().read(ReleasePaths(half)).check()
     assert caught.value.faults[0].where == str(half / PHOENIX_FRAMES / "train")
     assert caught.value.hint is not None
     assert "phoenix-2014-multisigner/" in caught.value.hint

@@ -27,11 +27,11 @@ from cslr_cli.corpora.synthetic.body import find_joints
 from cslr_cli.corpora.synthetic.drawing import draw_clip
 from cslr_cli.corpora.synthetic.lexicon import LEXICON, Sign
 from cslr_cli.corpora.synthetic.motion import Performance, perform
-from cslr_cli.corpora.synthetic.plan import ClipPlan, plan_clips
-from cslr_cli.corpora.synthetic.png import png_bytes
+from cslr_cli.corpora.synthetic.plan import SyntheticClip, plan_clips
 from cslr_cli.corpora.synthetic.scene import make_scene
 from cslr_cli.corpora.synthetic.signer import Signer, make_signers
 from cslr_cli.errors import ConfigError, DataError
+from cslr_cli.media.png import encode_png
 from cslr_cli.progress import Progress
 
 SMALL = SyntheticOptions(seed=3, num_train_clips=10, num_dev_clips=3, num_test_clips=5)
@@ -70,7 +70,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture(scope="module")
-def plan() -> list[ClipPlan]:
+def plan() -> list[SyntheticClip]:
     return plan_clips(SyntheticOptions())
 
 
@@ -305,7 +305,7 @@ def test_less_than_one_worker_is_refused(tmp_path: Path) -> None:
 # Who signs what
 
 
-def test_the_defaults_are_what_the_corpus_promises(plan: list[ClipPlan]) -> None:
+def test_the_defaults_are_what_the_corpus_promises(plan: list[SyntheticClip]) -> None:
     glosses = {gloss for clip in plan for gloss in clip.glosses}
     assert len(glosses) >= 16
     assert sum({first.gloss, second.gloss} <= glosses for first, second in PAIRS) >= 6
@@ -330,7 +330,7 @@ def test_the_unseen_signer_is_only_in_test_and_no_held_out_sentence_is_in_train(
     assert len({clip.sample_id for clip in clips}) == len(clips)
 
 
-def test_sentences_are_varied_and_glosses_equally_frequent(plan: list[ClipPlan]) -> None:
+def test_sentences_are_varied_and_glosses_equally_frequent(plan: list[SyntheticClip]) -> None:
     train = [clip.glosses for clip in plan if clip.split == "train"]
     frequency = collections.Counter(gloss for sentence in train for gloss in sentence)
     assert max(frequency.values()) < 1.4 * min(frequency.values())
@@ -340,7 +340,7 @@ def test_sentences_are_varied_and_glosses_equally_frequent(plan: list[ClipPlan])
     assert len(set(train)) > 0.9 * len(train)
 
 
-def test_every_split_has_the_same_mixture_of_lengths(plan: list[ClipPlan]) -> None:
+def test_every_split_has_the_same_mixture_of_lengths(plan: list[SyntheticClip]) -> None:
     def shares(split: str) -> NDArray[np.float64]:
         lengths = [len(clip.glosses) for clip in plan if clip.split == split]
         assert set(lengths) == {2, 3, 4, 5, 6, 7}
@@ -397,7 +397,7 @@ def test_signs_of_different_pairs_differ_by_more_than_people_do() -> None:
         assert min(apart) > 0.5 or (one.handshape, one.both_hands) != (another.handshape, another.both_hands)
 
 
-def test_signs_take_7_to_11_frames_and_clips_about_50(plan: list[ClipPlan]) -> None:
+def test_signs_take_7_to_11_frames_and_clips_about_50(plan: list[SyntheticClip]) -> None:
     sign_of = {sign.gloss: sign for sign in LEXICON}
     durations, lengths = [], []
     for number, clip in enumerate(plan):
@@ -416,7 +416,7 @@ def test_hands_stay_in_the_picture_and_arms_keep_their_length() -> None:
         performance = perform(LEXICON, signer, rng)
         scene = make_scene(signer, performance.num_frames, rng)
         joints = find_joints(performance, signer, scene.sway)
-        hands = scene.camera.pixels(joints.hands)
+        hands = scene.projection.pixels(joints.hands)
         assert hands.min() > 8
         assert (hands < (202, 252)).all()
         # Seen from the front, a bone is never longer than it is.
@@ -434,7 +434,7 @@ def test_a_left_handed_signer_is_the_mirror_image_of_a_right_handed_one() -> Non
     scene = make_scene(signer, performance.num_frames, rng)
     scene = dataclasses.replace(
         scene,
-        camera=dataclasses.replace(scene.camera, origin=(105.0, 116.0)),
+        projection=dataclasses.replace(scene.projection, origin=(105.0, 116.0)),
         background=np.full_like(scene.background, 150),
         sensor_fields=np.zeros_like(scene.sensor_fields),
         sway=np.zeros_like(scene.sway),
@@ -474,5 +474,5 @@ def test_a_video_of_a_clip_that_is_not_there_is_refused(made: Made, tmp_path: Pa
 
 def test_pictures_are_written_without_loss(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    (tmp_path / "picture.png").write_bytes(png_bytes(picture))
+    (tmp_path / "picture.png").write_bytes(encode_png(picture))
     np.testing.assert_array_equal(read_rgb(tmp_path / "picture.png"), picture)

@@ -153,11 +153,11 @@ def test_a_worker_makes_its_batch_where_the_process_that_wants_it_reads_it(
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedCorpus:
-    from cslr_cli.corpora import find_corpus
+    from cslr_cli.corpora import find_reader
     from cslr_cli.corpora.preparation import PreparationOptions, prepare
     from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
 
     folder: Path = tmp_path_factory.mktemp("counted")
     make_release(folder / "release", SyntheticOptions(num_train_clips=3, num_dev_clips=2, num_test_clips=2), workers=1)
-    prepare(find_corpus("synthetic"), folder / "release", folder / "prepared", PreparationOptions(frame_size=40))
+    prepare(find_reader("synthetic"), folder / "release", folder / "prepared", PreparationOptions(frame_size=40))
     return PreparedCorpus.open(folder / "prepared")

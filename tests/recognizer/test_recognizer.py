@@ -13,7 +13,7 @@ import torch
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
 from cslr_cli.config import Config, DecodingConfig
-from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora import find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.corpora.synthetic.release import clip_folder
@@ -114,7 +114,7 @@ def test_frames_become_squares_in_the_way_that_the_corpus_was_prepared(
     tiny_checkpoint: Checkpoint, tiny_release: Path, sample: Sample, tmp_path: Path
 ) -> None:
     options = PreparationOptions(frame_size=36, interpolation="area", aspect="pad")
-    prepare(find_corpus("synthetic"), tiny_release, tmp_path, options, workers=1)
+    prepare(find_reader("synthetic"), tiny_release, tmp_path, options, workers=1)
     corpus = PreparedCorpus.open(tmp_path)
     checkpoint = dataclasses.replace(tiny_checkpoint, corpus=CorpusOrigin.from_corpus(corpus))
     padding = Recognizer(checkpoint, device=CPU, precision="fp32")

@@ -12,7 +12,7 @@ from typing import Any
 
 from cslr_cli.corpora.inspection import checks
 from cslr_cli.corpora.inspection.checks import Finding
-from cslr_cli.corpora.lookup import open_prepared_corpus
+from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.dataset.manifest import CorpusInfo
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.processes import available_cores

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cslr_cli import files as atomic
-from cslr_cli.corpora import AnnotationError, CorpusReader, Fault, LeftOut, Release, ReleasePlaces
+from cslr_cli.corpora import AnnotationError, CorpusReader, Fault, LeftOut, Release, ReleasePaths
 from cslr_cli.corpora.annotation import read_annotation_lines
 from cslr_cli.corpora.preparation.claim import (
     claimed,
@@ -47,7 +47,7 @@ from cslr_cli.vocabulary import Vocabulary
 
 def prepare(
     corpus: CorpusReader,
-    source: Path | ReleasePlaces,
+    source: Path | ReleasePaths,
     output: Path,
     options: PreparationOptions | None = None,
     *,
@@ -110,7 +110,7 @@ def prepare(
 
 def prepare_part(
     corpus: CorpusReader,
-    source: Path | ReleasePlaces,
+    source: Path | ReleasePaths,
     output: Path,
     options: PreparationOptions,
     shard: Shard,
@@ -161,14 +161,14 @@ def prepare_part(
     )
 
 
-def _read(corpus: CorpusReader, source: Path | ReleasePlaces, output: Path, options: PreparationOptions) -> Release:
+def _read(corpus: CorpusReader, source: Path | ReleasePaths, output: Path, options: PreparationOptions) -> Release:
     """Read a release that has no faults; otherwise raise, having written all of them to the report."""
-    places = source if isinstance(source, ReleasePlaces) else ReleasePlaces(source)
-    places = dataclasses.replace(places, need_frames=options.frames)
-    for option, folder in (("--annotations", places.annotations), ("--references", places.references)):
+    paths = source if isinstance(source, ReleasePaths) else ReleasePaths(source)
+    paths = dataclasses.replace(paths, need_frames=options.frames)
+    for option, folder in (("--annotations", paths.annotations), ("--references", paths.references)):
         if folder is not None and not folder.is_dir():
             raise UsageError(f"{option} {folder}: there is no such folder")
-    release = corpus.read(places)
+    release = corpus.read(paths)
     faults = [*release.faults, *_reference_faults(release)]
     left_out = [Fault(f"{clip.split} clip {clip.sample_id}", clip.reason) for clip in unexpected(release.left_out)]
     if not faults and not (options.strict and left_out):

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.synthetic.lexicon import Array
 from cslr_cli.corpora.synthetic.motion import Performance
 from cslr_cli.corpora.synthetic.signer import Signer
 
-FRAME_WIDTH, FRAME_HEIGHT = 210, 260  # pixels, as in PHOENIX2014
+assert Phoenix2014.original_size is not None
+FRAME_WIDTH, FRAME_HEIGHT = Phoenix2014.original_size  # pixels
 PALM_LENGTH = 0.42  # units of the body frame, from the wrist to the knuckles
 _HAND_DEPTH = 0.8  # units in front of the shoulders, where hands sign if the arm is long enough
 _STRETCH = 0.985  # of the arm's length at most: a fully straight arm looks wooden
 
 
 @dataclass(frozen=True)
-class Camera:
-    """How the body frame is seen: where its origin falls, and how large a unit is, in pixels."""
+class Projection:
+    """The projection of the body frame into the picture: position of its origin, and size of a unit, in pixels."""
 
     origin: tuple[float, float]
     unit: float

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cslr_cli.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, PALM_LENGTH, Camera, Joints
+from cslr_cli.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, PALM_LENGTH, Joints, Projection
 from cslr_cli.corpora.synthetic.lexicon import Array
 from cslr_cli.corpora.synthetic.motion import DOMINANT, OTHER, Performance
 from cslr_cli.corpora.synthetic.scene import Scene
@@ -54,11 +54,11 @@ class _Painter:
     """Draws shapes given in the picture's body frame onto the oversampled canvas."""
 
     canvas: Frame
-    camera: Camera
+    projection: Projection
 
     def lines(self, starts: Array, ends: Array, width: float, colour: Colour) -> None:
         """Lines with round ends; starts and ends (N, 2)."""
-        thickness = max(1, round(width * self.camera.unit * _OVERSAMPLING))
+        thickness = max(1, round(width * self.projection.unit * _OVERSAMPLING))
         firsts, lasts = self._fixed_point(np.array([starts, ends])).tolist()
         for first, last in zip(firsts, lasts, strict=True):
             cv2.line(self.canvas, first, last, colour, thickness, cv2.LINE_8, _SHIFT)
@@ -70,7 +70,7 @@ class _Painter:
     def ellipse(self, centre: Array, radii: tuple[float, float], colour: Colour, upper_half: bool = False) -> None:
         """A filled ellipse, or its upper half."""
         (point,) = self._fixed_point(centre[None]).tolist()
-        scale = self.camera.unit * _OVERSAMPLING * (1 << _SHIFT)
+        scale = self.projection.unit * _OVERSAMPLING * (1 << _SHIFT)
         axes = [max(1, round(radius * scale)) for radius in radii]
         first_angle = 180 if upper_half else 0  # degrees, clockwise from the right
         cv2.ellipse(self.canvas, point, axes, 0, first_angle, 360, colour, cv2.FILLED, cv2.LINE_8, _SHIFT)
@@ -86,7 +86,7 @@ class _Painter:
 
     def _fixed_point(self, points: Array) -> NDArray[np.int32]:
         # OpenCV means the middle of a pixel by a whole number; half a pixel makes up for it.
-        pixels = self.camera.pixels(points) * _OVERSAMPLING - 0.5
+        pixels = self.projection.pixels(points) * _OVERSAMPLING - 0.5
         rounded: NDArray[np.int32] = np.rint(pixels * (1 << _SHIFT)).astype(np.int32)
         return rounded
 
@@ -101,7 +101,7 @@ def draw_clip(performance: Performance, joints: Joints, signer: Signer, scene: S
     skin, hair, cloth = (scene.lit(colour) for colour in (signer.skin, signer.hair, garment.colour))
     person = _Person(signer, skin, hair, cloth, garment.long_sleeves, garment.v_neck)
     background = scene.background.repeat(_OVERSAMPLING, axis=0).repeat(_OVERSAMPLING, axis=1)
-    painter = _Painter(np.empty_like(background), scene.camera)
+    painter = _Painter(np.empty_like(background), scene.projection)
     for t in range(performance.num_frames):
         np.copyto(painter.canvas, background)
         _draw_trunk(painter, person, joints.trunk[t])

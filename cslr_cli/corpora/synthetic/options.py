@@ -1,8 +1,11 @@
-"""How large a synthetic corpus is, and its seed."""
+"""Size and seed of a synthetic corpus, and the random numbers that follow from the seed."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+
+import numpy as np
 
 from cslr_cli.corpora.synthetic.lexicon import LEXICON
 from cslr_cli.errors import ConfigError
@@ -52,3 +55,9 @@ class SyntheticOptions:
             faults.append(f"num_glosses is {self.num_glosses}; expected an even number (they are pairs)")
         if faults:
             raise ConfigError("the options of the synthetic corpus are out of range", "\n".join(faults))
+
+
+def named_generator(seed: int, name: str) -> np.random.Generator:
+    """Make the random generator of `name`; it is the same in every process and for any order of calls."""
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))

@@ -13,13 +13,12 @@ from cslr_cli.corpora.synthetic.grammar import (
     sentence_lengths,
 )
 from cslr_cli.corpora.synthetic.lexicon import LEXICON
-from cslr_cli.corpora.synthetic.options import SyntheticOptions
-from cslr_cli.corpora.synthetic.randomness import generator
+from cslr_cli.corpora.synthetic.options import SyntheticOptions, named_generator
 from cslr_cli.corpora.synthetic.signer import Signer, make_signers
 
 
 @dataclass(frozen=True)
-class ClipPlan:
+class SyntheticClip:
     """What is signed in one clip, and by whom.
 
     Attributes:
@@ -35,14 +34,14 @@ class ClipPlan:
     glosses: Sentence
 
 
-def plan_clips(options: SyntheticOptions) -> list[ClipPlan]:
+def plan_clips(options: SyntheticOptions) -> list[SyntheticClip]:
     """Every clip of a corpus, in the order of its annotation files.
 
     Sentences of dev and test are not in train; the last signer is in one half of test and nowhere else.
     """
     signs = LEXICON[: options.num_glosses]
     *known, unseen = make_signers(options.seed, options.num_signers)
-    rng = generator(options.seed, "plan")
+    rng = named_generator(options.seed, "plan")
     held_out_source = SentenceSource(signs, rng, most_distinct=LARGEST_HELD_OUT_SHARE)
 
     dev = _sentences(held_out_source, options.num_dev_clips)
@@ -58,7 +57,7 @@ def plan_clips(options: SyntheticOptions) -> list[ClipPlan]:
         "test": _dealt(test_known, known, rng) + _dealt(test_unseen, [unseen], rng),
     }
     return [
-        ClipPlan(f"synthetic_{split}-{number:04d}", split, signer, sentence)
+        SyntheticClip(f"synthetic_{split}-{number:04d}", split, signer, sentence)
         for split, clips in signed.items()
         for number, (signer, sentence) in enumerate(clips, start=1)
     ]

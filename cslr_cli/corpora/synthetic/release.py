@@ -6,39 +6,36 @@ import dataclasses
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from cslr_cli.corpora.phoenix2014 import FRAMES_DIR, Phoenix2014
 from cslr_cli.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, find_joints
 from cslr_cli.corpora.synthetic.drawing import draw_clip
 from cslr_cli.corpora.synthetic.lexicon import SIGN_OF_GLOSS, Array
 from cslr_cli.corpora.synthetic.motion import DOMINANT, OTHER, Performance, perform
-from cslr_cli.corpora.synthetic.options import SyntheticOptions
-from cslr_cli.corpora.synthetic.plan import ClipPlan, plan_clips
-from cslr_cli.corpora.synthetic.png import png_bytes
-from cslr_cli.corpora.synthetic.randomness import generator
+from cslr_cli.corpora.synthetic.options import SyntheticOptions, named_generator
+from cslr_cli.corpora.synthetic.plan import SyntheticClip, plan_clips
 from cslr_cli.corpora.synthetic.scene import make_scene
 from cslr_cli.dataset.sample import SPLITS
 from cslr_cli.errors import ConfigError, DataError, MediaError
 from cslr_cli.files import write_text
+from cslr_cli.media.png import encode_png
 from cslr_cli.media.video_writer import video_writer
-from cslr_cli.processes import end_with_parent, interruptions_held_back
+from cslr_cli.processes import run_tasks
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 
-FPS = 25.0
+FPS = Phoenix2014.fps
 DRAWING_VERSION = 1  # counted up when the same options give other pictures than before
 
 RELEASE_FOLDER = Path("phoenix2014-release") / "phoenix-2014-multisigner"
-_FRAMES_FOLDER = RELEASE_FOLDER / "features" / f"fullFrame-{FRAME_WIDTH}x{FRAME_HEIGHT}px"
+_FRAMES_FOLDER = RELEASE_FOLDER / FRAMES_DIR
 _OPTIONS_FILE = "synthetic.json"
 _TRUTH_FILE = "truth.jsonl"
 
@@ -81,7 +78,8 @@ def make_release(
     Raises:
         ConfigError: `workers` is less than 1.
         DataError: there is a release in `output` already that was made from other options, or was not made by
-            this function at all; or `output` cannot be written to; or a worker was killed.
+            this function at all; or `output` cannot be written to.
+        CslrError: a worker process was killed.
     """
     if workers < 1:
         raise ConfigError(f"workers is {workers}", "expected 1 or more")
@@ -95,9 +93,6 @@ def make_release(
     except OSError as error:
         hint = "expected a folder that can be written to, on a disk with room"
         raise DataError(f"{output}: cannot be written to ({error})", hint) from error
-    except BrokenProcessPool as error:
-        hint = "often the memory was not enough: try fewer workers; what is drawn already is kept"
-        raise DataError(f"{output}: a process that drew was ended from outside", hint) from error
     signers = sorted({clip.signer.name for clip in clips})
     return SyntheticSummary(
         num_clips={split: sum(clip.split == split for clip in clips) for split in SPLITS},
@@ -168,49 +163,24 @@ def _claim(output: Path, options: SyntheticOptions) -> None:
 
 
 def _make_clips(
-    output: Path, seed: int, clips: list[ClipPlan], workers: int, progress: ProgressCallback
+    output: Path, seed: int, clips: list[SyntheticClip], workers: int, progress: ProgressCallback
 ) -> tuple[Counter[str], list[str]]:
     """Draw the clips that are not there yet; return the frames of each split and the lines of the truth."""
     num_frames: Counter[str] = Counter()
     truth: list[str] = []
-    make_clip = partial(_make_clip, output, seed)
-    with _mapping(min(workers, len(clips))) as mapping:
-        for clip, (length, line) in zip(clips, mapping(make_clip, clips), strict=True):
-            num_frames[clip.split] += length
-            truth.append(line)
-            progress(Progress("draw clips", len(truth), len(clips)))
+    results = run_tasks(partial(_make_clip, output, seed), clips, min(workers, len(clips)), ordered=True)
+    for clip, (length, line) in zip(clips, results, strict=True):
+        num_frames[clip.split] += length
+        truth.append(line)
+        progress(Progress("draw clips", len(truth), len(clips)))
     return num_frames, truth
 
 
-@contextmanager
-def _mapping(workers: int) -> Iterator[Callable[..., Iterable[tuple[int, str]]]]:
-    """A `map` that works in this process, or in several."""
-    if workers == 1:
-        yield map
-        return
-    # Not forked: a process that has started threads (torch does) cannot be forked safely.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
-
-    def started(function: Callable[..., tuple[int, str]], clips: list[ClipPlan]) -> Iterable[tuple[int, str]]:
-        with interruptions_held_back():
-            return pool.map(function, clips, chunksize=2)
-
-    try:
-        yield started
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    cv2.setNumThreads(1)
-    end_with_parent()
-
-
-def _make_clip(output: Path, seed: int, clip: ClipPlan) -> tuple[int, str]:
+def _make_clip(output: Path, seed: int, clip: SyntheticClip) -> tuple[int, str]:
     """Draw one clip if it is not there yet; return its number of frames and its line of the truth."""
     signs = [SIGN_OF_GLOSS[gloss] for gloss in clip.glosses]
-    performance = perform(signs, clip.signer, generator(seed, f"{clip.sample_id} motion"))
-    scene = make_scene(clip.signer, performance.num_frames, generator(seed, f"{clip.sample_id} scene"))
+    performance = perform(signs, clip.signer, named_generator(seed, f"{clip.sample_id} motion"))
+    scene = make_scene(clip.signer, performance.num_frames, named_generator(seed, f"{clip.sample_id} scene"))
     joints = find_joints(performance, clip.signer, scene.sway)
     pictures = clip_folder(output, clip.split, clip.sample_id)
     names = [f"{clip.sample_id}.avi_pid0_fn{number:06d}-0.png" for number in range(performance.num_frames)]
@@ -218,8 +188,8 @@ def _make_clip(output: Path, seed: int, clip: ClipPlan) -> tuple[int, str]:
         with _whole_folder(pictures.parent) as unfinished:
             (unfinished / pictures.name).mkdir()
             for name, frame in zip(names, draw_clip(performance, joints, clip.signer, scene), strict=True):
-                (unfinished / pictures.name / name).write_bytes(png_bytes(frame))
-    hands = scene.camera.pixels(joints.hands) / (FRAME_WIDTH, FRAME_HEIGHT)
+                (unfinished / pictures.name / name).write_bytes(encode_png(frame))
+    hands = scene.projection.pixels(joints.hands) / (FRAME_WIDTH, FRAME_HEIGHT)
     return performance.num_frames, _truth_line(clip, performance, hands)
 
 
@@ -238,7 +208,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
     unfinished.rename(folder)
 
 
-def _truth_line(clip: ClipPlan, performance: Performance, hands: Array) -> str:
+def _truth_line(clip: SyntheticClip, performance: Performance, hands: Array) -> str:
     """One line of `truth.jsonl`; hands (T, 2, 2) in fractions of the picture's width and height."""
     places = hands.round(4)
     return json.dumps(
@@ -258,7 +228,7 @@ def _truth_line(clip: ClipPlan, performance: Performance, hands: Array) -> str:
     )
 
 
-def _write_annotations(release: Path, clips: list[ClipPlan]) -> None:
+def _write_annotations(release: Path, clips: list[SyntheticClip]) -> None:
     for split in SPLITS:
         chosen = [clip for clip in clips if clip.split == split]
         rows = ["id|folder|signer|annotation"]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cslr_cli.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, Camera
+from cslr_cli.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH, Projection
 from cslr_cli.corpora.synthetic.lexicon import Array
 from cslr_cli.corpora.synthetic.signer import Colour, Garment, Signer
 
@@ -34,7 +34,7 @@ class Scene:
     """Everything that is seen in a clip and is not the signing.
 
     Attributes:
-        camera: where the body is in the picture, and how large.
+        projection: where the body is in the picture, and how large.
         background: uint8 (FRAME_HEIGHT, FRAME_WIDTH, 3), RGB.
         garment: what the signer wears.
         light: factors on red, green and blue of everything that is drawn before the background.
@@ -46,7 +46,7 @@ class Scene:
         blinks: bool (T,), where the eyes are shut.
     """
 
-    camera: Camera
+    projection: Projection
     background: NDArray[np.uint8]
     garment: Garment
     light: tuple[float, float, float]
@@ -73,7 +73,7 @@ def make_scene(signer: Signer, num_frames: int, rng: np.random.Generator) -> Sce
     origin = (FRAME_WIDTH / 2 + shift[0], _SHOULDER_HEIGHT + shift[1])
     brightness, warmth = rng.uniform(0.86, 1.12), rng.uniform(-0.05, 0.05)
     return Scene(
-        camera=Camera(origin, signer.size * rng.uniform(1 - _ZOOM, 1 + _ZOOM)),
+        projection=Projection(origin, signer.size * rng.uniform(1 - _ZOOM, 1 + _ZOOM)),
         background=_background(brightness, rng),
         garment=signer.wardrobe[int(rng.integers(len(signer.wardrobe)))],
         light=(brightness * (1 + warmth), brightness, brightness * (1 - warmth)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cslr_cli.corpora.synthetic.lexicon import Array
-from cslr_cli.corpora.synthetic.randomness import generator
+from cslr_cli.corpora.synthetic.options import named_generator
 
 Colour = tuple[float, float, float]
 """Red, green, blue, each 0 to 255."""
@@ -117,7 +117,7 @@ def make_signers(seed: int, num_signers: int) -> list[Signer]:
     The known signers are spread evenly over the range of each trait, independently for each trait. The unseen
     one lies well inside the same ranges, and differs from all others by falling between them.
     """
-    rng = generator(seed, "signers")
+    rng = named_generator(seed, "signers")
     num_known = num_signers - 1
     shares = {trait: _shares_of_range(num_known, rng) for trait in _TRAITS}
     # Every third of the known signers is left-handed, whatever the seed.

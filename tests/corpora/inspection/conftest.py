@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora import find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from tests.corpora.phoenix_release import Clip, write_release
 
@@ -25,5 +25,5 @@ def folder(tmp_path: Path) -> Path:
     """A prepared corpus: clips of 9, 10, 11 frames in train, 9 and 10 in dev, 9 in test."""
     release = write_release(tmp_path / "release", CLIPS, num_frames=9)
     output = tmp_path / "prepared"
-    prepare(find_corpus("phoenix2014"), release, output, PreparationOptions(frame_size=16), workers=1)
+    prepare(find_reader("phoenix2014"), release, output, PreparationOptions(frame_size=16), workers=1)
     return output

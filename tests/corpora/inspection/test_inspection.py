@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from cslr_cli.corpora import find_corpus
+from cslr_cli.corpora import find_reader
 from cslr_cli.corpora.inspection import CorpusInspection, Finding, draw_plots, inspect_corpus
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.errors import DataError, UsageError
@@ -186,7 +186,7 @@ def test_a_vocabulary_that_disagrees_with_the_manifests_is_told(folder: Path) ->
 
 def test_a_vocabulary_of_train_only_need_not_have_the_other_glosses(folder: Path, tmp_path: Path) -> None:
     options = PreparationOptions(frame_size=16, vocabulary_splits=("train",))
-    prepare(find_corpus("phoenix2014"), tmp_path / "release", tmp_path / "train-only", options, workers=1)
+    prepare(find_reader("phoenix2014"), tmp_path / "release", tmp_path / "train-only", options, workers=1)
     inspection = inspected(tmp_path / "train-only")
     assert not inspection.breaks_training
     (unseen,) = (finding for finding in inspection.findings if finding.kind == "unseen_glosses")
@@ -239,7 +239,7 @@ def test_a_corpus_that_has_nothing_to_learn_from_breaks_training(folder: Path) -
 
 def test_without_frames_nothing_can_be_trained(folder: Path, tmp_path: Path) -> None:
     options = PreparationOptions(frames=False)
-    prepare(find_corpus("phoenix2014"), tmp_path / "release", tmp_path / "bare", options)
+    prepare(find_reader("phoenix2014"), tmp_path / "release", tmp_path / "bare", options)
     inspection = inspected(tmp_path / "bare")
     assert inspection.breaks_training
     assert inspection.splits["train"].frames is None
@@ -273,7 +273,7 @@ def test_plots_are_written_in_the_format_of_the_name(folder: Path, tmp_path: Pat
 
 
 def test_plots_of_a_corpus_without_frames_have_its_glosses(folder: Path, tmp_path: Path) -> None:
-    prepare(find_corpus("phoenix2014"), tmp_path / "release", tmp_path / "bare", PreparationOptions(frames=False))
+    prepare(find_reader("phoenix2014"), tmp_path / "release", tmp_path / "bare", PreparationOptions(frames=False))
     draw_plots(inspected(tmp_path / "bare"), tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.width > 1000

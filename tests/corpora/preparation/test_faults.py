@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import pytest
 
-from cslr_cli.corpora import AnnotationError, ReleasePlaces, find_corpus
+from cslr_cli.corpora import AnnotationError, ReleasePaths, find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import UsageError
@@ -104,7 +104,7 @@ def test_where_no_frame_is_found_the_pattern_the_folder_and_the_layout_are_told(
 
 def refused_t(source: Path, output: Path) -> Any:
     with pytest.raises(Exception, match="no clip of dev") as caught:
-        prepare(find_corpus("phoenix2014-T"), source, output, SMALL, workers=1)
+        prepare(find_reader("phoenix2014-T"), source, output, SMALL, workers=1)
     return caught.value
 
 
@@ -112,7 +112,7 @@ def test_the_layout_comes_with_the_report_where_some_clips_have_no_frames(releas
     assert prepared(release, tmp_path / "whole").expected_layout is None
     shutil.rmtree(clip_dir(release, "train", CLIPS["train"][0][0]))
     report = prepared(release, tmp_path / "prepared")
-    assert report.expected_layout == find_corpus("phoenix2014").layout
+    assert report.expected_layout == find_reader("phoenix2014").layout
     written = report_of(tmp_path / "prepared")
     assert written["faults"] == [
         {"where": f"train clip {CLIPS['train'][0][0]}", "what": report.faults[0].reason},
@@ -150,9 +150,9 @@ def test_a_picture_of_another_size_leaves_its_clip_out(release: Path, tmp_path: 
 @pytest.mark.parametrize("option", ["annotations", "references"])
 def test_a_folder_that_was_named_and_is_not_there_is_told(release: Path, tmp_path: Path, option: str) -> None:
     nowhere = tmp_path / "nowhere"
-    places = ReleasePlaces(release, nowhere) if option == "annotations" else ReleasePlaces(release, None, nowhere)
+    paths = ReleasePaths(release, nowhere) if option == "annotations" else ReleasePaths(release, None, nowhere)
     with pytest.raises(UsageError, match=f"--{option} .*nowhere: there is no such folder"):
-        prepare(find_corpus("phoenix2014"), places, tmp_path / "prepared", SMALL, workers=1)
+        prepare(find_reader("phoenix2014"), paths, tmp_path / "prepared", SMALL, workers=1)
 
 
 def test_the_error_with_its_faults_comes_whole_from_another_process(release: Path, tmp_path: Path) -> None:

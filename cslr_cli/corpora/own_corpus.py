@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -17,16 +18,17 @@ from cslr_cli.corpora.annotation import (
     AnnotationError,
     Fault,
     SampleCollector,
-    is_inside,
+    is_inside_release,
     is_plain_name,
     read_annotation_text,
 )
-from cslr_cli.corpora.lookup import ReleasePlaces
 from cslr_cli.corpora.reader import CorpusReader, Release
-from cslr_cli.corpora.split_drawing import SplitDrawing
-from cslr_cli.dataset.sample import Sample
+from cslr_cli.corpora.release_paths import ReleasePaths
+from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import DataError, UsageError, did_you_mean
 from cslr_cli.media.options import Segment
+
+UNITS = ("clip", "signer")
 
 COLUMNS = ("path", "glosses", "split", "signer", "id", "translation", "start", "end")
 _NEEDED = ("path", "glosses")
@@ -38,6 +40,98 @@ _LAYOUT = """\
 path,glosses,split,signer,id,translation,start,end      (the first two are needed)
 clips/0001.mp4,HELLO WORLD,train,anna,,,,
 lecture.mp4,TODAY RAIN,dev,ben,lecture-1,it rains today,12.4,15.2"""
+
+
+@dataclass(frozen=True)
+class SplitDrawing:
+    """How clips are divided among the splits.
+
+    Attributes:
+        shares: parts of `train`, `dev` and `test`, in any unit: (80, 10, 10). A split of share 0 gets none.
+        unit: `clip`, each for itself, or `signer`: all clips of a signer go to one split, so that dev
+            and test tell how well signers are recognised whom training has never seen.
+        seed: another one divides otherwise.
+
+    Raises:
+        UsageError: a value is none of these; all that are wrong are named.
+    """
+
+    shares: tuple[float, float, float] = (80, 10, 10)
+    unit: str = "clip"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not all(share >= 0 and math.isfinite(share) for share in self.shares) or self.shares[0] <= 0:
+            faults.append(f"--split-shares {self.shares_text}: expected none below 0, and more than 0 for train")
+        if self.unit not in UNITS:
+            faults.append(f"--split-by {self.unit}: expected one of {', '.join(UNITS)}")
+        if faults:
+            raise UsageError("\n".join(faults))
+
+    @classmethod
+    def parse_shares(cls, text: str) -> tuple[float, float, float]:
+        """Read shares as the command line has them: `80,10,10`, for train, dev and test.
+
+        Raises:
+            UsageError: these are not three numbers.
+        """
+        try:
+            train, dev, test = (float(part) for part in text.replace("/", ",").split(","))
+        except ValueError as error:
+            raise UsageError(
+                f"--split-shares {text}: not the shares of the splits",
+                "expected three numbers, for train, dev and test: 80,10,10",
+            ) from error
+        return train, dev, test
+
+    @property
+    def shares_text(self) -> str:
+        """The shares as the command line has them."""
+        return ",".join(f"{share:g}" for share in self.shares)
+
+    def draw(self, signers: Mapping[str, str | None]) -> dict[str, str]:
+        """Give each clip a split.
+
+        Which split follows from the seed and the names, not from the order of the clips.
+
+        Args:
+            signers: for each clip, by its name, who signs in it.
+
+        Returns:
+            For each clip its split. Every split with a share gets something if there is enough to divide.
+
+        Raises:
+            ValueError: the unit is `signer`, and a clip has none.
+        """
+        if self.unit == "clip":
+            return self._divide({clip: [clip] for clip in signers})
+        clips_of: dict[str, list[str]] = {}
+        for clip, signer in signers.items():
+            if signer is None:
+                raise ValueError(f"clip {clip} has no signer")
+            clips_of.setdefault(signer, []).append(clip)
+        return self._divide(clips_of)
+
+    def _divide(self, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Give each group of clips to the split that lacks most of what is its due."""
+        num_clips = sum(map(len, groups.values()))
+        due = {split: num_clips * share / sum(self.shares) for split, share in zip(SPLITS, self.shares, strict=True)}
+        order = sorted(groups, key=self._random_key)
+        split_of: dict[str, str] = {}
+        given: Counter[str] = Counter()
+        wanting = [split for split in SPLITS if due[split] > 0]
+        for place, group in enumerate(order):
+            left = len(order) - place
+            empty = [split for split in wanting if not given[split]]  # the last groups are kept for these
+            candidates = empty if len(empty) >= left else wanting
+            split = max(candidates, key=lambda name: due[name] - given[name])
+            given[split] += len(groups[group])
+            split_of.update(dict.fromkeys(groups[group], split))
+        return split_of
+
+    def _random_key(self, name: str) -> bytes:
+        return hashlib.sha256(f"{self.seed} {name}".encode()).digest()
 
 
 @dataclass(frozen=True)
@@ -71,7 +165,7 @@ class OwnCorpus(CorpusReader):
         """The folder of the manifest."""
         return self.manifest.parent
 
-    def read(self, places: ReleasePlaces) -> Release:
+    def read(self, paths: ReleasePaths) -> Release:
         """Read the manifest.
 
         Returns:
@@ -87,19 +181,19 @@ class OwnCorpus(CorpusReader):
             )
         if not self.manifest.is_file():
             raise DataError(f"{self.manifest}: there is no such manifest", f"expected a file like this:\n{self.layout}")
-        if places.need_frames and not places.source.is_dir():
-            raise DataError(f"{places.source}: there is no such folder", "--source: what the manifest's paths begin in")
-        collector = SampleCollector({})
+        if paths.need_frames and not paths.source.is_dir():
+            raise DataError(f"{paths.source}: there is no such folder", "--source: what the manifest's paths begin in")
+        collector = self.make_collector()
         rows = list(self._rows(collector))
         split_of = self._splits(rows, collector)
         segments: dict[str, Segment] = {}
         for row in rows:
-            self._add(row, places.source, split_of, segments, collector)
+            self._add(row, paths.source, split_of, segments, collector)
         _in_order_of_splits(collector.samples, self.splits)
-        references = self.find_references(places, [], collector)
+        references = self.find_references(paths, [], collector)
         if collector.faults:
             collector.add_hint(f"expected a manifest like this:\n{self.layout}")
-        return self.as_found(places.source, collector, references, segments)
+        return self.make_release(paths.source, collector, references, segments)
 
     def _rows(self, collector: SampleCollector) -> Iterator[_Row]:
         suffix = self.manifest.suffix.lower()
@@ -261,7 +355,7 @@ def _inner_path(path: str, root: Path) -> str | None:
         if not path.startswith(f"{folder}/"):
             return None
         path = path[len(folder) + 1 :]
-    return path.rstrip("/") if is_inside(path) else None
+    return path.rstrip("/") if is_inside_release(path) else None
 
 
 def _sample_id(row: _Row) -> str:

@@ -1,0 +1,73 @@
+"""Where the parts of a release are on disk, however its folders were unpacked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_MAX_FOLDERS_PER_LEVEL = 50  # of one folder, in the search for a release
+
+
+@dataclass(frozen=True)
+class ReleasePaths:
+    """Where the user keeps the parts of a release.
+
+    Attributes:
+        source: folder of the release, or a folder above it.
+        annotations: folder with annotation files that the release lacks, or None.
+        references: folder with STM files, preferred to those of the release, or None.
+        need_frames: whether the frames must exist; False if only the annotation is needed.
+    """
+
+    source: Path
+    annotations: Path | None = None
+    references: Path | None = None
+    need_frames: bool = True
+
+
+def find_root(source: Path, names: Sequence[str], marks: Sequence[str]) -> Path | None:
+    """Find the root folder of a release in or below the folder that the user named.
+
+    Args:
+        source: folder that the user named.
+        names: names of the release's folders, the outermost first.
+        marks: files and folders, relative to the root; a folder that has any of them is the root.
+
+    Returns:
+        `source`, the folder of that name below it, or the first match one or two levels below it; None if none matches.
+    """
+    for folder in _candidate_folders(source, names):
+        if any(os.path.exists(folder / mark) for mark in marks):
+            return folder
+    return None
+
+
+def find_file(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
+    """Find the first file with one of these names, or their last parts, in these folders; None if there is none."""
+    tails = dict.fromkeys([*names, *(name.rpartition("/")[2] for name in names)])
+    candidates = (folder / name for folder in folders for name in tails)
+    return next((path for path in candidates if os.path.isfile(path)), None)
+
+
+def _candidate_folders(source: Path, names: Sequence[str]) -> Iterator[Path]:
+    yield source
+    for first in reversed(range(len(names))):
+        yield source.joinpath(*names[first:])
+    yield from folders_below(source, 1)
+    yield from folders_below(source, 2)
+
+
+def folders_below(folder: Path, level: int) -> Iterator[Path]:
+    """List the folders exactly `level` levels below `folder`, at most `_MAX_FOLDERS_PER_LEVEL` of each folder."""
+    if level == 0:
+        yield folder
+        return
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError:
+        return  # missing or unreadable
+    for name in names[:_MAX_FOLDERS_PER_LEVEL]:
+        yield from folders_below(folder / name, level - 1)
