@@ -8,13 +8,24 @@ from __future__ import annotations
 import functools
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cslr_cli.cli.console import print_error
 from cslr_cli.errors import CslrError
+
+# Typer's name of a type (of older versions, click's) -> what the help shows for a value without a metavar of its own.
+_METAVARS = {
+    "int": "N",
+    "integer": "N",
+    "float": "NUMBER",
+    "str": "TEXT",
+    "text": "TEXT",
+    "Path": "PATH",
+    "path": "PATH",
+}
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 
@@ -66,15 +77,24 @@ def _show_plain_type(parameter: Any) -> Any:
         return None
     if getattr(parameter, "is_flag", False):
         parameter.metavar = ""
-    elif parameter.metavar is None:
+    elif parameter.metavar is None and parameter.param_type_name == "option":
         described = getattr(parameter, "type_descriptor", None) or parameter.type
-        choices = getattr(described, "choices", None) or ()
-        parameter.metavar = "|".join(str(getattr(choice, "value", choice)) for choice in choices) or None
+        choices = [str(getattr(choice, "value", choice)) for choice in getattr(described, "choices", None) or ()]
+        parameter.metavar = "|".join(choices) or _METAVARS.get(_type_name(described))
     if hasattr(parameter, "_get_number_range_help_str"):
         parameter._get_number_range_help_str = lambda: None
     if parameter.param_type_name == "argument" and hasattr(parameter, "display_type_rich"):
         parameter.display_type_rich = lambda ctx: None
     return parameter
+
+
+def _type_name(described: Any) -> str:
+    """The name of the type of one value, also where an option can be repeated."""
+    annotation = getattr(described, "annotation", None)
+    if annotation is None:
+        return str(described.name).removesuffix(" range")
+    (single,) = get_args(annotation)[:1] or (annotation,)
+    return str(getattr(single, "__name__", ""))
 
 
 def _print_examples(examples: tuple[str, ...]) -> None:
