@@ -18,17 +18,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cslr_cli.cam.clip import ClipInNetwork
-from cslr_cli.cam.gradcam import METHODS, Head
+from cslr_cli.cam.clip_maps import ClipMaps
+from cslr_cli.cam.explanation import Maps, resize_maps
 from cslr_cli.cam.layers import backbone_layers
-from cslr_cli.cam.measurement import HAND_RADIUS, share_near
-from cslr_cli.cam.placing import place_maps
+from cslr_cli.cam.options import CamMethod, Head
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH
 from cslr_cli.dataset.manifest import PreparedCorpus
@@ -42,8 +41,10 @@ from cslr_cli.scoring import TimedGloss
 
 # Size of the synthetic corpus' pictures before they are prepared.
 WIDTH, HEIGHT = FRAME_WIDTH, FRAME_HEIGHT
+# Radius of the circle around a hand's centre, relative to the width of the picture: about as far as a hand reaches.
+HAND_RADIUS = 0.1
 # Seconds between the middles of a gloss as it was signed and as it was recognised.
-AT_MOST_APART = 0.4
+MAX_DISTANCE = 0.4
 UNIFORM = "uniform over what the network sees"
 
 
@@ -52,12 +53,12 @@ class SignedGloss:
     """A gloss of a clip that was recognised rightly.
 
     Attributes:
-        place: in the recognised sentence.
+        index: position in the recognised sentence.
         frames: of the network, while it was signed.
         hand: float64 (n, 2), the dominant hand's x and y in each of them, pixels of the original picture.
     """
 
-    place: int
+    index: int
     frames: range
     hand: NDArray[np.float64]
 
@@ -71,12 +72,31 @@ def right_glosses(truth: Mapping[str, Any], recognised: Sequence[TimedGloss], in
         interval: the network sees every n-th frame.
     """
     hand = np.array(truth["hands"]["dominant"]) * (WIDTH, HEIGHT)
-    for place, timed in enumerate(recognised):
+    for index, timed in enumerate(recognised):
         for signed in truth["glosses"]:
             apart = abs(signed["start"] + signed["end"] - timed.start - timed.end) / 2
-            if signed["gloss"] == timed.gloss and apart < AT_MOST_APART:
+            if signed["gloss"] == timed.gloss and apart < MAX_DISTANCE:
                 first, end = (math.ceil(signed[edge] * truth["fps"] / interval) for edge in ("start", "end"))
-                yield SignedGloss(place, range(first, end), hand[first * interval : end * interval : interval])
+                yield SignedGloss(index, range(first, end), hand[first * interval : end * interval : interval])
+
+
+def share_near(maps: Maps, places: NDArray[np.float64], radius: float) -> float | None:
+    """Compute the share of the mass of maps that lies within a circle around a place, one place per map.
+
+    Args:
+        maps: float32 (n, H, W), 0 or more, over whole pictures.
+        places: float64 (n, 2), x and y of the centre of each circle, pixels.
+        radius: radius of the circles, pixels.
+
+    Returns:
+        0 to 1, for all maps together; None if all maps are blank.
+    """
+    height, width = maps.shape[1:]
+    dx = np.arange(width) + 0.5 - places[:, :1]  # (n, W)
+    dy = np.arange(height) + 0.5 - places[:, 1:]  # (n, H)
+    is_near = dy[:, :, None] ** 2 + dx[:, None, :] ** 2 <= radius**2
+    mass = float(maps.sum(dtype=np.float64))
+    return float(maps[is_near].sum(dtype=np.float64)) / mass if mass else None
 
 
 class Shares:
@@ -89,7 +109,7 @@ class Shares:
 
     def add(self, name: str, kind: str, maps: NDArray[np.float32], signed: SignedGloss, box: Box | None = None) -> None:
         """Note the share of a gloss' maps (n, h, w), which are over what the network sees or over another box."""
-        placed = place_maps(maps, box or self._box, HEIGHT, WIDTH)
+        placed = resize_maps(maps, box or self._box, HEIGHT, WIDTH)
         self._shares[name, kind].append(share_near(placed, signed.hand, HAND_RADIUS * WIDTH))
         self.cells[name] = f"{maps.shape[1]}×{maps.shape[2]}"
 
@@ -106,7 +126,7 @@ class Shares:
 
 def measure(
     shares: Shares,
-    clip: ClipInNetwork,
+    clip: ClipMaps,
     kind: str,
     head: Head,
     glosses: Sequence[SignedGloss],
@@ -115,12 +135,12 @@ def measure(
     """Every map of one clip in one network."""
     (aligned,) = time_glosses(clip.log_probs(head), [(gloss_ids, 0.0)])
     layers = [layer.name for layer in backbone_layers(clip.network.backbone)]
-    gates = {stage: np.maximum(clip.identification(stage), 0) for stage in clip.stages}
+    gates = {stage: np.maximum(clip.identification_maps(stage), 0) for stage in clip.stages}
     for signed in glosses:
-        slope = clip.slope(head, gloss_ids[signed.place], aligned.steps[signed.place])
+        gradient = clip.score_gradient(head, gloss_ids[signed.index], aligned.steps[signed.index])
         for layer in layers:
-            for method in METHODS:
-                maps = clip.heat(slope, signed.frames, layer, method)
+            for method in get_args(CamMethod):
+                maps = clip.heat_maps(gradient, signed.frames, layer, method)
                 shares.add(f"{method} {layer}", kind, maps, signed)
         for stage, gate in gates.items():
             shares.add(f"identification {stage}", kind, gate[signed.frames.start : signed.frames.stop], signed)
@@ -137,7 +157,7 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, default=Path("dataset/synthetic/truth.jsonl"))
     parser.add_argument("--clips", type=int, default=60, help="of the test split")
     parser.add_argument("--untrained", type=int, default=2, help="networks with random weights")
-    parser.add_argument("--head", choices=("sequence", "conv"), default="sequence")
+    parser.add_argument("--head", choices=get_args(Head), default="sequence")
     arguments = parser.parse_args()
     lines = arguments.truth.read_text(encoding="utf-8").splitlines()
     truth = {line["sample_id"]: line for line in map(json.loads, lines)}
@@ -154,7 +174,7 @@ def main() -> None:
         source = open_frames(corpus.frames_path(sample))
         plan = make_evaluation_plan(source.num_frames, corpus.frame_size, config.data)
         pictures = apply_clip_plan(source.read(plan.indices), plan, config.data)
-        clips = [(kind, ClipInNetwork(network, pictures)) for kind, network in networks]
+        clips = [(kind, ClipMaps(network, pictures)) for kind, network in networks]
         hypothesis = decoder.decode(clips[0][1].log_probs(arguments.head))[0]
         times = clips[0][1].network.plan.step_times(source.num_frames, corpus.fps, interval)
         (signed_at,) = retime_glosses([hypothesis], clips[0][1].log_probs("conv"))

@@ -1,6 +1,6 @@
-"""The layers of a backbone that a heat map can be taken of, and running a backbone up to one and on from it.
+"""The layers of a backbone that have heat maps, and the computation up to a layer and from there on.
 
-Axes: N frames of one clip (or of a stretch of it), C channels, H, W places.
+Axes: N neighbouring frames of one clip, C channels, H, W places.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from cslr_cli.errors import UsageError, did_you_mean
 from cslr_cli.model.backbone import STAGES, ResNet
 from cslr_cli.model.clips import ClipLayout
 
-# What comes after a stage in the networks that correlate frames: `layer2.correlated` is layer2 after it.
+# `layer2.correlated` is layer2 after the correlation block that follows it.
 CORRELATED = "correlated"
-# Cells along a side, from which on a map tells a hand from what is beside it: one is a tenth of the picture wide.
-_FINE_ENOUGH = 10
-_FIRST_STRIDE = 4  # pixels from cell to cell at the first stage; each further one doubles it
+# A map with this many cells along a side tells a hand from its surroundings: a cell is a tenth of the picture wide.
+_MIN_CELLS = 10
+_FIRST_STRIDE = 4  # pixels per cell at the first stage; each later stage doubles it
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Layer:
 
     Attributes:
         name: `stem`, `layer1.0` (the first residual block of a stage), `layer1` (the whole stage) or
-            `layer2.correlated` (the stage and the correlation that follows it).
-        run: makes its output of the output of the layer before.
-        reach: frames on each side that it looks at.
+            `layer2.correlated` (the stage and the correlation block that follows it).
+        run: computes its output from the output of the layer before.
+        reach: number of neighbouring frames on each side that the output depends on.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class SplitBackbone:
-    """A backbone cut behind one layer.
+    """A backbone that is split after one layer.
 
     Attributes:
-        name: of that layer.
-        before: the layers up to it.
-        after: the layers behind it.
+        name: the name of that layer.
+        before: the layers up to it, inclusive.
+        after: the layers after it.
     """
 
     name: str
@@ -54,91 +54,91 @@ class SplitBackbone:
 
     @property
     def reach_before(self) -> int:
-        """Frames on each side of a frame that its output at the layer depends on."""
+        """Number of frames on each side on which the layer's output depends."""
         return sum(layer.reach for layer in self.before)
 
     @property
     def reach_after(self) -> int:
-        """Frames on each side of a frame whose output at the layer its feature depends on."""
+        """Number of frames on each side whose output at the layer the feature of a frame depends on."""
         return sum(layer.reach for layer in self.after)
 
     def activations(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W), -1…1, of neighbouring frames -> what comes out of the layer."""
-        return _run(self.before, pictures)
+        """Compute the output of the layer from pictures (N, 3, H, W), -1 to 1, of neighbouring frames."""
+        return _run_layers(self.before, pictures)
 
     def features(self, activations: Tensor) -> Tensor:
-        """What comes out of the layer -> the backbone's features (N, C)."""
-        features: Tensor = _run(self.after, activations).mean(dim=(2, 3))
+        """Compute the backbone's features (N, C) from the output of the layer."""
+        features: Tensor = _run_layers(self.after, activations).mean(dim=(2, 3))
         return features
 
 
 def backbone_layers(backbone: ResNet) -> list[Layer]:
-    """All layers that a map can be taken of, in the order of the computation."""
+    """List all layers that have maps, in the order of the computation."""
     layers = [Layer("stem", lambda x, clips: backbone.stem(x))]
     for stage in STAGES:
         blocks = list(backbone.get_submodule(stage).children())
         names = [f"{stage}.{index}" for index in range(len(blocks) - 1)] + [stage]
-        layers += [Layer(name, partial(_single_frames, block)) for name, block in zip(names, blocks, strict=True)]
+        layers += [Layer(name, partial(_run_block, block)) for name, block in zip(names, blocks, strict=True)]
         reach = backbone.stage_context(stage)
         if reach:
             layers.append(Layer(f"{stage}.{CORRELATED}", partial(backbone.after_stage, stage), reach))
-        else:  # what follows the stage, if anything does, looks at single frames as the stage does
-            layers[-1] = Layer(stage, partial(_with_what_follows, backbone, stage, blocks[-1]))
+        else:  # whatever follows the stage belongs to it, because it also looks at single frames
+            layers[-1] = Layer(stage, partial(_run_last_block, backbone, stage, blocks[-1]))
     return layers
 
 
 def default_layer(backbone: ResNet, input_size: int) -> str:
-    """The layer whose Grad-CAM shows most.
+    """Return the name of the layer whose Grad-CAM shows most.
 
-    The deepest stage whose cells are fine enough for a hand; where only the first stage's are, its first block,
-    which `benchmarks/cam.py` finds to be the best of all layers at 64 pixels.
+    This is the deepest stage with at least `_MIN_CELLS` cells along a side. If only the first stage has so many,
+    it is that stage's first block, which `benchmarks/cam.py` finds to be the best of all layers at 64 pixels.
 
     Args:
-        backbone: of the network.
-        input_size: side of the pictures that it sees, pixels.
+        backbone: the network's backbone.
+        input_size: side length of the network's pictures, pixels.
     """
-    for place in reversed(range(1, len(STAGES))):
-        if input_size // (_FIRST_STRIDE * 2**place) >= _FINE_ENOUGH:
-            return STAGES[place]
+    for index in reversed(range(1, len(STAGES))):
+        if input_size // (_FIRST_STRIDE * 2**index) >= _MIN_CELLS:
+            return STAGES[index]
     names = [layer.name for layer in backbone_layers(backbone)]
     return next(name for name in (f"{STAGES[0]}.0", STAGES[0]) if name in names)
 
 
-def split_backbone(backbone: ResNet, name: str) -> SplitBackbone:
-    """Cut a backbone behind a layer.
+def split_backbone(backbone: ResNet, layer_name: str) -> SplitBackbone:
+    """Split a backbone after a layer.
 
     Raises:
-        UsageError: it has no such layer; says which it has.
+        UsageError: there is no such layer; lists the layers.
     """
     layers = backbone_layers(backbone)
     names = [layer.name for layer in layers]
-    if name not in names:
-        hint = f"{did_you_mean(name, names)} its layers are {', '.join(names)}".lstrip()
-        raise UsageError(f"this network has no layer {name!r}", hint)
-    behind = names.index(name) + 1
-    return SplitBackbone(name, layers[:behind], layers[behind:])
+    if layer_name not in names:
+        hint = f"{did_you_mean(layer_name, names)} its layers are {', '.join(names)}".lstrip()
+        raise UsageError(f"this network has no layer {layer_name!r}", hint)
+    end = names.index(layer_name) + 1
+    return SplitBackbone(layer_name, layers[:end], layers[end:])
 
 
-def widened(frames: range, by: int, length: int) -> range:
-    """Neighbouring frames with some more on each side, as far as a clip of this length has them."""
-    return range(max(0, frames.start - by), min(length, frames.stop + by))
+def widen_range(frames: range, margin: int, num_frames: int) -> range:
+    """Add a margin of frames on both sides of a range, within a clip of `num_frames` frames."""
+    return range(max(0, frames.start - margin), min(num_frames, frames.stop + margin))
 
 
-def within(inner: range, outer: range) -> slice:
-    """Where some of neighbouring frames stand among them."""
+def slice_within(inner: range, outer: range) -> slice:
+    """Return the slice that selects the frames of `inner` from an array over those of `outer`."""
     return slice(inner.start - outer.start, inner.stop - outer.start)
 
 
-def _single_frames(block: nn.Module, x: Tensor, clips: ClipLayout) -> Tensor:
+def _run_block(block: nn.Module, x: Tensor, clips: ClipLayout) -> Tensor:
     output: Tensor = block(x)
     return output
 
 
-def _with_what_follows(backbone: ResNet, stage: str, block: nn.Module, x: Tensor, clips: ClipLayout) -> Tensor:
+def _run_last_block(backbone: ResNet, stage: str, block: nn.Module, x: Tensor, clips: ClipLayout) -> Tensor:
     return backbone.after_stage(stage, block(x), clips)
 
 
-def _run(layers: Sequence[Layer], x: Tensor) -> Tensor:
+def _run_layers(layers: Sequence[Layer], x: Tensor) -> Tensor:
     clips = ClipLayout.from_lengths([len(x)], x.device)
     for layer in layers:
         x = layer.run(x, clips)

@@ -1,216 +1,384 @@
-"""The maps as sheets for paper and screen: one of the glosses, and one of the network's own maps."""
+"""The maps as sheets of pictures: one sheet of the glosses, and one of the network's own maps.
+
+Lengths are inches of the printed sheet, from its left edge and from its upper edge down.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from cslr_cli.cam.drawing import (
-    CAPTION_HEIGHT,
-    FAINT,
-    GAP,
-    HEAT_COLOURS,
-    MARGIN,
-    PICTURE_WIDTH,
-    SIGNED_COLOURS,
-    Sheet,
-    coloured,
-    grey,
-)
-from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap
-from cslr_cli.cam.placing import Maps
+from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap, Maps
+from cslr_cli.cam.options import CamMethod, Head
+from cslr_cli.files import whole_file
+from cslr_cli.media.clip_plan import LUMA
 from cslr_cli.media.frame_source import Frame
+from cslr_cli.output.fonts import hide_missing_glyph_warnings, plot_font_families
 
-_COLUMNS = 8  # pictures of a row
-_WIDEST = 480  # pixels of a frame: more than can be printed
-_NOTHING = 1e-3  # of ½: a gate that is opened no further is closed
-_LABEL_WIDTH = 1.2  # of what stands to the left of a row
+METHOD_NAMES: Mapping[CamMethod, str] = {"grad-cam": "Grad-CAM", "hires-cam": "HiResCAM"}
+HEAD_NAMES: Mapping[Head, str] = {"sequence": "sequence head", "conv": "convolution head"}
+
+_MAX_COLUMNS = 8  # pictures in a row
+_MAX_FRAME_WIDTH = 480  # pixels: more cannot be printed
+_MIN_GATE = 1e-3  # a gate that is nowhere opened further counts as closed
+
+_PICTURE_WIDTH = 1.0
+_GAP = 0.06
+_MARGIN = 0.12
+_CAPTION_HEIGHT = 0.17
+_LABEL_WIDTH = 1.2  # the text to the left of a row
 _TITLE_HEIGHT = 0.28
 _BAR_HEIGHT = 0.24
-METHOD_NAMES = {"grad-cam": "Grad-CAM", "hires-cam": "HiResCAM"}
-HEAD_NAMES = {"sequence": "sequence head", "conv": "convolution head"}
+_MIN_WIDTH = 6.2  # the longest line of text fits
+_DPI = 200
+_MAX_PIXELS = 30_000  # along a side of a sheet; matplotlib can draw at most 65,535
+_MARK_COLOUR = "#d1495b"
+
+# Matplotlib's colour maps; both are light at zero, as the frames below them are.
+ColourMap = Literal["YlOrRd", "RdBu_r"]
+HEAT_COLOURS: ColourMap = "YlOrRd"  # 0 to 1
+SIGNED_COLOURS: ColourMap = "RdBu_r"  # -1 to 1
+_MAX_OPACITY = 0.9  # of the colour where a map is strongest
+_GAMMA = 0.7  # below 1: weak values remain visible beside a single hot place
+_NUM_LEVELS = 255  # values of a map that the colours tell apart
 
 
-def relative(maps: Maps) -> Maps:
-    """Maps in shares of their largest value, by its amount; blank ones stay blank."""
-    largest = float(np.abs(maps).max(initial=0.0))
-    return maps / np.float32(largest) if largest > 0 else maps
+@dataclass(frozen=True)
+class TextStyle:
+    """The look of a line of text.
+
+    Attributes:
+        points: font size.
+        colour: colour of the letters.
+        bold: whether the font is bold.
+    """
+
+    points: float
+    colour: str = "#1f1f1f"
+    bold: bool = False
 
 
-def evenly(pictures: range, number: int, including: int | None = None) -> list[int]:
-    """At most so many of some pictures, evenly over all of them; one that must be there takes its neighbour's place."""
+_FAINT = "#6b6b6b"
+_TITLE = TextStyle(9, bold=True)
+_HEADING = TextStyle(8, bold=True)
+_DETAIL = TextStyle(6.5, _FAINT)
+_CAPTION = TextStyle(6, _FAINT)
+_SCALE = TextStyle(6)
+
+
+def write_sheet(explanation: Explanation, output: Path) -> None:
+    """Draw one row of frames per gloss, with its heat maps.
+
+    The frame with the largest value of all maps of the gloss is always shown; the colours of the row are relative to
+    that value. A line below a frame marks the time of the gloss.
+
+    Args:
+        explanation: the explanation of a video.
+        output: a picture file; its suffix decides the format.
+
+    Raises:
+        MediaError: the video can no longer be read.
+    """
+    film, glosses = explanation.film.limit_width(_MAX_FRAME_WIDTH), explanation.glosses
+    hot_spots = [film.hottest(gloss_map) for gloss_map in glosses]
+    rows = [
+        choose_evenly(gloss_map.pictures, _MAX_COLUMNS, including=hot_spot.picture if hot_spot else None)
+        for gloss_map, hot_spot in zip(glosses, hot_spots, strict=True)
+    ]
+    frames = film.read_frames([picture for row in rows for picture in row])
+    row_height = _row_height(film)
+    sheet = Sheet(_sheet_width(max(map(len, rows))), _MARGIN * 2 + _TITLE_HEIGHT + len(rows) * row_height + _BAR_HEIGHT)
+    title = f"{METHOD_NAMES[explanation.method]} at {explanation.layer}, {HEAD_NAMES[explanation.head]}"
+    top = _draw_title(sheet, _MARGIN, title)
+    for gloss_map, row in zip(glosses, rows, strict=True):
+        _draw_gloss_label(sheet, top, gloss_map)
+        indices = [picture - gloss_map.pictures.start for picture in row]
+        heat = film.resize_maps(normalise_maps(gloss_map.maps)[indices])
+        for column, picture in enumerate(row):
+            axes = _draw_frame(sheet, top, column, overlay_map(frames[picture], heat[column]), film, picture)
+            if gloss_map.timed.start <= film.middle_of(picture) <= gloss_map.timed.end:
+                axes.axhline(film.size[1], color=_MARK_COLOUR, linewidth=2.5)
+        top += row_height
+    _draw_colour_bar(
+        sheet, top, HEAT_COLOURS, ("0", "1"), "share of the gloss' largest value;  red line: the time of the gloss"
+    )
+    sheet.save(output)
+
+
+def write_correlation_sheet(explanation: Explanation, output: Path) -> bool:
+    """Draw the network's own maps: the correlation maps of a place or frame, and the identification maps.
+
+    Args:
+        explanation: the explanation of a video.
+        output: a picture file; its suffix decides the format.
+
+    Returns:
+        Whether the sheet was written: networks without correlation blocks have no such maps.
+
+    Raises:
+        MediaError: the video can no longer be read.
+    """
+    correlations = explanation.correlations
+    if correlations is None:
+        return False
+    film = explanation.film.limit_width(_MAX_FRAME_WIDTH)
+    row = _choose_identification_row(explanation, correlations)
+    offsets = {offset for maps in correlations.correlation_maps for offset in maps.offsets}
+    neighbours = [film.nearest_picture(correlations.picture + offset) for offset in offsets]
+    frames = film.read_frames([correlations.picture, *neighbours, *row])
+    num_stages = len(correlations.correlation_maps)
+    num_columns = max(len(row), 1 + max(len(maps.offsets) for maps in correlations.correlation_maps))
+    height = _MARGIN * 3 + 2 * (_TITLE_HEIGHT + num_stages * _row_height(film) + _BAR_HEIGHT)
+    sheet = Sheet(_sheet_width(num_columns), height)
+    bottom = _draw_correlations(sheet, _MARGIN, film, correlations, frames)
+    _draw_identification(sheet, bottom + _MARGIN, film, correlations, row, frames)
+    sheet.save(output)
+    return True
+
+
+def choose_evenly(pictures: range, number: int, including: int | None = None) -> list[int]:
+    """Choose at most `number` evenly spaced pictures; `including` replaces the nearest of them."""
     number = min(number, len(pictures))
-    chosen = [pictures[int((place + 0.5) / number * len(pictures))] for place in range(number)]
+    chosen = [pictures[int((index + 0.5) / number * len(pictures))] for index in range(number)]
     if including is not None:
         nearest = min(chosen, key=lambda picture: abs(picture - including))
         chosen[chosen.index(nearest)] = including
     return chosen
 
 
-def write_sheet(explanation: Explanation, output: Path) -> None:
-    """Draw a row of frames for each gloss, with what in them speaks for it.
-
-    The frame with the largest value of all of the gloss' maps is always shown; the colours of the row are relative
-    to that. A line below a frame says that it is of the gloss' time.
-
-    Args:
-        explanation: of a video.
-        output: a picture file; its suffix says the format.
-
-    Raises:
-        MediaError: the video cannot be read any more.
-    """
-    film, glosses = explanation.film.no_wider_than(_WIDEST), explanation.glosses
-    spots = [film.hottest(single) for single in glosses]
-    rows = [
-        evenly(single.pictures, _COLUMNS, including=spot.picture if spot else None)
-        for single, spot in zip(glosses, spots, strict=True)
-    ]
-    frames = film.chosen_frames([picture for row in rows for picture in row])
-    row_height = _row_height(film)
-    width = MARGIN * 2 + _LABEL_WIDTH + max(map(len, rows)) * (PICTURE_WIDTH + GAP)
-    sheet = Sheet(width, MARGIN * 2 + _TITLE_HEIGHT + len(rows) * row_height + _BAR_HEIGHT)
-    title = f"{METHOD_NAMES[explanation.method]} at {explanation.layer}, {HEAD_NAMES[explanation.head]}"
-    sheet.text(MARGIN, MARGIN + _TITLE_HEIGHT / 3, title, points=9, bold=True)
-    top = MARGIN + _TITLE_HEIGHT
-    for single, row in zip(glosses, rows, strict=True):
-        _draw_label(sheet, top, single)
-        heat = film.placed(relative(single.maps)[[picture - single.pictures.start for picture in row]])
-        for column, picture in enumerate(row):
-            x = MARGIN + _LABEL_WIDTH + column * (PICTURE_WIDTH + GAP)
-            shown = coloured(frames[picture], heat[column])
-            axes = sheet.picture(x, top, shown, f"{film.time(picture):.2f} s")
-            _mark_what_is_seen(axes, film)
-            if single.timed.start <= film.time(picture) <= single.timed.end:
-                axes.axhline(film.size[1], color="#d1495b", linewidth=2.5)
-        top += row_height
-    sheet.colour_bar(
-        MARGIN + _LABEL_WIDTH + 0.1, top + _BAR_HEIGHT / 2, HEAT_COLOURS, ("0", "1"),
-        "share of the gloss' largest value;  red line: the time of the gloss",
-    )  # fmt: skip
-    sheet.save(output)
-
-
-def write_correlation_sheet(explanation: Explanation, output: Path) -> bool:
-    """Draw the network's own maps: what is found again of a place around its frame, and the identification maps.
-
-    Args:
-        explanation: of a video.
-        output: a picture file; its suffix says the format.
-
-    Returns:
-        Whether there was anything to draw: networks without correlation blocks have no such maps.
-
-    Raises:
-        MediaError: the video cannot be read any more.
-    """
-    correlations = explanation.correlations
-    if correlations is None:
-        return False
-    film = explanation.film.no_wider_than(_WIDEST)
-    identified = _identified(explanation, correlations)
-    offsets = {offset for maps in correlations.around for offset in maps.offsets}
-    around = [film.padded_picture(correlations.picture + offset) for offset in offsets]
-    frames = film.chosen_frames([correlations.picture, *around, *identified])
-    stages, row_height = len(correlations.around), _row_height(film)
-    columns = max(len(identified), 1 + max(len(maps.offsets) for maps in correlations.around))
-    width = MARGIN * 2 + _LABEL_WIDTH + columns * (PICTURE_WIDTH + GAP)
-    sheet = Sheet(width, MARGIN * 3 + 2 * (_TITLE_HEIGHT + stages * row_height + _BAR_HEIGHT))
-    top = _draw_correlations(sheet, MARGIN, film, correlations, frames)
-    _draw_identification(sheet, top, film, correlations, identified, frames)
-    sheet.save(output)
-    return True
+# Rows of pictures
 
 
 def _draw_correlations(
     sheet: Sheet, top: float, film: Film, correlations: Correlations, frames: dict[int, Frame]
 ) -> float:
-    """A row a stage: the frame, and the maps over those around it; gives where the rows end."""
-    place, time = correlations.place, film.time(correlations.picture)
-    looked_for = "the summary" if place is None else "the place ×"
-    title = f"Correlation maps: {looked_for} of the frame at {time:.2f} s, in the frames around it"
-    sheet.text(MARGIN, top + _TITLE_HEIGHT / 3, title, points=9, bold=True)
-    top += _TITLE_HEIGHT
-    for maps in correlations.around:
-        _draw_lines(sheet, top, maps.stage, _of_what_size(maps.maps))
+    """Draw one row per stage: the frame, and the maps over its neighbours; return where the rows end."""
+    place, seconds = correlations.place, film.middle_of(correlations.picture)
+    correlated = "the summary" if place is None else "the place ×"
+    title = f"Correlation maps: {correlated} of the frame at {seconds:.2f} s, in the frames around it"
+    top = _draw_title(sheet, top, title)
+    for maps in correlations.correlation_maps:
+        _draw_label(sheet, top, maps.stage, _describe_maps(maps.weights))
         offsets = list(maps.offsets)
-        heat = dict(zip(offsets, film.placed(2 * maps.maps), strict=True))  # −½…½ -> −1…1
+        heat = dict(zip(offsets, film.resize_maps(2 * maps.weights), strict=True))  # from -½…½ to -1…1
         for column, offset in enumerate(sorted([0, *offsets])):
-            picture = film.padded_picture(correlations.picture + offset)
-            shown = coloured(frames[picture], heat[offset], SIGNED_COLOURS) if offset else grey(frames[picture])
-            x = MARGIN + _LABEL_WIDTH + column * (PICTURE_WIDTH + GAP)
-            axes = sheet.picture(x, top, shown, f"{film.time(picture):.2f} s")
-            _mark_what_is_seen(axes, film)
+            picture = film.nearest_picture(correlations.picture + offset)
+            frame = frames[picture]
+            drawn = overlay_map(frame, heat[offset], SIGNED_COLOURS) if offset else fade_to_grey(frame)
+            axes = _draw_frame(sheet, top, column, drawn, film, picture)
             if offset == 0 and place is not None:
-                x_marked, y_marked = (edge * film.factor for edge in place)
-                axes.plot([x_marked], [y_marked], marker="x", color="#d1495b", markersize=6, markeredgewidth=1.6)
+                x, y = (coordinate * film.scale for coordinate in place)
+                axes.plot([x], [y], marker="x", color=_MARK_COLOUR, markersize=6, markeredgewidth=1.6)
         top += _row_height(film)
-    sheet.colour_bar(
-        MARGIN + _LABEL_WIDTH + 0.1, top + _BAR_HEIGHT / 2, SIGNED_COLOURS, ("−½", "½"), "σ(A) − ½: unlike … alike"
-    )
-    return top + _BAR_HEIGHT + MARGIN
+    _draw_colour_bar(sheet, top, SIGNED_COLOURS, ("−½", "½"), "σ(A) − ½: unlike … alike")
+    return top + _BAR_HEIGHT
 
 
 def _draw_identification(
     sheet: Sheet, top: float, film: Film, correlations: Correlations, pictures: Sequence[int], frames: dict[int, Frame]
 ) -> None:
-    """A row a stage: the identification map over some frames."""
-    sheet.text(MARGIN, top + _TITLE_HEIGHT / 3, "Identification maps", points=9, bold=True)
-    top += _TITLE_HEIGHT
-    for stage, maps in correlations.identification.items():
-        _draw_lines(sheet, top, stage, _of_what_size(maps))
-        shown_maps = relative(maps) if np.abs(maps).max() >= _NOTHING else np.zeros_like(maps)
-        heat = film.placed(shown_maps[list(pictures)])
+    """Draw one row per stage: the identification map over some frames."""
+    top = _draw_title(sheet, top, "Identification maps")
+    for stage, maps in correlations.identification_maps.items():
+        _draw_label(sheet, top, stage, _describe_maps(maps))
+        normalised = normalise_maps(maps) if np.abs(maps).max() >= _MIN_GATE else np.zeros_like(maps)
+        heat = film.resize_maps(normalised[list(pictures)])
         for column, picture in enumerate(pictures):
-            x = MARGIN + _LABEL_WIDTH + column * (PICTURE_WIDTH + GAP)
-            shown = coloured(frames[picture], heat[column], SIGNED_COLOURS)
-            _mark_what_is_seen(sheet.picture(x, top, shown, f"{film.time(picture):.2f} s"), film)
+            drawn = overlay_map(frames[picture], heat[column], SIGNED_COLOURS)
+            _draw_frame(sheet, top, column, drawn, film, picture)
         top += _row_height(film)
-    sheet.colour_bar(
-        MARGIN + _LABEL_WIDTH + 0.1, top + _BAR_HEIGHT / 2, SIGNED_COLOURS, ("−1", "1"),
+    _draw_colour_bar(
+        sheet, top, SIGNED_COLOURS, ("−1", "1"),
         "mean of σ(M) − ½ over the channels, as a share of the stage's largest value",
     )  # fmt: skip
 
 
-def _of_what_size(maps: Maps) -> list[str]:
-    """How fine the maps of a stage are, and how strong: where there is next to nothing in them, nothing is coloured."""
+def _choose_identification_row(explanation: Explanation, correlations: Correlations) -> list[int]:
+    """Choose the pictures with identification maps: the correlated one, and others of the gloss it belongs to."""
+    picture = correlations.picture
+    candidates = [gloss_map for gloss_map in explanation.glosses if picture in gloss_map.pictures]
+    best = max(candidates, key=lambda gloss_map: gloss_map.confidence, default=None)
+    return choose_evenly(best.pictures, _MAX_COLUMNS, including=picture) if best else [picture]
+
+
+def _draw_frame(sheet: Sheet, top: float, column: int, drawn: NDArray[np.uint8], film: Film, picture: int) -> Any:
+    """Draw one frame of a row, with its time, and a thin line around what the network sees; return its axes."""
+    left = _MARGIN + _LABEL_WIDTH + column * (_PICTURE_WIDTH + _GAP)
+    axes = sheet.picture(left, top, drawn, f"{film.middle_of(picture):.2f} s")
+    area = film.visible_area
+    if area != (0, 0, *film.size):
+        x1, y1, x2, y2 = area
+        axes.plot(
+            [x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1],
+            color="white", linewidth=0.5, linestyle=(0, (4, 3)), alpha=0.8,
+        )  # fmt: skip
+    return axes
+
+
+def _draw_title(sheet: Sheet, top: float, title: str) -> float:
+    """Draw a title and return where it ends."""
+    sheet.text(_MARGIN, top + _TITLE_HEIGHT / 3, title, _TITLE)
+    return top + _TITLE_HEIGHT
+
+
+def _draw_gloss_label(sheet: Sheet, top: float, gloss_map: GlossMap) -> None:
+    timed = gloss_map.timed
+    lines = [f"{timed.start:.2f}–{timed.end:.2f} s", f"confidence {gloss_map.confidence:.2f}"]
+    if gloss_map.blank_reason:
+        lines.append("the map is blank")
+    _draw_label(sheet, top, timed.gloss, lines)
+
+
+def _draw_label(sheet: Sheet, top: float, heading: str, lines: Sequence[str]) -> None:
+    sheet.text(_MARGIN, top + 0.1, heading, _HEADING, max_width=_LABEL_WIDTH - 0.1)
+    for index, line in enumerate(lines):
+        sheet.text(_MARGIN, top + 0.28 + 0.14 * index, line, _DETAIL)
+
+
+def _draw_colour_bar(sheet: Sheet, top: float, colours: ColourMap, ends: tuple[str, str], label: str) -> None:
+    sheet.colour_bar(_MARGIN + _LABEL_WIDTH + 0.1, top + _BAR_HEIGHT / 2, colours, ends, label)
+
+
+def _describe_maps(maps: Maps) -> list[str]:
+    """Describe the number of places of maps, and their largest value, below which nothing is coloured."""
     largest = float(np.abs(maps).max(initial=0.0))
-    strength = f"at most {largest:.2g}" if largest >= _NOTHING else "next to nothing"
+    strength = f"at most {largest:.2g}" if largest >= _MIN_GATE else "next to nothing"
     return [f"{maps.shape[1]}×{maps.shape[2]} places", strength]
 
 
-def _identified(explanation: Explanation, correlations: Correlations) -> list[int]:
-    """The frames whose identification maps are shown: the one with the place, and others of the gloss it belongs to."""
-    picture = correlations.picture
-    over = [single for single in explanation.glosses if picture in single.pictures]
-    surest = max(over, key=lambda single: single.confidence, default=None)
-    return evenly(surest.pictures, _COLUMNS, including=picture) if surest else [picture]
-
-
-def _draw_label(sheet: Sheet, top: float, single: GlossMap) -> None:
-    timed = single.timed
-    lines = [f"{timed.start:.2f}–{timed.end:.2f} s", f"confidence {single.confidence:.2f}"]
-    _draw_lines(sheet, top, timed.gloss, [*lines, *(["the map is blank"] if single.blank else [])])
-
-
-def _draw_lines(sheet: Sheet, top: float, heading: str, lines: Sequence[str]) -> None:
-    sheet.text(MARGIN, top + 0.1, heading, points=8, bold=True, width=_LABEL_WIDTH - 0.1)
-    for place, line in enumerate(lines):
-        sheet.text(MARGIN, top + 0.28 + 0.14 * place, line, points=6.5, colour=FAINT)
-
-
-def _mark_what_is_seen(axes: Any, film: Film) -> None:
-    """Draw a thin line around what the network sees of a frame."""
-    left, top, right, bottom = film.seen
-    if (left, top, right, bottom) != (0, 0, *film.size):
-        axes.plot(
-            [left, right, right, left, left], [top, top, bottom, bottom, top],
-            color="white", linewidth=0.5, linestyle=(0, (4, 3)), alpha=0.8,
-        )  # fmt: skip
-
-
 def _row_height(film: Film) -> float:
-    return PICTURE_WIDTH * film.size[1] / film.size[0] + CAPTION_HEIGHT + GAP
+    return _PICTURE_WIDTH * film.size[1] / film.size[0] + _CAPTION_HEIGHT + _GAP
+
+
+def _sheet_width(num_columns: int) -> float:
+    return _MARGIN * 2 + _LABEL_WIDTH + num_columns * (_PICTURE_WIDTH + _GAP)
+
+
+# Colours
+
+
+def normalise_maps(maps: Maps) -> Maps:
+    """Divide maps by their largest absolute value; blank maps stay blank."""
+    largest = float(np.abs(maps).max(initial=0.0))
+    return maps / np.float32(largest) if largest > 0 else maps
+
+
+def overlay_map(frame: Frame, heat: Maps, colours: ColourMap = HEAT_COLOURS) -> NDArray[np.uint8]:
+    """Colour a grey frame by a map: the larger the value, the stronger the colour.
+
+    Args:
+        frame: uint8 (H, W, 3).
+        heat: float32 (H, W), from 0 to 1; with `SIGNED_COLOURS` from -1 to 1.
+        colours: the colour map.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    colour_of_level, transparency_of_level = _colour_levels(colours)
+    level = np.rint(heat * _NUM_LEVELS).astype(np.int16) + _NUM_LEVELS
+    mixed = colour_of_level[level]
+    mixed += (transparency_of_level[level] * _lightness(frame))[..., None]
+    return np.asarray(mixed.round(), np.uint8)
+
+
+def fade_to_grey(frame: Frame) -> NDArray[np.uint8]:
+    """Turn a frame into light grey, as it is below a map: uint8 (H, W, 3)."""
+    return np.asarray(np.repeat(_lightness(frame)[..., None], 3, axis=2).round(), np.uint8)
+
+
+def _lightness(frame: Frame) -> NDArray[np.float32]:
+    """Return the lightness of each pixel, float32 (H, W), 60 to 255: colours stay visible on dark frames."""
+    return np.asarray(60 + 0.764 * cv2.transform(frame.astype(np.float32), LUMA[None]), np.float32)
+
+
+@functools.cache
+def _colour_levels(colours: ColourMap) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the colour that each level of a map adds, and how much of the frame stays visible.
+
+    Returns:
+        float32 (n, 3), 0 to 255, and (n,), 0 to 1, for the levels from -`_NUM_LEVELS` to `_NUM_LEVELS`.
+    """
+    from matplotlib import colormaps
+
+    heat = np.arange(-_NUM_LEVELS, _NUM_LEVELS + 1) / _NUM_LEVELS
+    lifted = np.sign(heat) * np.abs(heat) ** _GAMMA
+    opacity = _MAX_OPACITY * np.abs(lifted)
+    position = lifted / 2 + 0.5 if colours == SIGNED_COLOURS else lifted
+    colour = 255 * opacity[:, None] * colormaps[colours](position)[:, :3]
+    return colour.astype(np.float32), (1 - opacity).astype(np.float32)
+
+
+class Sheet:
+    """A white sheet on which pictures and text are placed.
+
+    Args:
+        width: width in inches; the sheet is at least `_MIN_WIDTH` wide.
+        height: height in inches.
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        # Imported here because it takes a while and no other command needs it.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self._width, self._height = max(width, _MIN_WIDTH), height
+        self._dpi = min(_DPI, _MAX_PIXELS / max(self._width, self._height))
+        self._figure = Figure(figsize=(self._width, self._height), dpi=self._dpi, facecolor="white")
+        FigureCanvasAgg(self._figure)  # else matplotlib makes a new canvas of this size to measure each text
+        self._fonts = plot_font_families()
+
+    def text(
+        self, x: float, y: float, text: str, style: TextStyle, *, align: str = "left", max_width: float | None = None
+    ) -> None:
+        """Write a line of text, centred vertically at y; a line wider than `max_width` gets a smaller font."""
+        drawn = self._figure.text(
+            x / self._width, 1 - y / self._height, text, fontsize=style.points, color=style.colour, ha=align,
+            va="center", family=self._fonts, weight="bold" if style.bold else "normal", parse_math=False,
+        )  # fmt: skip
+        if max_width is not None:
+            with hide_missing_glyph_warnings():
+                width = drawn.get_window_extent().width / self._dpi
+            drawn.set_fontsize(style.points * min(1.0, max_width / width))
+
+    def picture(self, x: float, y: float, picture: NDArray[np.uint8], caption: str) -> Any:
+        """Draw a picture with its upper left corner at (x, y); return its axes, in pixels of the picture."""
+        height = _PICTURE_WIDTH * picture.shape[0] / picture.shape[1]
+        axes = self._figure.add_axes(self._rectangle(x, y, _PICTURE_WIDTH, height))
+        axes.imshow(picture, extent=(0, picture.shape[1], picture.shape[0], 0), interpolation="lanczos", aspect="auto")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for side in axes.spines.values():
+            side.set_linewidth(0.4)
+            side.set_color("#b0b0b0")
+        self.text(x + _PICTURE_WIDTH / 2, y + height + _CAPTION_HEIGHT / 2, caption, _CAPTION, align="center")
+        return axes
+
+    def colour_bar(self, x: float, y: float, colours: ColourMap, ends: tuple[str, str], label: str) -> None:
+        """Draw the scale of the colours on one line: the values of its ends, and what they mean."""
+        axes = self._figure.add_axes(self._rectangle(x, y - 0.04, 1.2, 0.08))
+        scale = np.linspace(-1 if colours == SIGNED_COLOURS else 0, 1, 256, dtype=np.float32)[None]
+        axes.imshow(overlay_map(np.full((1, 256, 3), 160, np.uint8), scale, colours), aspect="auto")
+        axes.set_axis_off()
+        self.text(x - 0.05, y, ends[0], _SCALE, align="right")
+        self.text(x + 1.25, y, f"{ends[1]}   {label}", _SCALE)
+
+    def save(self, output: Path) -> None:
+        """Write the sheet; the suffix decides the format."""
+        with whole_file(output) as unfinished, hide_missing_glyph_warnings():
+            self._figure.savefig(unfinished)
+
+    def _rectangle(self, x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+        """Convert a rectangle to matplotlib's form: relative to the sheet, from its lower left corner."""
+        return (
+            x / self._width,
+            1 - (y + height) / self._height,
+            width / self._width,
+            height / self._height,
+        )

@@ -1,4 +1,4 @@
-"""The maps as a video: every frame with the map of the gloss that it belongs to, and the glosses below it."""
+"""The maps as a video: every frame with the map of its gloss, and the glosses below it."""
 
 from __future__ import annotations
 
@@ -8,42 +8,40 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cslr_cli.cam.drawing import coloured
 from cslr_cli.cam.explanation import Explanation, GlossMap
-from cslr_cli.cam.sheet import relative
+from cslr_cli.cam.sheet import normalise_maps, overlay_map
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.captions import CaptionBand
 from cslr_cli.output.fonts import CaptionFont, find_font
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 
-# Small frames are enlarged by a whole number, until their shorter side has so many pixels: text wants room.
-_SHORTEST_SIDE = 360
-_NAME_SHARE = 0.045  # height of the name of a map, as a share of the shorter side
+# Small frames are enlarged by a whole number until their shorter side has so many pixels, so that text is legible.
+_MIN_SHORT_SIDE = 360
+_LABEL_HEIGHT = 0.045  # of the label in the corner, relative to the shorter side
 
 
 def write_video(explanation: Explanation, output: Path, progress: ProgressCallback = no_progress) -> str:
-    """Write an MP4 of the network's pictures, as whole frames of the source, with the maps over them.
+    """Write an MP4 of the source's frames that the network saw, with the maps over them.
 
-    A frame has the map of the gloss at whose steps it is, or else of the nearest whose maps are over it. The
-    colours are as on the sheet.
+    The colours are those of the sheet.
 
     Args:
-        explanation: of a video.
-        output: ends in `.mp4`.
-        progress: is told of each frame.
+        explanation: the explanation of a video.
+        output: a file whose name ends in `.mp4`.
+        progress: called after each frame.
 
     Returns:
-        What it is encoded as, for people: `H.264`, or what this machine has.
+        The codec for users: `H.264`, or another one if no H.264 encoder is available.
 
     Raises:
         UsageError: the output does not end in `.mp4`.
-        MediaError: the video cannot be read any more, or the output not be written.
+        MediaError: the video can no longer be read, or the output cannot be written.
     """
     film = explanation.film
-    owners = gloss_of_pictures(explanation)
-    heats = {id(single): relative(single.maps) for single in explanation.glosses}
-    factor = max(1, -(-_SHORTEST_SIDE // min(film.size)))
+    gloss_maps = map_of_each_picture(explanation)
+    normalised = {id(gloss_map): normalise_maps(gloss_map.maps) for gloss_map in explanation.glosses}
+    factor = max(1, -(-_MIN_SHORT_SIDE // min(film.size)))
     width, height = film.size[0] * factor, film.size[1] * factor
     duration = float(film.edges[-1] - film.edges[0])
     font = find_font(timed.gloss for timed in explanation.sentence)
@@ -51,47 +49,48 @@ def write_video(explanation: Explanation, output: Path, progress: ProgressCallba
     fps = film.num_pictures / duration
     with video_writer(output, width, height + band.height, fps) as writer:
         for picture, frame in enumerate(film.frames):
-            owner = owners[picture]
+            gloss_map = gloss_maps[picture]
             heat = np.zeros((film.size[1], film.size[0]), np.float32)
-            if owner is not None:
-                heat = film.placed(heats[id(owner)][[picture - owner.pictures.start]])[0]
-            shown = _named(_enlarged(coloured(frame, heat), width, height), owner, font)
-            canvas = np.concatenate([shown, np.zeros((band.height, width, 3), np.uint8)])
-            writer.write(band.draw_on(canvas, film.time(picture)))
+            if gloss_map is not None:
+                index = picture - gloss_map.pictures.start
+                heat = film.resize_maps(normalised[id(gloss_map)][[index]])[0]
+            labelled = _draw_label(_enlarge(overlay_map(frame, heat), width, height), gloss_map, font)
+            canvas = np.concatenate([labelled, np.zeros((band.height, width, 3), np.uint8)])
+            writer.write(band.draw_on(canvas, film.middle_of(picture)))
             progress(Progress(f"write {output.name}", picture + 1, film.num_pictures))
         return writer.codec
 
 
-def gloss_of_pictures(explanation: Explanation) -> list[GlossMap | None]:
-    """The gloss whose map each picture of the network shows; None where no map is over it."""
+def map_of_each_picture(explanation: Explanation) -> list[GlossMap | None]:
+    """Return for each picture the map of the gloss nearest in time that has a map there; None if there is none."""
     film = explanation.film
-    owners: list[GlossMap | None] = []
+    nearest: list[GlossMap | None] = []
     for picture in range(film.num_pictures):
-        time = film.time(picture)
-        over = [single for single in explanation.glosses if picture in single.pictures]
-        owners.append(min(over, key=lambda single: _distance(single, time), default=None))
-    return owners
+        seconds = film.middle_of(picture)
+        candidates = [gloss_map for gloss_map in explanation.glosses if picture in gloss_map.pictures]
+        nearest.append(min(candidates, key=lambda gloss_map: _seconds_to(gloss_map, seconds), default=None))
+    return nearest
 
 
-def _distance(single: GlossMap, time: float) -> float:
-    """Seconds from a time to a gloss; 0 within it."""
-    return max(single.timed.start - time, time - single.timed.end, 0.0)
+def _seconds_to(gloss_map: GlossMap, seconds: float) -> float:
+    """Return the distance of a time from a gloss in seconds; 0 within the gloss."""
+    return max(gloss_map.timed.start - seconds, seconds - gloss_map.timed.end, 0.0)
 
 
-def _named(frame: Frame, owner: GlossMap | None, font: CaptionFont) -> Frame:
-    """The frame with the gloss in its corner whose map is on it: the caption below names a gloss only at its steps."""
-    if owner is None:
+def _draw_label(frame: Frame, gloss_map: GlossMap | None, font: CaptionFont) -> Frame:
+    """Write the gloss of the map into the corner: the caption below shows a gloss only during its own time."""
+    if gloss_map is None:
         return frame
     image = Image.fromarray(frame)
-    size = max(9, round(min(image.size) * _NAME_SHARE))
+    size = max(9, round(min(image.size) * _LABEL_HEIGHT))
     ImageDraw.Draw(image).text(
         (size / 2, size / 2),
-        f"map: {owner.timed.gloss}",
+        f"map: {gloss_map.timed.gloss}",
         font=ImageFont.truetype(str(font.path), size),
         fill=(20, 20, 20),
     )
     return np.asarray(image)
 
 
-def _enlarged(frame: Frame, width: int, height: int) -> Frame:
+def _enlarge(frame: Frame, width: int, height: int) -> Frame:
     return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)

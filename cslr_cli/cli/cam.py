@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cslr_cli.cam.options import CamMethod, CamOptions, Head
 from cslr_cli.cli import options
 from cslr_cli.cli import predict_options as given
 from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
 from cslr_cli.cli.folders import refuse_file
-from cslr_cli.errors import UsageError
+from cslr_cli.errors import DataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from cslr_cli.cam import Explanation
     from cslr_cli.checkpoints.checkpoint import Checkpoint
+    from cslr_cli.dataset.manifest import PreparedCorpus
+    from cslr_cli.dataset.sample import Sample
     from cslr_cli.progress import ProgressCallback
 
 _MAPS = "The maps"
 _CORPUS = "A clip of a corpus, in place of a video"
-
-
-class HeadName(str, Enum):
-    """Whose logits are explained."""
-
-    sequence = "sequence"
-    conv = "conv"
-
-
-class MethodName(str, Enum):
-    """How gradients become a map."""
-
-    grad_cam = "grad-cam"
-    hires_cam = "hires-cam"
 
 
 def cam(
@@ -62,11 +50,11 @@ def cam(
         typer.Option("--layer", help="Whose maps: stem, layer1 to layer4, layer2.correlated …", rich_help_panel=_MAPS),
     ] = None,
     method: Annotated[
-        MethodName, typer.Option("--method", help="How gradients become a map.", rich_help_panel=_MAPS)
-    ] = MethodName.grad_cam,
+        CamMethod, typer.Option("--method", help="How gradients become a map.", rich_help_panel=_MAPS)
+    ] = "grad-cam",
     head: Annotated[
-        HeadName, typer.Option("--head", help="Which head's logits are explained.", rich_help_panel=_MAPS)
-    ] = HeadName.sequence,
+        Head, typer.Option("--head", help="Which head's logits are explained.", rich_help_panel=_MAPS)
+    ] = "sequence",
     place: Annotated[
         str | None,
         typer.Option(
@@ -106,38 +94,38 @@ def cam(
     if corpus is not None and sample is None:
         raise UsageError("--corpus is for --sample", "name the clip: --sample ID")
     refuse_file(output)
-    from cslr_cli.cam import CamOptions, explain
+    from cslr_cli.cam import explain
     from cslr_cli.media.options import ReadOptions
     from cslr_cli.model.device import resolve_device
     from cslr_cli.recognizer import Recognizer
 
-    wanted = CamOptions(
+    cam_options = CamOptions(
         glosses=tuple(gloss or ()),
         reference=None if reference is None else tuple(reference.split()),
-        head=head.value,
+        head=head,
         layer=layer,
-        method=method.value,
-        place=None if place is None else _place(place),
+        method=method,
+        place=None if place is None else _parse_place(place),
         at=at,
     )
     reading = ReadOptions(fps, start, end, fit.value)
-    loaded = open_for_use(checkpoint or newest_checkpoint(runs_dir), vocabulary)
-    source = video if video is not None else _corpus_clip(loaded, corpus, str(sample))
-    recognizer = Recognizer(loaded, device=resolve_device(device), precision="fp32")
+    opened = open_for_use(checkpoint or newest_checkpoint(runs_dir), vocabulary)
+    source = video if video is not None else _frames_of_sample(opened, corpus, str(sample))
+    recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")
     with shown_progress() as progress:
-        explanation = explain(recognizer, source, wanted, reading=reading, progress=progress)
-        files = _write(explanation, output, progress)
+        explanation = explain(recognizer, source, cam_options, reading=reading, progress=progress)
+        files = _write_files(explanation, output, progress)
     for warning in explanation.warnings:
         print_error(warning, kind="warning")
     if explanation.correlations is None:
-        print_note(f"{loaded.config.model.name} has no correlation blocks, so there are no maps of them")
+        print_note(f"{opened.config.model.name} has no correlation blocks, so there are no maps of them")
     if as_json:
-        print_json(_as_json(explanation, source, files))
+        print_json(_explanation_to_dict(explanation, source, files))
         return
     _print_tables(explanation, files)
 
 
-def _place(text: str) -> tuple[float, float]:
+def _parse_place(text: str) -> tuple[float, float]:
     try:
         x, y = (float(part) for part in text.split(","))
     except ValueError as error:
@@ -145,19 +133,51 @@ def _place(text: str) -> tuple[float, float]:
     return x, y
 
 
-def _corpus_clip(checkpoint: Checkpoint, path: Path | None, sample_id: str) -> Path:
-    """The pictures of a clip; says what was signed in it."""
-    from cslr_cli.cam.corpus_clip import clip_path, find_sample
+def _frames_of_sample(checkpoint: Checkpoint, corpus_path: Path | None, sample_id: str) -> Path:
+    """Return the path of a sample's frames, and print its reference."""
     from cslr_cli.evaluation import find_corpus
 
-    corpus = find_corpus(checkpoint, path)
+    corpus = find_corpus(checkpoint, corpus_path)
     sample = find_sample(corpus, sample_id)
     print_note(f"signed: {' '.join(sample.glosses)}")
-    return clip_path(corpus, sample, checkpoint)
+    check_frame_size(corpus, checkpoint)
+    return corpus.frames_path(sample)
 
 
-def _write(explanation: Explanation, folder: Path, progress: ProgressCallback) -> dict[str, Path]:
-    """Write everything, and give what is where."""
+def find_sample(corpus: PreparedCorpus, sample_id: str) -> Sample:
+    """Return the sample with this id, from any split.
+
+    Raises:
+        UsageError: there is no such sample; suggests similar ids.
+        DataError: a manifest cannot be read.
+    """
+    sample_ids: list[str] = []
+    for split in corpus.splits:
+        for sample in corpus.samples(split):
+            if sample.sample_id == sample_id:
+                return sample
+            sample_ids.append(sample.sample_id)
+    hint = did_you_mean(sample_id, sample_ids, most=3) or (f"its first clip is {sample_ids[0]}" if sample_ids else None)
+    raise UsageError(f"{corpus.path}: {corpus.name} has no clip {sample_id!r} among {len(sample_ids)}", hint)
+
+
+def check_frame_size(corpus: PreparedCorpus, checkpoint: Checkpoint) -> None:
+    """Check that a corpus was prepared with frames of the network's size.
+
+    Raises:
+        DataError: its frames have another size.
+    """
+    size = checkpoint.corpus.frame_size
+    if corpus.frame_size != size:
+        raise DataError(
+            f"{corpus.path}: its frames have {corpus.frame_size} pixels, "
+            f"those that the checkpoint was trained on {size}",
+            f"prepare it with --size {size}",
+        )
+
+
+def _write_files(explanation: Explanation, folder: Path, progress: ProgressCallback) -> dict[str, Path]:
+    """Write all files and return their paths by what they hold."""
     from cslr_cli.cam import write_correlation_sheet, write_maps, write_sheet, write_video
 
     files = {"sheet": folder / "cam.png", "video": folder / "cam.mp4", "maps": folder / "cam.npz"}
@@ -168,34 +188,34 @@ def _write(explanation: Explanation, folder: Path, progress: ProgressCallback) -
     if write_correlation_sheet(explanation, correlations):
         files["correlation maps"] = correlations
     else:
-        correlations.unlink(missing_ok=True)  # that of an earlier network is not of this video
+        correlations.unlink(missing_ok=True)  # written by an earlier call with another network
     return files
 
 
 def _print_tables(explanation: Explanation, files: dict[str, Path]) -> None:
     rows = []
-    for single in explanation.glosses:
-        timed, hottest = single.timed, explanation.film.hottest(single)
-        where = "–" if hottest is None else f"{hottest.x:.0f},{hottest.y:.0f} at {hottest.seconds:.2f} s"
-        sure = "–" if timed.confidence is None else f"{timed.confidence:.2f}"
-        rows.append([timed.gloss, f"{timed.start:.2f}", f"{timed.end:.2f}", sure, where])
+    for gloss_map in explanation.glosses:
+        timed, hottest = gloss_map.timed, explanation.film.hottest(gloss_map)
+        place = "–" if hottest is None else f"{hottest.x:.0f},{hottest.y:.0f} at {hottest.seconds:.2f} s"
+        confidence = "–" if timed.confidence is None else f"{timed.confidence:.2f}"
+        rows.append([timed.gloss, f"{timed.start:.2f}", f"{timed.end:.2f}", confidence, place])
     print_result(table(["gloss", "start", "end", "confidence", "hottest place"], rows, left=(0, 4)))
-    print_result(table(["made", "where"], [[what, str(path)] for what, path in files.items()], left=(0, 1)))
+    print_result(table(["made", "where"], [[content, str(path)] for content, path in files.items()], left=(0, 1)))
 
 
-def _as_json(explanation: Explanation, source: Path, files: dict[str, Path]) -> dict[str, Any]:
+def _explanation_to_dict(explanation: Explanation, source: Path, files: dict[str, Path]) -> dict[str, Any]:
     glosses = []
-    for single in explanation.glosses:
-        timed, hottest = single.timed, explanation.film.hottest(single)
+    for gloss_map in explanation.glosses:
+        timed, hottest = gloss_map.timed, explanation.film.hottest(gloss_map)
         glosses.append(
             {
                 "gloss": timed.gloss,
                 "start": timed.start,
                 "end": timed.end,
                 "confidence": timed.confidence,
-                "steps": list(single.steps),
+                "steps": list(gloss_map.steps),
                 "hottest": None if hottest is None else {"x": hottest.x, "y": hottest.y, "seconds": hottest.seconds},
-                "blank": single.blank,
+                "blank": gloss_map.blank_reason,
             }
         )
     return {
@@ -206,5 +226,5 @@ def _as_json(explanation: Explanation, source: Path, files: dict[str, Path]) -> 
         "sentence": [timed.gloss for timed in explanation.sentence],
         "glosses": glosses,
         "warnings": list(explanation.warnings),
-        "files": {what: str(path) for what, path in files.items()},
+        "files": {content: str(path) for content, path in files.items()},
     }

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cslr_cli.cam.clip import ClipInNetwork
-from cslr_cli.cam.gradcam import Head, check_method, heat_maps
+from cslr_cli.cam.clip_maps import ClipMaps
+from cslr_cli.cam.gradcam import check_method, grad_cam
 from cslr_cli.cam.layers import split_backbone
+from cslr_cli.cam.options import Head
 from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.model.network import Network
@@ -64,8 +65,8 @@ def plain_grad_cam(network: Network, pictures: NDArray[np.uint8], layer: str, he
 def test_the_maps_of_some_frames_are_those_of_the_whole_graph(name: str, layer: str, head: Head) -> None:
     network, pictures = random_network(name), random_pictures(NUM_FRAMES)
     expected = plain_grad_cam(network, pictures, layer, head)
-    clip = ClipInNetwork(network, pictures)
-    maps = clip.heat(clip.slope(head, GLOSS, STEPS), FRAMES, layer)
+    clip = ClipMaps(network, pictures)
+    maps = clip.heat_maps(clip.score_gradient(head, GLOSS, STEPS), FRAMES, layer)
     assert maps.max() > 0
     np.testing.assert_allclose(maps, expected, rtol=1e-9, atol=1e-12 * expected.max())
 
@@ -74,11 +75,13 @@ def test_the_maps_of_some_frames_are_those_of_the_whole_graph(name: str, layer: 
 def test_maps_do_not_depend_on_how_many_frames_are_computed_together(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip = ClipInNetwork(random_network(name), random_pictures(40))
-    slope = clip.slope("sequence", GLOSS, (4, 6))
-    together = clip.heat(slope, range(40), "layer2")
-    monkeypatch.setattr("cslr_cli.cam.gradcam._STRETCH", 7)
-    np.testing.assert_allclose(clip.heat(slope, range(40), "layer2"), together, rtol=1e-9, atol=1e-12 * together.max())
+    clip = ClipMaps(random_network(name), random_pictures(40))
+    gradient = clip.score_gradient("sequence", GLOSS, (4, 6))
+    together = clip.heat_maps(gradient, range(40), "layer2")
+    monkeypatch.setattr("cslr_cli.cam.gradcam._CHUNK_FRAMES", 7)
+    np.testing.assert_allclose(
+        clip.heat_maps(gradient, range(40), "layer2"), together, rtol=1e-9, atol=1e-12 * together.max()
+    )
 
 
 def test_the_weights_of_the_channels_are_finite_differences_of_the_score() -> None:
@@ -107,8 +110,8 @@ def test_the_weights_of_the_channels_are_finite_differences_of_the_score() -> No
     for channel in range(16):
         alpha = (score(channel, epsilon) - score(channel, -epsilon)) / (2 * epsilon) / expected.size
         expected += alpha * activations[0][channel].numpy()
-    clip = ClipInNetwork(network, pictures)
-    (found,) = clip.heat(clip.slope("sequence", GLOSS, (1, 3)), range(frame, frame + 1), layer)
+    clip = ClipMaps(network, pictures)
+    (found,) = clip.heat_maps(clip.score_gradient("sequence", GLOSS, (1, 3)), range(frame, frame + 1), layer)
     assert expected.max() > 0
     np.testing.assert_allclose(found, np.maximum(expected, 0), rtol=1e-3, atol=1e-3 * expected.max())
 
@@ -121,21 +124,21 @@ def bright_square(num_frames: int, row: int, column: int) -> NDArray[np.uint8]:
 
 
 def test_what_a_gloss_is_made_of_is_hot_and_the_rest_is_not() -> None:
-    clip = ClipInNetwork(brightness_network(4), bright_square(8, row=12, column=24))
-    maps = clip.heat(clip.slope("sequence", 1, (1, 3)), range(8), "layer2")
+    clip = ClipMaps(brightness_network(4), bright_square(8, row=12, column=24))
+    maps = clip.heat_maps(clip.score_gradient("sequence", 1, (1, 3)), range(8), "layer2")
     expected = np.zeros((8, 8), bool)
     expected[3, 6] = True
     assert (maps > 0).any()
-    for single in maps[2:6]:
-        assert ((single > 0) == expected).all()
+    for heat_map in maps[2:6]:
+        assert ((heat_map > 0) == expected).all()
 
 
 def test_hires_cam_leaves_out_what_the_score_does_not_depend_on_and_grad_cam_cannot() -> None:
     pictures = bright_square(8, row=12, column=24) | bright_square(8, row=4, column=4)
-    clip = ClipInNetwork(brightness_network(4), pictures)
-    slope = clip.slope("sequence", 1, (1, 3))
-    blurred = clip.heat(slope, range(3, 4), "layer3", "grad-cam")[0]
-    sharp = clip.heat(slope, range(3, 4), "layer3", "hires-cam")[0]
+    clip = ClipMaps(brightness_network(4), pictures)
+    gradient = clip.score_gradient("sequence", 1, (1, 3))
+    blurred = clip.heat_maps(gradient, range(3, 4), "layer3", "grad-cam")[0]
+    sharp = clip.heat_maps(gradient, range(3, 4), "layer3", "hires-cam")[0]
     assert blurred[3, 6] > 0
     assert blurred[1, 1] == pytest.approx(blurred[3, 6])  # the left half darkens only after that layer
     assert sharp[3, 6] > 0
@@ -145,9 +148,9 @@ def test_hires_cam_leaves_out_what_the_score_does_not_depend_on_and_grad_cam_can
 def test_weights_that_have_diverged_are_told() -> None:
     network = random_network("vac")
     frames = single_clip_batch(random_pictures(8), network.plan, "clip").frames[0]
-    slope = torch.full((len(frames), network.backbone.num_features), float("nan"), dtype=torch.float64)
+    gradient = torch.full((len(frames), network.backbone.num_features), float("nan"), dtype=torch.float64)
     with pytest.raises(CslrError, match="diverged"):
-        heat_maps(network, split_backbone(network.backbone, "layer1"), frames, slope, range(6, 8))
+        grad_cam(network, split_backbone(network.backbone, "layer1"), frames, gradient, range(6, 8))
 
 
 def test_a_method_that_there_is_not_is_refused_with_those_that_there_are() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cslr_cli.cam.placing import middle_of_cell, place_maps
+from cslr_cli.cam.explanation import cell_centre, resize_maps
 from cslr_cli.media.frame_fit import Box
 
 
@@ -16,11 +16,11 @@ def random_maps(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]
 def test_over_a_whole_frame_a_map_is_enlarged_as_torch_enlarges() -> None:
     maps = random_maps(2, 4, 7)
     expected = functional.interpolate(torch.from_numpy(maps)[:, None], size=(40, 63), mode="bilinear")[:, 0]
-    np.testing.assert_allclose(place_maps(maps, Box(0, 0, 63, 40), 40, 63), expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(resize_maps(maps, Box(0, 0, 63, 40), 40, 63), expected.numpy(), atol=1e-6)
 
 
 def test_what_the_network_does_not_see_is_zero_and_the_rest_lies_in_its_box() -> None:
-    placed = place_maps(random_maps(1, 4, 4) + 1, Box(20, 10, 40, 80), 100, 90)[0]
+    placed = resize_maps(random_maps(1, 4, 4) + 1, Box(20, 10, 40, 80), 100, 90)[0]
     seen = np.zeros((100, 90), bool)
     seen[10:90, 20:60] = True
     assert ((placed > 0) == seen).all()
@@ -28,8 +28,8 @@ def test_what_the_network_does_not_see_is_zero_and_the_rest_lies_in_its_box() ->
 
 def test_of_a_box_beyond_the_frame_the_part_within_is_shown() -> None:
     maps = random_maps(1, 6, 6)
-    beyond = place_maps(maps, Box(-30, 0, 120, 60), 60, 60)[0]
-    whole = place_maps(maps, Box(0, 0, 120, 60), 60, 120)[0]
+    beyond = resize_maps(maps, Box(-30, 0, 120, 60), 60, 60)[0]
+    whole = resize_maps(maps, Box(0, 0, 120, 60), 60, 120)[0]
     np.testing.assert_allclose(beyond, whole[:, 30:90], atol=1e-6)
 
 
@@ -38,8 +38,8 @@ def test_a_cell_is_brightest_at_its_middle(row: int, column: int) -> None:
     maps = np.zeros((1, 8, 8), np.float32)
     maps[0, row, column] = 1
     box = Box(11.7, 14.4, 186.7, 231.1)
-    placed = place_maps(maps, box, 260, 210)[0]
-    x, y = middle_of_cell(row, column, box, 8, 8)
+    placed = resize_maps(maps, box, 260, 210)[0]
+    x, y = cell_centre(row, column, box, 8, 8)
     assert placed[int(y), int(x)] == pytest.approx(placed.max(), abs=0.05)
     rows, columns = np.nonzero(placed > 0.6)
     assert np.ptp(rows) + 1 <= 231.1 / 8 * 1.6

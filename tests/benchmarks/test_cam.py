@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cslr_cli.cam.measurement import share_near
+from benchmarks.cam import share_near
 
 
 def test_a_uniform_map_has_the_circle_s_share_of_the_picture() -> None:

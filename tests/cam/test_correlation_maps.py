@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cslr_cli.cam.clip import ClipInNetwork
-from cslr_cli.cam.correlations import correlated_stages
+from cslr_cli.cam.clip_maps import ClipMaps
+from cslr_cli.cam.correlation_maps import correlated_stages
 from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.model.network import Network
 from tests.cam.networks import random_network, random_pictures
@@ -42,15 +42,15 @@ def sigmoid(value: float) -> float:
 
 def test_a_place_finds_itself_in_the_next_and_previous_frame_as_the_formula_says() -> None:
     network = random_network("corrnet")
-    clip = ClipInNetwork(network, random_pictures(NUM_FRAMES))
+    clip = ClipMaps(network, random_pictures(NUM_FRAMES))
     x, _ = into_block(network, "layer2")  # 4 × 4 places
     frame, row, column = 40, 2, 1
     block: Any = network.get_submodule("backbone.correlation.layer2")
     weight = block.keys.weight[:, :, 0, 0]
     position = network.plan.left_padding + frame
-    maps = clip.correlation("layer2", frame, ((column + 0.4) / 4, (row + 0.9) / 4))
+    maps = clip.correlation_maps("layer2", frame, ((column + 0.4) / 4, (row + 0.9) / 4))
     assert (maps.stage, maps.cell, maps.offsets) == ("layer2", (row, column), (-1, 1))
-    for offset, found in zip(maps.offsets, maps.maps, strict=True):
+    for offset, found in zip(maps.offsets, maps.weights, strict=True):
         for p, q in np.ndindex(4, 4):
             key = weight @ x[position + offset, :, p, q]
             affinity = float(x[position, :, row, column] @ key)
@@ -59,16 +59,16 @@ def test_a_place_finds_itself_in_the_next_and_previous_frame_as_the_formula_says
 
 def test_the_summary_of_a_frame_finds_itself_in_all_neighbours_of_corrnet_plus() -> None:
     network = random_network("corrnet-plus")
-    clip = ClipInNetwork(network, random_pictures(NUM_FRAMES))
+    clip = ClipMaps(network, random_pictures(NUM_FRAMES))
     x, _ = into_block(network, "layer3")  # 2 × 2 places, three neighbours on each side
     block: Any = network.get_submodule("backbone.correlation.layer3")
     position = network.plan.left_padding + 30
     places = x[position].flatten(1)  # (C, P)
     mean, largest, attended = block.summary_weights
     summary = mean * places.mean(1) + largest * places.amax(1) + attended * block.attention(places.T[None])[0]
-    maps = clip.correlation("layer3", 30, (0.1, 0.1))
+    maps = clip.correlation_maps("layer3", 30, (0.1, 0.1))
     assert (maps.cell, maps.offsets) == (None, (-3, -2, -1, 1, 2, 3))
-    for offset, weight, found in zip(maps.offsets, block.neighbour_weights, maps.maps, strict=True):
+    for offset, weight, found in zip(maps.offsets, block.neighbour_weights, maps.weights, strict=True):
         keys = torch.einsum("oc,chw->ohw", block.keys.weight[:, :, 0, 0], x[position + offset])
         for p, q in np.ndindex(2, 2):
             affinity = float(summary @ (weight * keys[:, p, q]))
@@ -78,11 +78,11 @@ def test_the_summary_of_a_frame_finds_itself_in_all_neighbours_of_corrnet_plus()
 @pytest.mark.parametrize("name", ["corrnet", "corrnet-plus"])
 def test_the_identification_map_is_that_of_a_run_over_the_whole_clip(name: str) -> None:
     network = random_network(name)
-    clip = ClipInNetwork(network, random_pictures(NUM_FRAMES))
+    clip = ClipMaps(network, random_pictures(NUM_FRAMES))
     _, expected = into_block(network, "layer3")
     gate = (expected.sigmoid() - 0.5).mean(1).numpy()
     first = network.plan.left_padding
-    np.testing.assert_allclose(clip.identification("layer3"), gate[first : first + NUM_FRAMES], atol=1e-6)
+    np.testing.assert_allclose(clip.identification_maps("layer3"), gate[first : first + NUM_FRAMES], atol=1e-6)
 
 
 def test_networks_without_correlation_have_no_such_stages() -> None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from cslr_cli.cam import CamOptions, Explanation, explain, write_correlation_sheet
-from cslr_cli.cam.archive import explanation_arrays
-from cslr_cli.cam.clip import ClipInNetwork
-from cslr_cli.cam.corpus_clip import clip_path, find_sample
-from cslr_cli.cam.video import gloss_of_pictures
+from cslr_cli.cam.clip_maps import ClipMaps
+from cslr_cli.cam.explanation import explanation_arrays
+from cslr_cli.cam.video import map_of_each_picture
 from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.cli.cam import check_frame_size, find_sample
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CslrError, DataError, MediaError, UsageError
 from cslr_cli.media.options import ReadOptions
@@ -33,15 +33,15 @@ def video(tiny_corpus: PreparedCorpus) -> Path:
 def test_what_is_hot_in_the_network_s_picture_is_hot_at_that_place_of_the_source(square_explained: Explanation) -> None:
     film = square_explained.film
     assert film.size == (210, 260)
-    for single in square_explained.glosses:
-        spot = film.hottest(single)
+    for gloss_map in square_explained.glosses:
+        spot = film.hottest(gloss_map)
         assert spot is not None
         cell = film.box.width / 8, film.box.height / 8
         assert abs(spot.x - SQUARE[0]) < cell[0] / 2 + 1
         assert abs(spot.y - SQUARE[1]) < cell[1] / 2 + 1
-        heat = film.placed(single.maps)
+        heat = film.resize_maps(gloss_map.maps)
         assert heat.shape[1:] == (260, 210)
-        rows, columns = np.nonzero(heat[spot.picture - single.pictures.start] > 0.5 * heat.max())
+        rows, columns = np.nonzero(heat[spot.picture - gloss_map.pictures.start] > 0.5 * heat.max())
         assert abs(columns.mean() - SQUARE[0]) < SIDE / 2
         assert abs(rows.mean() - SQUARE[1]) < SIDE / 2
 
@@ -49,16 +49,16 @@ def test_what_is_hot_in_the_network_s_picture_is_hot_at_that_place_of_the_source
 def test_the_place_in_a_frame_is_where_that_frame_is_hot_and_there_is_none_in_a_cold_one(
     square_explained: Explanation,
 ) -> None:
-    film, (single, _) = square_explained.film, square_explained.glosses
-    cold = dataclasses.replace(single, maps=single.maps.copy())
+    film, (gloss_map, _) = square_explained.film, square_explained.glosses
+    cold = dataclasses.replace(gloss_map, maps=gloss_map.maps.copy())
     cold.maps[1] = 0
-    first, second = single.pictures[:2]
+    first, second = gloss_map.pictures[:2]
     assert film.hottest(cold, second) is None
-    assert film.hottest(cold, single.pictures.stop) is None
+    assert film.hottest(cold, gloss_map.pictures.stop) is None
     spot = film.hottest(cold, first)
     assert spot is not None
-    row, column = np.unravel_index(single.maps[0].argmax(), single.maps[0].shape)
-    assert (spot.picture, spot.seconds) == (first, film.time(first))
+    row, column = np.unravel_index(gloss_map.maps[0].argmax(), gloss_map.maps[0].shape)
+    assert (spot.picture, spot.seconds) == (first, film.middle_of(first))
     assert spot.x == pytest.approx(film.box.left + (column + 0.5) / 8 * film.box.width)
     assert spot.y == pytest.approx(film.box.top + (row + 0.5) / 8 * film.box.height)
 
@@ -66,14 +66,14 @@ def test_the_place_in_a_frame_is_where_that_frame_is_hot_and_there_is_none_in_a_
 def test_where_no_gloss_has_any_heat_a_place_is_asked_for(
     recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heat = ClipInNetwork.heat
+    heat = ClipMaps.heat_maps
 
-    def cold_at_first(clip: ClipInNetwork, slope: Tensor, frames: range, *rest: Any) -> Any:
-        maps = heat(clip, slope, frames, *rest)
+    def cold_at_first(clip: ClipMaps, gradient: Tensor, frames: range, *rest: Any) -> Any:
+        maps = heat(clip, gradient, frames, *rest)
         maps[[frame < 5 for frame in frames]] = 0
         return maps
 
-    monkeypatch.setattr(ClipInNetwork, "heat", cold_at_first)
+    monkeypatch.setattr(ClipMaps, "heat_maps", cold_at_first)
     with pytest.raises(UsageError, match=r"no gloss has any heat at 0\.1 s(.|\n)*--place X,Y"):
         explain(recognizer, video, CamOptions(at=0.1))
 
@@ -82,9 +82,9 @@ def test_what_is_explained_is_what_is_recognised(recognizer: Recognizer, video: 
     explanation = explain(recognizer, video)
     recognised = recognizer.recognize(video).glosses
     assert [(t.gloss, t.start, t.end) for t in explanation.sentence] == [(t.gloss, t.start, t.end) for t in recognised]
-    assert [single.timed for single in explanation.glosses] == list(explanation.sentence)
-    for single in explanation.glosses:
-        assert len(single.maps) == len(single.pictures)
+    assert [gloss_map.timed for gloss_map in explanation.glosses] == list(explanation.sentence)
+    for gloss_map in explanation.glosses:
+        assert len(gloss_map.maps) == len(gloss_map.pictures)
 
 
 def test_glosses_are_chosen_by_name_and_a_reference_goes_before_what_is_recognised(
@@ -92,7 +92,7 @@ def test_glosses_are_chosen_by_name_and_a_reference_goes_before_what_is_recognis
 ) -> None:
     first = explain(recognizer, video).sentence[0].gloss
     chosen = explain(recognizer, video, CamOptions(glosses=(first,)))
-    assert {single.timed.gloss for single in chosen.glosses} == {first}
+    assert {gloss_map.timed.gloss for gloss_map in chosen.glosses} == {first}
     other = [gloss for gloss in recognizer.checkpoint.vocabulary.glosses if gloss != first][:2]
     asked = explain(recognizer, video, CamOptions(reference=tuple(other)))
     assert [timed.gloss for timed in asked.sentence] == other
@@ -137,10 +137,10 @@ def test_the_frames_of_steps_are_those_that_the_temporal_convolution_sees(layers
 
 
 def test_a_picture_shows_the_map_of_the_gloss_that_it_belongs_to(square_explained: Explanation) -> None:
-    owners = gloss_of_pictures(square_explained)
-    for single in square_explained.glosses:
-        first = square_explained.film.picture_at((single.timed.start + single.timed.end) / 2)
-        assert owners[first] is single
+    owners = map_of_each_picture(square_explained)
+    for gloss_map in square_explained.glosses:
+        first = square_explained.film.picture_at((gloss_map.timed.start + gloss_map.timed.end) / 2)
+        assert owners[first] is gloss_map
 
 
 def test_the_correlations_are_of_the_place_that_is_asked_for(recognizer: Recognizer, video: Path) -> None:
@@ -149,8 +149,8 @@ def test_the_correlations_are_of_the_place_that_is_asked_for(recognizer: Recogni
     assert correlations.place == (30.0, 5.0)
     assert correlations.picture == 12  # at 25 a second
     # Of 36 pixels the network sees 32, from 2 on: 28/32 and 3/32 of 4 × 4, 2 × 2 and 1 × 1 places.
-    assert [around.cell for around in correlations.around] == [(0, 3), (0, 1), (0, 0)]
-    assert {stage: maps.shape[1:] for stage, maps in correlations.identification.items()} == {
+    assert [around.cell for around in correlations.correlation_maps] == [(0, 3), (0, 1), (0, 0)]
+    assert {stage: maps.shape[1:] for stage, maps in correlations.identification_maps.items()} == {
         "layer2": (4, 4),
         "layer3": (2, 2),
         "layer4": (1, 1),
@@ -209,7 +209,7 @@ def test_where_some_maps_are_blank_the_others_are_made(
 
     monkeypatch.setattr(Checkpoint, "build_network", half)
     explanation = explain(recognizer, square_clip, CamOptions(reference=glosses, layer="layer2"))
-    assert [single.blank is None for single in explanation.glosses] == [False, True]
+    assert [gloss_map.blank_reason is None for gloss_map in explanation.glosses] == [False, True]
     assert any(glosses[0] in warning and "nowhere above zero" in warning for warning in explanation.warnings)
     assert explanation.film.hottest(explanation.glosses[0]) is None
 
@@ -217,7 +217,7 @@ def test_where_some_maps_are_blank_the_others_are_made(
 def test_a_long_video_is_refused_unless_a_part_is_chosen(
     recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cslr_cli.cam.explaining.LONGEST_WHOLE", 0.5)
+    monkeypatch.setattr("cslr_cli.cam.explain_video.LONGEST_WHOLE", 0.5)
     with pytest.raises(MediaError, match=r"longer than 0.5 s(.|\n)*--start and --end"):
         explain(recognizer, video)
 
@@ -250,7 +250,7 @@ def test_corrnet_plus_is_asked_for_a_frame_and_not_for_a_place(
     correlations = explanation.correlations
     assert correlations is not None
     assert (correlations.picture, correlations.place) == (12, None)
-    assert [maps.offsets[-1] for maps in correlations.around] == [1, 3, 5]
+    assert [maps.offsets[-1] for maps in correlations.correlation_maps] == [1, 3, 5]
     assert write_correlation_sheet(explanation, tmp_path / "correlation.png")
     arrays = explanation_arrays(explanation)
     assert int(arrays["place_picture"]) == 12
@@ -277,4 +277,4 @@ def test_a_corpus_of_other_frames_is_refused(tiny_corpus: PreparedCorpus, tiny_c
     origin = dataclasses.replace(tiny_checkpoint.corpus, frame_size=256)
     checkpoint = dataclasses.replace(tiny_checkpoint, corpus=origin)
     with pytest.raises(DataError, match=r"36 pixels(.|\n)*--size 256"):
-        clip_path(tiny_corpus, tiny_corpus.samples("test")[0], checkpoint)
+        check_frame_size(tiny_corpus, checkpoint)

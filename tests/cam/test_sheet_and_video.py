@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cslr_cli.cam import CamOptions, Explanation, explain, write_correlation_sheet, write_maps, write_sheet, write_video
-from cslr_cli.cam.drawing import SIGNED_COLOURS, Sheet, coloured
-from cslr_cli.cam.sheet import evenly, relative
-from cslr_cli.cam.video import gloss_of_pictures
+from cslr_cli.cam.sheet import SIGNED_COLOURS, Sheet, TextStyle, choose_evenly, normalise_maps, overlay_map
+from cslr_cli.cam.video import map_of_each_picture
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import UsageError
 from cslr_cli.media.frames import open_frames
@@ -38,9 +37,9 @@ def test_the_sheet_has_colour_where_the_maps_are_hot(square_explained: Explanati
     write_sheet(square_explained, tmp_path / "cam.png")
     picture = cv2.imread(str(tmp_path / "cam.png"))
     assert picture is not None
-    single = square_explained.glosses[0]
-    shown = evenly(single.pictures, 8)
-    hottest = max(range(len(shown)), key=lambda column: single.maps[shown[column] - single.pictures.start].max())
+    gloss_map = square_explained.glosses[0]
+    shown = choose_evenly(gloss_map.pictures, 8)
+    hottest = max(range(len(shown)), key=lambda column: gloss_map.maps[shown[column] - gloss_map.pictures.start].max())
     # A frame of the first row, as `drawing` lays it out: 200 pixels an inch, a frame an inch wide.
     left, top, scale = round((1.32 + hottest * 1.06) * 200), round(0.40 * 200), 200 / 210
     frame = colour(np.asarray(picture, np.uint8)[top : top + round(260 * scale), left : left + 200])
@@ -58,8 +57,8 @@ def test_the_video_has_the_network_s_pictures_with_the_maps_over_them(
     film = square_explained.film
     assert video.num_frames == film.num_pictures
     assert video.fps == pytest.approx(25, rel=0.01)
-    owners = gloss_of_pictures(square_explained)
-    spots = [film.hottest(single) for single in square_explained.glosses]
+    owners = map_of_each_picture(square_explained)
+    spots = [film.hottest(gloss_map) for gloss_map in square_explained.glosses]
     spot = next(spot for spot in spots if spot is not None and owners[spot.picture] is not None)
     (frame,) = video.read([spot.picture])
     assert frame.shape[1] == 420  # twice as large, for room to write
@@ -81,11 +80,11 @@ def test_the_archive_has_the_arrays_that_the_manual_names(explanation: Explanati
     table = (Path(__file__).parents[2] / "docs" / "cam.md").read_text(encoding="utf-8")
     for name in arrays.files:
         assert f"`{name.replace('layer2', 'STAGE').replace('layer3', 'STAGE').replace('layer4', 'STAGE')}`" in table
-    assert arrays["gloss"].tolist() == [single.timed.gloss for single in explanation.glosses]
-    for place, single in enumerate(explanation.glosses):
+    assert arrays["gloss"].tolist() == [gloss_map.timed.gloss for gloss_map in explanation.glosses]
+    for place, gloss_map in enumerate(explanation.glosses):
         own = arrays["map_gloss"] == place
-        np.testing.assert_array_equal(arrays["maps"][own], single.maps)
-        assert arrays["map_picture"][own].tolist() == list(single.pictures)
+        np.testing.assert_array_equal(arrays["maps"][own], gloss_map.maps)
+        assert arrays["map_picture"][own].tolist() == list(gloss_map.pictures)
     assert len(arrays["edges"]) == explanation.film.num_pictures + 1
     assert arrays["identification_layer2"].shape == (explanation.film.num_pictures, 4, 4)
     assert arrays["affinity_layer2"].shape == (len(arrays["offsets_layer2"]), 4, 4)
@@ -114,21 +113,21 @@ def test_at_the_ends_of_a_clip_a_frame_is_its_own_neighbour(
 
 def test_where_a_map_is_zero_the_frame_stays_grey_and_signs_differ_in_colour() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
-    assert (colour(coloured(frame, np.zeros((4, 6), np.float32))) == 0).all()
+    assert (colour(overlay_map(frame, np.zeros((4, 6), np.float32))) == 0).all()
     both = np.array([[1.0, -1.0]], np.float32)
-    red, blue = coloured(frame[:1, :2], both, SIGNED_COLOURS)[0].astype(int)
+    red, blue = overlay_map(frame[:1, :2], both, SIGNED_COLOURS)[0].astype(int)
     assert red[0] > red[2]
     assert blue[2] > blue[0]
 
 
 def test_maps_are_relative_to_their_largest_value_and_blank_ones_stay_blank() -> None:
-    assert relative(np.array([[[0.0, -4.0, 2.0]]], np.float32)).tolist() == [[[0.0, -1.0, 0.5]]]
-    assert not relative(np.zeros((1, 2, 2), np.float32)).any()
+    assert normalise_maps(np.array([[[0.0, -4.0, 2.0]]], np.float32)).tolist() == [[[0.0, -1.0, 0.5]]]
+    assert not normalise_maps(np.zeros((1, 2, 2), np.float32)).any()
 
 
 def test_pictures_are_chosen_evenly() -> None:
-    assert evenly(range(10, 30), 4) == [12, 17, 22, 27]
-    assert evenly(range(3), 8) == [0, 1, 2]
+    assert choose_evenly(range(10, 30), 4) == [12, 17, 22, 27]
+    assert choose_evenly(range(3), 8) == [0, 1, 2]
 
 
 @given(st.integers(0, 50), st.integers(1, 100), st.data())
@@ -137,7 +136,7 @@ def test_a_picture_that_must_be_among_those_chosen_takes_the_place_of_a_neighbou
 ) -> None:
     pictures = range(first, first + number)
     wanted = data.draw(st.sampled_from(pictures))
-    plain, chosen = evenly(pictures, 8), evenly(pictures, 8, including=wanted)
+    plain, chosen = choose_evenly(pictures, 8), choose_evenly(pictures, 8, including=wanted)
     assert wanted in chosen
     assert chosen == sorted(set(chosen))
     assert len(chosen) == len(plain)
@@ -147,12 +146,12 @@ def test_a_picture_that_must_be_among_those_chosen_takes_the_place_of_a_neighbou
 def test_the_hottest_frame_of_a_gloss_is_on_the_sheet(
     square_explained: Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cslr_cli.cam.sheet._COLUMNS", 2)  # so that others are left out
-    single = square_explained.glosses[0]
-    for hottest in (0, len(single.maps) - 1):
-        maps = np.zeros_like(single.maps)
-        maps[hottest] = single.maps.max(axis=0)
-        lone = dataclasses.replace(square_explained, glosses=(dataclasses.replace(single, maps=maps),))
+    monkeypatch.setattr("cslr_cli.cam.sheet._MAX_COLUMNS", 2)  # so that others are left out
+    gloss_map = square_explained.glosses[0]
+    for hottest in (0, len(gloss_map.maps) - 1):
+        maps = np.zeros_like(gloss_map.maps)
+        maps[hottest] = gloss_map.maps.max(axis=0)
+        lone = dataclasses.replace(square_explained, glosses=(dataclasses.replace(gloss_map, maps=maps),))
         write_sheet(lone, tmp_path / "cam.png")
         picture = cv2.imread(str(tmp_path / "cam.png"))
         assert picture is not None
@@ -160,10 +159,10 @@ def test_the_hottest_frame_of_a_gloss_is_on_the_sheet(
 
 
 def test_text_has_room_on_a_sheet_of_one_frame(explanation: Explanation, tmp_path: Path) -> None:
-    single = explanation.glosses[0]
-    short = dataclasses.replace(single, pictures=single.pictures[:1], maps=single.maps[:1])
+    gloss_map = explanation.glosses[0]
+    short = dataclasses.replace(gloss_map, pictures=gloss_map.pictures[:1], maps=gloss_map.maps[:1])
     assert explanation.correlations is not None
-    correlations = dataclasses.replace(explanation.correlations, picture=single.pictures.start)
+    correlations = dataclasses.replace(explanation.correlations, picture=gloss_map.pictures.start)
     one = dataclasses.replace(explanation, glosses=(short,), correlations=correlations)
     write_sheet(one, tmp_path / "cam.png")
     write_correlation_sheet(one, tmp_path / "correlation.png")
@@ -175,7 +174,7 @@ def test_text_has_room_on_a_sheet_of_one_frame(explanation: Explanation, tmp_pat
 
 def test_a_sheet_of_any_height_can_be_drawn(tmp_path: Path) -> None:
     sheet = Sheet(7, 500)
-    sheet.text(0.1, 1, "A-GLOSS-WITH-A-LONG-NAME", bold=True, width=1)
+    sheet.text(0.1, 1, "A-GLOSS-WITH-A-LONG-NAME", TextStyle(7, bold=True), max_width=1)
     sheet.save(tmp_path / "high.png")
     picture = cv2.imread(str(tmp_path / "high.png"))
     assert picture is not None
@@ -187,7 +186,7 @@ def test_a_sheet_of_any_height_can_be_drawn(tmp_path: Path) -> None:
 def test_glosses_in_letters_that_no_font_has_are_drawn_without_a_warning(
     explanation: Explanation, tmp_path: Path
 ) -> None:
-    single = explanation.glosses[0]
-    strange = dataclasses.replace(single, timed=dataclasses.replace(single.timed, gloss="\U00013000\U00013001"))
+    gloss_map = explanation.glosses[0]
+    strange = dataclasses.replace(gloss_map, timed=dataclasses.replace(gloss_map.timed, gloss="\U00013000\U00013001"))
     write_sheet(dataclasses.replace(explanation, glosses=(strange,)), tmp_path / "cam.png")
     assert (tmp_path / "cam.png").is_file()
