@@ -222,17 +222,17 @@ def measure_trained(checkpoint_path: Path) -> tuple[dict[str, dict[str, float]],
     import torch
 
     from cslr_cli.checkpoints.checkpoint import load_checkpoint
-    from cslr_cli.evaluation import HEADS, find_corpus
+    from cslr_cli.evaluation import HEADS, find_prepared_corpus
+    from cslr_cli.evaluation.checkpoint_evaluation import make_evaluator
     from cslr_cli.evaluation.network_pass import evaluation_mode
-    from cslr_cli.evaluation.of_checkpoint import evaluator_of
 
     checkpoint = load_checkpoint(checkpoint_path)
-    corpus, network = find_corpus(checkpoint, None), checkpoint.build_network()
+    corpus, network = find_prepared_corpus(checkpoint, None), checkpoint.build_network()
     with_decoders = decoders(checkpoint.vocabulary.glosses)
     wers: dict[str, dict[str, float]] = {}
     agreements = []
     for split in ("dev", "test"):
-        evaluator = evaluator_of(checkpoint, corpus, split, device=torch.device("cpu"), dtype=torch.float32)
+        evaluator = make_evaluator(checkpoint, corpus, split, device=torch.device("cpu"), dtype=torch.float32)
         with evaluation_mode(network):
             clips = list(evaluator.log_probs(network))
         log_probs = {head: [clip.heads[head] for clip in clips] for head in HEADS}

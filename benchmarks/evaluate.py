@@ -28,7 +28,7 @@ from benchmarks.plain import PlainDataset, PlainNetwork, recognise
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.clip_decoder import ClipLogProbs
-from cslr_cli.evaluation.of_checkpoint import evaluator_of
+from cslr_cli.evaluation.checkpoint_evaluation import make_evaluator
 
 SIDES = ("plain fp32", "fp32", "bf16")
 
@@ -44,7 +44,9 @@ def plain_wer(checkpoint_path: Path, corpus_path: Path) -> float:
         heads = {"sequence": output.sequence_logits, "conv": output.conv_logits}
         log_probs = {head: logits[0].log_softmax(-1).numpy() for head, logits in heads.items()}
         clips.append(ClipLogProbs(sample_id, len(dataset.samples), log_probs))
-    evaluator = evaluator_of(checkpoint, corpus, "dev", device=torch.device("cpu"), dtype=torch.float32, num_workers=0)
+    evaluator = make_evaluator(
+        checkpoint, corpus, "dev", device=torch.device("cpu"), dtype=torch.float32, num_workers=0
+    )
     return evaluator.score(evaluator.decode(clips, len(clips))).wer
 
 

@@ -41,7 +41,7 @@ from cslr_cli.corpora.synthetic.scene import make_scene
 from cslr_cli.corpora.synthetic.signer import make_signers
 from cslr_cli.dataset.manifest import PreparedCorpus, references_path, write_samples
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.evaluation import evaluate, find_corpus, tune_language_model
+from cslr_cli.evaluation import evaluate, find_prepared_corpus, tune_language_model
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.frames import open_frames
 from cslr_cli.scoring.comparison import compare
@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print a line of JSON a row")
     arguments = parser.parse_args()
     checkpoint = load_checkpoint(arguments.checkpoint)
-    trained = find_corpus(checkpoint, None)
+    trained = find_prepared_corpus(checkpoint, None)
     with TemporaryDirectory() as temporary:
         folder = arguments.output or Path(temporary) / "forecasts"
         (folder / "noise-0").mkdir(parents=True)

@@ -27,7 +27,7 @@ from cslr_cli.checkpoints.published_names import is_published, without_wrappers
 from cslr_cli.config import Config, DataConfig
 from cslr_cli.corpora.registry import CORPORA
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.errors import CheckpointError, ConfigError, join_faults
+from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
 from cslr_cli.media.frame_fit import FrameFit
 from cslr_cli.media.options import Aspect, FitMode, Interpolation
 from cslr_cli.model.network import Network, build_network
@@ -78,6 +78,19 @@ class CorpusOrigin:
             aspect=corpus.info.aspect,
             original_size=corpus.info.original_size,
         )
+
+    def check_frame_size(self, corpus: PreparedCorpus) -> None:
+        """Check that a prepared corpus has frames of the size that the network was trained on.
+
+        Raises:
+            DataError: its frames have another size.
+        """
+        if corpus.frame_size != self.frame_size:
+            raise DataError(
+                f"{corpus.path}: its frames have {corpus.frame_size} pixels, "
+                f"those that the checkpoint was trained on {self.frame_size}",
+                f"prepare it with --size {self.frame_size}",
+            )
 
     def frame_fit(self, config: DataConfig, mode: FitMode = "crop") -> FrameFit:
         """What makes pictures for the network of frames of any shape.

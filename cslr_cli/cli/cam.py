@@ -135,9 +135,9 @@ def _parse_place(text: str) -> tuple[float, float]:
 
 def _frames_of_sample(checkpoint: Checkpoint, corpus_path: Path | None, sample_id: str) -> Path:
     """Return the path of a sample's frames, and print its reference."""
-    from cslr_cli.evaluation import find_corpus
+    from cslr_cli.evaluation import find_prepared_corpus
 
-    corpus = find_corpus(checkpoint, corpus_path)
+    corpus = find_prepared_corpus(checkpoint, corpus_path)
     sample = find_sample(corpus, sample_id)
     print_note(f"signed: {' '.join(sample.glosses)}")
     check_frame_size(corpus, checkpoint)

@@ -77,15 +77,15 @@ def evaluate(
     same figures as `report.json` and by clip as CSV, and the hypotheses as CTM beside the references as STM.
     """
     from cslr_cli.corpora.registry import open_prepared_corpus
-    from cslr_cli.evaluation import evaluation_warnings, find_corpus
-    from cslr_cli.evaluation.reports import decoding_facts, scored_by_tool, write_evaluation
+    from cslr_cli.evaluation import evaluation_warnings, find_prepared_corpus
+    from cslr_cli.evaluation.reports import decoding_facts, rescore, write_evaluation
     from cslr_cli.model.device import resolve_device, resolve_precision
     from cslr_cli.report import PAGE
     from cslr_cli.scoring.tools import require_tool
 
     require_tool(tool.value)
     loaded = open_for_use(checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus))
-    prepared = find_corpus(loaded, corpus)
+    prepared = find_prepared_corpus(loaded, corpus)
     where = resolve_device(device)
     folder = output or checkpoint.parent / "evaluation"
     refuse_file(folder)
@@ -116,7 +116,7 @@ def evaluate(
         dtype=resolve_precision(precision.value, where),
         workers=workers,
     )
-    results = [scored_by_tool(result, tool.value) for result in recognised]
+    results = [rescore(result, tool.value) for result in recognised]
     facts = {"checkpoint": str(checkpoint), "corpus": str(prepared.path), "tool": tool.value}
     analyses = write_evaluation(results, prepared, folder, facts)
     print_note(f"report, hypotheses and references: {folder / PAGE}")
@@ -175,7 +175,7 @@ def _recognised(
 
 def results_json(results: Sequence[SplitResult]) -> dict[str, Any]:
     """For each split the figures of the sequence head at the top, then the parts, and what was recognised."""
-    from cslr_cli.evaluation.files import hypotheses_json
+    from cslr_cli.evaluation.reports import hypotheses_json
     from cslr_cli.scoring.breakdown import break_down, part
 
     def figures(clips: Sequence[ClipScore]) -> dict[str, object]:

@@ -1,16 +1,16 @@
-"""From a checkpoint and a corpus to hypotheses, and from those to scores.
+"""Evaluation: from a checkpoint and a corpus to hypotheses and scores.
 
-`network_pass` runs a network over clips, `evaluator` recognises and scores a split, `results` is
-what comes of it; `of_checkpoint` does so for splits of a checkpoint's corpus, `tuning` finds the
-weights of a language model on the way, `files` reads and writes.
+`checkpoint_evaluation` evaluates a checkpoint on splits of a corpus. `evaluator` recognises and scores one split,
+`network_pass` runs the network over its clips, and `results` is the result. `tuning` searches the weights of a language
+model, and `reports` writes the files.
 """
 
 from __future__ import annotations
 
 from cslr_cli.decoding.clip_decoder import ClipHypotheses, ClipLogProbs
+from cslr_cli.evaluation.checkpoint_evaluation import evaluate, evaluation_warnings, find_prepared_corpus
 from cslr_cli.evaluation.evaluator import Evaluator
-from cslr_cli.evaluation.files import find_corpus, write_hypotheses
-from cslr_cli.evaluation.of_checkpoint import evaluate, evaluation_warnings
+from cslr_cli.evaluation.reports import write_hypotheses
 from cslr_cli.evaluation.results import HEADS, SplitResult
 from cslr_cli.evaluation.tuning import LanguageModelTrial, TunedLanguageModel, tune_language_model
 
@@ -24,7 +24,7 @@ __all__ = [
     "TunedLanguageModel",
     "evaluate",
     "evaluation_warnings",
-    "find_corpus",
+    "find_prepared_corpus",
     "tune_language_model",
     "write_hypotheses",
 ]

@@ -1,4 +1,4 @@
-"""Recognises the clips of a split, and scores what was recognised."""
+"""Recognition and scoring of a split."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from cslr_cli.vocabulary import Vocabulary
 
 
 class Evaluator:
-    """Scores a network on one split of a corpus, as often as asked: after each epoch, or once.
+    """Scores a network on one split of a corpus, once or after each epoch.
 
-    Recognising and scoring are steps of their own, so that several processes can each recognise a
-    part of the clips and one of them score all.
+    Recognition and scoring are separate steps: several processes can each recognise a shard of the clips, and one of
+    them scores all.
 
     Args:
-        corpus: the prepared corpus.
-        split: which part of it.
-        config: sizes and decoding.
-        vocabulary: of the network.
-        device: where the network is.
-        dtype: what it computes in.
-        num_workers: processes that read clips, and as many at most that decode, where that pays.
+        corpus: prepared corpus.
+        split: name of the split.
+        config: configuration with batch size and decoding.
+        vocabulary: vocabulary of the network.
+        device: device of the network.
+        dtype: type to compute in.
+        num_workers: number of processes that read clips, and maximum number that decode.
 
     Raises:
-        DataError: the corpus has no such split, or no clip in it; a language model cannot be read.
+        DataError: the corpus has no such split, the split has no clip, or a language model cannot be read.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Evaluator:
         self.samples = corpus.samples(split)
         if not self.samples:
             raise DataError(f"{corpus.path}: the split {split} has no clip")
-        self.references = _references(corpus, split, self.samples)
+        self.references = _read_references(corpus, split, self.samples)
         self.num_workers = num_workers
         self._fps, self._frame_interval = corpus.fps, config.data.frame_interval
         self._protocol = protocol(corpus.protocol)
@@ -73,54 +73,54 @@ class Evaluator:
         dataset = ClipDataset(corpus, self.samples, config.data, training=False)
         self._loader = Loader(dataset, self._plan, num_workers, pin_memory=device.type == "cuda")
         self._time_by_conv = config.loss.conv_ctc > 0
-        self._decode_by(config.decoding)
-        self._unseen_signers = _unseen_signers(corpus, self.samples)
+        self._set_decoding(config.decoding)
+        self._unseen_signers = _find_unseen_signers(corpus, self.samples)
 
     def __call__(self, network: Network, progress: ProgressCallback = no_progress) -> SplitResult:
-        """Recognise and score the split; the network is left in the mode that it was in."""
+        """Recognise and score the split; the network keeps its mode."""
         return self.score(self.recognise(network, progress))
 
-    def log_probs(self, network: Network, *, part: int = 0, num_parts: int = 1) -> Iterator[ClipLogProbs]:
-        """Run the network over the clips, the longest first.
+    def log_probs(self, network: Network, *, shard: int = 0, num_shards: int = 1) -> Iterator[ClipLogProbs]:
+        """Run the network over the clips, longest first.
 
         Args:
-            network: in evaluation mode.
-            part: which share of the clips, from 0.
-            num_parts: into how many shares the clips are divided, of about the same length together.
+            network: network in evaluation mode.
+            shard: index of the shard, from 0.
+            num_shards: number of shards of about equal total length that the clips are divided into.
         """
-        batches = self._loader.batches(self._keys(part, num_parts))
+        batches = self._loader.batches(self._shard_batches(shard, num_shards))
         return clip_log_probs(network, batches, device=self._device, dtype=self._dtype)
 
     def recognise(
-        self, network: Network, progress: ProgressCallback = no_progress, *, part: int = 0, num_parts: int = 1
+        self, network: Network, progress: ProgressCallback = no_progress, *, shard: int = 0, num_shards: int = 1
     ) -> list[ClipHypotheses]:
-        """Run the network over the clips, or a share of them, and decode both heads.
+        """Run the network over the clips, or a shard of them, and decode both heads.
 
         Args:
-            network: is left in the mode that it was in.
-            progress: is told of each clip.
-            part: which share of the clips, from 0.
-            num_parts: into how many shares the clips are divided.
+            network: network; keeps its mode.
+            progress: called after each clip.
+            shard: index of the shard, from 0.
+            num_shards: number of shards that the clips are divided into.
 
         Returns:
-            The clips of the share, in no order that means anything.
+            The clips of the shard, in any order.
         """
-        num_clips = sum(map(len, self._keys(part, num_parts)))
+        num_clips = sum(map(len, self._shard_batches(shard, num_shards)))
         with evaluation_mode(network):
-            return self.decode(self.log_probs(network, part=part, num_parts=num_parts), num_clips, progress)
+            return self.decode(self.log_probs(network, shard=shard, num_shards=num_shards), num_clips, progress)
 
     def decode(
         self, clips: Iterable[ClipLogProbs], num_clips: int, progress: ProgressCallback = no_progress
     ) -> list[ClipHypotheses]:
-        """Decode both heads of clips, in other processes where that pays.
+        """Decode both heads of clips, in worker processes if there is enough work.
 
         Args:
-            clips: a generator's own work, such as the network's, goes on meanwhile.
-            num_clips: how many there are.
-            progress: is told of each clip.
+            clips: any iterable; workers decode while a generator computes the next clip.
+            num_clips: number of clips.
+            progress: called after each clip.
 
         Raises:
-            CslrError: the network's output is not finite, or a process was ended by the system.
+            CslrError: the network's output is not finite, or a worker process was killed.
         """
         decoded = []
         for clip in self._decoder_pool.map(clips, num_clips):
@@ -129,18 +129,18 @@ class Evaluator:
         return decoded
 
     def score(self, clips: Iterable[ClipHypotheses]) -> SplitResult:
-        """Score what was recognised.
+        """Score the hypotheses of all clips.
 
         Args:
             clips: each clip of the split exactly once, in any order.
 
         Raises:
-            ValueError: a clip is missing, there twice, or not of this split.
+            ValueError: a clip is missing, occurs twice, or is not in this split.
         """
-        recognised = list(clips)
-        by_id = {clip.sample_id: clip for clip in recognised}
-        if len(recognised) != len(self.samples) or by_id.keys() != {sample.sample_id for sample in self.samples}:
-            raise ValueError(f"{len(recognised)} clips, expected each of the {len(self.samples)} of {self.split} once")
+        clips = list(clips)
+        by_id = {clip.sample_id: clip for clip in clips}
+        if len(clips) != len(self.samples) or by_id.keys() != {sample.sample_id for sample in self.samples}:
+            raise ValueError(f"{len(clips)} clips, expected each of the {len(self.samples)} of {self.split} once")
         in_order = [by_id[sample.sample_id] for sample in self.samples]
         nbest = {head: self._nbest(in_order, head) for head in HEADS}
         glosses = {
@@ -148,7 +148,8 @@ class Evaluator:
             for head in HEADS
         }
         best = {
-            head: {name: found[0] for name, found in alternatives.items()} for head, alternatives in glosses.items()
+            head: {name: clip_glosses[0] for name, clip_glosses in alternatives.items()}
+            for head, alternatives in glosses.items()
         }
         greedy = {
             head: {clip.sample_id: self._vocabulary.decode(clip.greedy[head].gloss_ids) for clip in in_order}
@@ -160,7 +161,9 @@ class Evaluator:
         return SplitResult(
             split=self.split,
             scores={head: self.score_glosses(best[head]) for head in HEADS},
-            hypotheses={head: {name: found[0].glosses for name, found in nbest[head].items()} for head in HEADS},
+            hypotheses={
+                head: {name: alternatives[0].glosses for name, alternatives in nbest[head].items()} for head in HEADS
+            },
             unseen_signers=self._unseen_signers,
             greedy={head: self.score_glosses(greedy[head]) for head in HEADS},
             nbest=nbest,
@@ -172,32 +175,32 @@ class Evaluator:
         """Score one hypothesis for each clip of the split, by the corpus' protocol."""
         return score(self.references, hypotheses, self._protocol)
 
-    def decoding_by(self, decoding: DecodingConfig) -> Evaluator:
-        """This evaluator with another decoding; what it has of processes that decode is not shared.
+    def with_decoding(self, decoding: DecodingConfig) -> Evaluator:
+        """Return a copy with other decoding settings and its own worker processes.
 
         Raises:
-            CslrError: there is no such decoder here, or it cannot be built.
+            CslrError: the decoder is unknown or cannot be built.
         """
         other = copy.copy(self)
-        other._decode_by(decoding)
+        other._set_decoding(decoding)
         return other
 
     def close(self) -> None:
-        """End the processes that decode, if any were started; they start again where they are needed."""
+        """End the processes that decode, if any; they start again when they are needed."""
         self._decoder_pool.close()
 
-    def _decode_by(self, decoding: DecodingConfig) -> None:
+    def _set_decoding(self, decoding: DecodingConfig) -> None:
         self.decoding = decoding
         decoder = decoder_from_config(decoding, self._vocabulary)
         clip_decoder = ClipDecoder(decoder, decoding.keep_repeats, self._time_by_conv)
-        # One core is the network's, at least.
+        # At least one core is left for the network.
         self._decoder_pool = DecoderPool(clip_decoder, min(self.num_workers, available_cores() - 1))
 
-    def _keys(self, part: int, num_parts: int) -> list[list[ClipKey]]:
-        return self._batches[part::num_parts]
+    def _shard_batches(self, shard: int, num_shards: int) -> list[list[ClipKey]]:
+        return self._batches[shard::num_shards]
 
     def _nbest(self, clips: Sequence[ClipHypotheses], head: str) -> dict[str, tuple[Alternative, ...]]:
-        """The alternatives of the split's clips, in its order, with times in seconds."""
+        """Return the alternatives of each clip of a head, with times in seconds."""
         nbest = {}
         for sample, clip in zip(self.samples, clips, strict=True):
             num_frames = sample.num_frames or clip.num_frames * self._frame_interval
@@ -209,19 +212,18 @@ class Evaluator:
         return nbest
 
 
-def _unseen_signers(corpus: PreparedCorpus, samples: Sequence[Sample]) -> frozenset[str]:
-    """Who of the signers of some clips is not in the corpus' training split; nobody where it has none."""
+def _find_unseen_signers(corpus: PreparedCorpus, samples: Sequence[Sample]) -> frozenset[str]:
+    """Return the signers of the samples who are not in the training split; none if the corpus has no such split."""
     if "train" not in corpus.splits:
         return frozenset()
     signers = {sample.signer for sample in samples if sample.signer is not None}
     return frozenset(signers - {sample.signer for sample in corpus.samples("train")})
 
 
-def _references(corpus: PreparedCorpus, split: str, samples: Sequence[Sample]) -> list[Reference]:
-    """The references of the clips that were prepared, in the corpus' order.
+def _read_references(corpus: PreparedCorpus, split: str, samples: Sequence[Sample]) -> list[Reference]:
+    """Read the references of the samples, in the samples' order.
 
-    Signers are called as the manifest calls them: PHOENIX2014's official references write their
-    names in another way than its annotations.
+    Signer names are the manifest's: the official references of PHOENIX2014 spell them differently.
     """
     by_id = {reference.sample_id: reference for reference in read_stm(corpus.references(split))}
     missing = [sample.sample_id for sample in samples if sample.sample_id not in by_id]

@@ -1,4 +1,4 @@
-"""A network's pass over clips: log-probabilities out of batches of frames.
+"""The pass of a network over batches of frames, to log-probabilities of clips.
 
 Axes: B clips of a batch, T' steps of the longest, V classes.
 """
@@ -23,7 +23,7 @@ _MEMORY_ADVICE = "evaluate with a smaller training.batch_size, or --precision bf
 
 @contextmanager
 def evaluation_mode(network: Network) -> Iterator[None]:
-    """Have the network in evaluation mode in a block, and then in the mode that it was in."""
+    """Put the network in evaluation mode for a block, then restore its mode."""
     was_training = network.training
     network.eval()
     try:
@@ -37,39 +37,39 @@ def clip_log_probs(
 ) -> Iterator[ClipLogProbs]:
     """Run the network over batches.
 
-    A batch's clips come out when the next one's work has been given to the device: a GPU computes
-    on while the clips that are done are decoded.
+    The clips of a batch are yielded after the next batch has been sent to the device, so that a GPU computes while the
+    finished clips are decoded.
 
     Args:
-        network: on `device`, in evaluation mode.
-        batches: of frames.
-        device: where the network is.
-        dtype: what it computes in.
+        network: network on `device`, in evaluation mode.
+        batches: batches of frames.
+        device: device of the network.
+        dtype: type to compute in.
 
     Raises:
         DeviceError: the device is out of memory.
     """
-    before: _Launched | None = None
+    previous: _PendingBatch | None = None
     network = prepare_for_inference(network, dtype)
     for batch in batches:
-        launched = _launch(network, batch, device)
-        if before is not None:
-            yield from before.clips()
-        before = launched
-    if before is not None:
-        yield from before.clips()
+        current = _start_batch(network, batch, device)
+        if previous is not None:
+            yield from previous.clips()
+        previous = current
+    if previous is not None:
+        yield from previous.clips()
 
 
 @dataclass(frozen=True)
-class _Launched:
-    """A batch whose log-probabilities are on their way.
+class _PendingBatch:
+    """A batch whose log-probabilities the device still computes.
 
     Attributes:
-        sample_ids: the clips.
-        frame_lengths: of each clip, real frames.
-        step_lengths: of each clip, real steps.
-        log_probs: for each head, float32 (B, T', V), in this process' memory.
-        arrival: when they are there; None if they are already.
+        sample_ids: names of the clips.
+        frame_lengths: number of frames of each clip, without padding.
+        step_lengths: number of steps of each clip, without padding.
+        log_probs: float32 (B, T', V) of each head, on the CPU.
+        arrival: event after which `log_probs` is complete; None if it is complete already.
     """
 
     sample_ids: tuple[str, ...]
@@ -79,7 +79,7 @@ class _Launched:
     arrival: torch.cuda.Event | None
 
     def clips(self) -> Iterator[ClipLogProbs]:
-        """The clips, once they are there, without their padding."""
+        """Wait for the log-probabilities and yield the clips without padding."""
         if self.arrival is not None:
             self.arrival.synchronize()
         arrays = {head: log_probs.numpy() for head, log_probs in self.log_probs.items()}
@@ -88,8 +88,8 @@ class _Launched:
             yield ClipLogProbs(sample_id, self.frame_lengths[index], heads)
 
 
-def _launch(network: Network, batch: Batch, device: torch.device) -> _Launched:
-    """Give a batch to the network; on a GPU this returns before anything is computed."""
+def _start_batch(network: Network, batch: Batch, device: torch.device) -> _PendingBatch:
+    """Run the network on a batch; on a GPU this returns before the result is computed."""
     with translate_out_of_memory(_MEMORY_ADVICE), torch.inference_mode():
         output = network(batch.frames.to(device, non_blocking=True), batch.frame_lengths)
         logits = {"sequence": output.sequence_logits, "conv": output.conv_logits}
@@ -101,4 +101,6 @@ def _launch(network: Network, batch: Batch, device: torch.device) -> _Launched:
     if on_gpu:
         arrival = torch.cuda.Event()
         arrival.record(torch.cuda.current_stream(device))
-    return _Launched(batch.sample_ids, batch.frame_lengths.tolist(), output.step_lengths.tolist(), log_probs, arrival)
+    return _PendingBatch(
+        batch.sample_ids, batch.frame_lengths.tolist(), output.step_lengths.tolist(), log_probs, arrival
+    )

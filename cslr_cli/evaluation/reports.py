@@ -1,22 +1,25 @@
-"""What an evaluation leaves: a report of its splits, and the hypotheses beside the references."""
+"""The files of an evaluation: hypotheses, references and the report."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from cslr_cli.config import DecodingConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.evaluation.files import write_hypotheses
 from cslr_cli.evaluation.results import SplitResult
+from cslr_cli.files import write_text
+from cslr_cli.recognition import Alternative
 from cslr_cli.report import Analysis, Section, System, analyse, corpus_clips, training_glosses, write_report
-from cslr_cli.scoring import Score
+from cslr_cli.scoring import Score, read_stm, write_ctm, write_stm
 from cslr_cli.scoring.tools import ToolName, scored_by
 
 
-def scored_by_tool(result: SplitResult, tool: ToolName) -> SplitResult:
-    """The same recognition with its figures from another tool.
+def rescore(result: SplitResult, tool: ToolName) -> SplitResult:
+    """Score the same hypotheses with another tool.
 
     Raises:
         MissingPackageError: sclite is asked for and not installed.
@@ -41,13 +44,13 @@ def write_evaluation(
     """Write the hypotheses, the references and the report of some splits.
 
     Args:
-        results: of the splits.
-        corpus: the prepared corpus that they are of.
-        folder: where to.
-        facts: what holds for all splits, in words.
+        results: results of the splits.
+        corpus: prepared corpus of the splits.
+        folder: output folder.
+        facts: facts about all splits, by name.
 
     Returns:
-        What the report shows, split by split.
+        The figures in the report, one analysis per split.
     """
     for result in results:
         write_hypotheses(result, corpus, folder)
@@ -56,8 +59,50 @@ def write_evaluation(
     return analyses
 
 
+def write_hypotheses(result: SplitResult, corpus: PreparedCorpus, output: Path) -> tuple[Path, Path]:
+    """Write the hypotheses of a split and its references.
+
+    `SPLIT.ctm` has the hypotheses of the sequence head, `SPLIT.conv.ctm` those of the convolution head, both with times
+    in seconds. `SPLIT.stm` has the references of the same clips. `SPLIT.hypotheses.json` has all alternatives of the
+    sequence head with scores, confidences and times.
+
+    Returns:
+        The paths of the sequence head's hypotheses and of the references.
+    """
+    ctm, stm = output / f"{result.split}.ctm", output / f"{result.split}.stm"
+    output.mkdir(parents=True, exist_ok=True)
+    write_ctm(ctm, result.hypotheses["sequence"])
+    write_ctm(output / f"{result.split}.conv.ctm", result.hypotheses["conv"])
+    references = read_stm(corpus.references(result.split))  # may have clips that the manifest lacks
+    write_stm(stm, (each for each in references if each.sample_id in result.hypotheses["sequence"]))
+    lines = (
+        f"{json.dumps(sample_id, ensure_ascii=False)}: {json.dumps(clip, ensure_ascii=False)}"
+        for sample_id, clip in hypotheses_json(result).items()
+    )
+    write_text(output / f"{result.split}.hypotheses.json", "{\n" + ",\n".join(lines) + "\n}\n")
+    return ctm, stm
+
+
+def hypotheses_json(result: SplitResult, head: str = "sequence") -> dict[str, Any]:
+    """Return the hypotheses of each clip as plain values.
+
+    Returns:
+        For each clip `glosses` (each with `gloss`, `start` and `end` in seconds, `confidence`) and `score` (natural
+        logarithm); if there are several hypotheses also `nbest`: all of them in the same form, best first.
+    """
+    return {sample_id: _clip_json(alternatives) for sample_id, alternatives in result.nbest[head].items()}
+
+
+def _clip_json(alternatives: Sequence[Alternative]) -> dict[str, Any]:
+    hypotheses = [
+        {"glosses": [asdict(timed) for timed in alternative.glosses], "score": alternative.score}
+        for alternative in alternatives
+    ]
+    return hypotheses[0] if len(hypotheses) == 1 else {**hypotheses[0], "nbest": hypotheses}
+
+
 def decoding_facts(decoding: DecodingConfig) -> dict[str, str]:
-    """How clips were decoded, in words: the decoder, and the language model where there is one."""
+    """Describe the decoder, and the language model if there is one."""
     facts: dict[str, str] = {"decoder": decoding.decoder}
     if decoding.decoder != "greedy":
         facts["decoder"] += f", beam width {decoding.beam_width}"
@@ -71,11 +116,11 @@ def decoding_facts(decoding: DecodingConfig) -> dict[str, str]:
 
 
 def report_section(result: SplitResult, corpus: PreparedCorpus) -> Section:
-    """What a report says of a split: both heads, the clips, and the glosses of the training.
+    """Build the section of a report about a split: both heads, the clips, and the glosses of the training split.
 
     Args:
-        result: of the split.
-        corpus: the prepared corpus that it is of.
+        result: result of the split.
+        corpus: prepared corpus of the split.
     """
     facts = decoding_facts(result.decoding)
     beside = []

@@ -1,4 +1,4 @@
-"""A split recognised and scored."""
+"""The result of recognising and scoring a split."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ HEADS = ("sequence", "conv")
 
 @dataclass(frozen=True)
 class SplitResult:
-    """A split recognised and scored.
+    """The scores and hypotheses of a split.
 
     Attributes:
         split: `train`, `dev` or `test`.
-        scores: for each head, its score; `sequence` is the one that papers quote.
-        hypotheses: for each head, the glosses of each clip with their times.
+        scores: score of each head; papers quote `sequence`.
+        hypotheses: glosses of each clip with times, for each head.
         unseen_signers: signers of this split who are not in training; empty if unknown.
-        greedy: for each head, the score of greedy decoding of the same logits.
-        nbest: for each head, the hypotheses of each clip that were asked for, the best first.
-        oracle: for each head, the score of each clip's best alternative: what a perfect choice among
-            the n-best would reach. Empty where only one hypothesis was asked for.
-        decoding: how it was decoded.
+        greedy: score of greedy decoding, for each head.
+        nbest: hypotheses of each clip, best first, for each head.
+        oracle: score of the best alternative of each clip, for each head: what a perfect choice among the n-best would
+            reach. Empty if there is only one hypothesis per clip.
+        decoding: decoding settings.
     """
 
     split: str
@@ -44,7 +44,7 @@ class SplitResult:
 
     @property
     def clips_of_known_signers(self) -> tuple[ClipScore, ...]:
-        """Clips of the sequence head by signers who are in training, or of whom nobody knows who they are."""
+        """Clips of the sequence head by signers who are in training or unknown."""
         return tuple(clip for clip in self.scores["sequence"].clips if clip.signer not in self.unseen_signers)
 
     @property
@@ -56,14 +56,14 @@ class SplitResult:
 def oracle_score(
     references: Sequence[Reference], nbest: Mapping[str, Sequence[Sequence[str]]], protocol: Protocol
 ) -> Score:
-    """The score of each clip's best alternative: the one with the fewest errors, the likelier of two alike.
+    """Score the alternative of each clip with the fewest errors; among equal ones, the most probable.
 
-    Each alternative is normalised and aligned as a hypothesis is.
+    Each alternative is normalised and aligned like a hypothesis.
 
     Args:
-        references: of the clips.
-        nbest: for each clip its alternatives, the likeliest first; at least one.
-        protocol: how hypotheses are normalised.
+        references: references of the clips.
+        nbest: alternatives of each clip, most probable first; at least one.
+        protocol: scoring protocol.
     """
     best: list[ClipScore] = []
     for rank in range(max(map(len, nbest.values()))):

@@ -107,13 +107,7 @@ def check_frame_size(recognizer: Recognizer, corpus: PreparedCorpus) -> None:
     Raises:
         DataError: its frames are not of the size that the network was trained on.
     """
-    expected = recognizer.checkpoint.corpus.frame_size
-    if corpus.frame_size != expected:
-        raise DataError(
-            f"{corpus.path}: its frames have {corpus.frame_size} pixels, "
-            f"those that the checkpoint was trained on {expected}",
-            f"prepare it with --size {expected}",
-        )
+    recognizer.checkpoint.corpus.check_frame_size(corpus)
 
 
 def write_clip(features: ClipFeatures, path: Path) -> None:

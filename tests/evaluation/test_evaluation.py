@@ -24,7 +24,7 @@ from cslr_cli.evaluation import (
     SplitResult,
     evaluate,
     evaluation_warnings,
-    find_corpus,
+    find_prepared_corpus,
     write_hypotheses,
 )
 from cslr_cli.evaluation.reports import write_evaluation
@@ -390,13 +390,13 @@ def test_a_clip_without_hypothesis_is_in_the_files_as_well(
 # In parts, and in other processes
 
 
-@pytest.mark.parametrize("num_parts", [1, 2, 3, 5])
+@pytest.mark.parametrize("num_shards", [1, 2, 3, 5])
 def test_parts_recognised_apart_score_as_the_whole(
-    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, num_parts: int
+    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, num_shards: int
 ) -> None:
     network = tiny_checkpoint.build_network()
     whole = evaluator(tiny_corpus, "dev", tiny_checkpoint.config)
-    parts = [whole.recognise(network, part=part, num_parts=num_parts) for part in reversed(range(num_parts))]
+    parts = [whole.recognise(network, shard=shard, num_shards=num_shards) for shard in reversed(range(num_shards))]
     assert max(map(len, parts)) - min(map(len, parts)) <= 2  # a batch
     assert whole.score([clip for part in parts for clip in part]) == whole(network)
 
@@ -406,7 +406,7 @@ def test_progress_is_told_of_the_part_that_is_recognised(tiny_corpus: PreparedCo
     network: Any = ScriptedNetwork(tiny_corpus, "train", signed, signed)
     told: list[Progress] = []
     config = with_settings(tiny_config, training={"batch_size": 1})
-    evaluator(tiny_corpus, "train", config).recognise(network, told.append, part=1, num_parts=3)
+    evaluator(tiny_corpus, "train", config).recognise(network, told.append, shard=1, num_shards=3)
     assert [(progress.done, progress.total) for progress in told] == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -521,17 +521,17 @@ def test_the_corpus_is_the_one_named_else_that_of_training_else_the_prepared_one
 ) -> None:
     monkeypatch.chdir(tmp_path)
     named = copied(tiny_corpus, tmp_path / "named")
-    assert find_corpus(tiny_checkpoint, named.path).path == named.path
-    assert find_corpus(tiny_checkpoint, None).path == tiny_corpus.path
+    assert find_prepared_corpus(tiny_checkpoint, named.path).path == named.path
+    assert find_prepared_corpus(tiny_checkpoint, None).path == tiny_corpus.path
     origin = dataclasses.replace(tiny_checkpoint.corpus, path=str(tmp_path / "gone"))
     moved = dataclasses.replace(tiny_checkpoint, corpus=origin)
     with pytest.raises(DataError) as caught:
-        find_corpus(moved, None)
+        find_prepared_corpus(moved, None)
     assert str(tmp_path / "gone") in caught.value.message
     assert "cslr prepare synthetic --size 36" in str(caught.value.hint)
     assert "--corpus" in str(caught.value.hint)
     copied(tiny_corpus, tmp_path / "prepared" / "synthetic")
-    assert find_corpus(moved, None).path == Path("prepared/synthetic")
+    assert find_prepared_corpus(moved, None).path == Path("prepared/synthetic")
 
 
 # What cannot be evaluated

@@ -9,7 +9,7 @@ import pytest
 from cslr_cli.config import DecodingConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation import SplitResult
-from cslr_cli.evaluation.reports import report_section, scored_by_tool, write_evaluation
+from cslr_cli.evaluation.reports import report_section, rescore, write_evaluation
 from cslr_cli.recognition import Alternative
 from cslr_cli.scoring import Score, TimedGloss, protocol, read_stm, score
 
@@ -89,14 +89,14 @@ def test_an_evaluation_leaves_hypotheses_with_times_references_and_a_report(
 
 @pytest.mark.skipif(shutil.which("sctk") is None, reason="sctk is not installed")
 def test_sclite_as_the_tool_gives_the_same_result(result: SplitResult) -> None:
-    assert scored_by_tool(result, "sclite") == result
+    assert rescore(result, "sclite") == result
 
 
 def test_the_published_python_scorer_as_the_tool_merges_repeats_of_every_score(result: SplitResult) -> None:
     def errors(scores: dict[str, Score]) -> list[int]:
         return [each.counts.insertions for each in scores.values()]
 
-    rescored = scored_by_tool(result, "published-python")
+    rescored = rescore(result, "published-python")
     assert errors(dict(result.scores)) == [0, 4]
     for scores in (rescored.scores, rescored.greedy, rescored.oracle):
         assert sum(errors(dict(scores))) == 0

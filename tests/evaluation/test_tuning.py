@@ -23,7 +23,7 @@ def _few_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("kenlm")
     monkeypatch.setattr(tuning, "_WEIGHTS", (0.5, 1.0))
     monkeypatch.setattr(tuning, "_BONUSES", (0.0, 3.0))
-    monkeypatch.setattr(tuning, "_FINER", ((0.2, 0.5),))
+    monkeypatch.setattr(tuning, "_REFINEMENTS", ((0.2, 0.5),))
 
 
 @pytest.fixture
@@ -95,9 +95,9 @@ def test_of_equally_good_weights_the_smallest_are_taken() -> None:
     assert tuned.best == tuning.LanguageModelTrial(0.3, 1.0, 10.0)
 
 
-def test_no_weight_below_zero_is_tried_beside_the_least() -> None:
-    beside = tuning._neighbours(tuning.LanguageModelTrial(0.1, 0.0, 10.0), 0.15, 0.5)
-    assert set(beside) == {(weight, bonus) for weight in (0.1, 0.25) for bonus in (-0.5, 0.0, 0.5)}
+def test_no_weight_below_zero_is_tried() -> None:
+    neighbours = tuning._neighbours(tuning.LanguageModelTrial(0.1, 0.0, 10.0), 0.15, 0.5)
+    assert set(neighbours) == {(weight, bonus) for weight in (0.1, 0.25) for bonus in (-0.5, 0.0, 0.5)}
 
 
 def test_without_a_language_model_there_is_nothing_to_tune(

@@ -207,7 +207,7 @@ class ScriptedEvaluator:
     def close(self) -> None:
         pass
 
-    def recognise(self, network: object, progress: object, *, part: int, num_parts: int) -> list[Any]:
+    def recognise(self, network: object, progress: object, *, shard: int, num_shards: int) -> list[Any]:
         return []
 
     def score(self, clips: object) -> Any:

@@ -52,7 +52,7 @@ class SpreadEvaluator:
 
         mine: list[ClipHypotheses] | None = None
         with suppress(_AbandonedError):
-            mine = self._evaluator.recognise(network, told, part=ranks.rank, num_parts=ranks.world_size)
+            mine = self._evaluator.recognise(network, told, shard=ranks.rank, num_shards=ranks.world_size)
         # Also those that were done before they heard of it: nobody may wait here for a rank that has left.
         (abandoned,) = ranks.sum([float(mine is None)])
         return None if abandoned or mine is None else ranks.gather(mine)

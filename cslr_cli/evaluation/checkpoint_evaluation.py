@@ -1,14 +1,16 @@
-"""Scores a checkpoint on splits of a corpus."""
+"""Evaluation of a checkpoint on splits of a prepared corpus."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 
 import torch
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import DecodingConfig
+from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.decoders import language_model_from_config
 from cslr_cli.errors import DataError
@@ -19,9 +21,29 @@ from cslr_cli.scoring import protocol, read_stm
 from cslr_cli.scoring.alignment import fold_case
 from cslr_cli.scoring.gloss_counts import seen_glosses
 
-# How far a corpus' frame rate may be from that of training. Below the first nobody sees a difference
-# (30 and 29.97 frames a second), beyond the second signs have another length than the network knows.
-_SAME_FPS, _ABSURD_FPS = 1.01, 2.0
+# Ratio of a corpus' frame rate to that of training, or its inverse: up to the first the rates count as equal (30 and
+# 29.97 frames per second), from the second on signs last another number of frames than the network has learned.
+_SAME_FPS_RATIO, _MAX_FPS_RATIO = 1.01, 2.0
+
+
+def find_prepared_corpus(checkpoint: Checkpoint, path: Path | None) -> PreparedCorpus:
+    """Find the prepared corpus of a checkpoint: at `path`, else where the network was trained, else in `prepared/NAME`.
+
+    Raises:
+        DataError: there is no such corpus.
+    """
+    if path is not None:
+        return open_prepared_corpus(path)
+    origin = checkpoint.corpus
+    places = (Path(origin.path), Path("prepared") / origin.name)
+    for place in places:
+        if place.is_dir():
+            return open_prepared_corpus(place)
+    searched = dict.fromkeys(str(place.absolute()) for place in places)  # often the same folder
+    raise DataError(
+        f"{' and '.join(searched)}: the corpus that the network was trained on is not there",
+        f"say by --corpus where it is, or make it with: cslr prepare {origin.name} --size {origin.frame_size}",
+    )
 
 
 def evaluate(
@@ -38,22 +60,23 @@ def evaluate(
     """Score a checkpoint on some splits of a corpus.
 
     Args:
-        checkpoint: the network and its preprocessing.
-        corpus: prepared with frames of the size that the network was trained on.
-        splits: in the order wanted, at least one.
-        device: where to compute.
-        dtype: what to compute in.
-        decoding: in place of the checkpoint's.
-        num_workers: processes that read clips, and as many at most that decode; by default as many
-            as in training.
-        progress: is told of each clip.
+        checkpoint: network with its preprocessing and decoding.
+        corpus: prepared corpus with frames of the size that the network was trained on.
+        splits: names of the splits, at least one; the results have this order.
+        device: device to compute on.
+        dtype: type to compute in.
+        decoding: decoding settings that replace the checkpoint's.
+        num_workers: number of processes that read clips, and maximum number that decode; default: as in training.
+        progress: called after each clip.
 
     Raises:
-        DataError: the corpus' frames are of another size or another rate altogether, a split has no
-            clip, or a language model cannot be read.
+        DataError: the corpus' frames have another size or a very different rate, a split has no clip, or a language
+            model cannot be read.
     """
-    evaluators = [  # all of them first: what is wrong with the last one should not be told after the work
-        evaluator_of(checkpoint, corpus, split, device=device, dtype=dtype, decoding=decoding, num_workers=num_workers)
+    evaluators = [  # all of them first, so that a fault of the last split shows before the work
+        make_evaluator(
+            checkpoint, corpus, split, device=device, dtype=dtype, decoding=decoding, num_workers=num_workers
+        )
         for split in splits
     ]
     network = checkpoint.build_network().to(device)
@@ -64,7 +87,7 @@ def evaluate(
     return results
 
 
-def evaluator_of(
+def make_evaluator(
     checkpoint: Checkpoint,
     corpus: PreparedCorpus,
     split: str,
@@ -74,7 +97,7 @@ def evaluator_of(
     decoding: DecodingConfig | None = None,
     num_workers: int | None = None,
 ) -> Evaluator:
-    """The evaluator of a checkpoint's network; arguments and errors as `evaluate` has them."""
+    """Build the evaluator of a checkpoint for one split; arguments and exceptions are those of `evaluate`."""
     _check_frames(checkpoint, corpus)
     config = checkpoint.config
     if decoding is not None:
@@ -91,15 +114,10 @@ def evaluator_of(
 
 
 def _check_frames(checkpoint: Checkpoint, corpus: PreparedCorpus) -> None:
-    """Refuse frames that are not what the network was trained on."""
-    size, fps = checkpoint.corpus.frame_size, checkpoint.corpus.fps
-    if corpus.frame_size != size:
-        raise DataError(
-            f"{corpus.path}: its frames have {corpus.frame_size} pixels, "
-            f"those that the checkpoint was trained on {size}",
-            f"prepare it with --size {size}",
-        )
-    if max(corpus.fps / fps, fps / corpus.fps) >= _ABSURD_FPS:
+    """Check that a corpus' frames have the size, and about the rate, of the frames that the network was trained on."""
+    checkpoint.corpus.check_frame_size(corpus)
+    fps = checkpoint.corpus.fps
+    if max(corpus.fps / fps, fps / corpus.fps) >= _MAX_FPS_RATIO:
         raise DataError(
             f"{corpus.path}: {corpus.fps:g} frames a second, and the checkpoint was trained on {fps:g}; "
             "signs would last another number of frames than it has learned",
@@ -110,25 +128,25 @@ def _check_frames(checkpoint: Checkpoint, corpus: PreparedCorpus) -> None:
 def evaluation_warnings(
     checkpoint: Checkpoint, corpus: PreparedCorpus, splits: Sequence[str], decoding: DecodingConfig
 ) -> list[str]:
-    """What the user should know before the figures: a rate that is not quite the network's, unknown glosses.
+    """Return warnings about a different frame rate, and about glosses that the network or the language model lacks.
 
     Args:
-        checkpoint: what is evaluated.
-        corpus: what on.
-        splits: which parts of it.
-        decoding: how.
+        checkpoint: checkpoint to evaluate.
+        corpus: prepared corpus to evaluate on.
+        splits: names of the splits.
+        decoding: decoding settings.
 
     Raises:
         DataError: the network knows no gloss of a split, or the language model cannot be read.
     """
     warnings = []
     fps = checkpoint.corpus.fps
-    if max(corpus.fps / fps, fps / corpus.fps) > _SAME_FPS:
+    if max(corpus.fps / fps, fps / corpus.fps) > _SAME_FPS_RATIO:
         warnings.append(
             f"{corpus.path}: {corpus.fps:g} frames a second, and the checkpoint was trained on {fps:g}; "
             "signs last another number of frames than it has learned"
         )
-    warnings += _unknown_to_network(checkpoint, corpus, splits)
+    warnings += _unknown_gloss_warnings(checkpoint, corpus, splits)
     language_model = language_model_from_config(decoding)
     if language_model is not None:
         glosses = checkpoint.vocabulary.glosses
@@ -141,8 +159,8 @@ def evaluation_warnings(
     return warnings
 
 
-def _unknown_to_network(checkpoint: Checkpoint, corpus: PreparedCorpus, splits: Sequence[str]) -> Iterator[str]:
-    """A warning for each split with references that the network can never give, not even as normalised."""
+def _unknown_gloss_warnings(checkpoint: Checkpoint, corpus: PreparedCorpus, splits: Sequence[str]) -> Iterator[str]:
+    """Yield a warning for each split with reference glosses that the network cannot output."""
     known = seen_glosses(checkpoint.vocabulary.glosses, protocol(corpus.protocol))
     for split in splits:
         signed = {gloss for reference in read_stm(corpus.references(split)) for gloss in reference.glosses}
