@@ -36,8 +36,11 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.frames import open_frames
-from cslr_cli.recognizer import LongVideo, Recognizer
-from cslr_cli.recognizer.live import FileCamera, LiveOptions, NetworkWindow, Watching
+from cslr_cli.recognizer import Recognizer, Segmentation
+from cslr_cli.recognizer.live.camera import FileCamera
+from cslr_cli.recognizer.live.live_recognizer import LiveRecognizer
+from cslr_cli.recognizer.live.sliding_window import SlidingWindowRecognizer
+from cslr_cli.recognizer.options import LiveOptions
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.scoring.alignment import Counts, align, count
 
@@ -117,7 +120,7 @@ def measure_splitting(
     for sample in corpus.samples(split):
         by_signer.setdefault(sample.signer, []).append(sample)
     alone = sum((counts_alone(recognizer, corpus, sample) for sample in corpus.samples(split)), Counts())
-    ways = {"rests": LongVideo("rests"), "windows": LongVideo("windows"), "none": LongVideo("none")}
+    ways = {"rests": Segmentation("rests"), "windows": Segmentation("windows"), "none": Segmentation("none")}
     totals = {way: Counts() for way in ways}
     whole = sentences = seconds = 0.0
     for samples in by_signer.values():
@@ -125,7 +128,7 @@ def measure_splitting(
         reference = [gloss for sentence in signed for gloss in sentence.glosses]
         sentences, seconds = sentences + len(signed), seconds + len(frames) / corpus.fps
         for way, long in ways.items():
-            recognition = recognizer.recognize(frames, long=long)
+            recognition = recognizer.recognize(frames, segmentation=long)
             totals[way] += count(align(reference, [timed.gloss for timed in recognition.glosses]))
             if way == "rests":
                 stretches = [(found.start, found.end) for found in recognition.sentences]
@@ -183,15 +186,15 @@ def measure_live(recognizer: Recognizer, corpus: PreparedCorpus, split: str) -> 
         path = Path(folder) / f"{split}.zip"
         seconds = write_clip(joined(corpus, split), path, ClipFormat(corpus.frame_size)) / corpus.fps
         print(f"live: the clips of {split} one after the other, {seconds:.0f} s, {len(reference)} glosses")
-        for unsure in (LiveOptions().unsure, 0.0):
-            glosses, delays = watched(recognizer, path, corpus.fps, LiveOptions(unsure=unsure))
+        for unsure in (LiveOptions().uncertain, 0.0):
+            glosses, delays = watched(recognizer, path, corpus.fps, LiveOptions(uncertain=unsure))
             wer = count(align(reference, glosses)).wer
             print(
                 f"  WER, live with {unsure:g} s unsure at the window's ends: {wer:.1f} %; told "
                 f"{statistics.median(delays):.1f} s after their end (median; at most {max(delays):.1f} s)"
             )
-        for way in (LongVideo("rests"), LongVideo("windows"), LongVideo("none")):
-            recognised = recognizer.recognize(path, long=way).glosses
+        for way in (Segmentation("rests"), Segmentation("windows"), Segmentation("none")):
+            recognised = recognizer.recognize(path, segmentation=way).glosses
             wer = count(align(reference, [timed.gloss for timed in recognised])).wer
             print(f"  WER, split {way.split}: {wer:.1f} %")
 
@@ -205,7 +208,7 @@ def joined(corpus: PreparedCorpus, split: str) -> Iterator[Frame]:
 def watched(recognizer: Recognizer, path: Path, fps: float, options: LiveOptions) -> tuple[list[str], list[float]]:
     """The glosses that watching a clip gives, and how many seconds after its end each was told."""
     camera = FileCamera(path, StandingClock(), picture_fps=fps)
-    watching = Watching(camera, NetworkWindow(recognizer, options.window), options)
+    watching = LiveRecognizer(camera, SlidingWindowRecognizer(recognizer, options.window), options)
     told = []
     while not watching.is_over:
         told += watching.step()

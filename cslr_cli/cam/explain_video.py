@@ -25,7 +25,7 @@ from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.device import translate_out_of_memory
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.recognizer import Recognizer
-from cslr_cli.recognizer.long_video import LONGEST_WHOLE
+from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.vocabulary import Vocabulary
 
@@ -55,7 +55,7 @@ def explain(
     Raises:
         UsageError: unknown layer, method or gloss, or a place that the network does not see.
         CslrError: nothing was recognised, or not a gloss of the options, or every map is blank.
-        MediaError: the source cannot be read, or is longer than `LONGEST_WHOLE` seconds.
+        MediaError: the source cannot be read, or is longer than `MAX_UNDIVIDED_SECONDS` seconds.
         DeviceError: the device is out of memory.
     """
     options, reading = options or CamOptions(), reading or ReadOptions()
@@ -97,13 +97,13 @@ def explain(
 
 
 def _read_pictures(reader: ClipReader) -> NDArray[np.uint8]:
-    """Read the pictures of a source of at most `LONGEST_WHOLE` seconds: uint8 (T, S, S, 3)."""
+    """Read the pictures of a source of at most `MAX_UNDIVIDED_SECONDS` seconds: uint8 (T, S, S, 3)."""
     pictures = []
     for picture in reader:
         pictures.append(picture)
-        if len(pictures) > LONGEST_WHOLE * reader.fps:
+        if len(pictures) > MAX_UNDIVIDED_SECONDS * reader.fps:
             raise MediaError(
-                f"{reader.name}: longer than {LONGEST_WHOLE:g} s, the most that maps are made of at a time",
+                f"{reader.name}: longer than {MAX_UNDIVIDED_SECONDS:g} s, the most that maps are made of at a time",
                 "choose a part by --start and --end",
             )
     return np.stack(pictures)

@@ -52,7 +52,7 @@ def features(
     from cslr_cli.media.options import ReadOptions
     from cslr_cli.model.device import resolve_device
     from cslr_cli.recognizer import Recognizer
-    from cslr_cli.recognizer.features import describe
+    from cslr_cli.recognizer.features import write_description
 
     reading = ReadOptions(fps=fps, fit=fit.value)
     _check(videos or [], corpus, split, reading)
@@ -60,7 +60,7 @@ def features(
     where = resolve_device(device)
     recognizer = Recognizer(open_for_use(path, vocabulary), device=where, precision=precision.value)
     writer = _Writer(output, single_file=single_file)
-    describe(recognizer, path, output)
+    write_description(recognizer, path, output)
     if corpus is None:
         done = _of_videos(recognizer, videos or [], reading, writer)
     else:
@@ -106,7 +106,7 @@ class _Writer:
     @contextmanager
     def of(self, split: str) -> Iterator[Callable[[ClipFeatures, str], None]]:
         """Give a function that writes a clip of a split under a name; the split of videos is called ``""``."""
-        from cslr_cli.recognizer.features import SplitFile, write_clip
+        from cslr_cli.recognizer.features import FeaturesFile, write_features
 
         name = f"{split or 'videos'}.npz" if self._single_file else split
         counts = {"clips": 0, "frames": 0, "steps": 0}
@@ -117,7 +117,7 @@ class _Writer:
             counts["steps"] += len(clip.step_features)
 
         if self._single_file:
-            with SplitFile(self._output / name) as file:
+            with FeaturesFile(self._output / name) as file:
 
                 def add(clip: ClipFeatures, clip_name: str) -> None:
                     file.add(clip)
@@ -127,7 +127,7 @@ class _Writer:
         else:
 
             def write(clip: ClipFeatures, clip_name: str) -> None:
-                write_clip(clip, self._output / split / f"{clip_name}.npz")
+                write_features(clip, self._output / split / f"{clip_name}.npz")
                 count(clip)
 
             yield write
@@ -193,6 +193,6 @@ def _of_videos(recognizer: Recognizer, videos: list[str], reading: ReadOptions, 
 
 def _tell(error: CslrError | OSError, path: Path) -> None:
     """Say why a clip is passed over."""
-    from cslr_cli.recognizer.batch import cannot_be_read
+    from cslr_cli.recognizer.batch import translate_read_error
 
-    print_error(str(cannot_be_read(path, error) if isinstance(error, OSError) else error))
+    print_error(str(translate_read_error(path, error) if isinstance(error, OSError) else error))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cslr_cli.media.clip_reader import ClipReader
     from cslr_cli.media.options import ReadOptions
     from cslr_cli.recognition import Recognition
-    from cslr_cli.recognizer import LongVideo, Recognizer
+    from cslr_cli.recognizer import Recognizer, Segmentation
 
 _WINDOW, _OVERLAP = 10.0, 2.0  # seconds
 
@@ -128,7 +128,7 @@ class _How:
     """
 
     reading: ReadOptions
-    long: LongVideo
+    long: Segmentation
     confidence: bool
 
 
@@ -142,7 +142,7 @@ def _recognize_all(
     """
     from cslr_cli.cli.inputs import is_video_file, output_names
     from cslr_cli.output.formats import FormatOptions
-    from cslr_cli.recognizer.batch import recognize_in_turn
+    from cslr_cli.recognizer.batch import recognize_files
 
     recognizer = make_recognizer()
     font = extras.font(recognizer.vocabulary.glosses)
@@ -155,14 +155,14 @@ def _recognize_all(
     def recognize(place: int, clip: ClipReader) -> Recognition:
         return recognizer.recognize(
             clip,
-            long=how.long,
+            segmentation=how.long,
             keep_logits=extras.logits is not None,
             on_sentence=lambda sentence: results.begin_sentence(place, inputs[place], sentence, format_options(place)),
         )
 
     errors = 0
     with output.opened() as results:
-        for place, outcome in enumerate(recognize_in_turn(recognizer, inputs, how.reading, recognize)):
+        for place, outcome in enumerate(recognize_files(recognizer, inputs, how.reading, recognize)):
             if outcome.recognition is None:
                 print_error(str(outcome.error))
                 errors += 1
@@ -191,17 +191,17 @@ def _tell_rests(recognition: Recognition) -> None:
     )
 
 
-def _long_video(split: Any, window: float | None, overlap: float | None) -> LongVideo:
+def _long_video(split: Any, window: float | None, overlap: float | None) -> Segmentation:
     """How a long recording is split.
 
     Raises:
         UsageError: a value makes no sense, or windows are described for another way to split.
     """
-    from cslr_cli.recognizer import LongVideo
+    from cslr_cli.recognizer import Segmentation
 
     if (window, overlap) != (None, None):
         if split not in ("auto", "windows"):
             raise UsageError(f"--split {split} has no windows", "leave out --window and --overlap, or --split")
         split = "windows"
     seconds = _WINDOW if window is None else window
-    return LongVideo(split, seconds, min(_OVERLAP, seconds / 2) if overlap is None else overlap)
+    return Segmentation(split, seconds, min(_OVERLAP, seconds / 2) if overlap is None else overlap)

@@ -15,7 +15,8 @@ from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cslr_cli.recognizer import Recognizer
-    from cslr_cli.recognizer.live import Camera, LiveGloss, LiveSummary, Watching
+    from cslr_cli.recognizer.live.camera import Camera
+    from cslr_cli.recognizer.live.live_recognizer import LiveGloss, LiveRecognizer, LiveSummary
 
 # Seconds from one remark on lost frames to the next.
 _REMARK_INTERVAL = 5.0
@@ -50,7 +51,7 @@ def open_live(video: str, picture_fps: float) -> Camera:
     Raises:
         MediaError: it is not there.
     """
-    from cslr_cli.recognizer.live import FileCamera, is_camera, open_camera
+    from cslr_cli.recognizer.live.camera import FileCamera, is_camera, open_camera
 
     return open_camera(video) if is_camera(video) else FileCamera(Path(video), picture_fps=picture_fps)
 
@@ -97,13 +98,15 @@ def watch(
         DeviceError: the device is out of memory.
     """
     from cslr_cli.media.options import ReadOptions
-    from cslr_cli.recognizer.live import LiveOptions, NetworkWindow, Watching
+    from cslr_cli.recognizer.live.live_recognizer import LiveRecognizer
+    from cslr_cli.recognizer.live.sliding_window import SlidingWindowRecognizer
+    from cslr_cli.recognizer.options import LiveOptions
 
     live = LiveOptions(window)
     recognizer = make_recognizer()
-    seen = NetworkWindow(recognizer, live.window, ReadOptions(fit=fit))
+    seen = SlidingWindowRecognizer(recognizer, live.window, ReadOptions(fit=fit))
     camera = open_live(video, recognizer.fps)
-    watching = Watching(camera, seen, live)
+    watching = LiveRecognizer(camera, seen, live)
     remarks = _LossRemarks(camera)
 
     def show(glosses: Sequence[LiveGloss]) -> None:
@@ -125,7 +128,7 @@ def watch(
 
 
 @contextmanager
-def _stopped_by_ctrl_c(watching: Watching) -> Iterator[None]:
+def _stopped_by_ctrl_c(watching: LiveRecognizer) -> Iterator[None]:
     """Let the first Ctrl-C end the watching in order, and another one all else."""
 
     def stop(number: int, frame: object) -> None:

@@ -23,7 +23,7 @@ from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import ReadOptions
-from cslr_cli.recognizer.long_video import LONGEST_WHOLE
+from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS
 
 # What browsers show without help: encodings, as FFmpeg calls them, and the files around them.
 _BROWSERS_DECODE = ("avc1", "h264", "vp80", "vp90", "vp08", "vp09", "av01")
@@ -165,9 +165,10 @@ class DemoService:
             os.utime(answer.source)  # it is in use, which `tidy` should see
         except FileNotFoundError as error:
             raise CslrError(f"{answer.name}: removed in the meantime", "recognise it again") from error
-        if answer.recognition.duration > LONGEST_WHOLE:
+        if answer.recognition.duration > MAX_UNDIVIDED_SECONDS:
             raise MediaError(
-                f"{answer.name}: longer than {LONGEST_WHOLE:g} s, the most that heat maps are made of", "cut it first"
+                f"{answer.name}: longer than {MAX_UNDIVIDED_SECONDS:g} s, the most that heat maps are made of",
+                "cut it first",
             )
         sheet = answer.folder / "heat-maps.png"
         with self._named({answer.source: answer.name}):

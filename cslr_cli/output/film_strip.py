@@ -67,9 +67,7 @@ def _draw_time_line(axes: Any, recognition: Recognition, reference: Sequence[str
     for index, timed in enumerate(recognition.glosses):
         colour = GLOSS_COLOURS[index % len(GLOSS_COLOURS)]
         axes.axvspan(timed.start, timed.end, 0.42, 0.92, color=colour, linewidth=0)
-        axes.text(
-            (timed.start + timed.end) / 2, 0.67, timed.gloss, color="white", ha="center", va="center", fontsize=7.5
-        )
+        axes.text(timed.middle, 0.67, timed.gloss, color="white", ha="center", va="center", fontsize=7.5)
     if reference is not None:
         axes.text(0, 0.18, f"signed: {' '.join(reference)}", ha="left", va="center", fontsize=7.5, color="#444444")
     axes.set_xlim(0, recognition.duration)

@@ -1,4 +1,4 @@
-"""Many recordings, one after the other: while one is recognised, the frames of the next are read."""
+"""Recognize many recordings; while one is recognized, the frames of the next are read."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cslr_cli.media.options import ReadOptions
 
 if TYPE_CHECKING:
     from cslr_cli.recognition import Recognition
-    from cslr_cli.recognizer import Recognizer
+    from cslr_cli.recognizer.recognizer import Recognizer
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one recording.
+    """The result of one recording.
 
     Attributes:
-        path: of the recording.
-        recognition: what was recognised; None where that failed.
-        error: what is wrong with the recording; None where it was recognised.
+        path: path of the recording.
+        recognition: its recognition; None after an error.
+        error: error that prevented its recognition; None without one.
     """
 
     path: Path
@@ -31,52 +31,52 @@ class Outcome:
     error: CslrError | None = None
 
 
-def recognize_in_turn(
+def recognize_files(
     recognizer: Recognizer,
     paths: Sequence[Path],
-    reading: ReadOptions,
+    options: ReadOptions,
     recognize: Callable[[int, ClipReader], Recognition],
 ) -> Iterator[Outcome]:
-    """Recognise recordings, and go on past those that cannot be read.
+    """Recognize recordings; continue after those that cannot be read.
 
     Args:
-        recognizer: opens them.
-        paths: in the order of the outcomes.
-        reading: how all of them are read.
-        recognize: recognises one that is open, given its place among all.
+        recognizer: recognizer that opens the recordings.
+        paths: paths of the recordings.
+        options: how they are read.
+        recognize: function that recognizes an opened recording, given its index in `paths`.
 
     Yields:
-        An outcome for each, as soon as it is there.
+        The outcome of each recording, in order, as soon as it is known.
 
     Raises:
-        UsageError: what is wrong would be so with every recording.
+        UsageError: there is a fault that affects every recording.
     """
-    following = _begun(recognizer, paths[0], reading) if paths else None
+    next_clip = _open_ahead(recognizer, paths[0], options) if paths else None
     try:
-        for place, path in enumerate(paths):
-            current, following = following, None
-            if place + 1 < len(paths):
-                following = _begun(recognizer, paths[place + 1], reading)
-            yield _outcome(place, path, current, recognize)
+        for index, path in enumerate(paths):
+            current, next_clip = next_clip, None
+            if index + 1 < len(paths):
+                next_clip = _open_ahead(recognizer, paths[index + 1], options)
+            yield _recognize_file(index, path, current, recognize)
     finally:
-        if isinstance(following, ClipReader):
-            following.close()
+        if isinstance(next_clip, ClipReader):
+            next_clip.close()
 
 
-def _begun(recognizer: Recognizer, path: Path, reading: ReadOptions) -> ClipReader | CslrError:
-    """A recording whose frames are being read, up to a few ahead; or why that cannot be."""
+def _open_ahead(recognizer: Recognizer, path: Path, options: ReadOptions) -> ClipReader | CslrError:
+    """Open a recording and start to read its frames; return the error if that fails."""
     try:
-        return recognizer.open(path, reading).read_ahead()
+        return recognizer.open(path, options).read_ahead()
     except UsageError:
         raise
     except CslrError as error:
         return error
     except OSError as error:
-        return cannot_be_read(path, error)
+        return translate_read_error(path, error)
 
 
-def _outcome(
-    place: int,
+def _recognize_file(
+    index: int,
     path: Path,
     clip: ClipReader | CslrError | None,
     recognize: Callable[[int, ClipReader], Recognition],
@@ -85,15 +85,15 @@ def _outcome(
         return Outcome(path, error=clip)
     with clip:
         try:
-            return Outcome(path, recognize(place, clip))
-        except (UsageError, BrokenPipeError):  # the latter is not the recording's: nobody listens to `recognize`
+            return Outcome(path, recognize(index, clip))
+        except (UsageError, BrokenPipeError):  # a broken pipe is the output's fault, not the recording's
             raise
         except CslrError as error:
             return Outcome(path, error=error)
         except OSError as error:
-            return Outcome(path, error=cannot_be_read(path, error))
+            return Outcome(path, error=translate_read_error(path, error))
 
 
-def cannot_be_read(path: Path, error: OSError) -> MediaError:
-    """What the operating system says against a recording, as an error that is the recording's."""
+def translate_read_error(path: Path, error: OSError) -> MediaError:
+    """Translate an error of the operating system into one of the recording."""
     return MediaError(f"{error.filename or path}: {error.strerror or error}")

@@ -1,6 +1,6 @@
-"""A network's features of clips, in files that another model can train on; `docs/features.md` says what is in them.
+"""Compute a network's features of clips and write them to files for other models; `docs/features.md` describes these.
 
-Axes: T frames that the network sees of a clip, T' steps, C features of a frame, D of a step.
+Axes: T pictures of a clip, T' steps, C features of a frame, D features of a step.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError
 from cslr_cli.files import whole_file, write_text
 from cslr_cli.media.clip_reader import ClipReader
-from cslr_cli.recognizer import Recognizer
-from cslr_cli.recognizer.long_video import clip_features
+from cslr_cli.recognizer.recognizer import Recognizer
+from cslr_cli.recognizer.segmentation import iterate_frame_features
 
-# Says of a folder of features what network they are of.
+# Describes the network whose features a folder contains.
 DESCRIPTION_FILE = "features.json"
 
 
@@ -36,14 +36,14 @@ class ClipFeatures:
     """The features of one clip.
 
     Attributes:
-        sample_id: the clip's name.
-        frame_features: float32 (T, C), the backbone's, before anything looks further across time.
+        sample_id: name of the clip.
+        frame_features: float32 (T, C), features of the backbone, before the temporal layers.
         frame_times: float64 (T, 2), start and end of each frame, seconds.
-        step_features: float32 (T', D), the temporal convolution's, before the LSTM.
+        step_features: float32 (T', D), features of the temporal convolution, before the LSTM.
         step_times: float64 (T', 2), start and end of each step, seconds.
-        glosses: what was signed, as the annotation has it; none where that is not known.
-        signer: who signs; empty where that is not known.
-        warnings: what the user should know of how the clip was read.
+        glosses: annotated glosses; empty if unknown.
+        signer: name of the signer; empty if unknown.
+        warnings: faults of the source that did not prevent reading it.
     """
 
     sample_id: str
@@ -60,9 +60,9 @@ def extract_features(recognizer: Recognizer, clip: ClipReader, sample: Sample | 
     """Compute the features of a clip, whatever its length.
 
     Args:
-        recognizer: its network computes them.
-        clip: what `recognizer.open` gave, not begun yet.
-        sample: what is known of the clip; None for a video.
+        recognizer: recognizer whose network computes the features.
+        clip: reader that `recognizer.open` returned, of which nothing has been read.
+        sample: sample of a corpus; None for a video.
 
     Raises:
         MediaError: the clip cannot be read, or is shorter than the network's shortest.
@@ -70,9 +70,9 @@ def extract_features(recognizer: Recognizer, clip: ClipReader, sample: Sample | 
     """
     network, plan = recognizer.network, recognizer.network.plan
     with clip:
-        parts = list(clip_features(clip.read_ahead(), network, recognizer.device, recognizer.inference))
+        chunks = list(iterate_frame_features(clip.read_ahead(), network, recognizer.device, recognizer.inference))
     plan.check_length(clip.num_pictures, clip.name)
-    padded = torch.cat(parts)  # (P, C)
+    padded = torch.cat(chunks)  # (P, C)
     with recognizer.inference():
         # (P, C) -> (1, C, P) -> (1, D, T') -> (T', D)
         steps = network.temporal(padded.T[None], [len(padded)]).features[0].T
@@ -110,8 +110,8 @@ def check_frame_size(recognizer: Recognizer, corpus: PreparedCorpus) -> None:
     recognizer.checkpoint.corpus.check_frame_size(corpus)
 
 
-def write_clip(features: ClipFeatures, path: Path) -> None:
-    """Write the features of one clip, an `.npz`, whole or not at all.
+def write_features(features: ClipFeatures, path: Path) -> None:
+    """Write the features of one clip to an `.npz`, which appears only when it is complete.
 
     Raises:
         DataError: it cannot be written.
@@ -130,11 +130,11 @@ def write_clip(features: ClipFeatures, path: Path) -> None:
             for name, array in arrays.items():
                 _write_array(archive, name, array)
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise _translate_write_error(path, error) from error
 
 
-def describe(recognizer: Recognizer, checkpoint: Path | str, folder: Path) -> None:
-    """Write beside the features what network they are of, and how frames and steps lie in time: `features.json`.
+def write_description(recognizer: Recognizer, checkpoint: Path | str, folder: Path) -> None:
+    """Write `features.json`: the network of the features, and the rates of their frames and steps.
 
     Raises:
         DataError: it cannot be written.
@@ -152,16 +152,16 @@ def describe(recognizer: Recognizer, checkpoint: Path | str, folder: Path) -> No
     try:
         write_text(folder / DESCRIPTION_FILE, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
-        raise _not_written(folder / DESCRIPTION_FILE, error) from error
+        raise _translate_write_error(folder / DESCRIPTION_FILE, error) from error
 
 
-class SplitFile:
-    """The features of many clips in one `.npz`, written as they come, with one clip's in memory.
+class FeaturesFile:
+    """An `.npz` with the features of many clips, of which one at a time is in memory.
 
-    Use it in a `with`; the file appears under its name when the block ends well.
+    Use it in a `with`; the file appears under its name when the block ends without an error.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
         DataError: it cannot be written.
@@ -169,12 +169,12 @@ class SplitFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._columns: dict[str, _Column] = {}
-        self._clips: list[ClipFeatures] = []  # without their features
-        self._folder: tempfile.TemporaryDirectory[str] | None = None  # of the columns
+        self._arrays: dict[str, _ArrayFile] = {}
+        self._clips: list[ClipFeatures] = []  # with empty feature arrays
+        self._folder: tempfile.TemporaryDirectory[str] | None = None  # for the array files
 
     def add(self, features: ClipFeatures) -> None:
-        """Put a clip behind those that are there."""
+        """Append a clip."""
         arrays: Mapping[str, NDArray[Any]] = {
             "frame_features": features.frame_features,
             "frame_times": features.frame_times,
@@ -185,15 +185,15 @@ class SplitFile:
             if self._folder is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._folder = tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".unfinished")
-                self._columns = {name: _Column(Path(self._folder.name) / name) for name in arrays}
+                self._arrays = {name: _ArrayFile(Path(self._folder.name) / name) for name in arrays}
             for name, array in arrays.items():
-                self._columns[name].append(array)
+                self._arrays[name].append(array)
         except OSError as error:
-            raise _not_written(self.path, error) from error
-        none = np.empty((0, 0), np.float32), np.empty((0, 2))
-        self._clips.append(ClipFeatures(features.sample_id, *none, *none, features.glosses, features.signer))
+            raise _translate_write_error(self.path, error) from error
+        empty = np.empty((0, 0), np.float32), np.empty((0, 2))
+        self._clips.append(ClipFeatures(features.sample_id, *empty, *empty, features.glosses, features.signer))
 
-    def __enter__(self) -> SplitFile:
+    def __enter__(self) -> FeaturesFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -212,23 +212,23 @@ class SplitFile:
         starts = {"frame_starts": "frame_times", "step_starts": "step_times"}
         try:
             with whole_file(self.path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
-                for name, column in self._columns.items():
+                for name, array_file in self._arrays.items():
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                        column.write_to(entry)
+                        array_file.write_to(entry)
                 for name, values in texts.items():
                     _write_array(archive, name, np.array(values, dtype=np.str_))
-                for name, of in starts.items():
-                    lengths = self._columns[of].lengths
+                for name, array_name in starts.items():
+                    lengths = self._arrays[array_name].lengths
                     _write_array(archive, name, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
         except OSError as error:
-            raise _not_written(self.path, error) from error
+            raise _translate_write_error(self.path, error) from error
 
 
-class _Column:
-    """An array that grows on disk.
+class _ArrayFile:
+    """A two-dimensional array that grows in a file.
 
     Args:
-        path: of a file that is not there yet.
+        path: path of a new file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -238,14 +238,14 @@ class _Column:
         self._dtype: np.dtype[Any] = np.dtype(np.float32)
 
     def append(self, array: NDArray[Any]) -> None:
-        """Rows (n, width) behind those that are there."""
+        """Append rows (n, width)."""
         self.lengths.append(len(array))
         self._width, self._dtype = array.shape[1], array.dtype
         with open(self._path, "ab") as file:
             file.write(np.ascontiguousarray(array).tobytes())
 
     def write_to(self, entry: IO[bytes]) -> None:
-        """All rows as an `.npy` file."""
+        """Write all rows as an `.npy` file."""
         shape = (sum(self.lengths), self._width)
         header = {"descr": npy_format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
         npy_format.write_array_header_1_0(entry, header)
@@ -258,7 +258,7 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> No
         npy_format.write_array(entry, array, allow_pickle=False)
 
 
-def _not_written(path: Path, error: OSError) -> DataError:
+def _translate_write_error(path: Path, error: OSError) -> DataError:
     return DataError(
         f"{error.filename or path}: cannot be written ({error.strerror or error})",
         "mend it, or say by --output where to write",

@@ -1,4 +1,4 @@
-"""What was recognised in the stretches of a recording, put together; windows that overlap are cut apart."""
+"""Join the results of the segments of a recording; overlapping windows are cut where they fit together."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ import numpy as np
 from cslr_cli.recognition import Alternative, Sentence, StepLogits
 from cslr_cli.scoring import TimedGloss
 
-# Seconds by which two windows may differ in when the same gloss was signed.
-_SAME_SIGN = 0.5
+# Largest difference of the times of one sign in two windows, seconds.
+_SAME_SIGN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class RecognisedStretch:
-    """What was recognised in one stretch.
+class RecognizedSegment:
+    """The result of one segment.
 
     Attributes:
-        sentence: its glosses.
-        logits: of its steps.
+        sentence: recognized glosses.
+        logits: logits of all steps.
     """
 
     sentence: Sentence
     logits: StepLogits
 
 
-def without_overlaps(windows: Iterable[RecognisedStretch]) -> Iterator[RecognisedStretch]:
-    """Cut windows that overlap so that one ends where the next begins.
+def remove_overlaps(windows: Iterable[RecognizedSegment]) -> Iterator[RecognizedSegment]:
+    """Cut overlapping windows so that each one ends where the next begins.
 
-    The cut is where no gloss of either window is torn, and none that both have recognised falls to
-    neither or to both; of such places, the one nearest to the middle of the overlap. A gloss that is torn all
-    the same is of the side where its centre lies, and reaches to the cut.
+    A cut splits no gloss if possible, and keeps each gloss that both windows have exactly once; of several such
+    places it takes the one nearest to the middle of the overlap. A split gloss belongs to the side of its middle
+    and ends at the cut.
 
     Args:
-        windows: in order, each overlapping the one before it; the last may reach further back.
+        windows: results in order, each overlapping the previous one; the last may overlap several.
 
     Yields:
-        Each with its best hypothesis only: another one's glosses beyond the cut would not fit.
+        Each window with its best hypothesis only, because alternatives may not agree across the cut.
     """
-    before: RecognisedStretch | None = None
+    previous: RecognizedSegment | None = None
     for window in windows:
-        if before is not None:
-            cut = _cut(before, window)
-            yield _between(before, before.sentence.start, cut)
-            window = _between(window, cut, window.sentence.end)
-        before = window
-    if before is not None:
-        yield _between(before, before.sentence.start, before.sentence.end)
+        if previous is not None:
+            cut = _choose_cut(previous, window)
+            yield _restrict(previous, previous.sentence.start, cut)
+            window = _restrict(window, cut, window.sentence.end)
+        previous = window
+    if previous is not None:
+        yield _restrict(previous, previous.sentence.start, previous.sentence.end)
 
 
-def joined_logits(parts: Sequence[StepLogits]) -> StepLogits:
-    """The logits of several stretches, one behind the other; at least one stretch."""
+def join_logits(parts: Sequence[StepLogits]) -> StepLogits:
+    """Concatenate the logits of one or more segments."""
     return StepLogits(
         np.concatenate([part.sequence_logits for part in parts]),
         np.concatenate([part.conv_logits for part in parts]),
@@ -61,44 +61,40 @@ def joined_logits(parts: Sequence[StepLogits]) -> StepLogits:
     )
 
 
-def _cut(left: RecognisedStretch, right: RecognisedStretch) -> float:
-    """Where the left window ends and the right one begins, seconds."""
-    # The left window may begin at a cut that lies within the right one already.
+def _choose_cut(left: RecognizedSegment, right: RecognizedSegment) -> float:
+    """Return the time at which the left window ends and the right one begins, seconds."""
+    # The left window may begin at a cut within the right window.
     first, last = max(left.sentence.start, right.sentence.start), left.sentence.end
     middle = (first + last) / 2
     edges = {middle, *left.logits.step_times.flat, *right.logits.step_times.flat}
     left_glosses, right_glosses = left.sentence.glosses, right.sentence.glosses
     same = [
-        (_centre(mine), _centre(other))
-        for mine in left_glosses
-        for other in right_glosses
-        if mine.gloss == other.gloss and abs(_centre(mine) - _centre(other)) < _SAME_SIGN
+        (left_gloss.middle, right_gloss.middle)
+        for left_gloss in left_glosses
+        for right_gloss in right_glosses
+        if left_gloss.gloss == right_gloss.gloss and abs(left_gloss.middle - right_gloss.middle) < _SAME_SIGN_SECONDS
     ]
 
-    def faults(cut: float) -> int:
-        torn = sum(timed.start < cut < timed.end for timed in (*left_glosses, *right_glosses))
-        return torn + sum((mine < cut) != (other < cut) for mine, other in same)
+    def count_faults(cut: float) -> int:
+        num_split = sum(timed.start < cut < timed.end for timed in (*left_glosses, *right_glosses))
+        return num_split + sum((left_middle < cut) != (right_middle < cut) for left_middle, right_middle in same)
 
     candidates = [edge for edge in edges if first <= edge <= last]
-    return float(min(candidates, key=lambda edge: (faults(edge), abs(edge - middle), edge)))
+    return float(min(candidates, key=lambda edge: (count_faults(edge), abs(edge - middle), edge)))
 
 
-def _between(window: RecognisedStretch, start: float, end: float) -> RecognisedStretch:
-    """The part of a window from `start` to before `end`, seconds."""
+def _restrict(window: RecognizedSegment, start: float, end: float) -> RecognizedSegment:
+    """Restrict the result of a window to the time from `start` to `end`, seconds."""
     sentence, logits = window.sentence, window.logits
-    centres = logits.step_times.mean(axis=1)
-    kept = (centres >= start) & (centres < end)
+    step_middles = logits.step_times.mean(axis=1)
+    kept = (step_middles >= start) & (step_middles < end)
 
-    def inside(glosses: Iterable[TimedGloss]) -> tuple[TimedGloss, ...]:
-        mine = (timed for timed in glosses if start <= _centre(timed) < end)
-        return tuple(replace(timed, start=max(start, timed.start), end=min(end, timed.end)) for timed in mine)
+    def restrict_glosses(glosses: Iterable[TimedGloss]) -> tuple[TimedGloss, ...]:
+        inside = (timed for timed in glosses if start <= timed.middle < end)
+        return tuple(replace(timed, start=max(start, timed.start), end=min(end, timed.end)) for timed in inside)
 
-    best = Alternative(inside(sentence.glosses), sentence.score)
-    return RecognisedStretch(
-        Sentence(start, end, (best,), inside(sentence.conv_glosses)),
+    best = Alternative(restrict_glosses(sentence.glosses), sentence.score)
+    return RecognizedSegment(
+        Sentence(start, end, (best,), restrict_glosses(sentence.conv_glosses)),
         StepLogits(logits.sequence_logits[kept], logits.conv_logits[kept], logits.step_times[kept], logits.vocabulary),
     )
-
-
-def _centre(timed: TimedGloss) -> float:
-    return (timed.start + timed.end) / 2

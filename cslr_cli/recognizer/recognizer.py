@@ -1,8 +1,9 @@
-"""The `Recognizer` itself."""
+"""`Recognizer`: from any source of frames to glosses with times."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,27 +23,31 @@ from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.device import resolve_device, resolve_precision, translate_out_of_memory
 from cslr_cli.model.inference import prepare_for_inference
 from cslr_cli.recognition import Alternative, Recognition, Sentence, StepLogits
-from cslr_cli.recognizer.joining import RecognisedStretch, joined_logits, without_overlaps
-from cslr_cli.recognizer.long_video import LongVideo, clip_features, stretches
+from cslr_cli.recognizer.joining import RecognizedSegment, join_logits, remove_overlaps
+from cslr_cli.recognizer.options import Segmentation
+from cslr_cli.recognizer.segmentation import iterate_frame_features, iterate_segments
 from cslr_cli.vocabulary import Vocabulary
 
-_MEMORY_ADVICE = "use --precision bf16 or --device cpu; a long recording takes less in parts: --split rests"
+_OUT_OF_MEMORY_HINT = "use --precision bf16 or --device cpu; a long recording takes less in parts: --split rests"
 
 
 class Recognizer:
-    """A trained network that reads videos as it read its training clips.
+    """Recognizes glosses with a trained network; videos are preprocessed like its training clips.
+
+        recognizer = Recognizer.load("runs/quickstart/best.pt")
+        print(recognizer.recognize("talk.mp4").text)
 
     Args:
-        checkpoint: the network, its vocabulary and its preprocessing.
-        device: where to compute.
-        precision: what to compute in.
-        decoding: in place of the checkpoint's.
+        checkpoint: network with its vocabulary and preprocessing.
+        device: device of the computation.
+        precision: precision of the computation.
+        decoding: settings of the decoder; None for those of the checkpoint.
 
     Attributes:
-        checkpoint: as given.
-        device: as given.
-        dtype: what is computed in.
-        network: on the device, in its form for inference.
+        checkpoint: see Args.
+        device: see Args.
+        dtype: data type of the computation.
+        network: network on the device, optimized for inference.
     """
 
     def __init__(
@@ -66,10 +71,10 @@ class Recognizer:
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto", precision: Precision = "auto") -> Recognizer:
-        """Make a recognizer of a checkpoint file.
+        """Load a recognizer from a checkpoint file.
 
         Args:
-            path: of the checkpoint.
+            path: path of the checkpoint.
             device: `auto`, `cpu` or the number of a GPU.
             precision: `auto`, `fp32`, `bf16` or `fp16`.
 
@@ -81,76 +86,80 @@ class Recognizer:
 
     @property
     def fps(self) -> float:
-        """Frames a second of the corpus that the network was trained on."""
+        """Frames per second of the corpus that the network was trained on."""
         return self.checkpoint.corpus.fps
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """What the network's classes mean."""
+        """The vocabulary of the network."""
         return self.checkpoint.vocabulary
 
-    def open(self, source: Source, reading: ReadOptions | None = None) -> ClipReader:
-        """Give access to the pictures of a source, one after the other, just as the network wants them.
+    def open(self, source: Source, options: ReadOptions | None = None) -> ClipReader:
+        """Open a source for reading its pictures one by one, as the network takes them.
 
         Args:
             source: path of a video, a folder or `.zip` of pictures, a uint8 array (T, H, W, 3), a list of arrays
                 (H, W, 3), or an iterator of them; RGB.
-            reading: what of it, and how; None for the defaults.
+            options: which part of the source is read, and how; None for the defaults.
 
         Raises:
             MediaError: there is no such file or folder.
         """
-        reading = reading or ReadOptions()
+        options = options or ReadOptions()
         config = self.checkpoint.config.data
-        fit = self.checkpoint.corpus.frame_fit(config, reading.fit)
-        return ClipReader(source, reading, fit, fps=self.fps, frame_interval=config.frame_interval)
+        fit = self.checkpoint.corpus.frame_fit(config, options.fit)
+        return ClipReader(source, options, fit, fps=self.fps, frame_interval=config.frame_interval)
 
-    def read(self, source: Source, reading: ReadOptions | None = None) -> LoadedClip:
+    def read(self, source: Source, options: ReadOptions | None = None) -> LoadedClip:
         """Read all pictures of a source into memory; otherwise like `open`.
 
         Raises:
             MediaError: it cannot be read.
         """
-        with self.open(source, reading) as clip:
+        with self.open(source, options) as clip:
             return clip.read()
 
     def recognize(
         self,
         source: Source | ClipReader,
-        reading: ReadOptions | None = None,
+        options: ReadOptions | None = None,
         *,
-        long: LongVideo | None = None,
+        segmentation: Segmentation | None = None,
         keep_logits: bool = False,
         on_sentence: Callable[[Sentence], None] | None = None,
+        long: Segmentation | None = None,
     ) -> Recognition:
-        """Recognise the glosses of one video.
+        """Recognize the glosses of one video.
 
-        Frames go through what training frames went through: the corpus' frame rate (chosen by time
-        stamps), its proportion and frame size, the crop, the normalisation. Decoding goes on in a thread while
-        the network works; memory does not depend on the length of the video.
+        Frames are preprocessed like training frames: resampled to the corpus' frame rate by their time stamps,
+        fitted, resized, cropped and normalised. Frames are decoded in a thread while the network
+        computes; memory use does not depend on the length of the video.
 
         Args:
-            source: as in `open`, or what `open` gave.
-            reading: what of it, and how; None for the defaults.
-            long: how a long recording is split; None for the defaults.
-            keep_logits: have the result hold them.
-            on_sentence: told of each sentence of a long recording as soon as it is known.
+            source: a source as in `open`, or the reader that `open` returned.
+            options: which part of the source is read, and how; None for the defaults.
+            segmentation: how a long recording is divided; None for the defaults.
+            keep_logits: whether the result contains the logits.
+            on_sentence: called with each sentence of a long recording as soon as it is recognized.
+            long: deprecated name of `segmentation`.
 
         Raises:
             MediaError: it cannot be read, or is shorter than the network's shortest clip.
             DeviceError: the device is out of memory.
         """
-        long = long or LongVideo()
+        if long is not None:
+            warnings.warn("`long` is now `segmentation`; the old name goes in version 1.0", DeprecationWarning, 2)
+        segmentation = segmentation or long or Segmentation()
         sentences: list[Sentence] = []
         logits: list[StepLogits] = []
-        with source if isinstance(source, ClipReader) else self.open(source, reading) as clip:
-            for part in self._parts(clip.read_ahead(), long):
-                sentences.append(part.sentence)
+        with source if isinstance(source, ClipReader) else self.open(source, options) as clip:
+            for segment in self._recognize_segments(clip.read_ahead(), segmentation):
+                sentences.append(segment.sentence)
                 if keep_logits:
-                    logits.append(part.logits)
+                    logits.append(segment.logits)
                 if on_sentence is not None:
-                    on_sentence(part.sentence)
-        nbest = sentences[0].nbest if len(sentences) == 1 else (_one_after_the_other(sentences),)
+                    on_sentence(segment.sentence)
+        nbest = sentences[0].nbest if len(sentences) == 1 else (_concatenate(sentences),)
         return Recognition(
             source=clip.name,
             glosses=nbest[0].glosses,
@@ -162,28 +171,28 @@ class Recognizer:
             start=clip.start,
             sentences=tuple(sentences),
             warnings=clip.warnings,
-            logits=joined_logits(logits or [self._no_logits()]) if keep_logits else None,
+            logits=join_logits(logits or [self._empty_logits()]) if keep_logits else None,
         )
 
     def recognize_pictures(
         self, pictures: NDArray[np.uint8], name: str = "", *, keep_logits: bool = False
     ) -> Recognition:
-        """Recognise pictures that are just as the network wants them, for example of a `LoadedClip`.
+        """Recognize preprocessed pictures, for example of a `LoadedClip`.
 
         Args:
-            pictures: uint8 (T, S, S, 3), RGB, at the rate that the network wants.
-            name: what to call them.
-            keep_logits: have the result hold them.
+            pictures: uint8 (T, S, S, 3), RGB, at the network's frame rate.
+            name: name of the source in the result.
+            keep_logits: whether the result contains the logits.
 
         Raises:
-            MediaError: there are fewer than the network's shortest clip has.
+            MediaError: there are fewer pictures than the network's minimum.
             DeviceError: the device is out of memory.
         """
         self.network.plan.check_length(len(pictures), name or "the pictures")
-        features = torch.cat(list(clip_features(pictures, self.network, self.device, self.inference)))
+        features = torch.cat(list(iterate_frame_features(pictures, self.network, self.device, self.inference)))
         fps = self.fps / self.checkpoint.config.data.frame_interval
-        part = self._recognised(features, np.arange(len(pictures) + 1) / fps)
-        nbest = part.sentence.nbest
+        segment = self._recognize_segment(features, np.arange(len(pictures) + 1) / fps)
+        nbest = segment.sentence.nbest
         return Recognition(
             source=name,
             glosses=nbest[0].glosses,
@@ -192,47 +201,42 @@ class Recognizer:
             fps=fps,
             duration=len(pictures) / fps,
             nbest=nbest,
-            sentences=(part.sentence,),
-            logits=part.logits if keep_logits else None,
+            sentences=(segment.sentence,),
+            logits=segment.logits if keep_logits else None,
         )
 
-    def _parts(self, clip: ClipReader, long: LongVideo) -> Iterator[RecognisedStretch]:
-        """What is recognised in the stretches of a clip, in order."""
-        parts = (
-            self._recognised(found.features, clip.edges(found.stretch.first, found.stretch.end))
-            for found in stretches(clip, self.network, self.device, long, self.inference)
+    def _recognize_segments(self, clip: ClipReader, segmentation: Segmentation) -> Iterator[RecognizedSegment]:
+        """Recognize the segments of a clip, in order."""
+        results = (
+            self._recognize_segment(segment.features, clip.edges(segment.frames.first, segment.frames.end))
+            for segment in iterate_segments(clip, self.network, self.device, segmentation, self.inference)
         )
-        return without_overlaps(parts) if long.split == "windows" else parts
+        return remove_overlaps(results) if segmentation.method == "windows" else results
 
     @contextmanager
     def inference(self) -> Iterator[None]:
-        """Have the network compute as it does here: without gradients, in `dtype`.
+        """Return the context in which the network computes: without gradients.
 
         Raises:
-            DeviceError: the device runs out of memory within.
+            DeviceError: the device runs out of memory in the context.
         """
-        with translate_out_of_memory(_MEMORY_ADVICE), torch.inference_mode():
+        with translate_out_of_memory(_OUT_OF_MEMORY_HINT), torch.inference_mode():
             yield
 
     def recognize_features(self, features: Tensor, edges: NDArray[np.float64]) -> Sentence:
-        """Recognise frames whose features are known, for example of a `FeatureStream`.
+        """Recognize frames by their features, for example of a `FeatureStream`.
 
         Args:
-            features: (P, C), of T frames with the padding of a clip.
-            edges: float64 (T + 1,), seconds: when the frames begin, and the last one ends.
+            features: (P, C), features of T frames, padded like a clip.
+            edges: float64 (T + 1,), begin of each frame and end of the last one, seconds.
 
         Raises:
             DeviceError: the device is out of memory.
         """
-        return self._recognised(features, edges).sentence
+        return self._recognize_segment(features, edges).sentence
 
-    def _recognised(self, features: Tensor, edges: NDArray[np.float64]) -> RecognisedStretch:
-        """What is recognised in one stretch.
-
-        Args:
-            features: (P, C), padded.
-            edges: float64 (T + 1,), seconds: when its pictures begin, and the last one ends.
-        """
+    def _recognize_segment(self, features: Tensor, edges: NDArray[np.float64]) -> RecognizedSegment:
+        """Recognize one segment; see `recognize_features`."""
         num_frames = len(edges) - 1
         with self.inference():
             output = self.network.logits_from_features(features[None], torch.tensor([num_frames]))
@@ -251,14 +255,14 @@ class Recognizer:
             for hypothesis in hypotheses["sequence"]
         )
         conv_glosses = to_timed_glosses(hypotheses["conv"][0], self.vocabulary, spans)
-        return RecognisedStretch(Sentence(float(edges[0]), float(edges[-1]), nbest, conv_glosses), logits)
+        return RecognizedSegment(Sentence(float(edges[0]), float(edges[-1]), nbest, conv_glosses), logits)
 
-    def _no_logits(self) -> StepLogits:
+    def _empty_logits(self) -> StepLogits:
         none = np.empty((0, self.vocabulary.num_classes), np.float32)
         return StepLogits(none, none, np.empty((0, 2)), ("", *self.vocabulary.glosses))
 
 
-def _one_after_the_other(sentences: list[Sentence]) -> Alternative:
-    """The best hypotheses of sentences as one."""
+def _concatenate(sentences: list[Sentence]) -> Alternative:
+    """Concatenate the best hypotheses of sentences."""
     glosses = tuple(timed for sentence in sentences for timed in sentence.glosses)
     return Alternative(glosses, math.fsum(sentence.score for sentence in sentences))

@@ -59,6 +59,11 @@ class TimedGloss:
     end: float
     confidence: float | None = None
 
+    @property
+    def middle(self) -> float:
+        """Middle between start and end, seconds."""
+        return (self.start + self.end) / 2
+
 
 def read_stm(path: Path) -> list[Reference]:
     """Read references.

@@ -139,7 +139,7 @@ def test_the_frames_of_steps_are_those_that_the_temporal_convolution_sees(layers
 def test_a_picture_shows_the_map_of_the_gloss_that_it_belongs_to(square_explained: Explanation) -> None:
     owners = map_of_each_picture(square_explained)
     for gloss_map in square_explained.glosses:
-        first = square_explained.film.picture_at((gloss_map.timed.start + gloss_map.timed.end) / 2)
+        first = square_explained.film.picture_at(gloss_map.timed.middle)
         assert owners[first] is gloss_map
 
 
@@ -217,7 +217,7 @@ def test_where_some_maps_are_blank_the_others_are_made(
 def test_a_long_video_is_refused_unless_a_part_is_chosen(
     recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cslr_cli.cam.explain_video.LONGEST_WHOLE", 0.5)
+    monkeypatch.setattr("cslr_cli.cam.explain_video.MAX_UNDIVIDED_SECONDS", 0.5)
     with pytest.raises(MediaError, match=r"longer than 0.5 s(.|\n)*--start and --end"):
         explain(recognizer, video)
 

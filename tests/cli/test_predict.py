@@ -27,7 +27,7 @@ from cslr_cli.media.frames import open_frames
 from cslr_cli.media.options import FitMode
 from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognizer import Recognizer
-from cslr_cli.recognizer.long_video import SPLITS_OF_VIDEOS
+from cslr_cli.recognizer.options import SegmentationMethod
 from cslr_cli.scoring import read_ctm
 from tests.cli.conftest import Command, Outcome, started
 
@@ -76,7 +76,7 @@ def test_the_glosses_of_a_video_are_printed_with_their_times_and_nothing_else(
 def test_the_options_name_what_there_is() -> None:
     assert [form.value for form in FormatName] == list(FORMATS)
     assert {fit.value for fit in FitName} == set(get_args(FitMode))
-    assert {split.value for split in SplitName} == set(SPLITS_OF_VIDEOS)
+    assert {split.value for split in SplitName} == set(get_args(SegmentationMethod))
 
 
 def test_several_videos_are_printed_in_their_order_each_as_alone(

@@ -16,7 +16,7 @@ from cslr_cli.media.frame_fit import FrameFit
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import Recognizer
-from cslr_cli.recognizer.batch import recognize_in_turn
+from cslr_cli.recognizer.batch import recognize_files
 
 NUM_FRAMES = 300  # more than are read ahead
 
@@ -56,7 +56,7 @@ def outcomes(library: Library, names: list[str], recognize: Any = read_to_the_en
     paths = [Path(name) for name in names]
     return [
         str(outcome.error) if outcome.recognition is None else f"{outcome.path} {outcome.recognition.num_frames}"
-        for outcome in recognize_in_turn(cast("Recognizer", library), paths, ReadOptions(), recognize)
+        for outcome in recognize_files(cast("Recognizer", library), paths, ReadOptions(), recognize)
     ]
 
 
@@ -103,7 +103,7 @@ def test_what_is_wrong_with_all_of_them_is_told_once_and_ends_the_reading(error:
 def test_who_has_had_enough_leaves_no_thread_behind() -> None:
     before = set(threading.enumerate())
     paths = [Path(name) for name in "abc"]
-    turn = recognize_in_turn(cast("Recognizer", Library()), paths, ReadOptions(), read_to_the_end)
+    turn = recognize_files(cast("Recognizer", Library()), paths, ReadOptions(), read_to_the_end)
     assert next(turn).recognition is not None
     cast("Any", turn).close()
     assert set(threading.enumerate()) <= before

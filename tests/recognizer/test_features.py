@@ -13,7 +13,13 @@ from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
 from cslr_cli.recognizer import ReadOptions, Recognizer
-from cslr_cli.recognizer.features import SplitFile, describe, extract_features, sample_features, write_clip
+from cslr_cli.recognizer.features import (
+    FeaturesFile,
+    extract_features,
+    sample_features,
+    write_description,
+    write_features,
+)
 
 CPU = torch.device("cpu")
 
@@ -57,10 +63,10 @@ def test_frames_and_steps_have_their_times(recognizer: Recognizer, tiny_corpus: 
 def test_one_file_a_split_holds_the_same_as_one_a_clip(
     recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
-    with SplitFile(tmp_path / "dev.npz") as file:
+    with FeaturesFile(tmp_path / "dev.npz") as file:
         for sample in tiny_corpus.samples("dev"):
             features = sample_features(recognizer, tiny_corpus, sample)
-            write_clip(features, tmp_path / "dev" / f"{sample.sample_id}.npz")
+            write_features(features, tmp_path / "dev" / f"{sample.sample_id}.npz")
             file.add(features)
     split = np.load(tmp_path / "dev.npz")  # without pickles
     assert split["sample_ids"].tolist() == [sample.sample_id for sample in tiny_corpus.samples("dev")]
@@ -80,14 +86,14 @@ def test_a_file_that_was_not_finished_is_not_there(
     recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
     features = sample_features(recognizer, tiny_corpus, tiny_corpus.samples("dev")[0])
-    file = SplitFile(tmp_path / "dev.npz")
+    file = FeaturesFile(tmp_path / "dev.npz")
     file.add(features)
     file.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_says_what_the_features_are_of(recognizer: Recognizer, tmp_path: Path) -> None:
-    describe(recognizer, "best.pt", tmp_path)
+    write_description(recognizer, "best.pt", tmp_path)
     description = json.loads((tmp_path / "features.json").read_text())
     assert description["frames_per_step"] == 4
     assert description["fps"] == 25.0
@@ -110,8 +116,8 @@ def test_where_nothing_can_be_written_the_error_says_so(
     features = sample_features(recognizer, tiny_corpus, tiny_corpus.samples("dev")[0])
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="cannot be written"):
-        write_clip(features, tmp_path / "file" / "clip.npz")
+        write_features(features, tmp_path / "file" / "clip.npz")
     with pytest.raises(DataError, match="cannot be written"):
-        SplitFile(tmp_path / "file" / "dev.npz").add(features)
+        FeaturesFile(tmp_path / "file" / "dev.npz").add(features)
     with pytest.raises(DataError, match="cannot be written"):
-        describe(recognizer, "best.pt", tmp_path / "file")
+        write_description(recognizer, "best.pt", tmp_path / "file")

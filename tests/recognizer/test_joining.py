@@ -6,27 +6,27 @@ import numpy as np
 import pytest
 
 from cslr_cli.recognition import Alternative, Sentence, StepLogits
-from cslr_cli.recognizer.joining import RecognisedStretch, joined_logits, without_overlaps
+from cslr_cli.recognizer.joining import RecognizedSegment, join_logits, remove_overlaps
 from cslr_cli.scoring import TimedGloss
 
 
-def window(start: float, end: float, *found: tuple[str, float, float]) -> RecognisedStretch:
+def window(start: float, end: float, *found: tuple[str, float, float]) -> RecognizedSegment:
     """What a window was recognised as; its logits count its steps of 0.2 s."""
     timed = tuple(TimedGloss(gloss, first, last, 0.9) for gloss, first, last in found)
     starts = np.arange(start, end - 1e-9, 0.2)
     times = np.stack([starts, starts + 0.2], axis=1)
     logits = np.arange(len(starts), dtype=np.float32)[:, None]
-    return RecognisedStretch(
+    return RecognizedSegment(
         Sentence(start, end, (Alternative(timed, -1.0), Alternative((), -5.0)), timed),
         StepLogits(logits, logits, times, ("",)),
     )
 
 
-def joined(*windows: RecognisedStretch) -> list[list[str]]:
-    return [[timed.gloss for timed in part.sentence.glosses] for part in without_overlaps(windows)]
+def joined(*windows: RecognizedSegment) -> list[list[str]]:
+    return [[timed.gloss for timed in part.sentence.glosses] for part in remove_overlaps(windows)]
 
 
-def glosses(*windows: RecognisedStretch) -> list[str]:
+def glosses(*windows: RecognizedSegment) -> list[str]:
     return list(chain.from_iterable(joined(*windows)))
 
 
@@ -62,21 +62,21 @@ def test_what_only_the_edge_of_a_window_has_seen_is_left_to_the_other() -> None:
 
 
 def test_the_parts_follow_each_other_without_gap_or_overlap() -> None:
-    parts = list(without_overlaps([window(0, 4, ("A", 2.8, 3.4)), window(2, 6), window(4, 8)]))
+    parts = list(remove_overlaps([window(0, 4, ("A", 2.8, 3.4)), window(2, 6), window(4, 8)]))
     edges = [(part.sentence.start, part.sentence.end) for part in parts]
     assert (edges[0][0], edges[-1][1]) == (0, 8)
     assert all(left[1] == right[0] for left, right in pairwise(edges))
-    logits = joined_logits([part.logits for part in parts])
+    logits = join_logits([part.logits for part in parts])
     assert logits.step_times[:, 0] == pytest.approx(np.arange(40) * 0.2)
     assert all(len(part.sentence.nbest) == 1 for part in parts)
 
 
 def test_a_last_window_that_reaches_back_over_two_others_takes_nothing_from_the_first() -> None:
     last = window(6, 16, ("LONG", 6.2, 15.8))  # torn by every cut but those that lie in the first window
-    parts = list(without_overlaps([window(0, 10, ("A", 6.2, 6.6)), window(5, 15), last]))
+    parts = list(remove_overlaps([window(0, 10, ("A", 6.2, 6.6)), window(5, 15), last]))
     edges = [edge for part in parts for edge in (part.sentence.start, part.sentence.end)]
     assert edges == sorted(edges)
-    starts = joined_logits([part.logits for part in parts]).step_times[:, 0]
+    starts = join_logits([part.logits for part in parts]).step_times[:, 0]
     assert starts == pytest.approx(np.arange(80) * 0.2)
 
 
@@ -88,7 +88,7 @@ def test_glosses_never_overlap_even_where_every_cut_tears_one(seed: int) -> None
         edges = np.round(np.sort(draw.uniform(first, first + 4, 6)), 1)
         timed = [(f"{first} {number}", *edge) for number, edge in enumerate(pairwise(edges)) if edge[0] < edge[1]]
         windows.append(window(first, first + 4, *timed))
-    found = [timed for part in without_overlaps(windows) for timed in part.sentence.glosses]
+    found = [timed for part in remove_overlaps(windows) for timed in part.sentence.glosses]
     assert len(found) > 5
     assert all(timed.start < timed.end for timed in found)
     assert all(one.end <= other.start for one, other in pairwise(found))

@@ -18,21 +18,12 @@ from cslr_cli.cli.predict_live import summary_text
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import MediaError, UsageError
-from cslr_cli.recognizer import LongVideo, Recognizer
-from cslr_cli.recognizer.live import (
-    CameraFrame,
-    FileCamera,
-    LiveGloss,
-    LiveOptions,
-    LiveSummary,
-    NetworkWindow,
-    Watching,
-    is_camera,
-    open_camera,
-)
-from cslr_cli.recognizer.live.camera import Camera, DeviceCamera
-from cslr_cli.recognizer.live.even_rate import EvenRate
-from cslr_cli.recognizer.live.stability import StableGlosses, Window
+from cslr_cli.recognizer import Recognizer, Segmentation
+from cslr_cli.recognizer.live.camera import Camera, CameraFrame, DeviceCamera, FileCamera, is_camera, open_camera
+from cslr_cli.recognizer.live.live_recognizer import EvenRateSampler, LiveGloss, LiveRecognizer, LiveSummary
+from cslr_cli.recognizer.live.sliding_window import SlidingWindowRecognizer
+from cslr_cli.recognizer.live.stability import StableGlossFilter, WindowResult
+from cslr_cli.recognizer.options import LiveOptions
 from cslr_cli.scoring import TimedGloss
 
 BEGAN = 1000.0  # what the clock says when the camera begins
@@ -56,7 +47,7 @@ class FakeCamera(Camera):
     """Gives numbered frames at a rate, on a fake clock."""
 
     def __init__(self, clock: FakeClock, seconds: float, fps: float = 25.0) -> None:
-        super().__init__("fake", clock, longest_wait=2.0)
+        super().__init__("fake", clock, max_wait=2.0)
         self._times = [BEGAN + number / fps for number in range(round(seconds * fps))]
 
     def take(self) -> list[CameraFrame]:
@@ -99,7 +90,7 @@ class FakeRecognizer:
     def finish(self) -> None:
         self.finished = True
 
-    def recognize(self) -> Window | None:
+    def recognize(self) -> WindowResult | None:
         if not self.frames:
             return None
         self.rounds += 1
@@ -116,7 +107,7 @@ class FakeRecognizer:
             unsure = near_end or (cold and timed.start < start + 0.45)
             gloss = f"WRONG{self.rounds}" if unsure else timed.gloss
             seen.append(TimedGloss(gloss, max(start, timed.start + jitter), min(end, timed.end + jitter), 0.5))
-        return Window(start, end, tuple(seen), begins_cold=cold)
+        return WindowResult(start, end, tuple(seen), starts_mid_stream=cold)
 
 
 def truth(num_glosses: int, spacing: float = 0.9) -> list[TimedGloss]:
@@ -127,7 +118,7 @@ def truth(num_glosses: int, spacing: float = 0.9) -> list[TimedGloss]:
     ]
 
 
-def watched(watching: Watching) -> list[LiveGloss]:
+def watched(watching: LiveRecognizer) -> list[LiveGloss]:
     told = []
     while not watching.is_over:
         told += watching.step()
@@ -140,7 +131,7 @@ def watched(watching: Watching) -> list[LiveGloss]:
 def test_each_gloss_is_told_once_in_order_and_right_while_the_network_guesses_at_the_edges() -> None:
     clock = FakeClock()
     signed = truth(30)
-    watching = Watching(FakeCamera(clock, 28.0), FakeRecognizer(signed, clock), LiveOptions())
+    watching = LiveRecognizer(FakeCamera(clock, 28.0), FakeRecognizer(signed, clock), LiveOptions())
     told = watched(watching)
     assert [gloss.timed.gloss for gloss in told] == [timed.gloss for timed in signed]
     for gloss, timed in zip(told, signed, strict=True):
@@ -151,8 +142,8 @@ def test_each_gloss_is_told_once_in_order_and_right_while_the_network_guesses_at
 def test_the_delay_is_that_from_the_end_of_a_sign_to_its_telling() -> None:
     clock = FakeClock()
     signed = truth(10)
-    options = LiveOptions(interval=0.5, unsure=0.5)
-    watching = Watching(FakeCamera(clock, 20.0), FakeRecognizer(signed, clock), options)
+    options = LiveOptions(interval=0.5, uncertain=0.5)
+    watching = LiveRecognizer(FakeCamera(clock, 20.0), FakeRecognizer(signed, clock), options)
     delays = []
     while not watching.is_over:
         for gloss in watching.step():
@@ -172,7 +163,7 @@ def test_the_delay_is_that_from_the_end_of_a_sign_to_its_telling() -> None:
 def test_the_last_signs_are_told_at_the_end_without_waiting_for_more() -> None:
     clock = FakeClock()
     signed = truth(3)
-    watching = Watching(FakeCamera(clock, 2.75), FakeRecognizer(signed, clock), LiveOptions())
+    watching = LiveRecognizer(FakeCamera(clock, 2.75), FakeRecognizer(signed, clock), LiveOptions())
     before = []
     while not watching.is_over:
         before += watching.step()
@@ -181,20 +172,20 @@ def test_the_last_signs_are_told_at_the_end_without_waiting_for_more() -> None:
 
 
 def test_one_window_alone_is_not_believed_but_two_in_succession() -> None:
-    stable = StableGlosses(unsure=0.5)
+    stable = StableGlossFilter(uncertain=0.5)
     glosses = (TimedGloss("A", 1.0, 1.5), TimedGloss("B", 3.8, 4.2))
-    assert stable.update(Window(0.0, 4.0, glosses)) == []
-    assert stable.update(Window(0.0, 4.4, (TimedGloss("C", 1.0, 1.5), glosses[1]))) == []
-    assert stable.update(Window(0.0, 4.5, glosses)) == []
-    assert stable.update(Window(0.0, 4.6, glosses)) == [glosses[0]]
-    assert stable.update(Window(0.0, 4.8, glosses)) == [glosses[1]]
-    assert stable.update(Window(0.0, 5.0, glosses)) == []
+    assert stable.update(WindowResult(0.0, 4.0, glosses)) == []
+    assert stable.update(WindowResult(0.0, 4.4, (TimedGloss("C", 1.0, 1.5), glosses[1]))) == []
+    assert stable.update(WindowResult(0.0, 4.5, glosses)) == []
+    assert stable.update(WindowResult(0.0, 4.6, glosses)) == [glosses[0]]
+    assert stable.update(WindowResult(0.0, 4.8, glosses)) == [glosses[1]]
+    assert stable.update(WindowResult(0.0, 5.0, glosses)) == []
 
 
 def test_what_was_told_is_neither_told_again_nor_taken_back() -> None:
-    stable = StableGlosses(unsure=0.5)
+    stable = StableGlossFilter(uncertain=0.5)
     for _ in range(2):
-        told = stable.update(Window(0.0, 4.0, (TimedGloss("A", 1.0, 1.6),)))
+        told = stable.update(WindowResult(0.0, 4.0, (TimedGloss("A", 1.0, 1.6),)))
     assert [timed.gloss for timed in told] == ["A"]
     later = [
         (TimedGloss("A", 1.2, 1.9),),  # the same, a little later
@@ -202,18 +193,18 @@ def test_what_was_told_is_neither_told_again_nor_taken_back() -> None:
         (TimedGloss("C", 0.2, 0.6), TimedGloss("A", 1.0, 1.6)),  # something before it
     ]
     for glosses in later:
-        assert stable.update(Window(0.0, 4.0, glosses)) == stable.update(Window(0.0, 4.0, glosses)) == []
+        assert stable.update(WindowResult(0.0, 4.0, glosses)) == stable.update(WindowResult(0.0, 4.0, glosses)) == []
     again = (TimedGloss("A", 1.0, 1.6), TimedGloss("A", 2.0, 2.4))  # signed once more
-    assert [stable.update(Window(0.0, 4.0, again)) for _ in range(2)] == [[], [again[1]]]
+    assert [stable.update(WindowResult(0.0, 4.0, again)) for _ in range(2)] == [[], [again[1]]]
 
 
 def test_no_gloss_is_told_before_an_earlier_one_that_is_not_sure_yet() -> None:
-    stable = StableGlosses(unsure=0.5)
+    stable = StableGlossFilter(uncertain=0.5)
     late = TimedGloss("LATE", 2.0, 2.4)
-    stable.update(Window(0.0, 4.0, (late,)))
+    stable.update(WindowResult(0.0, 4.0, (late,)))
     early = TimedGloss("EARLY", 1.0, 1.4)
-    assert stable.update(Window(0.0, 4.0, (early, late))) == []
-    assert stable.update(Window(0.0, 4.0, (early, late))) == [early, late]
+    assert stable.update(WindowResult(0.0, 4.0, (early, late))) == []
+    assert stable.update(WindowResult(0.0, 4.0, (early, late))) == [early, late]
 
 
 # Too slow a machine
@@ -224,7 +215,7 @@ def test_a_machine_that_is_too_slow_drops_frames_tells_it_and_does_not_fall_behi
     signed = truth(66)
     camera = FakeCamera(clock, 60.0)
     recognizer = FakeRecognizer(signed, clock, work=1.6)  # for each second that it sees, more than one goes by
-    watching = Watching(camera, recognizer, LiveOptions())
+    watching = LiveRecognizer(camera, recognizer, LiveOptions())
     told = watched(watching)
     summary = watching.summary()
     assert summary.num_frames == 1500
@@ -238,11 +229,11 @@ def test_a_machine_that_is_too_slow_drops_frames_tells_it_and_does_not_fall_behi
 
 
 def test_over_a_gap_time_goes_on_without_frames_being_made_up() -> None:
-    even = EvenRate(10.0)
+    even = EvenRateSampler(10.0)
     frames = [
         CameraFrame(time, np.full((1, 1, 3), number, np.uint8)) for number, time in enumerate([0, 0.1, 0.2, 3.0, 3.1])
     ]
-    chosen = even.choose(frames) + even.rest()
+    chosen = even.sample(frames) + even.flush()
     assert [(round(frame.time, 2), int(frame.picture[0, 0, 0])) for frame in chosen] == [
         *((0.0, 0), (0.1, 1), (0.2, 2)),
         *((3.0, 3), (3.1, 4)),
@@ -251,11 +242,11 @@ def test_over_a_gap_time_goes_on_without_frames_being_made_up() -> None:
 
 @pytest.mark.parametrize("fps", [7.0, 15.0, 25.0, 29.97, 60.0])
 def test_a_camera_of_any_rate_is_seen_at_that_of_the_corpus(fps: float) -> None:
-    even = EvenRate(25.0)
+    even = EvenRateSampler(25.0)
     frames = [CameraFrame(5 + number / fps, np.full((1, 1, 3), number, np.uint8)) for number in range(round(3 * fps))]
     chosen = [
-        frame for place in range(0, len(frames), 4) for frame in even.choose(frames[place : place + 4])
-    ] + even.rest()
+        frame for place in range(0, len(frames), 4) for frame in even.sample(frames[place : place + 4])
+    ] + even.flush()
     assert len(chosen) == pytest.approx(75, abs=1 + 25 / fps)  # the last frame may stay for less than its time
     for place, frame in enumerate(chosen[:-1]):
         assert frame.time == pytest.approx(5 + place / 25)
@@ -270,7 +261,7 @@ def test_a_file_plays_the_camera_at_its_own_pace(tmp_path: Path) -> None:
     for number in range(50):
         cv2.imwrite(str(tmp_path / f"{number:02d}.png"), np.full((4, 4, 3), number, np.uint8))
     clock = FakeClock()
-    camera = FileCamera(tmp_path, clock, longest_wait=1.0, picture_fps=10.0)
+    camera = FileCamera(tmp_path, clock, max_wait=1.0, picture_fps=10.0)
     clock.sleep(7)  # nothing is missed before somebody looks
     began = clock.now()
     first = camera.take()
@@ -438,12 +429,12 @@ def clip(tiny_release: Path, tiny_corpus: PreparedCorpus, tmp_path_factory: pyte
 
 def test_a_clip_that_fits_into_the_window_is_recognised_as_from_its_file(recognizer: Recognizer, clip: Path) -> None:
     clock = FakeClock()
-    window = NetworkWindow(recognizer, 60.0)
-    watched(Watching(FileCamera(clip, clock), window, LiveOptions(window=60.0)))
-    expected = recognizer.recognize(clip, long=LongVideo("none")).glosses
+    window = SlidingWindowRecognizer(recognizer, 60.0)
+    watched(LiveRecognizer(FileCamera(clip, clock), window, LiveOptions(window=60.0)))
+    expected = recognizer.recognize(clip, segmentation=Segmentation("none")).glosses
     last = window.recognize()
     assert last is not None
-    assert not last.begins_cold
+    assert not last.starts_mid_stream
     assert [timed.gloss for timed in last.glosses] == [timed.gloss for timed in expected]
     seen = [value for timed in last.glosses for value in (timed.start - BEGAN, timed.end - BEGAN, timed.confidence)]
     assert seen == pytest.approx(
@@ -452,7 +443,7 @@ def test_a_clip_that_fits_into_the_window_is_recognised_as_from_its_file(recogni
 
 
 def test_a_window_forgets_what_lies_before_it(recognizer: Recognizer) -> None:
-    window = NetworkWindow(recognizer, 2.0)
+    window = SlidingWindowRecognizer(recognizer, 2.0)
     rng = np.random.default_rng(0)
     for second in range(6):
         frames = [
@@ -461,7 +452,7 @@ def test_a_window_forgets_what_lies_before_it(recognizer: Recognizer) -> None:
         window.push(frames)
     found = window.recognize()
     assert found is not None
-    assert found.begins_cold
+    assert found.starts_mid_stream
     assert found.end - found.start == pytest.approx(2.0, abs=0.17)
     assert 6 - 1.0 < found.end < 6
     assert len(window._features) < 25 * 4  # and so is its memory
@@ -472,12 +463,12 @@ def test_a_window_forgets_what_lies_before_it(recognizer: Recognizer) -> None:
 
 
 def test_nothing_is_recognised_before_there_is_anything(recognizer: Recognizer) -> None:
-    window = NetworkWindow(recognizer, 2.0)
+    window = SlidingWindowRecognizer(recognizer, 2.0)
     assert window.recognize() is None
     window.push([])
     window.finish()
     assert window.recognize() is None
-    window = NetworkWindow(recognizer, 2.0)
+    window = SlidingWindowRecognizer(recognizer, 2.0)
     window.push([CameraFrame(0.0, np.zeros((36, 36, 3), np.uint8))])
     assert window.recognize() is None  # what follows decides
     window.finish()

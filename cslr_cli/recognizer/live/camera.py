@@ -1,7 +1,7 @@
-"""Where live frames come from: a webcam, a stream, or a recording that plays the camera at its own pace.
+"""Sources of live frames: a webcam, a stream, or a recording that is played in real time.
 
-A camera does not wait. What nobody takes in time is dropped, the oldest first, and counted: what is
-recognised is never far behind what is signed.
+A camera does not wait. Frames that are not taken in time are dropped, the oldest first, and counted, so that
+recognition is never far behind the signing.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 
@@ -21,24 +23,46 @@ from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.presentation import Presentation, find_presentation
-from cslr_cli.recognizer.live.clock import Clock, RealClock
 
-# Seconds of frames that wait at most for the network.
-LONGEST_WAIT = 2.0
+# Maximum time that a frame waits for the network, seconds.
+MAX_WAIT_SECONDS = 2.0
 
-_AS_THEY_ARE = Presentation()
+_UNCHANGED = Presentation()
 _STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
 _NETWORK_TIMEOUT = 10_000  # milliseconds
-# What did not arrive whole gives no frame, and so does the end of a stream. Asked again so many times, for so many
-# seconds at most, a stream that goes on has given its next frame.
-_MOST_DAMAGED, _DAMAGED_FOR = 100, 2.0
-# Seconds by which a recording may be ahead of its own times or behind them; beyond, its times have jumped, or it hung.
-_MOST_AHEAD = 2.0
+# Limits on retries after a missing frame, which means a damaged packet or the end of the stream: attempts, seconds.
+_MAX_RETRIES, _MAX_RETRY_SECONDS = 100, 2.0
+# Largest difference between a recording's own times and the clock before they are synchronized again, seconds.
+_MAX_DRIFT_SECONDS = 2.0
+
+
+class Clock(Protocol):
+    """A monotonic clock; tests replace it to avoid waiting."""
+
+    def now(self) -> float:
+        """Return the time, seconds."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class RealClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        """Return the time, seconds since an arbitrary moment."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
 
 
 @dataclass(frozen=True)
 class CameraFrame:
-    """A frame and when it was taken.
+    """A frame with its time.
 
     Attributes:
         time: seconds, on the camera's clock.
@@ -53,25 +77,25 @@ class Camera(ABC):
     """A source of frames that does not wait.
 
     Attributes:
-        name: what was asked for.
-        clock: that the times of the frames are on.
-        num_frames: frames that came so far.
-        num_dropped: those of them that were never taken.
-        is_recording: whether an address turned out to be a recording's.
+        name: number, address or path of the camera.
+        clock: clock of the frames' times.
+        num_frames: number of frames so far.
+        num_dropped: number of frames that were dropped.
+        is_recording: whether an address is that of a recording.
     """
 
-    def __init__(self, name: str, clock: Clock, longest_wait: float) -> None:
+    def __init__(self, name: str, clock: Clock, max_wait: float) -> None:
         self.name = name
         self.is_recording = False
         self.clock = clock
         self.num_frames = 0
         self.num_dropped = 0
-        self._longest_wait = longest_wait
+        self._max_wait = max_wait
         self._waiting: deque[CameraFrame] = deque()
 
     @abstractmethod
     def take(self) -> list[CameraFrame]:
-        """The frames since the last time, but for those that were dropped, in order; perhaps none."""
+        """Return the frames since the last call, except dropped ones, in order."""
 
     @property
     @abstractmethod
@@ -80,12 +104,12 @@ class Camera(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let the camera go; what it has given already may still be taken."""
+        """Release the camera; waiting frames can still be taken."""
 
     def _add(self, frame: CameraFrame) -> None:
         self.num_frames += 1
         self._waiting.append(frame)
-        while frame.time - self._waiting[0].time > self._longest_wait:
+        while frame.time - self._waiting[0].time > self._max_wait:
             self._waiting.popleft()
             self.num_dropped += 1
 
@@ -94,31 +118,31 @@ class Camera(ABC):
 
 
 def is_camera(argument: str) -> bool:
-    """Whether an argument means a camera: digits only and no file of that name, or the address of a stream."""
+    """Return whether an argument is a camera: digits that are no file name, or the address of a stream."""
     return bool(_STREAM.match(argument)) or (argument.isascii() and argument.isdigit() and not os.path.exists(argument))
 
 
-def open_camera(argument: str, clock: Clock | None = None, longest_wait: float = LONGEST_WAIT) -> Camera:
+def open_camera(argument: str, clock: Clock | None = None, max_wait: float = MAX_WAIT_SECONDS) -> Camera:
     """Open a webcam by its number, or a stream by its address.
 
     Args:
-        argument: `0`, or `rtsp://…`.
-        clock: for the times of the frames.
-        longest_wait: seconds of frames that wait at most.
+        argument: number or address, such as `0` or `rtsp://…`.
+        clock: clock of the frames' times.
+        max_wait: maximum time that a frame waits, seconds.
 
     Raises:
-        MediaError: it is not there, or gives no frame.
+        MediaError: the camera does not exist, or returns no frame.
     """
-    capture = _connected(argument)
+    capture = _connect(argument)
     found, picture = capture.read() if capture.isOpened() else (False, None)
     if not found or picture is None:
         capture.release()
-        raise _no_camera(argument)
-    shown = find_presentation(capture) if _STREAM.match(argument) else _AS_THEY_ARE
-    return DeviceCamera(argument, capture, clock or RealClock(), longest_wait, shown)
+        raise _camera_error(argument)
+    presentation = find_presentation(capture) if _STREAM.match(argument) else _UNCHANGED
+    return DeviceCamera(argument, capture, clock or RealClock(), max_wait, presentation)
 
 
-def _connected(argument: str) -> cv2.VideoCapture:
+def _connect(argument: str) -> cv2.VideoCapture:
     if argument.isdigit():
         return cv2.VideoCapture(int(argument))
     timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
@@ -127,7 +151,7 @@ def _connected(argument: str) -> cv2.VideoCapture:
     )
 
 
-def _no_camera(argument: str) -> MediaError:
+def _camera_error(argument: str) -> MediaError:
     if not argument.isdigit():
         return MediaError(
             f"{argument}: no video comes from this address", "check the address, and that it plays with ffplay"
@@ -145,11 +169,11 @@ class DeviceCamera(Camera):
     """A webcam or a stream, read in a thread so that no frame waits for the network.
 
     Args:
-        name: what was asked for.
-        capture: opened.
-        clock: for the times of the frames.
-        longest_wait: seconds of frames that wait at most.
-        shown: how its pictures are to be shown.
+        name: number or address of the camera.
+        capture: opened camera.
+        clock: clock of the frames' times.
+        max_wait: maximum time that a frame waits, seconds.
+        presentation: conversion of its pictures.
     """
 
     def __init__(
@@ -157,37 +181,37 @@ class DeviceCamera(Camera):
         name: str,
         capture: cv2.VideoCapture,
         clock: Clock,
-        longest_wait: float,
-        shown: Presentation = _AS_THEY_ARE,
+        max_wait: float,
+        presentation: Presentation = _UNCHANGED,
     ) -> None:
-        super().__init__(name, clock, longest_wait)
+        super().__init__(name, clock, max_wait)
         self._capture = capture
-        self._shown = shown
-        # Only a recording knows how long it is. HLS comes in pieces of some seconds, each of them at once.
+        self._presentation = presentation
+        # Only a recording states its length. HLS arrives in chunks of some seconds.
         is_address = _STREAM.match(name) is not None
         self.is_recording = is_address and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
         self._has_own_times = self.is_recording or (is_address and ".m3u8" in name.lower())
-        self._offset = 0.0  # from those times to the clock's
+        self._offset = 0.0  # from its own times to the clock's
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"camera {name}", daemon=True)
         self._thread.start()
 
     def take(self) -> list[CameraFrame]:
-        """The frames since the last time, but for those that were dropped."""
+        """Return the frames since the last call, except dropped ones."""
         with self._lock:
             return self._take_waiting()
 
     @property
     def is_over(self) -> bool:
-        """Whether the camera has gone or was closed, and all its frames are taken."""
+        """Whether the camera has ended or was closed, and all its frames are taken."""
         with self._lock:
             return self._stopped.is_set() and not self._waiting
 
     def close(self) -> None:
-        """Let the camera go."""
+        """Release the camera."""
         self._stopped.set()
-        self._thread.join(timeout=2)  # a stream that hangs does not hold up the end
+        self._thread.join(timeout=2)  # do not wait for a stream that hangs
 
     def _read(self) -> None:
         while not self._stopped.is_set():
@@ -195,42 +219,42 @@ class DeviceCamera(Camera):
             if picture is None:
                 self._stopped.set()
                 break
-            frame = CameraFrame(self._moment(), self._shown.to_frame(picture))
+            frame = CameraFrame(self._wait_for_frame_time(), self._presentation.to_frame(picture))
             with self._lock:
                 self._add(frame)
         self._capture.release()
 
-    def _moment(self) -> float:
-        """When the frame was taken: now; or at its own time, which is waited for."""
+    def _wait_for_frame_time(self) -> float:
+        """Return the time of the frame; wait for it if the source has its own times."""
         now = self.clock.now()
         if not self._has_own_times:
             return now
-        shown = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if abs(shown + self._offset - now) > _MOST_AHEAD:
-            self._offset = now - shown
-        self.clock.sleep(max(0.0, shown + self._offset - now))
-        return shown + self._offset
+        own_time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if abs(own_time + self._offset - now) > _MAX_DRIFT_SECONDS:
+            self._offset = now - own_time
+        self.clock.sleep(max(0.0, own_time + self._offset - now))
+        return own_time + self._offset
 
     def _next_picture(self) -> cv2.typing.MatLike | None:
-        """What comes next, past packets of a stream that did not arrive whole; None if that was the end."""
-        began = self.clock.now()
-        for _ in range(_MOST_DAMAGED if _STREAM.match(self.name) else 1):
+        """Return the next picture, skipping damaged packets of a stream; None at the end."""
+        started = self.clock.now()
+        for _ in range(_MAX_RETRIES if _STREAM.match(self.name) else 1):
             found, picture = self._capture.read()
             if found:
                 return picture
-            if self._stopped.is_set() or self.clock.now() - began > _DAMAGED_FOR:
+            if self._stopped.is_set() or self.clock.now() - started > _MAX_RETRY_SECONDS:
                 break
         return None
 
 
 class FileCamera(Camera):
-    """A video file that plays the camera: a frame is there when its time has come, and is gone later.
+    """A video file that is played in real time like a camera.
 
     Args:
-        path: a video, or a folder or zip of pictures.
-        clock: the first frame comes at the time of the first `take`.
-        longest_wait: seconds of frames that wait at most.
-        picture_fps: frames a second of pictures.
+        path: path of a video, or a folder or zip of pictures.
+        clock: clock of the frames' times; the first frame comes at the first `take`.
+        max_wait: maximum time that a frame waits, seconds.
+        picture_fps: frame rate of pictures, frames per second.
 
     Raises:
         MediaError: the video cannot be read.
@@ -240,34 +264,34 @@ class FileCamera(Camera):
         self,
         path: Path,
         clock: Clock | None = None,
-        longest_wait: float = LONGEST_WAIT,
+        max_wait: float = MAX_WAIT_SECONDS,
         picture_fps: float = 25.0,
     ) -> None:
-        super().__init__(str(path), clock or RealClock(), longest_wait)
+        super().__init__(str(path), clock or RealClock(), max_wait)
         source = open_frames(path, partial=True)
         times = source.timestamps
         self._times = [number / picture_fps for number in range(source.num_frames)] if times is None else times.tolist()
         self._pictures: Iterator[Frame] = source.iterate()
-        self._began: float | None = None
+        self._start: float | None = None
         self._is_closed = False
 
     def take(self) -> list[CameraFrame]:
-        """The frames whose time has come since the last time, but for those that were dropped."""
+        """Return the frames whose time has come since the last call, except dropped ones."""
         now = self.clock.now()
-        if self._began is None:
-            self._began = now
-        while not self._has_ended and self._began + self._times[self.num_frames] <= now:
-            time = self._began + self._times[self.num_frames]
+        if self._start is None:
+            self._start = now
+        while not self._has_ended and self._start + self._times[self.num_frames] <= now:
+            time = self._start + self._times[self.num_frames]
             self._add(CameraFrame(time, next(self._pictures)))
         return self._take_waiting()
 
     @property
     def is_over(self) -> bool:
-        """Whether the video has come to its end."""
+        """Whether the video has ended."""
         return self._has_ended and not self._waiting
 
     def close(self) -> None:
-        """End it here; also where a signal comes in the middle of `take`."""
+        """Stop the video; safe in a signal handler during `take`."""
         self._is_closed = True
 
     @property

@@ -1,4 +1,4 @@
-"""Which glosses of a window that moves on are sure enough to be told, each of them once."""
+"""Decide which glosses of a sliding window are final, and return each of them once."""
 
 from __future__ import annotations
 
@@ -9,76 +9,71 @@ from cslr_cli.scoring import TimedGloss
 
 
 @dataclass(frozen=True)
-class Window:
-    """What is recognised in the last seconds.
+class WindowResult:
+    """The glosses of one position of the window. All times are seconds on the camera's clock.
 
     Attributes:
-        start: of the window, seconds since the watching began.
-        end: of the window: until there the network has seen all that it looks at.
-        glosses: with their times, seconds since the watching began.
-        begins_cold: the signing goes on before the window, but the network has not seen that.
+        start: start of the window.
+        end: end of the window; the network has seen all frames that affect the steps before it.
+        glosses: recognized glosses.
+        starts_mid_stream: whether frames before the window are missing from the network's input.
     """
 
     start: float
     end: float
     glosses: tuple[TimedGloss, ...]
-    begins_cold: bool = False
+    starts_mid_stream: bool = False
 
 
-class StableGlosses:
-    """Tells each gloss once, when it will not change any more.
+class StableGlossFilter:
+    """Returns each gloss once, when it is stable.
 
-    At both ends of a window the network guesses: it has not seen what comes before or after, and its
-    recurrent layer needs some time to settle. So a gloss counts when it ends before the unsure end of the
-    window and begins behind its unsure beginning, and when two windows in succession have it. What was
-    told is never taken back, and nothing is told of the time before it.
+    At both ends of a window recognition is unreliable: the network has not seen the frames before or after, and its
+    recurrent layer needs some time to settle. So a gloss is stable when it lies between the uncertain edges of the
+    window, and two successive windows contain it. A returned gloss is final, and no gloss before it is returned later.
 
     Args:
-        unsure: seconds at each end of a window.
+        uncertain: length of the uncertain edge at each end of a window, seconds.
     """
 
-    def __init__(self, unsure: float) -> None:
-        self._unsure = unsure
-        self._before: tuple[TimedGloss, ...] = ()
-        self._told: TimedGloss | None = None
+    def __init__(self, uncertain: float) -> None:
+        self._uncertain = uncertain
+        self._previous: tuple[TimedGloss, ...] = ()
+        self._last_final: TimedGloss | None = None
 
-    def update(self, window: Window, *, is_last: bool = False) -> list[TimedGloss]:
-        """The glosses that have become stable with this window.
+    def update(self, window: WindowResult, *, is_last: bool = False) -> list[TimedGloss]:
+        """Return the glosses that have become stable with this window.
 
         Args:
-            window: the next one.
-            is_last: nothing follows: its end is the end of the signing, so all of it counts.
+            window: next window.
+            is_last: whether the signing ends with this window, so that its end is not uncertain.
         """
-        begin = window.start + self._unsure if window.begins_cold else window.start
-        end = window.end if is_last else window.end - self._unsure
+        begin = window.start + self._uncertain if window.starts_mid_stream else window.start
+        end = window.end if is_last else window.end - self._uncertain
         found = []
         for timed in window.glosses:
             if timed.end > end:
-                break  # the order of glosses is kept: none is told before an earlier one
-            if timed.start < begin or self._is_told(timed):
+                break  # keep the order: an earlier gloss comes first
+            if timed.start < begin or self._is_final(timed):
                 continue
-            if not (is_last or _has(self._before, timed)):
+            if not (is_last or _contains(self._previous, timed)):
                 break
-            self._told = timed
+            self._last_final = timed
             found.append(timed)
-        self._before = window.glosses
+        self._previous = window.glosses
         return found
 
-    def _is_told(self, timed: TimedGloss) -> bool:
-        """Whether it was told, perhaps with somewhat other times, or belongs to a time of which all is told."""
-        if self._told is None:
+    def _is_final(self, timed: TimedGloss) -> bool:
+        """Return whether a gloss was returned before, perhaps with other times, or is earlier than the last one."""
+        if self._last_final is None:
             return False
-        same = timed.gloss == self._told.gloss and timed.start < self._told.end
-        return same or _middle(timed) <= self._told.end
+        same = timed.gloss == self._last_final.gloss and timed.start < self._last_final.end
+        return same or timed.middle <= self._last_final.end
 
 
-def _has(glosses: Iterable[TimedGloss], wanted: TimedGloss) -> bool:
-    return any(other.gloss == wanted.gloss and _overlap(other, wanted) for other in glosses)
+def _contains(glosses: Iterable[TimedGloss], wanted: TimedGloss) -> bool:
+    return any(other.gloss == wanted.gloss and _overlaps(other, wanted) for other in glosses)
 
 
-def _overlap(one: TimedGloss, other: TimedGloss) -> bool:
+def _overlaps(one: TimedGloss, other: TimedGloss) -> bool:
     return one.start < other.end and other.start < one.end
-
-
-def _middle(timed: TimedGloss) -> float:
-    return (timed.start + timed.end) / 2

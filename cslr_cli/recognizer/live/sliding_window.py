@@ -1,7 +1,6 @@
-"""The network over the last seconds of a stream: each frame goes through the backbone once.
+"""Recognize the last seconds of a stream again and again; each frame goes through the backbone once.
 
-What looks at more than single frames is the rest of the network, which is small: that is run again over
-the features of the window each time.
+Only the temporal layers, which are small, run over the features of the whole window each time.
 """
 
 from __future__ import annotations
@@ -16,75 +15,71 @@ from torch import Tensor
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.feature_stream import DEFAULT_CHUNK_FRAMES, FeatureStream, frames_to_tensor
-from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.live.camera import CameraFrame
-from cslr_cli.recognizer.live.stability import Window
+from cslr_cli.recognizer.live.stability import WindowResult
+from cslr_cli.recognizer.recognizer import Recognizer
 
 
-class NetworkWindow:
-    """Recognises the last seconds again and again.
+class SlidingWindowRecognizer:
+    """Recognizes a window of the last seconds.
 
     Args:
-        recognizer: its network and decoder.
-        seconds: length of the window.
-        reading: how frames of another shape become the corpus'.
+        recognizer: recognizer with the network and decoder.
+        seconds: length of the window, seconds.
+        options: how frames are fitted to the corpus' proportions.
     """
 
-    def __init__(self, recognizer: Recognizer, seconds: float, reading: ReadOptions | None = None) -> None:
+    def __init__(self, recognizer: Recognizer, seconds: float, options: ReadOptions | None = None) -> None:
         self._recognizer = recognizer
         self._plan = recognizer.network.plan
         stride = self._plan.stride
-        # So many steps, whole ones, so that each step covers the same frames in every window.
+        # A whole number of steps, so that each step covers the same frames in every window.
         self._length = max(1, round(seconds * self.fps / stride)) * stride
         self._stream = FeatureStream(recognizer.network)
-        self._picture = recognizer.open(iter(()), reading).to_picture
-        self._features: list[Tensor] = []  # of padded frames, from that of frame `_first` - left_padding on
-        self._times: list[float] = []  # of frames, from `_first` on: those whose features are not known too
+        self._to_picture = recognizer.open(iter(()), options).to_picture
+        self._features: list[Tensor] = []  # of padded frames, from frame `_first` - left_padding on
+        self._times: list[float] = []  # of frames, from `_first` on, including frames without features yet
         self._first = 0
         self._last_picture: Frame | None = None
         self._is_finished = False
 
     @property
     def fps(self) -> float:
-        """Frames a second that it wants."""
+        """Frame rate of the network, frames per second."""
         return self._recognizer.fps / self._recognizer.checkpoint.config.data.frame_interval
 
     def push(self, frames: Sequence[CameraFrame]) -> None:
-        """Take the next frames of the stream.
-
-        Args:
-            frames: at the rate wanted.
-        """
-        pictures = [self._picture(frame.picture) for frame in frames]
+        """Add the next frames of the stream, at the network's frame rate."""
+        pictures = [self._to_picture(frame.picture) for frame in frames]
         if not pictures:
             return
         self._times += [frame.time for frame in frames]
         if self._last_picture is None:
             pictures = [pictures[0]] * self._plan.left_padding + pictures
         self._last_picture = pictures[-1]
-        self._push(pictures)
-        self._forget()
+        self._push_pictures(pictures)
+        self._drop_old_frames()
 
     def finish(self) -> None:
-        """The stream ends here: pad it as a clip is padded."""
+        """End the stream and pad it like a clip."""
         if self._last_picture is None or self._is_finished:
             return
         self._is_finished = True
         num_frames = self._first + len(self._times)
-        behind = self._plan.padded_length(num_frames) - self._plan.left_padding - num_frames
-        self._push([self._last_picture] * behind, is_last=True)
+        num_missing = self._plan.padded_length(num_frames) - self._plan.left_padding - num_frames
+        self._push_pictures([self._last_picture] * num_missing, is_last=True)
 
-    def recognize(self) -> Window | None:
-        """What is signed in the window; None as long as too little is known."""
+    def recognize(self) -> WindowResult | None:
+        """Return the glosses of the window; None while there are too few frames."""
         num_frames = self._num_frames_known()
         if num_frames < self._plan.min_frames or num_frames == 0:
             return None
         features = torch.stack(self._features[: self._plan.padded_length(num_frames)])
         edges = self._edges(num_frames)
         sentence = self._recognizer.recognize_features(features, edges)
-        return Window(sentence.start, sentence.end, sentence.glosses, begins_cold=self._first > 0)
+        return WindowResult(sentence.start, sentence.end, sentence.glosses, starts_mid_stream=self._first > 0)
 
-    def _push(self, pictures: Sequence[Frame], *, is_last: bool = False) -> None:
+    def _push_pictures(self, pictures: Sequence[Frame], *, is_last: bool = False) -> None:
         for first in range(0, len(pictures), DEFAULT_CHUNK_FRAMES):
             chunk = np.stack(pictures[first : first + DEFAULT_CHUNK_FRAMES])
             ends = is_last and first + DEFAULT_CHUNK_FRAMES >= len(pictures)
@@ -93,22 +88,22 @@ class NetworkWindow:
             self._features += features.unbind()
 
     def _num_frames_known(self) -> int:
-        """Frames of the window of which the network has seen all that it looks at."""
+        """Return the number of frames in the window whose surroundings the network has seen."""
         if self._is_finished:
             return len(self._times)
         known = len(self._features) - 2 * self._plan.left_padding
         return max(0, known // self._plan.stride * self._plan.stride)
 
     def _edges(self, num_frames: int) -> NDArray[np.float64]:
-        """When each of the window's frames begins and the last one ends: float64 (num_frames + 1,)."""
+        """Return the begin of each frame in the window and the end of the last one, float64 (num_frames + 1,)."""
         times = self._times[: num_frames + 1]
         return np.array(times if len(times) > num_frames else [*times, times[-1] + 1 / self.fps])
 
-    def _forget(self) -> None:
-        """Let go of what lies before the window."""
+    def _drop_old_frames(self) -> None:
+        """Drop the frames before the window."""
         stride = self._plan.stride
-        behind = (self._num_frames_known() - self._length) // stride * stride
-        if behind > 0:
-            del self._features[:behind]
-            del self._times[:behind]
-            self._first += behind
+        num_old = (self._num_frames_known() - self._length) // stride * stride
+        if num_old > 0:
+            del self._features[:num_old]
+            del self._times[:num_old]
+            self._first += num_old
