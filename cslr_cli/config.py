@@ -27,11 +27,13 @@ from pydantic_core import PydanticCustomError
 
 from cslr_cli.config_faults import translate_validation_error
 from cslr_cli.errors import ConfigError, did_you_mean
-from cslr_cli.network_parts import NETWORKS, Classifier, NetworkParts, Pool
+from cslr_cli.model.registry import NETWORKS, POOLS, Classifier, NetworkParts, Pool
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 DecoderName = Literal["beam", "greedy", "pyctcdecode"]
+ScheduleKind = Literal["milestones", "one-cycle"]
+Stage = Literal["layer1", "layer2", "layer3", "layer4"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -132,7 +134,7 @@ class ModelConfig(_Section):
     blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
         (2, 2, 2, 2), description="residual blocks of each stage"
     )
-    correlation_after: tuple[Literal["layer1", "layer2", "layer3", "layer4"], ...] = Field(
+    correlation_after: tuple[Stage, ...] = Field(
         ("layer2", "layer3", "layer4"), description="stages that a correlation block follows (not in VAC)"
     )
     temporal_layers: tuple[Layer, ...] = Field(
@@ -168,10 +170,14 @@ class ModelConfig(_Section):
     @field_validator("pool")
     @classmethod
     def _the_pool_can_pool_so(cls, pool: Pool | None, info: ValidationInfo) -> Pool | None:
-        network = NETWORKS.get(info.data.get("name", ""))  # a wrong name is told already
-        wide = [layer for layer in info.data.get("temporal_layers", ()) if layer[0] == "P" and layer != "P2"]
-        if wide and (pool or (network and network.pool)) == "lifting":
-            raise ValueError(f"a lifting pool takes two steps, and temporal_layers has {wide[0]}; set model.pool=max")
+        entry = NETWORKS.get(info.data.get("name", ""))  # an unknown name has its own error
+        effective = pool or (entry.parts.pool if entry else "max")
+        size = POOLS[effective].size
+        wrong = [layer for layer in info.data.get("temporal_layers", ()) if layer[0] == "P" and layer != f"P{size}"]
+        if size is not None and wrong:
+            raise ValueError(
+                f"a {effective} pool takes {size} steps, and temporal_layers has {wrong[0]}; set model.pool=max"
+            )
         return pool
 
     @field_validator("pretrained")
@@ -186,7 +192,7 @@ class ModelConfig(_Section):
     @property
     def parts(self) -> NetworkParts:
         """What the network is made of: what its name stands for, but for what is set here."""
-        parts = NETWORKS[self.name]
+        parts = NETWORKS[self.name].parts
         return dataclasses.replace(
             parts,
             pool=self.pool or parts.pool,
@@ -231,7 +237,7 @@ class OptimizerConfig(_Section):
 class ScheduleConfig(_Section):
     """How the learning rate changes."""
 
-    kind: Literal["milestones", "one-cycle"] = Field(
+    kind: ScheduleKind = Field(
         "milestones", description="multiply at epochs, or rise and fall once over the whole training"
     )
     milestones: tuple[int, ...] = Field((20, 35), description="epochs after which the rate is multiplied by gamma")
@@ -336,10 +342,7 @@ class Config(_Section):
     def loss_weights(self, epoch: int) -> dict[str, float]:
         """The weight of each loss that this network has, in an epoch (from 1)."""
         weights = self.loss.weights(epoch)
-        if self.model.parts.pool == "lifting":
-            weights["lifting_update"] = self.loss.lifting_update
-            weights["lifting_prediction"] = self.loss.lifting_prediction
-        return weights
+        return weights | {name: getattr(self.loss, name) for name in POOLS[self.model.parts.pool].losses}
 
     def with_corpus_name(self, name: str) -> Config:
         """The configuration that calls the corpus, at the place where it is, by its own name."""

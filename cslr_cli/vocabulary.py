@@ -16,7 +16,7 @@ from typing import Final, Literal
 from cslr_cli import files as atomic
 from cslr_cli.errors import DataError, join_faults
 
-BLANK_ID: Final = 0
+BLANK_ID: Final = 0  # class of the CTC blank
 
 
 @dataclass(frozen=True)

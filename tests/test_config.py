@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cslr_cli.config import Config, LossConfig, ModelConfig, changed_decoding, load_config, shipped_configs
 from cslr_cli.errors import ConfigError
-from cslr_cli.network_parts import NETWORKS
+from cslr_cli.model.registry import NETWORKS
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES
 
 # CorrNet's published recipe (arXiv 2303.03202 and its code), as far as a setting stands for it.
@@ -355,9 +355,9 @@ def test_the_distillation_counts_from_its_first_epoch_on() -> None:
 
 def test_each_network_has_its_own_parts_unless_others_are_named() -> None:
     parts = {name: ModelConfig(name=name).parts for name in NETWORKS}
-    assert parts == NETWORKS
+    assert parts == {name: entry.parts for name, entry in NETWORKS.items()}
     own = ModelConfig(name="vac", shared_classifier=True, classifier="normalised").parts
-    assert own == NETWORKS["vac-smkd"]
+    assert own == NETWORKS["vac-smkd"].parts
     assert ModelConfig(name="corrnet-plus", pool="max").parts.pool == "max"
 
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cslr_cli.cam.layers import slice_within, split_backbone, widen_range
-from cslr_cli.model.backbone import CorrNetBackbone, ResNet
+from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.correlation import CorrelationBlock
+from cslr_cli.model.corrnet import CorrelationBlock, CorrNetBackbone
 from cslr_cli.model.corrnet_plus import SummaryCorrelationBlock
 from cslr_cli.model.network import Network
 

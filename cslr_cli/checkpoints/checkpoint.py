@@ -23,7 +23,7 @@ from cslr_cli.checkpoints.checkpoint_file import (
     read_checkpoint_file,
     write_checkpoint_file,
 )
-from cslr_cli.checkpoints.published_names import is_published, without_wrappers
+from cslr_cli.checkpoints.published_names import find_published_state
 from cslr_cli.config import Config, DataConfig
 from cslr_cli.corpora.registry import CORPORA
 from cslr_cli.dataset.manifest import PreparedCorpus
@@ -31,14 +31,14 @@ from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
 from cslr_cli.media.frame_fit import FrameFit
 from cslr_cli.media.options import Aspect, FitMode, Interpolation
 from cslr_cli.model.network import Network, build_network
-from cslr_cli.network_parts import NETWORKS
+from cslr_cli.model.registry import NETWORKS
 from cslr_cli.version import __version__
 from cslr_cli.vocabulary import Vocabulary
 
 FORMAT = "cslr checkpoint"
 FORMAT_VERSION = 1
 
-NETWORKS_EXPECTED = f"expected one of {', '.join(NETWORKS)}, as their published code saves them"
+EXPECTED_NETWORKS = f"expected one of {', '.join(NETWORKS)}, as their published code saves them"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class CorpusOrigin:
 
 
 @dataclass(frozen=True)
-class Converted:
+class PublishedOrigin:
     """Where a network came from that was not trained here.
 
     Attributes:
@@ -131,7 +131,7 @@ class Checkpoint:
         epoch: epochs of training behind it.
         history: a record for each epoch: losses, rates, word error rates.
         training: what resuming needs (optimizer, schedule, scaler); None where it cannot be resumed.
-        converted: where it came from; None where it was trained here.
+        published_origin: where it came from; None where it was trained here.
         averaged_epochs: the epochs of a run whose weights these are the mean of; none where it is no mean.
         version: of this package, when it was written.
     """
@@ -143,7 +143,7 @@ class Checkpoint:
     epoch: int = 0
     history: tuple[Mapping[str, Any], ...] = ()
     training: Mapping[str, Any] | None = None
-    converted: Converted | None = None
+    published_origin: PublishedOrigin | None = None
     averaged_epochs: tuple[int, ...] = ()
     version: str = field(default=__version__)
 
@@ -159,7 +159,7 @@ class Checkpoint:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
         """
         network = self.build_network_without_weights()
-        self._check_are_of(network)
+        self._check_weights_fit(network)
         own = {
             name: self.weights[name].to(value.dtype, copy=True, memory_format=torch.contiguous_format)
             for name, value in network.state_dict().items()
@@ -178,25 +178,25 @@ class Checkpoint:
         Raises:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
         """
-        self._check_are_of(network)
+        self._check_weights_fit(network)
         network.load_state_dict(dict(self.weights))
 
-    def _check_are_of(self, network: Network) -> None:
+    def _check_weights_fit(self, network: Network) -> None:
         faults = find_weight_faults(network.state_dict(), self.weights)
         if faults:
             raise CheckpointError("the checkpoint's weights are not those of the network", join_faults(faults))
 
 
-class _Plain(BaseModel):
+class _FileModel(BaseModel):
     model_config = ConfigDict(strict=True, arbitrary_types_allowed=True)
 
 
-class _PlainVocabulary(_Plain):
+class _FileVocabulary(_FileModel):
     glosses: list[str]
     counts: list[int]
 
 
-class _PlainCorpus(_Plain):
+class _FileCorpus(_FileModel):
     name: str
     path: str
     protocol: str
@@ -207,23 +207,23 @@ class _PlainCorpus(_Plain):
     original_size: tuple[int, int] | None = None
 
 
-class _PlainConverted(_Plain):
+class _FilePublishedOrigin(_FileModel):
     source: str
     unused: dict[str, Tensor]
 
 
-class _Content(_Plain):
+class _FileContent(_FileModel):
     """What stands in the file beside format and version: a file from outside may hold anything."""
 
     version: str
     config: dict[str, Any]
-    vocabulary: _PlainVocabulary
-    corpus: _PlainCorpus
+    vocabulary: _FileVocabulary
+    corpus: _FileCorpus
     weights: dict[str, Tensor]
     epoch: int
     history: list[dict[str, Any]]
     training: dict[str, Any] | None
-    converted: _PlainConverted | None = None  # files of the first release have none, nor the next
+    converted: _FilePublishedOrigin | None = None  # files of the first release have none, nor the next
     averaged_epochs: list[int] = []
 
 
@@ -233,6 +233,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         CheckpointError: it cannot be written; what stood under `path` before is still there.
     """
+    origin = checkpoint.published_origin
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -247,14 +248,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "epoch": checkpoint.epoch,
         "history": [dict(record) for record in checkpoint.history],
         "training": None if checkpoint.training is None else dict(checkpoint.training),
-        "converted": _plain_converted(checkpoint.converted),
+        "converted": origin and {"source": origin.source, "unused": dict(origin.unused)},
         "averaged_epochs": list(checkpoint.averaged_epochs),
     }
     write_checkpoint_file(content, path)
-
-
-def _plain_converted(converted: Converted | None) -> dict[str, Any] | None:
-    return None if converted is None else {"source": converted.source, "unused": dict(converted.unused)}
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -265,31 +262,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             of another format, or one whose weights are not those of its network; with what to do
             about it.
     """
-    return checkpoint_of(read_checkpoint_file(path), path)
+    return parse_checkpoint(read_checkpoint_file(path), path)
 
 
-def published_state(content: Mapping[str, Any]) -> dict[str, Tensor] | None:
-    """The tensors of a checkpoint of the published code, by name and without prefixes; None if it is none.
-
-    Args:
-        content: of a file; a dictionary of nothing but the tensors is one too.
-    """
-    state = content.get("model_state_dict", content)
-    if not isinstance(state, Mapping):
-        return None
-    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
-        return None
-    plain = without_wrappers(state)
-    return plain if is_published(plain) else None
-
-
-def published_epochs(content: Mapping[str, Any]) -> int:
-    """Epochs of training behind a published checkpoint: it names the last one, and counts from 0."""
-    epoch = content.get("epoch")
-    return epoch + 1 if isinstance(epoch, int) else 0
-
-
-def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
+def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
     """The checkpoint that a file holds.
 
     Args:
@@ -300,14 +276,14 @@ def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
         CheckpointError: as in `load_checkpoint`.
     """
     if content.get("format") != FORMAT:
-        raise _not_of_ours(content, path)
+        raise _explain_foreign_file(content, path)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: written in checkpoint format {version}; this version of cslr reads format {FORMAT_VERSION}",
             f"it was written by cslr {content.get('version', '(unknown)')}: install that version or a newer one",
         )
-    checkpoint = _checked(content, path)
+    checkpoint = _validate_content(content, path)
     faults = find_weight_faults(checkpoint.build_network_without_weights().state_dict(), checkpoint.weights)
     if faults:
         raise CheckpointError(
@@ -317,8 +293,8 @@ def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _not_of_ours(content: Mapping[str, Any], path: Path) -> CheckpointError:
-    if published_state(content) is not None:
+def _explain_foreign_file(content: Mapping[str, Any], path: Path) -> CheckpointError:
+    if find_published_state(content) is not None:
         source, output = quote(str(path)), quote(f"{path.stem}-cslr.pt")
         return CheckpointError(
             f"{path}: a checkpoint of the published code, which has no vocabulary in it",
@@ -326,19 +302,19 @@ def _not_of_ours(content: Mapping[str, Any], path: Path) -> CheckpointError:
             "or, where there is a --vocabulary, name the vocabulary by it",
         )
     if "model_state_dict" in content:
-        return CheckpointError(f"{path}: in the form of the published code, but of another network", NETWORKS_EXPECTED)
+        return CheckpointError(f"{path}: in the form of the published code, but of another network", EXPECTED_NETWORKS)
     if content and all(isinstance(value, Tensor) for value in content.values()):
         return CheckpointError(
             f"{path}: weights alone (a state dict), with nothing that says of which network",
-            f"{EXPECTED}, or one of the published code: {NETWORKS_EXPECTED.removeprefix('expected ')}",
+            f"{EXPECTED}, or one of the published code: {EXPECTED_NETWORKS.removeprefix('expected ')}",
         )
     return CheckpointError(f"{path}: weights or other data, but not a checkpoint of cslr", EXPECTED)
 
 
-def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
+def _validate_content(content: Mapping[str, Any], path: Path) -> Checkpoint:
     """The content of a file as a checkpoint, if it has the form of one."""
     try:
-        plain = _Content.model_validate(content)
+        plain = _FileContent.model_validate(content)
         vocabulary = Vocabulary(tuple(plain.vocabulary.glosses), tuple(plain.vocabulary.counts))
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, item['loc']))}: {item['msg'].lower()}" for item in error.errors()]
@@ -352,6 +328,7 @@ def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
             f"{path}: cslr {__version__} does not understand the configuration in it",
             f"{error}\nit was written by cslr {plain.version}: install that version or a newer one",
         ) from error
+    origin = plain.converted
     return Checkpoint(
         config=config,
         vocabulary=vocabulary,
@@ -360,7 +337,7 @@ def _checked(content: Mapping[str, Any], path: Path) -> Checkpoint:
         epoch=plain.epoch,
         history=tuple(plain.history),
         training=plain.training,
-        converted=None if plain.converted is None else Converted(plain.converted.source, plain.converted.unused),
+        published_origin=None if origin is None else PublishedOrigin(origin.source, origin.unused),
         averaged_epochs=tuple(plain.averaged_epochs),
         version=plain.version,
     )

@@ -10,17 +10,24 @@ from typing import Any
 
 import torch
 
-from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, checkpoint_of, published_epochs, published_state
+from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, parse_checkpoint
 from cslr_cli.checkpoints.checkpoint_file import non_finite_warnings, read_checkpoint_file
-from cslr_cli.checkpoints.published_names import from_published, model_config, num_classes
+from cslr_cli.checkpoints.published_names import (
+    find_published_state,
+    from_published,
+    published_epochs,
+    published_model_config,
+    published_num_classes,
+)
 from cslr_cli.config import DataConfig, ModelConfig
+from cslr_cli.model.definition import Normalisation, load_definition
 from cslr_cli.model.network import build_network
 from cslr_cli.vocabulary import Vocabulary
 
 FIRST_GLOSSES = 10
 
 # The beginning of a parameter's name -> the part of the network that it is counted to; the first that fits.
-_PARTS = {
+_PARAMETER_GROUPS = {
     "backbone.correlation.": "correlation",
     "backbone.alpha": "correlation",
     "backbone.temporal_weighting.": "temporal weighting",
@@ -80,7 +87,9 @@ class CheckpointInspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        parts = dataclasses.asdict(self.model.parts)
+        definition = load_definition(self.model.name)
+        backbone = f"{definition.backbone.__module__.rpartition('.')[2]}.{definition.backbone.__name__}"
+        parts = {"backbone": backbone, **dataclasses.asdict(self.model.parts)}
         vocabulary = self.vocabulary
         return {
             "path": str(self.path),
@@ -97,8 +106,8 @@ class CheckpointInspection:
                 "first": list(vocabulary.glosses[:FIRST_GLOSSES]),
                 "hash": vocabulary.hash,
             },
-            "corpus": None if self.corpus is None else _plain(dataclasses.asdict(self.corpus)),
-            "preprocessing": self.data and _preprocessing(self.data),
+            "corpus": None if self.corpus is None else _replace_tuples(dataclasses.asdict(self.corpus)),
+            "preprocessing": self.data and _preprocessing(self.data, definition.normalisation),
             "epoch": self.epoch,
             "epochs": self.num_epochs,
             "best": self.best and dict(self.best),
@@ -110,13 +119,13 @@ class CheckpointInspection:
         }
 
 
-def _preprocessing(data: DataConfig) -> dict[str, Any]:
+def _preprocessing(data: DataConfig, normalisation: Normalisation) -> dict[str, Any]:
     return {
         "crop_size": data.crop_size,
         "image_scale": data.image_scale,
         "input_size": data.input_size,
         "frame_interval": data.frame_interval,
-        "normalisation": "x / 127.5 - 1",
+        "normalisation": str(normalisation),
     }
 
 
@@ -127,61 +136,61 @@ def inspect_checkpoint(path: Path) -> CheckpointInspection:
         CheckpointError: it is neither, or not as it should be.
     """
     content = read_checkpoint_file(path)
-    if published_state(content) is not None:
-        return _inspected_published(content, path)
-    return _inspected(checkpoint_of(content, path), path)
+    if find_published_state(content) is not None:
+        return _inspect_published(content, path)
+    return _inspect_own(parse_checkpoint(content, path), path)
 
 
-def _inspected(checkpoint: Checkpoint, path: Path) -> CheckpointInspection:
+def _inspect_own(checkpoint: Checkpoint, path: Path) -> CheckpointInspection:
     config = checkpoint.config
     return CheckpointInspection(
         path=path,
         num_bytes=path.stat().st_size,
         written_by=f"cslr {checkpoint.version}",
         model=config.model,
-        parameters=_parameters(config.model, checkpoint.vocabulary.num_classes),
+        parameters=_count_parameters(config.model, checkpoint.vocabulary.num_classes),
         num_classes=checkpoint.vocabulary.num_classes,
         epoch=checkpoint.epoch,
         vocabulary=checkpoint.vocabulary,
         corpus=checkpoint.corpus,
         data=config.data,
-        num_epochs=None if checkpoint.converted else config.training.epochs,
+        num_epochs=None if checkpoint.published_origin else config.training.epochs,
         history=checkpoint.history,
         resumable=checkpoint.training is not None,
-        converted_from=None if checkpoint.converted is None else checkpoint.converted.source,
+        converted_from=None if checkpoint.published_origin is None else checkpoint.published_origin.source,
         averaged_epochs=checkpoint.averaged_epochs,
         warnings=tuple(checkpoint.warnings),
     )
 
 
-def _inspected_published(content: Mapping[str, Any], path: Path) -> CheckpointInspection:
-    state = published_state(content)
+def _inspect_published(content: Mapping[str, Any], path: Path) -> CheckpointInspection:
+    state = find_published_state(content)
     assert state is not None
-    model = model_config(state)
+    model = published_model_config(state)
     weights, _ = from_published(state, model, str(path))
     return CheckpointInspection(
         path=path,
         num_bytes=path.stat().st_size,
         written_by="the published code",
         model=model,
-        parameters=_parameters(model, num_classes(state)),
-        num_classes=num_classes(state),
+        parameters=_count_parameters(model, published_num_classes(state)),
+        num_classes=published_num_classes(state),
         epoch=published_epochs(content),
         warnings=tuple(non_finite_warnings(weights)),
     )
 
 
-def _parameters(model: ModelConfig, num_classes: int) -> dict[str, int]:
+def _count_parameters(model: ModelConfig, num_classes: int) -> dict[str, int]:
     """How many parameters each part has; those that it lacks are left out."""
     with torch.device("meta"):
         network = build_network(model, num_classes)
-    counts = dict.fromkeys(_PARTS.values(), 0)
+    counts = dict.fromkeys(_PARAMETER_GROUPS.values(), 0)
     for name, parameter in network.named_parameters():
-        part = next(part for beginning, part in _PARTS.items() if name.startswith(beginning))
+        part = next(part for beginning, part in _PARAMETER_GROUPS.items() if name.startswith(beginning))
         counts[part] += parameter.numel()
     return {part: count for part, count in counts.items() if count}
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def _replace_tuples(values: dict[str, Any]) -> dict[str, Any]:
     """Lists for tuples, as JSON has them."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -16,27 +16,33 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from cslr_cli.checkpoints.checkpoint import (
-    NETWORKS_EXPECTED,
+    EXPECTED_NETWORKS,
     Checkpoint,
-    Converted,
     CorpusOrigin,
-    checkpoint_of,
-    published_epochs,
-    published_state,
+    PublishedOrigin,
+    parse_checkpoint,
 )
 from cslr_cli.checkpoints.checkpoint_file import read_checkpoint_file, write_checkpoint_file
 from cslr_cli.checkpoints.gloss_dict import read_any_vocabulary, read_gloss_dict, write_gloss_dict
-from cslr_cli.checkpoints.published_names import from_published, num_classes, recognise, to_published
+from cslr_cli.checkpoints.published_names import (
+    find_published_state,
+    from_published,
+    published_epochs,
+    published_num_classes,
+    recognise_network,
+    to_published,
+)
 from cslr_cli.config import Config, apply_settings
 from cslr_cli.corpora.registry import CORPORA, find_reader, find_reader_by_vocabulary, open_prepared_corpus
 from cslr_cli.dataset.manifest import DEFAULT_FRAME_SIZE, VOCABULARY_FILE, PreparedCorpus
 from cslr_cli.errors import CheckpointError, CslrError, UsageError
+from cslr_cli.model.definition import load_definition
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES
 from cslr_cli.vocabulary import Vocabulary
 
 GLOSS_DICT = "gloss_dict.npy"
 
-_ADDED = "cslr"
+_CSLR_KEY = "cslr"
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Conversion:
     notes: tuple[str, ...]
 
 
-class _Added(BaseModel):
+class _CslrSection(BaseModel):
     """What this project adds to the files that it writes for the published code, which passes over it."""
 
     config: dict[str, Any] | None = None
@@ -61,13 +67,13 @@ class _Added(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Published:
+class _PublishedFile:
     """What is in a published file: its tensors without prefixes, epochs of training, and what was added to them."""
 
     path: Path
     state: Mapping[str, Tensor]
     epoch: int
-    added: _Added
+    added: _CslrSection
 
 
 def convert_published(
@@ -89,9 +95,9 @@ def convert_published(
         UsageError: the corpus is not known, or a setting is wrong.
     """
     content = read_checkpoint_file(path)
-    if _is_ours(content):
+    if _is_cslr_checkpoint(content):
         raise UsageError(f"{path}: a checkpoint of cslr already", "--to published converts it into a published one")
-    return _converted(_published(content, path), vocabulary, corpus, settings)
+    return _convert(_parse_published_file(content, path), vocabulary, corpus, settings)
 
 
 def open_checkpoint(
@@ -110,35 +116,35 @@ def open_checkpoint(
         DataError: the vocabulary cannot be read.
     """
     content = read_checkpoint_file(path)
-    if vocabulary is not None and published_state(content) is not None:
-        return _converted(_published(content, path), vocabulary, corpus, ())
-    checkpoint = checkpoint_of(content, path)
+    if vocabulary is not None and find_published_state(content) is not None:
+        return _convert(_parse_published_file(content, path), vocabulary, corpus, ())
+    checkpoint = parse_checkpoint(content, path)
     if vocabulary is not None:
-        _check_order(read_any_vocabulary(vocabulary), vocabulary, checkpoint.vocabulary.hash, path)
+        _check_vocabulary_hash(read_any_vocabulary(vocabulary), vocabulary, checkpoint.vocabulary.hash, path)
     return Conversion(checkpoint, ())
 
 
-def _is_ours(content: Mapping[str, Any]) -> bool:
-    return "format" in content and published_state(content) is None
+def _is_cslr_checkpoint(content: Mapping[str, Any]) -> bool:
+    return "format" in content and find_published_state(content) is None
 
 
-def _published(content: Mapping[str, Any], path: Path) -> _Published:
-    state = published_state(content)
+def _parse_published_file(content: Mapping[str, Any], path: Path) -> _PublishedFile:
+    state = find_published_state(content)
     if state is None:
-        raise CheckpointError(f"{path}: not a checkpoint of the published code", NETWORKS_EXPECTED)
+        raise CheckpointError(f"{path}: not a checkpoint of the published code", EXPECTED_NETWORKS)
     try:
-        added = _Added.model_validate(content.get(_ADDED, {}))
+        added = _CslrSection.model_validate(content.get(_CSLR_KEY, {}))
     except ValidationError:
-        added = _Added()  # somebody else's
-    return _Published(path, state, published_epochs(content), added)
+        added = _CslrSection()  # somebody else's
+    return _PublishedFile(path, state, published_epochs(content), added)
 
 
-def _converted(
-    published: _Published, source: Path, corpus: str | PreparedCorpus | None, settings: Sequence[str]
+def _convert(
+    published: _PublishedFile, source: Path, corpus: str | PreparedCorpus | None, settings: Sequence[str]
 ) -> Conversion:
     path = published.path
     vocabulary = read_any_vocabulary(source)
-    expected = num_classes(published.state) - 1
+    expected = published_num_classes(published.state) - 1
     if len(vocabulary.glosses) != expected:
         reader = find_reader_by_vocabulary(expected)
         known = "" if reader is None else f"; {expected} is the size of {reader.name}'s"
@@ -147,18 +153,19 @@ def _converted(
             f"name the vocabulary that it was trained with{known}",
         )
     if published.added.vocabulary_hash is not None:
-        _check_order(vocabulary, source, published.added.vocabulary_hash, path)
-    origin, notes = _origin(published, source, vocabulary, corpus)
+        _check_vocabulary_hash(vocabulary, source, published.added.vocabulary_hash, path)
+    origin, notes = _find_corpus_origin(published, source, vocabulary, corpus)
     config = _config(published, origin, settings)
     weights, unused = from_published(published.state, config.model, str(path))
     if list(vocabulary.glosses) != sorted(vocabulary.glosses):
         notes.append("the glosses are not in the order of their code points, in which published vocabularies are")
-    converted = Converted(path.name, unused)
-    checkpoint = Checkpoint(config, vocabulary, origin, weights, published.epoch, converted=converted)
+    checkpoint = Checkpoint(
+        config, vocabulary, origin, weights, published.epoch, published_origin=PublishedOrigin(path.name, unused)
+    )
     return Conversion(checkpoint, tuple(notes))
 
 
-def _check_order(vocabulary: Vocabulary, source: Path, expected: str, path: Path) -> None:
+def _check_vocabulary_hash(vocabulary: Vocabulary, source: Path, expected: str, path: Path) -> None:
     if vocabulary.hash != expected:
         raise CheckpointError(
             f"{source}: not the vocabulary of {path}: other glosses, or the same in another order",
@@ -166,16 +173,16 @@ def _check_order(vocabulary: Vocabulary, source: Path, expected: str, path: Path
         )
 
 
-def _config(published: _Published, origin: CorpusOrigin, settings: Sequence[str]) -> Config:
+def _config(published: _PublishedFile, origin: CorpusOrigin, settings: Sequence[str]) -> Config:
     values = published.added.config  # where it was once ours: nothing has to be recognised
-    values = {"model": recognise(published.state)} if values is None else dict(values)
+    values = {"model": recognise_network(published.state)} if values is None else dict(values)
     values["corpus"] = {"name": origin.name, "path": origin.path}
     apply_settings(values, settings)
     return Config.from_dict(values, f"{published.path} as a configuration")
 
 
-def _origin(
-    published: _Published, source: Path, vocabulary: Vocabulary, corpus: str | PreparedCorpus | None
+def _find_corpus_origin(
+    published: _PublishedFile, source: Path, vocabulary: Vocabulary, corpus: str | PreparedCorpus | None
 ) -> tuple[CorpusOrigin, list[str]]:
     """The corpus that the network was trained on, and what the user should know of how it was found."""
     if corpus is None and source.is_dir():
@@ -199,12 +206,12 @@ def _origin(
     if corpus.lower() not in map(str.lower, CORPORA) and (prepared / VOCABULARY_FILE).is_file():
         return CorpusOrigin.from_corpus(open_prepared_corpus(prepared)), notes
     reader = find_reader(corpus)
-    notes += _differences_from_prepared(vocabulary, source, reader.default_output)
+    notes += _compare_with_prepared(vocabulary, source, reader.default_output)
     path = str(reader.default_output)
     return CorpusOrigin(reader.name, path, reader.protocol, reader.fps, DEFAULT_FRAME_SIZE), notes
 
 
-def _differences_from_prepared(vocabulary: Vocabulary, source: Path, prepared: Path) -> list[str]:
+def _compare_with_prepared(vocabulary: Vocabulary, source: Path, prepared: Path) -> list[str]:
     """Whether the corpus, where it has been prepared, knows the same glosses in the same order."""
     try:
         ours = open_prepared_corpus(prepared).vocabulary
@@ -237,11 +244,11 @@ def write_published(checkpoint: Checkpoint, path: Path) -> Path:
             f"{gloss_dict}: the vocabulary of another network is there",
             "choose another folder by --output, or move that file away",
         )
-    unused = checkpoint.converted.unused if checkpoint.converted is not None else {}
+    unused = checkpoint.published_origin.unused if checkpoint.published_origin is not None else {}
     content = {
         "epoch": checkpoint.epoch - 1,  # it counts from 0, and names the last one
         "model_state_dict": to_published(checkpoint.weights, checkpoint.config.model, unused),
-        _ADDED: {
+        _CSLR_KEY: {
             "config": checkpoint.config.to_dict(),
             "corpus": dataclasses.asdict(checkpoint.corpus),
             "vocabulary_hash": checkpoint.vocabulary.hash,
@@ -261,6 +268,6 @@ def find_unsupported_parts(checkpoint: Checkpoint) -> list[str]:
         found.append(f"a ResNet of width {model.width} and blocks {list(model.blocks)}; it has ResNet-18 only")
     if model.temporal_layers not in PUBLISHED_SCHEDULES:
         found.append(f"temporal layers {' '.join(model.temporal_layers)}; it has nine schedules, and not this one")
-    if model.name in ("corrnet", "corrnet-plus") and "layer1" in model.correlation_after:
+    if load_definition(model.name).published.correlation_blocks and "layer1" in model.correlation_after:
         found.append("a correlation block after layer1")
     return found

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import cast
+from typing import cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from cslr_cli.config import ModelConfig
+from cslr_cli.config import ModelConfig, Stage
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.correlation import AGGREGATION_CONTEXT, CorrelationBlock
 from cslr_cli.model.residual import can_train, train_block, train_stem
 
 # Bytes of features that one frame after the other makes in inference: a little below what allocators give
 # back to the system, which would have to clear it each time; a GPU wants to be filled.
 INFERENCE_RUN_BYTES = {"cpu": 28 * 2**20, "cuda": 2**30}
 
-STAGES = ("layer1", "layer2", "layer3", "layer4")
+STAGES: tuple[str, ...] = get_args(Stage)
 
 
 class BasicBlock(nn.Module):
@@ -196,55 +195,3 @@ def _in_runs(x: Tensor, layers: Sequence[Callable[[Tensor], Tensor]], frame_elem
             run = layer(run)
         results.append(run)
     return results[0] if len(results) == 1 else torch.cat(results)
-
-
-class CorrNetBackbone(ResNet):
-    """ResNet-18 with a correlation block after some stages (CorrNet, Hu et al., CVPR 2023).
-
-    `x ← x + alpha[k] · block_k(x)`, with `alpha` zero at the start: training begins as a ResNet.
-
-    Args:
-        width: as in `ResNet`.
-        blocks: as in `ResNet`.
-        correlation_after: the stages that a block follows; published: layers 2 to 4, and 3 to 4 on
-            CSL-Daily.
-    """
-
-    batch_norm_includes_padding = True
-
-    def __init__(
-        self,
-        width: int = 64,
-        blocks: Sequence[int] = (2, 2, 2, 2),
-        correlation_after: Sequence[str] = ("layer2", "layer3", "layer4"),
-    ) -> None:
-        super().__init__(width, blocks)
-        self.correlation_after = tuple(stage for stage in STAGES if stage in correlation_after)
-        self.correlation = nn.ModuleDict({stage: self.correlation_block(stage) for stage in self.correlation_after})
-        self.alpha = nn.Parameter(torch.zeros(len(self.correlation_after)))
-
-    def correlation_block(self, stage: str) -> nn.Module:
-        """The block that follows a stage."""
-        return CorrelationBlock(self.stage_channels[stage])
-
-    def stage_context(self, stage: str) -> int:
-        """The identification map sees more frames than the correlation does."""
-        return AGGREGATION_CONTEXT if stage in self.correlation_after else 0
-
-    @classmethod
-    def from_config(cls, config: ModelConfig) -> CorrNetBackbone:
-        """Make one as a configuration says."""
-        return cls(config.width, config.blocks, config.correlation_after)
-
-    def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
-        """Add the correlation block of this stage, if it has one."""
-        if stage not in self.correlation_after:
-            return x
-        scale = self.alpha[self.correlation_after.index(stage)]
-        block = self.correlation[stage]
-        if self.training and self.checkpoint_activations:
-            # It has neither dropout nor batch norm: nothing that a second run would do otherwise.
-            correlated: Tensor = checkpoint(block, x, clips, use_reentrant=False, preserve_rng_state=False)
-        else:
-            correlated = block(x, clips)
-        return x + scale.to(x.dtype) * correlated

@@ -12,18 +12,20 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.products import affinities, transposed_weighted_sum, weighted_sum
 
-# Frames that the aggregation sees on each side: its kernel covers 9.
-AGGREGATION_CONTEXT = 4
 # The compute capability from which on Triton supports NVIDIA's GPUs: Ampere's.
 _OLDEST_GPU = (8, 0)
 # Elements of the affinity maps that are held at a time; so many fit the caches of two cores.
 AFFINITY_BLOCK = 2**19
+# Below, a product is so small that a call costs more than it gains.
+_LEAST_PLACES = 256
+# torch gives a convolution of a single thread to oneDNN from this batch on.
+_LEAST_BATCH = 17
 
 
 class _Correlate(torch.autograd.Function):
@@ -122,67 +124,59 @@ def correlate(query: Tensor, keys: Tensor, weights: Tensor, clips: ClipLayout) -
     return result
 
 
-class IdentificationBlock(nn.Module):
-    """What the blocks of CorrNet and CorrNet+ share: keys, and the identification map (section 3.2).
-
-    Args:
-        channels: C of the features that come in and go out.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        reduced = max(1, channels // 16)
-        self.reduce = nn.Conv2d(channels, reduced, 1, bias=False)
-        self.keys = nn.Conv2d(channels, channels, 1, bias=False)
-        self.aggregations = nn.ModuleList(
-            nn.Conv3d(
-                reduced,
-                reduced,
-                kernel_size=(2 * AGGREGATION_CONTEXT + 1, 3, 3),
-                padding=(AGGREGATION_CONTEXT, dilation, dilation),
-                dilation=(1, dilation, dilation),
-                groups=reduced,
-            )
-            for dilation in (1, 2, 3)
-        )
-        self.expand = nn.Conv2d(reduced, channels, 1, bias=False)
-        self.aggregation_weights = nn.Parameter(torch.full((3,), 1 / 3))
-
-    def identification_map(self, x: Tensor, clips: ClipLayout) -> Tensor:
-        """M of section 3.2, before the sigmoid: (N, C, H, W), from 9 frames at three dilations."""
-        reduced = clips.to_timeline(self.reduce(x), gap=AGGREGATION_CONTEXT)
-        aggregated = torch.stack(
-            [
-                weight * aggregation(reduced)
-                for weight, aggregation in zip(self.aggregation_weights, self.aggregations, strict=True)
-            ]
-        ).sum(0)
-        expanded: Tensor = self.expand(clips.from_timeline(aggregated, gap=AGGREGATION_CONTEXT))
-        return expanded
+# The three matrix products of correlation, for many frames at once, as fast as the libraries go.
+#
+# For fp32 on a CPU torch multiplies matrices by MKL, which on processors of other makers than its own runs at half of
+# what they can; its convolutions go through oneDNN, which does not. Queries against keys are a 1×1 convolution whose
+# weights are the keys, and the other two products are that convolution's gradients.
 
 
-class CorrelationBlock(IdentificationBlock):
-    """Correlation with the neighbouring frames, gated by what the identification map finds important.
+def affinities(query: Tensor, keys: Tensor) -> Tensor:
+    """(n, P, C) and (n, Q, C) -> their inner products (n, P, Q)."""
+    if not _convolves(query):
+        return torch.bmm(query, keys.mT)
+    return _convolved(query[0], keys[0])
 
-    Args:
-        channels: C of the features that come in and go out.
-    """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.direction_weights = nn.Parameter(torch.full((2,), 1 / 2))
+def weighted_sum(gates: Tensor, values: Tensor) -> Tensor:
+    """Values (n, Q, C) weighed by gates (n, P, Q) -> (n, P, C)."""
+    if not _convolves(gates):
+        return torch.bmm(gates, values)
+    return _convolved(gates[0], values[0].T)
 
-    def forward(self, x: Tensor, clips: ClipLayout) -> Tensor:
-        """Features (N, C, H, W), channels last -> what to add to them, of the same shape."""
-        keys = self.keys(x)
-        query = x.to(keys.dtype)
-        # (N, C, H, W) -> (N, P, C): no copy where the memory is channels last
-        correlated = correlate(
-            query.permute(0, 2, 3, 1).flatten(1, 2),
-            keys.permute(0, 2, 3, 1).flatten(1, 2),
-            self.direction_weights,
-            clips,
-        )
-        # (N, P, C) -> (N, H, W, C) -> (N, C, H, W)
-        correlated = correlated.view(len(x), *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
-        return correlated * (self.identification_map(x, clips).sigmoid() - 0.5)
+
+def transposed_weighted_sum(gates: Tensor, values: Tensor) -> Tensor:
+    """Values (n, P, C) given back through gates (n, P, Q) -> (n, Q, C)."""
+    if not _convolves(gates):
+        return torch.bmm(gates.mT, values)
+    gates, values = gates[0], values[0]
+    weight = values.new_empty(gates.shape[1], values.shape[1], 1, 1)  # its shape alone is asked for
+    _, grad, _ = torch.ops.aten.convolution_backward(
+        *(_pictures(gates), _pictures(values), weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1),
+        [False, True, False],
+    )
+    result: Tensor = grad[None, :, :, 0, 0]
+    return result
+
+
+def _convolves(x: Tensor) -> bool:
+    """Whether a convolution is the faster way for x, (n, P, ...)."""
+    is_cpu_float = x.device.type == "cpu" and x.dtype == torch.float32
+    return is_cpu_float and len(x) == 1 and x.shape[1] >= _LEAST_PLACES and _batch(x.shape[1]) is not None
+
+
+def _batch(places: int) -> int | None:
+    """The smallest batch of at least `_LEAST_BATCH` into which the places of a frame fall."""
+    return next((size for size in range(_LEAST_BATCH, places // 2) if places % size == 0), None)
+
+
+def _convolved(x: Tensor, weight: Tensor) -> Tensor:
+    """(P, C) and (Q, C) -> x · weightᵀ, (1, P, Q)."""
+    convolved = functional.conv2d(_pictures(x), weight[:, :, None, None].contiguous())
+    # (batch, Q, P / batch, 1) -> (1, P, Q): the same memory
+    return convolved.permute(0, 2, 3, 1).reshape(1, len(x), len(weight))
+
+
+def _pictures(x: Tensor) -> Tensor:
+    """(P, C) -> (batch, C, P / batch, 1), channels last: the same memory."""
+    return x.view(_batch(len(x)) or 1, -1, 1, x.shape[1]).permute(0, 3, 1, 2)

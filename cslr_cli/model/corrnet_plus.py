@@ -11,9 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cslr_cli.model.backbone import CorrNetBackbone
+from cslr_cli.config import ModelConfig
+from cslr_cli.model.backbone import STAGES
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.correlation import AGGREGATION_CONTEXT, IdentificationBlock
+from cslr_cli.model.corrnet import (
+    AGGREGATION_CONTEXT,
+    PUBLISHED_IDENTIFICATION_MODULES,
+    CorrNetBackbone,
+    IdentificationBlock,
+    published_block_modules,
+)
+from cslr_cli.model.definition import NetworkDefinition, PublishedForm
 
 # Frames on each side that the block after a stage looks at: the fewer places a frame has, the more.
 NEIGHBOURS = {"layer1": 1, "layer2": 1, "layer3": 3, "layer4": 5}
@@ -181,3 +189,55 @@ class CorrNetPlusBackbone(CorrNetBackbone):
             return x
         weighted: Tensor = self.temporal_weighting[stage](x, clips)
         return x + weighted
+
+
+_PUBLISHED_BLOCKS = {stage: f"conv2d.corr{number}" for number, stage in enumerate(STAGES, start=1)}
+_PUBLISHED_BLOCK_MODULES = {
+    **PUBLISHED_IDENTIFICATION_MODULES,
+    "attention": "attpool",
+    "neighbour_weights": "weights2",
+    "summary_weights": "weights4",
+}
+_PUBLISHED_WEIGHTING_MODULES = {
+    "reduce": "conv_transform",
+    "enhance": "conv_enhance",
+    "expand": "conv_back",
+    "weights": "weights",
+    "alpha": "alpha",
+}
+
+
+def _unused_published_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors in the published correlation blocks that nothing uses."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for stage in config.correlation_after:
+        channels = config.width * 2 ** STAGES.index(stage)
+        reduced = max(1, channels // 16)
+        block = _PUBLISHED_BLOCKS[stage]
+        shapes |= {
+            f"{block}.weights3": (3,),
+            f"{block}.mlp.0.weight": (reduced, channels, 1, 1, 1),
+            f"{block}.mlp.0.bias": (reduced,),
+            f"{block}.mlp.2.weight": (channels, reduced, 1, 1, 1),
+            f"{block}.mlp.2.bias": (channels,),
+        }
+    return shapes
+
+
+CORRNET_PLUS = NetworkDefinition(
+    CorrNetPlusBackbone,
+    PublishedForm(
+        markers=(r"^conv2d\.(corr\d\.|temporal_weight)", r"\.attpool\.|^conv2d\.temporal_weight"),
+        modules={
+            **published_block_modules(_PUBLISHED_BLOCKS, _PUBLISHED_BLOCK_MODULES),
+            **{
+                f"backbone.temporal_weighting.{stage}.{ours}": f"conv2d.temporal_weight{number}.{theirs}"
+                for number, stage in enumerate(STAGES, start=1)
+                for ours, theirs in _PUBLISHED_WEIGHTING_MODULES.items()
+            },
+        },
+        correlation_blocks=_PUBLISHED_BLOCKS,
+        has_3d_kernels=True,
+        unused_shapes=_unused_published_shapes,
+    ),
+)

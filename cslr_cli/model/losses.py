@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from cslr_cli.model.network import NetworkOutput
+from cslr_cli.vocabulary import BLANK_ID
 
-BLANK_ID = 0
 DISTILLATION_TEMPERATURE = 8.0
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from itertools import count
 
 import torch
@@ -17,8 +16,9 @@ from torch import Tensor, nn
 from cslr_cli.config import ModelConfig
 from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.clips import ClipLayout
+from cslr_cli.model.definition import Normalisation, load_definition
+from cslr_cli.model.registry import POOLS, Classifier
 from cslr_cli.model.temporal import BiLSTM, NormalisedClassifier, TemporalConvolution
-from cslr_cli.network_parts import Classifier
 from cslr_cli.temporal_plan import TemporalPlan
 
 
@@ -49,6 +49,7 @@ class Network(nn.Module):
         lstm: over the steps.
         classifier: step features -> logits of V classes.
         conv_classifier: for the temporal convolution's features; None: they share the other one.
+        normalisation: how pixels become the backbone's input.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Network(nn.Module):
         lstm: BiLSTM,
         classifier: nn.Module,
         conv_classifier: nn.Module | None = None,
+        normalisation: Normalisation = Normalisation(),  # noqa: B008 - it is frozen
     ) -> None:
         super().__init__()
         self.plan = plan
@@ -67,6 +69,7 @@ class Network(nn.Module):
         self.lstm = lstm
         self.classifier = classifier
         self.conv_classifier = conv_classifier
+        self.normalisation = normalisation
 
     def forward(self, frames: Tensor, frame_lengths: Tensor) -> NetworkOutput:
         """Logits of a batch.
@@ -114,28 +117,29 @@ class Network(nn.Module):
         return [self.plan.padded_length(int(length)) for length in frame_lengths]
 
     def normalise_frames(self, frames: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W), 0…255 -> the parameters' float dtype, -1…1, channels last."""
-        pictures = frames.to(self.backbone.conv1.weight.dtype, memory_format=torch.channels_last)
-        return pictures.sub_(127.5).div_(127.5)  # in this order the difference is exact even in bf16
+        """Normalise uint8 frames (N, 3, H, W), 0…255, to the parameters' float dtype, channels last."""
+        dtype = next(self.backbone.parameters()).dtype
+        return self.normalisation.apply_(frames.to(dtype, memory_format=torch.channels_last))
 
 
 def build_temporal_plan(config: ModelConfig) -> TemporalPlan:
-    """How this network turns frames into steps."""
+    """Build the plan by which a network turns frames into steps, with the shortest clip that it can take."""
     plan = TemporalPlan.parse(config.temporal_layers)
-    if config.parts.pool != "lifting":
-        return plan
-    return TemporalPlan(plan.layers, min_frames=next(n for n in count(1) if _can_lift(plan, n)))
+    min_steps = POOLS[config.parts.pool].min_output_steps
+    min_frames = next(num_frames for num_frames in count(1) if _can_pool(plan, num_frames, min_steps))
+    return TemporalPlan(plan.layers, min_frames)
 
 
 def build_network(config: ModelConfig, num_classes: int) -> Network:
-    """A network with fresh weights; nothing is fetched.
+    """Build a network with fresh weights. Downloads nothing.
 
     Args:
-        config: what it is made of.
-        num_classes: V, the vocabulary and the blank.
+        config: the model section of a configuration.
+        num_classes: V, the size of the vocabulary with the blank.
     """
+    definition = load_definition(config.name)
     parts, plan, size = config.parts, build_temporal_plan(config), config.hidden_size
-    backbone = backbone_class(parts.backbone).from_config(config)
+    backbone = definition.backbone.from_config(config)
     return Network(
         plan,
         backbone,
@@ -143,21 +147,15 @@ def build_network(config: ModelConfig, num_classes: int) -> Network:
         BiLSTM(size),
         _classifier(parts.classifier, size, num_classes),
         None if parts.shared_classifier else _classifier(parts.classifier, size, num_classes),
+        definition.normalisation,
     )
-
-
-def backbone_class(name: str) -> type[ResNet]:
-    """The class that `NetworkParts.backbone` names, `module.Class` in this package."""
-    module, _, class_name = name.partition(".")
-    found: type[ResNet] = getattr(import_module(f"cslr_cli.model.{module}"), class_name)
-    return found
 
 
 def _classifier(kind: Classifier, size: int, num_classes: int) -> nn.Module:
     return nn.Linear(size, num_classes) if kind == "linear" else NormalisedClassifier(size, num_classes)
 
 
-def _can_lift(plan: TemporalPlan, num_frames: int) -> bool:
-    """Whether every lifting pool has two steps to give: its instance norm needs two."""
+def _can_pool(plan: TemporalPlan, num_frames: int, min_steps: int) -> bool:
+    """Return whether every pool leaves at least `min_steps` steps of a clip of `num_frames` frames."""
     lengths = plan.layer_lengths(plan.padded_length(num_frames))
-    return all(length >= 2 for layer, length in zip(plan.layers, lengths, strict=True) if layer.kind == "P")
+    return all(length >= min_steps for layer, length in zip(plan.layers, lengths, strict=True) if layer.kind == "P")

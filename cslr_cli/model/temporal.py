@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from cslr_cli.model.lifting import LiftingPool
-from cslr_cli.network_parts import Pool
+from cslr_cli.model.registry import Pool
 from cslr_cli.temporal_plan import TemporalPlan
 
 

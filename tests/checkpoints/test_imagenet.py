@@ -15,8 +15,9 @@ from torchvision.models import resnet18
 from cslr_cli.checkpoints.imagenet import load_imagenet_weights
 from cslr_cli.config import ModelConfig
 from cslr_cli.errors import CheckpointError
-from cslr_cli.model.backbone import CorrNetBackbone, ResNet
+from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.clips import ClipLayout
+from cslr_cli.model.corrnet import CorrNetBackbone
 from cslr_cli.model.corrnet_plus import CorrNetPlusBackbone
 from cslr_cli.model.network import build_network
 from tests.model.batches import NETWORK_NAMES

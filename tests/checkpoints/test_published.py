@@ -57,8 +57,8 @@ def test_there_and_back_gives_equal_bits_under_the_published_names(name: str, tm
     save_checkpoint(conversion.checkpoint, tmp_path / "ours.pt")
     ours = load_checkpoint(tmp_path / "ours.pt")
     assert (ours.config.model.name, ours.epoch, ours.vocabulary) == (name, 35, GLOSSES)  # theirs count from 0
-    assert ours.converted is not None
-    assert ours.converted.source == "dev.pt"
+    assert ours.published_origin is not None
+    assert ours.published_origin.source == "dev.pt"
 
     gloss_dict = write_published(ours, tmp_path / "back" / "dev.pt")
     assert gloss_dict == tmp_path / "back" / "gloss_dict.npy"

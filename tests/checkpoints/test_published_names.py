@@ -14,11 +14,11 @@ from torch import Tensor
 from cslr_cli.checkpoints.published_names import (
     from_published,
     is_published,
-    model_config,
-    num_classes,
-    recognise,
+    published_model_config,
+    published_num_classes,
+    recognise_network,
+    strip_wrapper_prefixes,
     to_published,
-    without_wrappers,
 )
 from cslr_cli.config import Config, ModelConfig
 from cslr_cli.errors import CheckpointError, CslrError
@@ -72,14 +72,14 @@ def test_there_and_back_gives_equal_bits(name: str) -> None:
     state["conv1d.temporal_conv.0.0.bias" if name == "corrnet-plus" else "conv1d.temporal_conv.0.bias"][:3] = (
         torch.tensor([torch.nan, -torch.inf, -0.0])
     )
-    config = model_config(state)
+    config = published_model_config(state)
     weights, unused = from_published(state, config, "the file")
-    build_network(config, num_classes(state)).load_state_dict(weights, strict=True)
+    build_network(config, published_num_classes(state)).load_state_dict(weights, strict=True)
     assert same_bits(to_published(weights, config, unused), state)
 
 
 def test_a_network_of_ours_has_all_that_the_published_code_asks_for() -> None:
-    config = model_config(narrow("corrnet-plus"))
+    config = published_model_config(narrow("corrnet-plus"))
     fresh = to_published(build_network(config, 13).state_dict(), config)
     assert {key: list(value.shape) for key, value in fresh.items()} == narrow_shapes("corrnet_plus")
     assert not fresh["conv2d.corr2.mlp.0.weight"].any()
@@ -92,17 +92,17 @@ def test_a_network_of_ours_has_all_that_the_published_code_asks_for() -> None:
 def test_each_network_is_recognised_by_its_names(name: str) -> None:
     state = narrow(name)
     assert is_published(state)
-    config = model_config(state)
+    config = published_model_config(state)
     assert (config.name, config.width, config.blocks, config.hidden_size) == (name, 4, (2, 2, 2, 2), 64)
     assert config.temporal_layers == ("K5", "P2", "K5", "P2")
     assert (config.pool, config.classifier, config.shared_classifier) == (None, None, None)  # as the network has it
-    assert num_classes(state) == 13
+    assert published_num_classes(state) == 13
 
 
 @pytest.mark.parametrize("name", ["corrnet", "corrnet-plus"])
 def test_a_checkpoint_without_the_first_block_is_recognised(name: str) -> None:
     state = without_first_block(narrow(name))
-    config = model_config(state)
+    config = published_model_config(state)
     assert (config.name, config.correlation_after) == (name, ("layer3", "layer4"))
     weights, unused = from_published(state, config, "the file")
     assert same_bits(to_published(weights, config, unused), state)
@@ -119,7 +119,7 @@ def test_a_checkpoint_without_the_first_block_is_recognised(name: str) -> None:
 )
 def test_the_prefixes_of_several_gpus_are_taken_off(name: str, wrap: Callable[[str], str]) -> None:
     state = narrow(name)
-    assert same_bits(without_wrappers({wrap(key): value for key, value in state.items()}), state)
+    assert same_bits(strip_wrapper_prefixes({wrap(key): value for key, value in state.items()}), state)
 
 
 @by_network
@@ -138,7 +138,7 @@ def test_the_temporal_layers_are_recognised_as_far_as_they_leave_traces(name: st
 
 def recognise_layers(state: dict[str, Tensor]) -> list[str]:
     on_cpu = {key: torch.zeros(value.shape) for key, value in state.items()}
-    layers: list[str] = recognise(on_cpu)["temporal_layers"]
+    layers: list[str] = recognise_network(on_cpu)["temporal_layers"]
     return layers
 
 
@@ -158,7 +158,7 @@ def test_other_parts_than_the_network_s_own_are_recognised(name: str, changes: d
     config = ModelConfig.model_validate(values)
     weights = build_network(config, 5).state_dict()
     state = to_published(weights, config)
-    found = model_config(state)
+    found = published_model_config(state)
     assert found.name == name
     assert found.parts == config.parts
     assert same_bits(
@@ -169,7 +169,7 @@ def test_other_parts_than_the_network_s_own_are_recognised(name: str, changes: d
 def test_a_shared_classifier_is_recognised_however_it_lies_in_memory() -> None:
     state = narrow("corrnet")
     state["conv1d.fc.weight"] = state["conv1d.fc.weight"].T.contiguous().T
-    assert model_config(state).shared_classifier is None
+    assert published_model_config(state).shared_classifier is None
 
 
 # What is refused
@@ -178,7 +178,7 @@ def test_a_shared_classifier_is_recognised_however_it_lies_in_memory() -> None:
 @by_network
 def test_tensors_that_are_missing_left_over_or_of_another_shape_are_listed(name: str) -> None:
     state = narrow(name)
-    config = model_config(state)
+    config = published_model_config(state)
     del state["conv2d.layer3.0.conv1.weight"]
     state["conv2d.layer5.0.conv1.weight"] = torch.zeros(1)
     state["temporal_model.rnn.bias_hh_l1"] = torch.zeros(2)
@@ -221,4 +221,4 @@ def test_whatever_happens_to_the_tensors_is_an_error_of_ours_or_does_no_harm(nam
                 state[rng.choice([key, key.replace("0", "7"), key.replace("conv", "cnv"), f"{key}.more"])] = changed
         if is_published(state):
             with contextlib.suppress(CslrError):
-                from_published(state, model_config(state), "the file")
+                from_published(state, published_model_config(state), "the file")

@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cslr_cli.model import correlation
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.correlation import CorrelationBlock, correlate
+from cslr_cli.model.correlation import correlate
+from cslr_cli.model.corrnet import CorrelationBlock
 
 LENGTHS = (3, 1, 4, 2)
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from cslr_cli.config import ModelConfig
 from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.clips import ClipLayout
-from cslr_cli.model.network import Network, NetworkOutput, backbone_class, build_network, build_temporal_plan
+from cslr_cli.model.definition import load_definition
+from cslr_cli.model.network import Network, NetworkOutput, build_network, build_temporal_plan
+from cslr_cli.model.registry import NETWORKS, Pool
 from cslr_cli.model.temporal import NormalisedClassifier, TemporalConvolution
-from cslr_cli.network_parts import NETWORKS, Pool
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalPlan
 from tests.model.batches import (
     NETWORK_NAMES,
@@ -35,8 +36,8 @@ def heads(output: NetworkOutput) -> tuple[Tensor, Tensor]:
 
 def test_the_tests_know_all_networks_and_each_has_a_backbone() -> None:
     assert set(NETWORK_NAMES) == set(NETWORKS)
-    for parts in NETWORKS.values():
-        assert issubclass(backbone_class(parts.backbone), ResNet)
+    for name in NETWORKS:
+        assert issubclass(load_definition(name).backbone, ResNet)
 
 
 def test_vac_has_a_linear_classifier_for_each_head_and_the_others_share_a_normalised_one() -> None:
