@@ -142,10 +142,10 @@ def _of_corpus(recognizer: Recognizer, folder: Path, splits: list[str] | None, w
         Whether there was none.
     """
     from cslr_cli.corpora.registry import open_prepared_corpus
-    from cslr_cli.recognizer.features import check_frame_size, sample_features
+    from cslr_cli.recognizer.features import sample_features
 
     corpus = open_prepared_corpus(folder)
-    check_frame_size(recognizer, corpus)
+    recognizer.checkpoint.corpus.check_frame_size(corpus)
     samples = {split: corpus.samples(split) for split in (splits or corpus.splits)}
     good = True
     with shown_progress() as progress:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cslr_cli.corpora import CorpusReader, ReleasePaths, SplitDrawing
-    from cslr_cli.corpora.preparation import PartReport, PreparationOptions, PreparationReport, Shard
+    from cslr_cli.corpora.preparation import PreparationOptions, PreparationReport, Shard, ShardReport
     from cslr_cli.media.options import Aspect, Interpolation
     from cslr_cli.progress import ProgressCallback
 
@@ -258,9 +258,9 @@ def _prepare(
     part: Shard | None,
     workers: int | None,
     progress: ProgressCallback,
-) -> PreparationReport | PartReport:
-    from cslr_cli.corpora.preparation import prepare, prepare_part
+) -> PreparationReport | ShardReport:
+    from cslr_cli.corpora.preparation import prepare, prepare_shard
 
     if part is None:
         return prepare(reader, paths, output, form, workers=workers, progress=progress)
-    return prepare_part(reader, paths, output, form, part, workers=workers, progress=progress)
+    return prepare_shard(reader, paths, output, form, part, workers=workers, progress=progress)

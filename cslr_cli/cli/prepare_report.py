@@ -10,8 +10,8 @@ from cslr_cli.cli.console import print_json, print_note, print_remarks, print_re
 from cslr_cli.errors import FAULTS_SHOWN, DataError
 
 if TYPE_CHECKING:
-    from cslr_cli.corpora import AnnotationError, LeftOut
-    from cslr_cli.corpora.preparation import PartReport, PreparationReport
+    from cslr_cli.corpora import AnnotationError, LeftOutClip
+    from cslr_cli.corpora.preparation import PreparationReport, ShardReport
 
 
 def tell_faults(error: AnnotationError) -> DataError:
@@ -22,7 +22,7 @@ def tell_faults(error: AnnotationError) -> DataError:
     return DataError(f"{len(error.faults)} {noun}; nothing was prepared", error.hint)
 
 
-def tell_report(report: PreparationReport | PartReport, *, as_json: bool) -> None:
+def tell_report(report: PreparationReport | ShardReport, *, as_json: bool) -> None:
     """What has come of it: remarks on standard error, the result on standard output."""
     from cslr_cli.corpora.preparation import PreparationReport
 
@@ -55,7 +55,7 @@ def _remarks(report: PreparationReport) -> list[str]:
     return remarks
 
 
-def _tell_left_out(left_out: Sequence[LeftOut], expected_layout: str | None) -> None:
+def _tell_left_out(left_out: Sequence[LeftOutClip], expected_layout: str | None) -> None:
     if not left_out:
         return
     rows = [[clip.sample_id, clip.split, clip.reason] for clip in left_out[:FAULTS_SHOWN]]
@@ -86,12 +86,12 @@ def _report_table(report: PreparationReport) -> Any:
     return table([str(report.output), "clips", "frames", "glosses", "left out"], rows)
 
 
-def _part_table(report: PartReport) -> Any:
+def _part_table(report: ShardReport) -> Any:
     row = [f"part {report.shard}", str(report.num_clips), str(report.num_frames), str(len(report.left_out))]
     return table([str(report.output), "clips", "frames", "left out"], [row])
 
 
-def _part_json(report: PartReport) -> dict[str, Any]:
+def _part_json(report: ShardReport) -> dict[str, Any]:
     return {
         "output": str(report.output),
         "corpus": report.corpus,

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from cslr_cli.corpora.annotation import AnnotationError, Fault, LeftOut
+from cslr_cli.corpora.annotation import AnnotationError, Fault, LeftOutClip
 from cslr_cli.corpora.own_corpus import OwnCorpus, SplitDrawing
 from cslr_cli.corpora.reader import CorpusReader, Release, recognise_release
 from cslr_cli.corpora.registry import CORPORA, find_reader, open_prepared_corpus
@@ -20,7 +20,7 @@ __all__ = [
     "AnnotationError",
     "CorpusReader",
     "Fault",
-    "LeftOut",
+    "LeftOutClip",
     "OwnCorpus",
     "Release",
     "ReleasePaths",

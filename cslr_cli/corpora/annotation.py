@@ -50,7 +50,7 @@ class AnnotationError(DataError):
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class LeftOutClip:
     """A clip of the annotation that is not in the prepared corpus.
 
     Attributes:
@@ -127,7 +127,7 @@ class SampleCollector:
 
     def __init__(self, unusable: Mapping[str, str], known_headers: Mapping[str, str]) -> None:
         self.samples: list[Sample] = []
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[LeftOutClip] = []
         self.faults: list[Fault] = []
         self.hints: list[str] = []
         self.notes: list[str] = []
@@ -206,9 +206,9 @@ class SampleCollector:
         elif sample_id in self._positions:
             self.add_fault(where, f"clip {sample_id!r} was there already ({self._positions[sample_id]})")
         elif sample_id in self._unusable:
-            self.left_out.append(LeftOut(sample_id, sample.split, self._unusable[sample_id], expected=True))
+            self.left_out.append(LeftOutClip(sample_id, sample.split, self._unusable[sample_id], expected=True))
         elif not sample.glosses:
-            self.left_out.append(LeftOut(sample_id, sample.split, f"{where}: no glosses in the annotation"))
+            self.left_out.append(LeftOutClip(sample_id, sample.split, f"{where}: no glosses in the annotation"))
         else:
             self.samples.append(sample)
         self._positions.setdefault(sample_id, where)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cslr_cli.corpora.annotation import AnnotationError, Fault, LeftOut, SampleCollector
+from cslr_cli.corpora.annotation import AnnotationError, Fault, LeftOutClip, SampleCollector
 from cslr_cli.corpora.release_paths import ReleasePaths, find_file, folders_below
 from cslr_cli.dataset.manifest import CORPUS_FILE
 from cslr_cli.dataset.sample import SPLITS, Sample
@@ -39,7 +39,7 @@ class Release:
     root: Path
     samples: tuple[Sample, ...]
     official_references: Mapping[str, Path] = field(default_factory=dict)
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[LeftOutClip, ...] = ()
     segments: Mapping[str, Segment] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     hint: str | None = None

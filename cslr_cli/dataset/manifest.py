@@ -1,9 +1,9 @@
 """The prepared corpus: one folder of plain files that training and evaluation read.
 
-corpus.yaml                 what it is, and that it is whole: it is written last
-train.jsonl dev.jsonl …     a `Sample` a line, for each split there is
+corpus.yaml                 description; it is written last, so a corpus that has it is complete
+train.jsonl dev.jsonl …     one `Sample` per line, one file per split
 vocabulary.txt              GLOSS<tab>COUNT; line n is the gloss with id n
-references/{split}.stm      what was signed, for scoring
+references/{split}.stm      references for scoring
 frames/{split}/{sample_id}.zip, or a folder of that name: the pictures, in order
 """
 
@@ -28,8 +28,8 @@ from cslr_cli.vocabulary import Vocabulary
 FORMAT_VERSION = 1
 CORPUS_FILE = "corpus.yaml"
 VOCABULARY_FILE = "vocabulary.txt"
-# Says what is being prepared in a folder, from the beginning until `corpus.yaml` says it.
-BEGUN_FILE = ".preparing.json"
+# Describes an unfinished preparation; `corpus.yaml` replaces it in the end.
+PROGRESS_FILE = ".preparing.json"
 DEFAULT_FRAME_SIZE = 256  # height and width of prepared frames in all published recipes, pixels
 NO_FRAMES = "none"  # the layout of a corpus that was prepared without frames
 
@@ -40,12 +40,12 @@ class NotPreparedError(DataError):
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """How much is in a split.
+    """The size of a split.
 
     Attributes:
-        clips: samples in the manifest.
-        frames: pictures of all of them; None if they have not been counted.
-        glosses: glosses of all of them, each occurrence counted.
+        clips: number of samples in the manifest.
+        frames: number of pictures of all clips; None if they have not been counted.
+        glosses: number of glosses of all clips, each occurrence counted.
     """
 
     clips: int
@@ -55,25 +55,25 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class CorpusInfo:
-    """What `corpus.yaml` says.
+    """The contents of `corpus.yaml`.
 
     Attributes:
-        name: of the corpus, as the command line calls it.
+        name: name of the corpus on the command line.
         protocol: name of the scoring protocol.
-        fps: frames a second.
+        fps: frames per second.
         frame_size: height and width of the prepared frames, pixels.
         interpolation: how frames were resized.
-        layout: `zip` or `folder`: what the frames of a clip are; `none` if it was prepared without frames.
-        image_format: of the pictures: `png` or `jpeg`.
-        source: the release folder that it was prepared from.
+        layout: `zip` or `folder`: form of a clip's frames; `none` if the corpus was prepared without frames.
+        image_format: format of the pictures, `png` or `jpeg`.
+        source: release folder that the corpus was prepared from.
         annotations: 16 hexadecimal digits that differ where the annotations differ.
-        splits: how much is in each split.
-        references: where each split's references come from, in words.
+        splits: size of each split.
+        references: origin of each split's references, in words.
         aspect: how frames became squares.
-        image_quality: of JPEG pictures, 1 to 100; None for PNG.
-        vocabulary_splits: the splits whose glosses are in the vocabulary.
-        original_size: width and height of most frames before they became squares; None if it was not looked at.
-        format_version: of the folder's form.
+        image_quality: JPEG quality, 1 to 100; None for PNG.
+        vocabulary_splits: splits whose glosses are in the vocabulary.
+        original_size: width and height of most frames before they became squares; None if unknown.
+        format_version: version of the folder's format.
     """
 
     name: str
@@ -144,8 +144,8 @@ class PreparedCorpus:
     """A prepared corpus on disk. Make one with `PreparedCorpus.open`.
 
     Attributes:
-        path: its folder.
-        info: what its `corpus.yaml` says.
+        path: folder of the corpus.
+        info: contents of its `corpus.yaml`.
     """
 
     path: Path
@@ -168,7 +168,7 @@ class PreparedCorpus:
         if not path.is_dir():
             raise DataError(f"{path}: this is a file, not the folder of a prepared corpus", command)
         if not (path / CORPUS_FILE).is_file():
-            if (path / "frames").is_dir() or (path / BEGUN_FILE).is_file():
+            if (path / "frames").is_dir() or (path / PROGRESS_FILE).is_file():
                 raise DataError(
                     f"{path}: the preparation of this corpus has not come to its end",
                     f"the same command goes on where it stopped: {_prepare_command(path)}",
@@ -224,7 +224,7 @@ class PreparedCorpus:
         Raises:
             DataError: the corpus has no such split.
         """
-        self._known(split)
+        self._check_split(split)
         samples: list[Sample] = []
         faults: list[str] = []
         try:
@@ -240,7 +240,7 @@ class PreparedCorpus:
 
     def _manifest_lines(self, split: str) -> list[tuple[str, str]]:
         """The lines of a manifest that are not empty, each with where it stands."""
-        path = samples_path(self.path, self._known(split))
+        path = samples_path(self.path, self._check_split(split))
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -253,10 +253,10 @@ class PreparedCorpus:
         Raises:
             DataError: the corpus has no such split.
         """
-        return references_path(self.path, self._known(split))
+        return references_path(self.path, self._check_split(split))
 
     def frames_path(self, sample: Sample) -> Path:
-        """Where the pictures of a sample are: what `frames.open_frames` opens.
+        """Path of a sample's pictures, for `frames.open_frames`.
 
         Raises:
             DataError: the corpus was prepared without frames.
@@ -268,7 +268,7 @@ class PreparedCorpus:
             )
         return self.path / sample.frames
 
-    def _known(self, split: str) -> str:
+    def _check_split(self, split: str) -> str:
         if split not in self.splits:
             raise DataError(
                 f"{self.path}: {self.name} has no {split} split", f"its splits are {', '.join(self.splits)}"

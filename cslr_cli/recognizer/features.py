@@ -97,17 +97,8 @@ def sample_features(recognizer: Recognizer, corpus: PreparedCorpus, sample: Samp
         MediaError: the clip cannot be read, or is shorter than the network's shortest.
         DeviceError: the device is out of memory.
     """
-    check_frame_size(recognizer, corpus)
-    return extract_features(recognizer, recognizer.open(corpus.frames_path(sample)), sample)
-
-
-def check_frame_size(recognizer: Recognizer, corpus: PreparedCorpus) -> None:
-    """Refuse a corpus that was prepared for other networks.
-
-    Raises:
-        DataError: its frames are not of the size that the network was trained on.
-    """
     recognizer.checkpoint.corpus.check_frame_size(corpus)
+    return extract_features(recognizer, recognizer.open(corpus.frames_path(sample)), sample)
 
 
 def write_features(features: ClipFeatures, path: Path) -> None:

@@ -1,13 +1,12 @@
-"""What is in a prepared corpus, and what is wrong with it; what a checkpoint is.
+"""Inspection of a prepared corpus: its contents, and its faults.
 
-- `corpus`: the counts, and all checks one after the other.
-- `checks`: each check gives findings.
-- `plots`: lengths and gloss frequencies as a picture.
-- `checkpoint`: what a checkpoint says of itself.
+- `corpus_inspection`: counts, and the order of the checks.
+- `checks`: the checks; each yields findings.
+- `plots`: plots of clip lengths and gloss frequencies.
 """
 
 from cslr_cli.corpora.inspection.checks import Finding
-from cslr_cli.corpora.inspection.corpus import CorpusInspection, SplitContents, inspect_corpus
+from cslr_cli.corpora.inspection.corpus_inspection import CorpusInspection, SplitContents, inspect_corpus
 from cslr_cli.corpora.inspection.plots import check_plot_name, draw_plots
 
 __all__ = ["CorpusInspection", "Finding", "SplitContents", "check_plot_name", "draw_plots", "inspect_corpus"]

@@ -1,4 +1,4 @@
-"""The checks of a prepared corpus: each looks at one thing and gives findings."""
+"""Checks of a prepared corpus; each yields findings."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Samples = Mapping[str, Sequence[Sample]]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something worth knowing about a corpus.
+    """A fault or a remarkable fact of a corpus.
 
     Attributes:
-        kind: what was looked at, for programs: `missing_frames`.
-        breaks_training: training or evaluation would stop at it, or compute with something wrong.
-        what: in words, one sentence.
-        details: each case of it: the clip, the gloss, the line.
+        kind: kind of the finding, for programs, such as `missing_frames`.
+        breaks_training: whether training or evaluation would stop at it, or compute wrong results.
+        what: description, one sentence.
+        details: the cases: clips, glosses or lines.
     """
 
     kind: str
@@ -39,16 +39,16 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class _ClipCheck:
+class _ClipTask:
     name: str
     path: Path
     num_frames: int | None
     frame_size: int
-    read: bool
+    decode_all: bool
 
 
 def check_splits(corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
-    """Training needs train and dev, and the counts of the description are those of the manifests."""
+    """Check that train and dev have clips, and that the counts in `corpus.yaml` are those of the manifests."""
     for split in ("train", "dev"):
         if not samples.get(split):
             why = "training learns from it" if split == "train" else "training chooses its best epoch by it"
@@ -72,7 +72,7 @@ def check_splits(corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
 
 
 def check_duplicates(samples: Samples) -> Iterator[Finding]:
-    """No clip occurs twice: not its name, nor its pictures."""
+    """Check that no clip occurs twice, by its name or by its pictures."""
     for kind, what in (("sample_id", "names of clips"), ("frames", "frames of clips")):
         places: dict[str, list[str]] = {}
         for split, clips in samples.items():
@@ -84,7 +84,7 @@ def check_duplicates(samples: Samples) -> Iterator[Finding]:
 
 
 def check_vocabulary(vocabulary: Vocabulary, corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
-    """The vocabulary has every gloss that it should have, in its order, at least as often as the manifests."""
+    """Check that the vocabulary is sorted and has every gloss at least as often as the manifests."""
     counts: Counter[str] = Counter()
     for split in corpus.info.vocabulary_splits:
         counts.update(gloss for sample in samples.get(split, ()) for gloss in sample.glosses)
@@ -93,7 +93,7 @@ def check_vocabulary(vocabulary: Vocabulary, corpus: PreparedCorpus, samples: Sa
         what = f"glosses of the manifests that are not in the vocabulary: {len(missing)}"
         yield Finding("not_in_vocabulary", True, what, missing)
     listed = dict(zip(vocabulary.glosses, vocabulary.counts, strict=True))
-    # Clips that could not be read are counted in the vocabulary, and are in no manifest.
+    # The vocabulary also counts clips that could not be read, which are in no manifest.
     fewer = tuple(
         f"{gloss}: {listed[gloss]} in the vocabulary, {count} in the manifests"
         for gloss, count in sorted(counts.items())
@@ -110,7 +110,7 @@ def check_vocabulary(vocabulary: Vocabulary, corpus: PreparedCorpus, samples: Sa
 
 
 def check_unseen_glosses(vocabulary: Vocabulary, samples: Samples) -> Iterator[Finding]:
-    """Glosses of held-out splits that training never sees: they can only be missed."""
+    """Find glosses of held-out splits that training never sees: they are never recognised."""
     learned = {gloss for sample in samples.get("train", ()) for gloss in sample.glosses}
     for split, clips in samples.items():
         if split == "train":
@@ -128,7 +128,7 @@ def check_unseen_glosses(vocabulary: Vocabulary, samples: Samples) -> Iterator[F
 
 
 def check_sentences(samples: Samples) -> Iterator[Finding]:
-    """Sentences of held-out clips that are in training too: a network may know them by heart."""
+    """Find sentences of held-out clips that occur in training too: a network may memorise them."""
     learned = {sample.glosses: sample.sample_id for sample in reversed(samples.get("train", ()))}
     for split, clips in samples.items():
         if split == "train":
@@ -145,7 +145,7 @@ def check_sentences(samples: Samples) -> Iterator[Finding]:
 
 
 def check_lengths(samples: Samples, plan: TemporalPlan, frame_interval: int) -> Iterator[Finding]:
-    """Clips with fewer steps than CTC needs for their glosses, and clips too short for the network."""
+    """Find clips with fewer steps than CTC needs for their glosses, and clips too short for the network."""
     for split, clips in samples.items():
         impossible, unreadable = [], []
         for sample in clips:
@@ -161,7 +161,7 @@ def check_lengths(samples: Samples, plan: TemporalPlan, frame_interval: int) -> 
         if unreadable:
             shortest = f"the {plan.min_frames} frames that the network takes"
             what = f"clips of {split} shorter than {shortest}: {len(unreadable)}"
-            # Training passes over them; an evaluation ends at a clip that cannot be recognised.
+            # Training skips them; an evaluation stops at a clip that cannot be recognised.
             yield Finding("too_short", split != "train", what, tuple(unreadable))
         if impossible:
             what = f"clips of {split} too short for their glosses, so that CTC cannot fit: {len(impossible)}"
@@ -169,7 +169,7 @@ def check_lengths(samples: Samples, plan: TemporalPlan, frame_interval: int) -> 
 
 
 def check_references(corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
-    """Every clip has a reference to be scored against."""
+    """Check that every clip has a reference for scoring."""
     for split, clips in samples.items():
         path = corpus.references(split)
         try:
@@ -184,22 +184,22 @@ def check_references(corpus: PreparedCorpus, samples: Samples) -> Iterator[Findi
 
 
 def check_frames(
-    corpus: PreparedCorpus, samples: Samples, *, read: bool, workers: int, progress: ProgressCallback
+    corpus: PreparedCorpus, samples: Samples, *, decode_all: bool, workers: int, progress: ProgressCallback
 ) -> Iterator[Finding]:
-    """Every clip has its frames, as many as the manifest says, each of which can be read."""
+    """Check that every clip has as many frames as the manifest says, and that they can be read."""
     if corpus.info.layout == NO_FRAMES:
         what = "there are no frames: the corpus was prepared with --no-frames"
         yield Finding("missing_frames", True, what)
         return
     size = corpus.frame_size
     tasks = [
-        _ClipCheck(f"{split} clip {sample.sample_id}", corpus.frames_path(sample), sample.num_frames, size, read)
+        _ClipTask(f"{split} clip {sample.sample_id}", corpus.frames_path(sample), sample.num_frames, size, decode_all)
         for split, clips in samples.items()
         for sample in clips
     ]
     faults: dict[str, str] = {}
     for done, (name, fault) in enumerate(run_tasks(_check_clip, tasks, workers), start=1):
-        progress(Progress("read frames" if read else "count frames", done, len(tasks), {"damaged": len(faults)}))
+        progress(Progress("read frames" if decode_all else "count frames", done, len(tasks), {"damaged": len(faults)}))
         if fault is not None:
             faults[name] = fault
     if faults:
@@ -208,15 +208,15 @@ def check_frames(
         yield Finding("missing_frames", True, what, details)
 
 
-def _check_clip(task: _ClipCheck) -> tuple[str, str | None]:
-    """The clip's name, and what is wrong with its frames."""
+def _check_clip(task: _ClipTask) -> tuple[str, str | None]:
+    """Return the name of a clip and the fault of its frames, or None."""
     try:
         source = open_frames(task.path)
         num_frames = source.num_frames
         if task.num_frames is not None and num_frames != task.num_frames:
             return task.name, f"{task.path}: {num_frames} frames, the manifest says {task.num_frames}"
-        # Without reading everything, a look at the first picture tells a wrong size.
-        for frame in source.iterate(None if task.read else [0]):
+        # The first picture is always decoded: it shows a wrong size.
+        for frame in source.iterate(None if task.decode_all else [0]):
             if frame.shape[:2] != (task.frame_size, task.frame_size):
                 size = f"{frame.shape[1]}×{frame.shape[0]}"
                 return task.name, f"{task.path}: frames of {size} pixels, not {task.frame_size}×{task.frame_size}"
@@ -225,8 +225,8 @@ def _check_clip(task: _ClipCheck) -> tuple[str, str | None]:
     return task.name, None
 
 
-def read_samples(corpus: PreparedCorpus) -> tuple[dict[str, list[Sample]], list[Finding]]:
-    """The samples of all splits; lines of manifests that are none are findings."""
+def check_manifests(corpus: PreparedCorpus) -> tuple[dict[str, list[Sample]], list[Finding]]:
+    """Read the samples of all splits; wrong lines of the manifests are findings."""
     samples: dict[str, list[Sample]] = {}
     findings = []
     for split in corpus.splits:
@@ -238,8 +238,8 @@ def read_samples(corpus: PreparedCorpus) -> tuple[dict[str, list[Sample]], list[
     return samples, findings
 
 
-def read_vocabulary(corpus: PreparedCorpus) -> tuple[Vocabulary | None, list[Finding]]:
-    """The vocabulary, or a finding that says why there is none."""
+def check_vocabulary_file(corpus: PreparedCorpus) -> tuple[Vocabulary | None, list[Finding]]:
+    """Read the vocabulary; an unreadable one is a finding."""
     try:
         return corpus.vocabulary, []
     except DataError as error:

@@ -1,4 +1,4 @@
-"""Lengths and gloss frequencies of a corpus as a picture."""
+"""Plots of clip lengths and gloss frequencies."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from cslr_cli.corpora.inspection.corpus import CorpusInspection
+from cslr_cli.corpora.inspection.corpus_inspection import CorpusInspection
 from cslr_cli.errors import UsageError
 from cslr_cli.files import whole_file
 from cslr_cli.palette import BLUE, GREEN, RED
 
 _COLOURS = {"train": BLUE, "dev": RED, "test": GREEN}
-_BINS = 40
+_NUM_BINS = 40
 
 
 def check_plot_name(output: Path) -> None:
-    """Have a name that a picture can be written under, before the work.
+    """Refuse a file name whose picture format cannot be written.
 
     Raises:
         UsageError: pictures of this suffix cannot be written.
@@ -31,16 +31,16 @@ def check_plot_name(output: Path) -> None:
 
 
 def draw_plots(inspection: CorpusInspection, output: Path) -> None:
-    """Draw how long clips are, and how often glosses occur.
+    """Draw a histogram of clip lengths and a curve of gloss frequencies.
 
     Args:
-        inspection: of the corpus.
-        output: a picture file; its suffix says the format.
+        inspection: inspection of the corpus.
+        output: picture file; its suffix determines the format.
 
     Raises:
         UsageError: pictures of this suffix cannot be written.
     """
-    # Only here: it takes a while to import, and no other work needs it.
+    # Imported here because it is slow.
     from matplotlib.figure import Figure
 
     check_plot_name(output)
@@ -64,7 +64,7 @@ def _draw_lengths(axes: Any, inspection: CorpusInspection) -> None:
     if not seconds:
         axes.set_title("frames have not been counted")
         return
-    edges = np.linspace(0, max(values.max() for values in seconds.values()), _BINS + 1)
+    edges = np.linspace(0, max(values.max() for values in seconds.values()), _NUM_BINS + 1)
     axes.hist(
         list(seconds.values()),
         bins=edges,

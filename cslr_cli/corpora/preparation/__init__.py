@@ -1,28 +1,27 @@
-"""From a release to a prepared corpus: in several processes, and going on where an earlier call stopped.
+"""Preparation of a corpus: from its release to the folder that training reads.
 
-The state of the work is the output itself. A clip is finished when its file is there, for files
-appear only when they are whole; the corpus is finished when `corpus.yaml` is there, which is written
-last. Nothing depends on the order in which clips are done or on the time of day, so that a
-preparation that was killed and started again, or divided among machines, ends with the same bytes as
-one that was not.
+The output folder is the only state. A clip is finished when its file exists, because files appear only when they
+are complete; the corpus is finished when `corpus.yaml` exists, which is written last. Nothing depends on the order
+of the clips or on the time, so that a preparation that was killed and continued, or divided among machines, ends
+with the same bytes as any other.
 
-- `options`: how a corpus is prepared.
-- `claim`: the output folder belongs to one preparation, and only to that.
-- `clips`: the frames, or without frames their numbers.
-- `report`: what has come out.
-- `corpus`: all of it together.
+- `options`: options of a preparation.
+- `prepare_corpus`: the steps of a preparation.
+- `prepared_clips`, `clip_writer`: frames of the clips, resized and written.
+- `output_folder`: lock and identity of the output folder.
+- `report`: result of a preparation.
 """
 
-from cslr_cli.corpora.preparation.corpus import prepare, prepare_part
 from cslr_cli.corpora.preparation.options import PreparationOptions, Shard
-from cslr_cli.corpora.preparation.report import REPORT_FILE, PartReport, PreparationReport
+from cslr_cli.corpora.preparation.prepare_corpus import prepare, prepare_shard
+from cslr_cli.corpora.preparation.report import REPORT_FILE, PreparationReport, ShardReport
 
 __all__ = [
     "REPORT_FILE",
-    "PartReport",
     "PreparationOptions",
     "PreparationReport",
     "Shard",
+    "ShardReport",
     "prepare",
-    "prepare_part",
+    "prepare_shard",
 ]

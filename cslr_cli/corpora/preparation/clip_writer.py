@@ -1,4 +1,4 @@
-"""Writing one clip of a prepared corpus: its frames resized, as pictures in a zip or a folder."""
+"""Write the clips of a prepared corpus: frames resized, as pictures in a zip or a folder."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ IMAGE_FORMATS = {"png": ".png", "jpeg": ".jpg"}
 DEFAULT_JPEG_QUALITY = 95
 _FRAME_SIZES = range(8, 4097)
 _QUALITIES = range(1, 101)
-# Part of every zip entry's header. Were it the time of writing, no two zips would be equal.
-_DATE = (1980, 1, 1, 0, 0, 0)
+# Date of every zip entry; with the time of writing, no two zips would be equal.
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ class ClipFormat:
             raise UsageError("\n".join(faults))
 
     def clip_name(self, sample_id: str) -> str:
-        """What the file or folder of a clip is called."""
+        """Name of a clip's file or folder."""
         return f"{sample_id}.zip" if self.layout == "zip" else sample_id
 
 
-def count_finished(target: Path) -> int | None:
-    """How many frames a clip that was written earlier has; None if there is none that can be used."""
+def count_written_frames(target: Path) -> int | None:
+    """Count the frames of a clip that an earlier call wrote; None if it does not exist or is damaged."""
     if not target.exists():
         return None
     try:
@@ -92,12 +92,12 @@ def count_finished(target: Path) -> int | None:
 
 
 def write_clip(frames: Iterable[Frame], target: Path, clip_format: ClipFormat) -> int:
-    """Resize frames and write them; `target` appears only when it is whole.
+    """Resize frames and write them; `target` appears only when it is complete.
 
     Args:
-        frames: of a clip, uint8 (H, W, 3), RGB.
-        target: the zip file or folder to write; what is there is replaced.
-        clip_format: size and form of the result.
+        frames: frames of the clip, uint8 (H, W, 3), RGB.
+        target: the zip file or folder to write; an existing one is replaced.
+        clip_format: size and format of the result.
 
     Returns:
         The number of frames.
@@ -109,7 +109,7 @@ def write_clip(frames: Iterable[Frame], target: Path, clip_format: ClipFormat) -
     suffix = IMAGE_FORMATS[clip_format.image_format]
     num_frames = 0
     try:
-        with _store(target, clip_format.layout) as store:
+        with _open_store(target, clip_format.layout) as store:
             for frame in frames:
                 resized = resize_frame(frame, clip_format.frame_size, clip_format.interpolation, clip_format.aspect)
                 store(f"{num_frames:06d}{suffix}", _encode(resized, clip_format))
@@ -130,8 +130,8 @@ def _encode(frame: Frame, clip_format: ClipFormat) -> bytes:
     return data.tobytes()
 
 
-def _store(target: Path, layout: str) -> AbstractContextManager[Callable[[str, bytes], None]]:
-    """Give a function that takes the pictures of a clip, each with its name, in order."""
+def _open_store(target: Path, layout: str) -> AbstractContextManager[Callable[[str, bytes], None]]:
+    """Open a clip for writing: a function that takes each picture with its name, in order."""
     return _zip_store(target) if layout == "zip" else _folder_store(target)
 
 
@@ -140,7 +140,7 @@ def _zip_store(target: Path) -> Iterator[Callable[[str, bytes], None]]:
     with whole_file(target) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
 
         def store(name: str, data: bytes) -> None:
-            entry = zipfile.ZipInfo(name, _DATE)
+            entry = zipfile.ZipInfo(name, _ZIP_DATE)
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, data)
 
@@ -186,14 +186,14 @@ class ClipTask:
 
 @dataclass(frozen=True)
 class ClipOutcome:
-    """What became of a clip.
+    """The result of writing a clip.
 
     Attributes:
-        sample_id: its name.
-        num_frames: how many frames it has; 0 if it could not be read.
-        fault: why it could not be read, None if it could.
-        is_missing: it could not be read because there is nothing where its frames should be.
-        was_finished: an earlier call had written it already.
+        sample_id: name of the clip.
+        num_frames: number of its frames; 0 if it could not be read.
+        fault: why it could not be read; None if it could.
+        is_missing: whether it could not be read because its frames do not exist.
+        was_finished: whether an earlier call had written it.
     """
 
     sample_id: str
@@ -204,11 +204,11 @@ class ClipOutcome:
 
 
 def write_clips(tasks: Sequence[ClipTask], workers: int) -> Iterator[ClipOutcome]:
-    """Write clips, except those that are there already.
+    """Write clips, except those that are finished.
 
     Args:
         tasks: the clips.
-        workers: processes that write, each a clip at a time; 1 writes in this one.
+        workers: number of processes; 1 writes in this process.
 
     Returns:
         The outcome of each clip, in the order in which they are done.
@@ -220,7 +220,7 @@ def write_clips(tasks: Sequence[ClipTask], workers: int) -> Iterator[ClipOutcome
 
 
 def _write_if_needed(task: ClipTask) -> ClipOutcome:
-    finished = count_finished(task.target)
+    finished = count_written_frames(task.target)
     if finished is not None:
         return ClipOutcome(task.sample_id, finished, was_finished=True)
     try:

@@ -1,4 +1,4 @@
-"""How a corpus is prepared, and which part of it by this call."""
+"""Options of a preparation, and shards of its clips."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cslr_cli.corpora.preparation.clip_writer import ClipFormat
 from cslr_cli.dataset.sample import SPLITS
 from cslr_cli.errors import UsageError
 
-_Part = TypeVar("_Part")
+_Clip = TypeVar("_Clip")
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class PreparationOptions(ClipFormat):
     """How a corpus is prepared.
 
     Attributes:
-        strict: a clip that cannot be prepared is an error, instead of being left out and counted.
-        frames: write the frames; otherwise the manifest, the vocabulary and the references only.
-        frame_counts: without frames, a file that says how many each clip has: its name and the number
-            on a line; None leaves the numbers open.
-        vocabulary_splits: the splits whose glosses get ids. Glosses of the others stay in the
-            references, where they can only be missed.
+        strict: whether a clip that cannot be prepared is an error, instead of being left out.
+        frames: whether frames are written; otherwise only manifests, vocabulary and references.
+        frame_counts: without frames, a file with one line per clip: its name and the number of its frames;
+            None leaves the numbers unknown.
+        vocabulary_splits: splits whose glosses get ids. Other glosses stay in the references, and are never
+            recognised.
 
     Raises:
-        UsageError: a value is none of these; all that are wrong are named.
+        UsageError: values are wrong; the error names all of them.
     """
 
     strict: bool = False
@@ -49,18 +49,18 @@ class PreparationOptions(ClipFormat):
 
     @property
     def clip_format(self) -> ClipFormat:
-        """The part that decides what the files of the clips look like."""
+        """The format of the clips' files."""
         names = [field.name for field in dataclasses.fields(ClipFormat)]
         return ClipFormat(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several parts into which the clips of a corpus are divided, for machines that work side by side.
+    """One of several parts of the clips of a corpus, which several machines prepare at the same time.
 
     Attributes:
-        number: of this part, from 1.
-        count: of the parts.
+        number: number of this shard, from 1.
+        count: number of shards.
     """
 
     number: int
@@ -71,7 +71,7 @@ class Shard:
         """Read `3/16`.
 
         Raises:
-            UsageError: this is no part of a whole.
+            UsageError: the text is no shard.
         """
         match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
         shard = cls(int(match[1]), int(match[2])) if match else None
@@ -79,8 +79,8 @@ class Shard:
             raise UsageError(f"--shard {text}: not a part", "expected its number, from 1, and how many there are: 3/16")
         return shard
 
-    def of(self, clips: Sequence[_Part]) -> Sequence[_Part]:
-        """The clips of this part: every `count`-th, so that long and short ones fall on all parts alike."""
+    def select(self, clips: Sequence[_Clip]) -> Sequence[_Clip]:
+        """Select the clips of this shard: every `count`-th, so that each shard gets long and short ones."""
         return clips[self.number - 1 :: self.count]
 
     def __str__(self) -> str:

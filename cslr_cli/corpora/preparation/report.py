@@ -1,4 +1,4 @@
-"""What has come of a preparation."""
+"""The report of a preparation: what the corpus contains, and which clips are left out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cslr_cli.corpora import CorpusReader, Fault, LeftOut
+from cslr_cli.corpora import CorpusReader, Fault, LeftOutClip
 from cslr_cli.dataset.manifest import SplitCounts
 from cslr_cli.dataset.sample import Sample
 
@@ -18,27 +18,26 @@ REPORT_FILE = "prepare-report.json"
 
 @dataclass(frozen=True)
 class PreparationReport:
-    """What a prepared corpus has become.
+    """The result of a preparation.
 
     Attributes:
-        corpus: its name.
-        output: its folder.
-        splits: how much is in each split.
-        num_glosses: different glosses in the vocabulary.
-        left_out: clips of the annotation that are not in it, each with the reason.
-        unseen_glosses: for each held-out split the glosses that training never sees, with how often
-            they occur in it.
-        references: for each split where its references come from, in words.
-        notes: what the user should know though nothing is wrong.
-        expected_layout: how the release should be laid out, where clips have no frames; else None.
-        clips_finished_before: how many clips an earlier call had written already.
+        corpus: name of the corpus.
+        output: folder of the prepared corpus.
+        splits: size of each split.
+        num_glosses: number of glosses in the vocabulary.
+        left_out: clips of the annotation that the corpus lacks, each with the reason.
+        unseen_glosses: for each held-out split, the glosses that training never sees, and how often they occur.
+        references: origin of each split's references, in words.
+        notes: messages for the user about things that are not errors.
+        expected_layout: expected layout of the release, if clips have no frames; else None.
+        clips_finished_before: number of clips that an earlier call had written.
     """
 
     corpus: str
     output: Path
     splits: Mapping[str, SplitCounts]
     num_glosses: int
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOutClip, ...]
     unseen_glosses: Mapping[str, Mapping[str, int]]
     references: Mapping[str, str]
     notes: tuple[str, ...]
@@ -46,30 +45,30 @@ class PreparationReport:
     clips_finished_before: int
 
     @property
-    def faults(self) -> tuple[LeftOut, ...]:
+    def faults(self) -> tuple[LeftOutClip, ...]:
         """The clips left out because something is wrong with this copy of the release."""
-        return unexpected(self.left_out)
+        return select_faulty(self.left_out)
 
     def to_json(self) -> str:
-        """The report without what differs from call to call: where it lies and how often it was begun."""
+        """Format the report as JSON, without values that differ between calls."""
         values = dataclasses.asdict(self)
         del values["output"], values["clips_finished_before"]
         return _as_json({**values, "faults": _as_faults(self.left_out)})
 
 
 @dataclass(frozen=True)
-class PartReport:
-    """What one part of a preparation has come to.
+class ShardReport:
+    """The result of preparing one shard.
 
     Attributes:
         corpus: name of the corpus.
-        output: its folder.
-        shard: which part, `3/16`.
-        num_clips: clips of this part that are finished.
-        num_frames: frames of all of them.
-        left_out: clips of this part that could not be prepared, each with the reason.
-        expected_layout: how the release should be laid out, where clips have no frames; else None.
-        clips_finished_before: how many clips an earlier call had written already.
+        output: folder of the prepared corpus.
+        shard: the shard, such as `3/16`.
+        num_clips: number of finished clips of this shard.
+        num_frames: number of their frames.
+        left_out: clips of this shard that could not be prepared, each with the reason.
+        expected_layout: expected layout of the release, if clips have no frames; else None.
+        clips_finished_before: number of clips that an earlier call had written.
     """
 
     corpus: str
@@ -77,23 +76,23 @@ class PartReport:
     shard: str
     num_clips: int
     num_frames: int
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOutClip, ...]
     expected_layout: str | None
     clips_finished_before: int
 
     @property
-    def faults(self) -> tuple[LeftOut, ...]:
+    def faults(self) -> tuple[LeftOutClip, ...]:
         """The clips left out because something is wrong with this copy of the release."""
-        return unexpected(self.left_out)
+        return select_faulty(self.left_out)
 
 
-def unexpected(left_out: Iterable[LeftOut]) -> tuple[LeftOut, ...]:
+def select_faulty(left_out: Iterable[LeftOutClip]) -> tuple[LeftOutClip, ...]:
     """The clips left out because something is wrong with this copy of the release."""
     return tuple(clip for clip in left_out if not clip.expected)
 
 
-def faults_json(corpus: CorpusReader, faults: Sequence[Fault], left_out: Sequence[LeftOut]) -> str:
-    """The report on a release whose annotation has faults, so that nothing was prepared."""
+def format_faults_json(corpus: CorpusReader, faults: Sequence[Fault], left_out: Sequence[LeftOutClip]) -> str:
+    """Format the report on a release with faults, of which nothing was prepared, as JSON."""
     return _as_json(
         {
             "corpus": corpus.name,
@@ -104,13 +103,13 @@ def faults_json(corpus: CorpusReader, faults: Sequence[Fault], left_out: Sequenc
     )
 
 
-def gloss_counts(samples: Iterable[Sample]) -> Counter[str]:
-    """How often each gloss is signed."""
+def count_glosses(samples: Iterable[Sample]) -> Counter[str]:
+    """Count how often each gloss is signed."""
     return Counter(gloss for sample in samples for gloss in sample.glosses)
 
 
-def split_counts(samples: Sequence[Sample]) -> SplitCounts:
-    """How much is in a split; its frames are counted if those of all its clips are."""
+def count_split(samples: Sequence[Sample]) -> SplitCounts:
+    """Count the clips, frames and glosses of a split; frames are None unless all clips are counted."""
     lengths = [sample.num_frames for sample in samples]
     counted = [length for length in lengths if length is not None]
     return SplitCounts(
@@ -120,19 +119,19 @@ def split_counts(samples: Sequence[Sample]) -> SplitCounts:
     )
 
 
-def unseen_glosses(prepared: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, int]]:
-    """For each held-out split the glosses that training never sees, with how often they occur in it."""
-    learned = gloss_counts(prepared.get("train", ()))
+def find_unseen_glosses(prepared: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, int]]:
+    """Find the glosses of each held-out split that training never sees, and how often they occur."""
+    learned = count_glosses(prepared.get("train", ()))
     unseen = {}
     for split, samples in prepared.items():
         if split != "train":
-            counts = gloss_counts(samples)
+            counts = count_glosses(samples)
             unseen[split] = {gloss: counts[gloss] for gloss in sorted(counts.keys() - learned.keys())}
     return unseen
 
 
-def _as_faults(left_out: Iterable[LeftOut]) -> list[dict[str, str]]:
-    return [{"where": f"{clip.split} clip {clip.sample_id}", "what": clip.reason} for clip in unexpected(left_out)]
+def _as_faults(left_out: Iterable[LeftOutClip]) -> list[dict[str, str]]:
+    return [{"where": f"{clip.split} clip {clip.sample_id}", "what": clip.reason} for clip in select_faulty(left_out)]
 
 
 def _as_json(values: Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""From a release to a prepared corpus."""
+"""Prepare a corpus: read its release, write its frames, manifests, vocabulary and references."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cslr_cli import files as atomic
-from cslr_cli.corpora import AnnotationError, CorpusReader, Fault, LeftOut, Release, ReleasePaths
+from cslr_cli.corpora import AnnotationError, CorpusReader, Fault, LeftOutClip, Release, ReleasePaths
 from cslr_cli.corpora.annotation import read_annotation_lines
-from cslr_cli.corpora.preparation.claim import (
-    claimed,
-    disk_errors_told,
-    end_claim,
-    identity_of,
-    is_for_preparation,
-    remove_unfinished,
-)
-from cslr_cli.corpora.preparation.clips import (
-    ClipResults,
-    counted_clips,
-    frames_name,
-    missing_frames,
-    original_size,
-    write_frames,
-)
 from cslr_cli.corpora.preparation.options import PreparationOptions, Shard
+from cslr_cli.corpora.preparation.output_folder import (
+    is_preparation_folder,
+    lock_output,
+    preparation_identity,
+    remove_progress_file,
+    remove_unfinished_files,
+    translate_disk_errors,
+)
+from cslr_cli.corpora.preparation.prepared_clips import (
+    PreparedClips,
+    find_missing_frames,
+    find_original_size,
+    prepare_clips,
+    prepared_frames_path,
+    read_clip_lengths,
+)
 from cslr_cli.corpora.preparation.report import (
     REPORT_FILE,
-    PartReport,
     PreparationReport,
-    faults_json,
-    gloss_counts,
-    split_counts,
-    unexpected,
-    unseen_glosses,
+    ShardReport,
+    count_glosses,
+    count_split,
+    find_unseen_glosses,
+    format_faults_json,
+    select_faulty,
 )
 from cslr_cli.dataset.manifest import CORPUS_FILE, VOCABULARY_FILE, CorpusInfo, references_path, write_samples
 from cslr_cli.dataset.sample import Sample
@@ -54,45 +54,45 @@ def prepare(
     workers: int | None = None,
     progress: ProgressCallback = no_progress,
 ) -> PreparationReport:
-    """Make a prepared corpus of a release, or go on with one that was begun.
+    """Prepare a corpus from its release, or continue an unfinished preparation.
 
     The release is only read. A frame that cannot be read leaves its clip out, and the report names
     both. The vocabulary has the glosses of all clips of the annotation, those left out for such a
     reason among them, so that a damaged picture does not change the ids of glosses.
 
     Args:
-        corpus: what reads the release.
-        source: the release's folder, or where each part of it lies.
+        corpus: reader of the corpus.
+        source: folder of the release, or the paths of its parts.
         output: folder to write; made if needed.
-        options: size and form of the result; None for the defaults.
-        workers: processes that resize, each a clip at a time; by default the cores that this process may use.
-        progress: told after every clip; its figures are frames done, and frames a second in this call.
+        options: size and format of the result; None for the defaults.
+        workers: number of processes; by default the number of cores that this process may use.
+        progress: called after every clip; its figures are frames done, and frames per second in this call.
 
     Returns:
-        What is in the prepared corpus and what is not; also written to `prepare-report.json`.
+        What the prepared corpus contains and what it lacks; also written to `prepare-report.json`.
 
     Raises:
         UsageError: a folder that was named is not there.
-        AnnotationError: the annotation has faults; all of them are told, and written to `prepare-report.json`.
+        AnnotationError: the annotation has faults; the error and `prepare-report.json` list all of them.
         DataError: the release is not there; in `output` is something else or another preparation at
             work; it cannot be written; a split has no clip that can be read; with `options.strict`,
             any clip cannot be prepared. What is finished stays.
     """
     options = options or PreparationOptions()
-    release = _read(corpus, source, output, options)
-    identity = identity_of(corpus, release, options)
-    with claimed(output, identity):
+    release = _read_release(corpus, source, output, options)
+    identity = preparation_identity(corpus, release, options)
+    with lock_output(output, identity):
         if options.frames:
             workers = workers or available_cores()
-            results = write_frames(
+            results = prepare_clips(
                 corpus, release, release.samples, output, options, workers=workers, progress=progress
             )
         else:
-            results = counted_clips(release.samples, options.frame_counts)
-        prepared = _prepared_samples(release, results, options)
-        vocabulary = _vocabulary(release, options)
-        report = _report(corpus, release, output, prepared, results, vocabulary)
-        with disk_errors_told(output):
+            results = read_clip_lengths(release.samples, options.frame_counts)
+        prepared = _make_samples(release, results, options)
+        vocabulary = _build_vocabulary(release, options)
+        report = _make_report(corpus, release, output, prepared, results, vocabulary)
+        with translate_disk_errors(output):
             atomic.write_text(output / REPORT_FILE, report.to_json() + "\n")
         _check_left_out(report.left_out, options, output / REPORT_FILE)
         _check_splits(prepared, report)
@@ -101,14 +101,14 @@ def prepare(
             protocol=corpus.protocol,
             splits=report.splits,
             references=report.references,
-            original_size=original_size(corpus, release, release.samples) if options.frames else None,
+            original_size=find_original_size(corpus, release, release.samples) if options.frames else None,
         )
-        with disk_errors_told(output):
-            _finish(release, prepared, output, info, vocabulary)
+        with translate_disk_errors(output):
+            _write_corpus(release, prepared, output, info, vocabulary)
     return report
 
 
-def prepare_part(
+def prepare_shard(
     corpus: CorpusReader,
     source: Path | ReleasePaths,
     output: Path,
@@ -117,19 +117,19 @@ def prepare_part(
     *,
     workers: int | None = None,
     progress: ProgressCallback = no_progress,
-) -> PartReport:
-    """Write the frames of one part of the clips; `prepare` finds them done, and completes the corpus.
+) -> ShardReport:
+    """Write the frames of one shard of the clips; a later call of `prepare` completes the corpus.
 
-    Several parts may be at work in one folder at the same time, on several machines.
+    Several shards may be prepared in one folder at the same time, on several machines.
 
     Args:
-        corpus: what reads the release.
-        source: the release's folder, or where each part of it lies.
-        output: folder to write; made if needed, the same for all parts.
-        options: size and form of the result, the same for all parts.
-        shard: which part.
-        workers: processes that resize, each a clip at a time; by default the cores that this process may use.
-        progress: told after every clip of this part.
+        corpus: reader of the corpus.
+        source: folder of the release, or the paths of its parts.
+        output: folder to write, the same for all shards; made if needed.
+        options: size and format of the result, the same for all shards.
+        shard: the shard to prepare.
+        workers: number of processes; by default the number of cores that this process may use.
+        progress: called after every clip of this shard.
 
     Raises:
         UsageError: there are no frames to write.
@@ -137,56 +137,58 @@ def prepare_part(
     """
     if not options.frames:
         raise UsageError("--shard divides the work on frames; with --no-frames there is none")
-    release = _read(corpus, source, output, options)
-    with claimed(output, identity_of(corpus, release, options), shared=True):
-        results = write_frames(
+    release = _read_release(corpus, source, output, options)
+    with lock_output(output, preparation_identity(corpus, release, options), shared=True):
+        results = prepare_clips(
             corpus,
             release,
-            shard.of(release.samples),
+            shard.select(release.samples),
             output,
             options,
             workers=workers or available_cores(),
             progress=progress,
         )
     _check_left_out(results.left_out, options, None)
-    return PartReport(
+    return ShardReport(
         corpus=corpus.name,
         output=output,
         shard=str(shard),
         num_clips=len(results.num_frames),
         num_frames=sum(count or 0 for count in results.num_frames.values()),
         left_out=results.left_out,
-        expected_layout=corpus.layout if results.are_missing else None,
-        clips_finished_before=results.finished_before,
+        expected_layout=corpus.layout if results.has_missing_frames else None,
+        clips_finished_before=results.num_finished_before,
     )
 
 
-def _read(corpus: CorpusReader, source: Path | ReleasePaths, output: Path, options: PreparationOptions) -> Release:
-    """Read a release that has no faults; otherwise raise, having written all of them to the report."""
+def _read_release(
+    corpus: CorpusReader, source: Path | ReleasePaths, output: Path, options: PreparationOptions
+) -> Release:
+    """Read a release; if it has faults, write all of them to the report and raise."""
     paths = source if isinstance(source, ReleasePaths) else ReleasePaths(source)
     paths = dataclasses.replace(paths, need_frames=options.frames)
     for option, folder in (("--annotations", paths.annotations), ("--references", paths.references)):
         if folder is not None and not folder.is_dir():
             raise UsageError(f"{option} {folder}: there is no such folder")
     release = corpus.read(paths)
-    faults = [*release.faults, *_reference_faults(release)]
-    left_out = [Fault(f"{clip.split} clip {clip.sample_id}", clip.reason) for clip in unexpected(release.left_out)]
+    faults = [*release.faults, *_find_reference_faults(release)]
+    left_out = [Fault(f"{clip.split} clip {clip.sample_id}", clip.reason) for clip in select_faulty(release.left_out)]
     if not faults and not (options.strict and left_out):
         return release
     faults += left_out
     if options.frames:
-        faults += missing_frames(release)
+        faults += find_missing_frames(release)
     hint = release.hint
-    if is_for_preparation(output):
+    if is_preparation_folder(output):
         path = output / REPORT_FILE
-        with disk_errors_told(output):
-            atomic.write_text(path, faults_json(corpus, faults, release.left_out) + "\n")
+        with translate_disk_errors(output):
+            atomic.write_text(path, format_faults_json(corpus, faults, release.left_out) + "\n")
         hint = "\n".join([*([hint] if hint else []), f"all that is wrong is in {path}"])
     raise AnnotationError(faults, hint)
 
 
-def _reference_faults(release: Release) -> list[Fault]:
-    """The clips of a split with official references that are not in them."""
+def _find_reference_faults(release: Release) -> list[Fault]:
+    """Find the clips that the official references of their split lack."""
     faults: list[Fault] = []
     for split, path in release.official_references.items():
         try:
@@ -202,47 +204,47 @@ def _reference_faults(release: Release) -> list[Fault]:
     return faults
 
 
-def _prepared_samples(release: Release, results: ClipResults, options: PreparationOptions) -> dict[str, list[Sample]]:
-    """The samples of each split as the manifest has them, in the order of the annotation."""
+def _make_samples(release: Release, results: PreparedClips, options: PreparationOptions) -> dict[str, list[Sample]]:
+    """Make the samples of each split for the manifest, in the order of the annotation."""
     prepared: dict[str, list[Sample]] = {}
     for sample in release.samples:
         clips = prepared.setdefault(sample.split, [])
         if sample.sample_id in results.num_frames:
-            frames, num_frames = frames_name(sample, options), results.num_frames[sample.sample_id]
+            frames, num_frames = prepared_frames_path(sample, options), results.num_frames[sample.sample_id]
             clips.append(dataclasses.replace(sample, frames=frames, num_frames=num_frames))
     return prepared
 
 
-def _vocabulary(release: Release, options: PreparationOptions) -> Vocabulary:
+def _build_vocabulary(release: Release, options: PreparationOptions) -> Vocabulary:
     splits = options.vocabulary_splits
-    return Vocabulary.from_counts(gloss_counts(sample for sample in release.samples if sample.split in splits))
+    return Vocabulary.from_counts(count_glosses(sample for sample in release.samples if sample.split in splits))
 
 
-def _report(
+def _make_report(
     corpus: CorpusReader,
     release: Release,
     output: Path,
     prepared: Mapping[str, Sequence[Sample]],
-    results: ClipResults,
+    results: PreparedClips,
     vocabulary: Vocabulary,
 ) -> PreparationReport:
     return PreparationReport(
         corpus=corpus.name,
         output=output,
-        splits={split: split_counts(samples) for split, samples in prepared.items()},
+        splits={split: count_split(samples) for split, samples in prepared.items()},
         num_glosses=len(vocabulary.glosses),
         left_out=(*release.left_out, *results.left_out),
-        unseen_glosses=unseen_glosses(prepared),
-        references={split: _references_origin(release, split) for split in prepared},
+        unseen_glosses=find_unseen_glosses(prepared),
+        references={split: _describe_references(release, split) for split in prepared},
         notes=(*release.notes, *results.notes),
-        expected_layout=corpus.layout if results.are_missing else None,
-        clips_finished_before=results.finished_before,
+        expected_layout=corpus.layout if results.has_missing_frames else None,
+        clips_finished_before=results.num_finished_before,
     )
 
 
-def _check_left_out(left_out: Sequence[LeftOut], options: PreparationOptions, report: Path | None) -> None:
-    """With `strict`, refuse to go on without some clips."""
-    faults = [f"{clip.split} clip {clip.sample_id}: {clip.reason}" for clip in unexpected(left_out)]
+def _check_left_out(left_out: Sequence[LeftOutClip], options: PreparationOptions, report: Path | None) -> None:
+    """With `strict`, refuse to leave clips out."""
+    faults = [f"{clip.split} clip {clip.sample_id}: {clip.reason}" for clip in select_faulty(left_out)]
     if options.strict and faults:
         raise DataError(
             join_faults(faults),
@@ -252,7 +254,7 @@ def _check_left_out(left_out: Sequence[LeftOut], options: PreparationOptions, re
 
 
 def _check_splits(prepared: Mapping[str, Sequence[Sample]], report: PreparationReport) -> None:
-    """Have at least one clip in every split of the release."""
+    """Refuse a corpus with an empty split."""
     empty = [split for split, samples in prepared.items() if not samples]
     if empty or not prepared:
         what = f"no clip of {' and '.join(empty)}" if empty else "no clip"
@@ -261,25 +263,25 @@ def _check_splits(prepared: Mapping[str, Sequence[Sample]], report: PreparationR
         raise DataError(f"{what} can be prepared", "\n".join([join_faults(reasons), *layout]))
 
 
-def _finish(
+def _write_corpus(
     release: Release,
     prepared: Mapping[str, Sequence[Sample]],
     output: Path,
     info: CorpusInfo,
     vocabulary: Vocabulary,
 ) -> None:
-    """Write everything but the frames, `corpus.yaml` last."""
+    """Write all files but the frames, `corpus.yaml` last."""
     for split, samples in prepared.items():
         write_samples(output, split, samples)
         _write_references(release, output, split, samples)
     vocabulary.write(output / VOCABULARY_FILE)
-    remove_unfinished(output)
+    remove_unfinished_files(output)
     atomic.write_text(output / CORPUS_FILE, info.to_yaml())
-    end_claim(output)
+    remove_progress_file(output)
 
 
 def _write_references(release: Release, output: Path, split: str, samples: Sequence[Sample]) -> None:
-    """Write what was signed in the clips of a split: the official words where there are any."""
+    """Write the references of a split: the official ones, if there are any."""
     target = references_path(output, split)
     official = release.official_references.get(split)
     if official is None:
@@ -290,7 +292,7 @@ def _write_references(release: Release, output: Path, split: str, samples: Seque
     atomic.write_text(target, "".join(f"{line}\n" for line in lines))
 
 
-def _references_origin(release: Release, split: str) -> str:
+def _describe_references(release: Release, split: str) -> str:
     path = release.official_references.get(split)
     if path is None:
         return "made from the annotation"

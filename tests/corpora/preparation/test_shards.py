@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cslr_cli.corpora.phoenix2014 import Phoenix2014
-from cslr_cli.corpora.preparation import PartReport, PreparationOptions, Shard, prepare_part
+from cslr_cli.corpora.preparation import PreparationOptions, Shard, ShardReport, prepare_shard
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError, UsageError
 from tests.corpora.phoenix_release import CLIPS, clip_dir
 from tests.corpora.preparation.steps import SMALL, contents, prepared, refused
 
 
-def part(release: Path, output: Path, number: int, count: int, options: PreparationOptions = SMALL) -> PartReport:
-    return prepare_part(Phoenix2014(), release, output, options, Shard(number, count), workers=1)
+def part(release: Path, output: Path, number: int, count: int, options: PreparationOptions = SMALL) -> ShardReport:
+    return prepare_shard(Phoenix2014(), release, output, options, Shard(number, count), workers=1)
 
 
 @pytest.mark.parametrize("layout", ["zip", "folder"])
@@ -85,7 +85,7 @@ def test_without_frames_there_is_nothing_to_divide(release: Path, tmp_path: Path
 @given(st.integers(1, 20), st.integers(0, 100))
 def test_every_clip_is_in_exactly_one_part(count: int, num_clips: int) -> None:
     clips = list(range(num_clips))
-    parts = [Shard(number, count).of(clips) for number in range(1, count + 1)]
+    parts = [Shard(number, count).select(clips) for number in range(1, count + 1)]
     assert sorted(clip for chosen in parts for clip in chosen) == clips
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 

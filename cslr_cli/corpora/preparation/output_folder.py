@@ -1,4 +1,4 @@
-"""The output folder: it belongs to one preparation, and only one call at a time completes it."""
+"""The output folder of a preparation: locked while a call works in it, and used by one preparation only."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from cslr_cli import files as atomic
 from cslr_cli.corpora import CorpusReader, Release
 from cslr_cli.corpora.preparation.options import PreparationOptions
 from cslr_cli.corpora.preparation.report import REPORT_FILE
-from cslr_cli.dataset.manifest import BEGUN_FILE, CORPUS_FILE, NO_FRAMES, CorpusInfo
+from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PROGRESS_FILE, CorpusInfo
 from cslr_cli.errors import DataError
 
-# What may be different when frames come to a corpus that was prepared without.
-_OF_FRAMES = {"frame_size", "interpolation", "aspect", "layout", "image_format", "image_quality"}
+# Values that may differ when frames are added to a corpus that was prepared without them.
+_FRAME_VALUES = {"frame_size", "interpolation", "aspect", "layout", "image_format", "image_quality"}
 
 
-def identity_of(corpus: CorpusReader, release: Release, options: PreparationOptions) -> dict[str, Any]:
-    """What two preparations must have in common for one to go on where the other stopped: a part of `CorpusInfo`."""
+def preparation_identity(corpus: CorpusReader, release: Release, options: PreparationOptions) -> dict[str, Any]:
+    """Describe a preparation: values of `CorpusInfo` that a call must share with an earlier one to continue it."""
     annotation = hashlib.sha256()
     for sample in release.samples:
         annotation.update(f"{sample.to_json()}\n".encode())
@@ -45,33 +45,33 @@ def identity_of(corpus: CorpusReader, release: Release, options: PreparationOpti
 
 
 @contextmanager
-def claimed(output: Path, identity: Mapping[str, Any], *, shared: bool = False) -> Iterator[None]:
-    """Hold `output` for this preparation, having made sure that it goes on with the same one.
+def lock_output(output: Path, identity: Mapping[str, Any], *, shared: bool = False) -> Iterator[None]:
+    """Lock `output` for this preparation, after checking that it holds no other one.
 
     Args:
         output: the folder; made if needed.
-        identity: of the preparation.
-        shared: others that do another part of the same preparation may hold it too.
+        identity: description of the preparation, of `preparation_identity`.
+        shared: whether calls for other shards of the same preparation may hold the lock too.
 
     Raises:
-        DataError: it is held by another call, something else is in it, or it cannot be written.
+        DataError: another call holds the lock, the folder has other contents, or it cannot be written.
     """
-    with disk_errors_told(output):
+    with translate_disk_errors(output):
         output.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(output, os.O_RDONLY)
     try:
         _lock(output, descriptor, shared)
-        with disk_errors_told(output):
-            _check_same(output, identity)
-            _begin(output, identity)
+        with translate_disk_errors(output):
+            _check_identity(output, identity)
+            _write_progress_file(output, identity)
         yield
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def disk_errors_told(output: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that says what becomes of the work."""
+def translate_disk_errors(output: Path) -> Iterator[None]:
+    """Translate an error of the file system into a `DataError` that says how to continue."""
     try:
         yield
     except OSError as error:
@@ -81,8 +81,8 @@ def disk_errors_told(output: Path) -> Iterator[None]:
         ) from error
 
 
-def remove_unfinished(output: Path) -> None:
-    """Remove what calls that were killed had begun to write."""
+def remove_unfinished_files(output: Path) -> None:
+    """Remove the unfinished files of calls that were killed."""
     for folder in (output, output / "references", *(output / "frames").glob("*/")):
         for path in [*folder.glob(".*.unfinished*"), *folder.glob(".preparing.*.json")]:
             if path.is_dir():
@@ -91,18 +91,18 @@ def remove_unfinished(output: Path) -> None:
                 path.unlink()
 
 
-def end_claim(output: Path) -> None:
-    """Remove the note of what was being prepared: from here on `corpus.yaml` says it."""
-    (output / BEGUN_FILE).unlink(missing_ok=True)
+def remove_progress_file(output: Path) -> None:
+    """Remove the description of the unfinished preparation: `corpus.yaml` replaces it."""
+    (output / PROGRESS_FILE).unlink(missing_ok=True)
 
 
-def is_for_preparation(output: Path) -> bool:
-    """Whether a folder is not there yet, empty, or holds a preparation."""
+def is_preparation_folder(output: Path) -> bool:
+    """Whether a folder does not exist yet, is empty, or holds a preparation."""
     if not output.is_dir():
         return not output.exists()
-    ours = {CORPUS_FILE, BEGUN_FILE, REPORT_FILE}
+    known = {CORPUS_FILE, PROGRESS_FILE, REPORT_FILE}
     names = [path.name for path in output.iterdir()]
-    return any(name in ours for name in names) or all(name.startswith(".") for name in names)
+    return any(name in known for name in names) or all(name.startswith(".") for name in names)
 
 
 def _lock(output: Path, descriptor: int, shared: bool) -> None:
@@ -117,24 +117,24 @@ def _lock(output: Path, descriptor: int, shared: bool) -> None:
         return  # some network disks have no locks; then two calls at a time are the user's to avoid
 
 
-def _begin(output: Path, identity: Mapping[str, Any]) -> None:
-    """Note what is being prepared, unless that stands there already."""
-    there = _begun(output)
-    if there is not None and there.get("layout") == identity["layout"]:
+def _write_progress_file(output: Path, identity: Mapping[str, Any]) -> None:
+    """Write the description of the preparation, unless the folder has it already."""
+    found = _read_identity(output)
+    if found is not None and found.get("layout") == identity["layout"]:
         return
-    # By a name of its own first: many machines may begin at the same moment.
+    # Under a unique name first: many machines may start at the same moment.
     unfinished = output / f".preparing.{uuid.uuid4().hex}.json"
     atomic.write_text(unfinished, json.dumps(identity, indent=2) + "\n")
-    os.replace(unfinished, output / BEGUN_FILE)
-    (output / CORPUS_FILE).unlink(missing_ok=True)  # of the corpus without frames that was there
+    os.replace(unfinished, output / PROGRESS_FILE)
+    (output / CORPUS_FILE).unlink(missing_ok=True)  # of an earlier corpus without frames
 
 
-def _begun(output: Path) -> Mapping[str, Any] | None:
-    """What is prepared, or being prepared, in a folder; None if nothing is."""
+def _read_identity(output: Path) -> Mapping[str, Any] | None:
+    """Read the description of the finished or unfinished preparation in a folder; None if there is none."""
     if (output / CORPUS_FILE).exists():
         info = CorpusInfo.read(output / CORPUS_FILE)
         return {**dataclasses.asdict(info), "vocabulary_splits": list(info.vocabulary_splits)}
-    path = output / BEGUN_FILE
+    path = output / PROGRESS_FILE
     if not path.exists():
         return None
     try:
@@ -144,25 +144,25 @@ def _begun(output: Path) -> Mapping[str, Any] | None:
     return values if isinstance(values, dict) else {}
 
 
-def _check_same(output: Path, wanted: Mapping[str, Any]) -> None:
-    """Have nothing in the folder but what the same preparation has put there."""
-    there = _begun(output)
-    if there is None:
-        if not is_for_preparation(output):
+def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds anything but the same preparation."""
+    found = _read_identity(output)
+    if found is None:
+        if not is_preparation_folder(output):
             raise DataError(
                 f"{output}: the folder is not empty and holds no prepared corpus",
                 "choose another --output, or remove what is there",
             )
         return
-    differing = [name for name, value in wanted.items() if there.get(name) != value]
-    # A release that was moved is the same one; a second one beside the first is not.
-    if "source" in differing and not Path(str(there.get("source"))).exists():
+    differing = [name for name, value in identity.items() if found.get(name) != value]
+    # A release that was moved is the same one; a second copy is not.
+    if "source" in differing and not Path(str(found.get("source"))).exists():
         differing.remove("source")
-    if there.get("layout") == NO_FRAMES:
-        differing = [name for name in differing if name not in _OF_FRAMES]
+    if found.get("layout") == NO_FRAMES:
+        differing = [name for name in differing if name not in _FRAME_VALUES]
     if not differing:
         return
-    faults = [f"{name} is {there.get(name)} there, {wanted[name]} now" for name in differing if name != "annotations"]
+    faults = [f"{name} is {found.get(name)} there, {identity[name]} now" for name in differing if name != "annotations"]
     if "annotations" in differing:
         faults.append("the annotations, or the splits that were drawn, are not the same as then")
     raise DataError(

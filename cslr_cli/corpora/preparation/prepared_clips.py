@@ -1,4 +1,4 @@
-"""The clips of a prepared corpus: their frames written, or without frames their numbers read from a file."""
+"""The clips of a prepared corpus: write their frames, or read the number of their frames from a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cslr_cli.corpora import CorpusReader, Fault, LeftOut, Release
+from cslr_cli.corpora import CorpusReader, Fault, LeftOutClip, Release
 from cslr_cli.corpora.annotation import AnnotationError, read_annotation_lines
 from cslr_cli.corpora.preparation.clip_writer import ClipOutcome, ClipTask, write_clips
 from cslr_cli.corpora.preparation.options import PreparationOptions
@@ -19,36 +19,35 @@ from cslr_cli.errors import MediaError
 from cslr_cli.media.frames import iterate_frames
 from cslr_cli.progress import Progress, ProgressCallback
 
-# Clips whose frames' size is taken for that of the corpus: enough to pass over an odd one.
-_CLIPS_LOOKED_AT = 9
+# Clips whose frames are measured to find the original size of a corpus.
+_NUM_CLIPS_MEASURED = 9
 
 
 @dataclass(frozen=True)
-class ClipResults:
-    """What has become of the clips of a release, or of a part of them.
+class PreparedClips:
+    """The usable clips of a release or of a shard, and the clips left out.
 
     Attributes:
-        num_frames: for each clip that can be used, by its name, how many frames it has; None where
-            they are not counted.
-        left_out: the others, each with the reason.
-        finished_before: how many an earlier call had written.
-        are_missing: some are left out because there is nothing where their frames should be.
-        notes: what the user should know though nothing is wrong.
+        num_frames: number of frames of each usable clip, by clip name; None if they are not counted.
+        left_out: the other clips, each with the reason.
+        num_finished_before: number of clips that an earlier call had written.
+        has_missing_frames: whether clips are left out because their frames do not exist.
+        notes: messages for the user about things that are not errors.
     """
 
     num_frames: Mapping[str, int | None]
-    left_out: tuple[LeftOut, ...] = ()
-    finished_before: int = 0
-    are_missing: bool = False
+    left_out: tuple[LeftOutClip, ...] = ()
+    num_finished_before: int = 0
+    has_missing_frames: bool = False
     notes: tuple[str, ...] = ()
 
 
-def frames_name(sample: Sample, options: PreparationOptions) -> str:
-    """Where the frames of a clip are, relative to the prepared corpus."""
+def prepared_frames_path(sample: Sample, options: PreparationOptions) -> str:
+    """Path of a clip's frames, relative to the prepared corpus."""
     return f"frames/{sample.split}/{options.clip_name(sample.sample_id)}"
 
 
-def write_frames(
+def prepare_clips(
     corpus: CorpusReader,
     release: Release,
     samples: Sequence[Sample],
@@ -57,17 +56,17 @@ def write_frames(
     *,
     workers: int,
     progress: ProgressCallback,
-) -> ClipResults:
-    """Write the frames of some clips, except of those that are written.
+) -> PreparedClips:
+    """Write the frames of some clips, except of those that are finished.
 
     Args:
-        corpus: says the frame rate, and the pattern of frames for messages.
-        release: the clips are in it.
+        corpus: reader of the corpus.
+        release: release that holds the clips.
         samples: the clips.
-        output: the prepared corpus.
-        options: size and form of the frames.
-        workers: processes that write.
-        progress: told after every clip; its figures are frames done, and frames a second in this call.
+        output: folder of the prepared corpus.
+        options: size and format of the frames.
+        workers: number of processes.
+        progress: called after every clip; its figures are frames done, and frames per second in this call.
 
     Raises:
         DataError: a file cannot be written, or a worker process was killed.
@@ -77,7 +76,7 @@ def write_frames(
         ClipTask(
             sample.sample_id,
             release.root / sample.frames,
-            output / frames_name(sample, options),
+            output / prepared_frames_path(sample, options),
             clip_format,
             corpus.fps,
             release.segments.get(sample.sample_id),
@@ -98,9 +97,9 @@ def write_frames(
     for sample in samples:
         outcome = outcomes[sample.sample_id]
         if outcome.fault is not None:
-            pattern = _unmatched(corpus, release, sample) if outcome.is_missing else ""
-            left_out.append(LeftOut(sample.sample_id, sample.split, pattern + outcome.fault))
-    return ClipResults(
+            pattern = _describe_pattern(corpus, release, sample) if outcome.is_missing else ""
+            left_out.append(LeftOutClip(sample.sample_id, sample.split, pattern + outcome.fault))
+    return PreparedClips(
         {outcome.sample_id: outcome.num_frames for outcome in outcomes.values() if outcome.fault is None},
         tuple(left_out),
         sum(outcome.was_finished for outcome in outcomes.values()),
@@ -108,27 +107,27 @@ def write_frames(
     )
 
 
-def original_size(corpus: CorpusReader, release: Release, samples: Sequence[Sample]) -> tuple[int, int] | None:
-    """Width and height of the frames of a release, the most frequent among some clips; None if none can be read.
+def find_original_size(corpus: CorpusReader, release: Release, samples: Sequence[Sample]) -> tuple[int, int] | None:
+    """Find the most frequent width and height among the frames of some clips; None if none can be read.
 
     Args:
-        corpus: says the frame rate.
-        release: the clips are in it.
-        samples: of which to look at some.
+        corpus: reader of the corpus.
+        release: release that holds the clips.
+        samples: clips to choose from.
     """
     sizes: Counter[tuple[int, int]] = Counter()
-    for sample in samples[:: max(1, len(samples) // _CLIPS_LOOKED_AT)][:_CLIPS_LOOKED_AT]:
+    for sample in samples[:: max(1, len(samples) // _NUM_CLIPS_MEASURED)][:_NUM_CLIPS_MEASURED]:
         try:
             segment = release.segments.get(sample.sample_id)
             frame = next(iterate_frames(release.root / sample.frames, corpus.fps, segment))
         except MediaError:
-            continue  # left out of the corpus, for which the report gives the reason
+            continue  # the clip is left out, and the report gives the reason
         sizes[frame.shape[1], frame.shape[0]] += 1
     return sizes.most_common(1)[0][0] if sizes else None
 
 
-def missing_frames(release: Release) -> list[Fault]:
-    """The clips of which there is no folder or file at all; none of them is opened."""
+def find_missing_frames(release: Release) -> list[Fault]:
+    """Find the clips whose folder or file does not exist; no clip is opened."""
     return [
         Fault(str(release.root / sample.frames), f"there is no such file or folder (clip {sample.sample_id!r})")
         for sample in release.samples
@@ -136,33 +135,33 @@ def missing_frames(release: Release) -> list[Fault]:
     ]
 
 
-def _unmatched(corpus: CorpusReader, release: Release, sample: Sample) -> str:
+def _describe_pattern(corpus: CorpusReader, release: Release, sample: Sample) -> str:
     if not corpus.frame_pattern:
         return ""
     return f"no frame matches {release.root / sample.frames / corpus.frame_pattern}; "
 
 
-def counted_clips(samples: Sequence[Sample], frame_counts: Path | None) -> ClipResults:
-    """The clips without their frames: how many each has stands in a file, or nowhere.
+def read_clip_lengths(samples: Sequence[Sample], frame_counts: Path | None) -> PreparedClips:
+    """Make the clips of a corpus without frames; the numbers of frames are in a file, or unknown.
 
     Raises:
-        AnnotationError: the file cannot be read or has wrong lines; all of them are told.
+        AnnotationError: the file cannot be read or has wrong lines; the error lists all of them.
     """
     if frame_counts is None:
-        return ClipResults({sample.sample_id: None for sample in samples})
+        return PreparedClips({sample.sample_id: None for sample in samples})
     counts = read_frame_counts(frame_counts)
     without = [sample.sample_id for sample in samples if sample.sample_id not in counts]
     notes: tuple[str, ...] = ()
     if without:
         notes = (f"{frame_counts} does not say how many frames {len(without)} clips have, first {without[0]}",)
-    return ClipResults({sample.sample_id: counts.get(sample.sample_id) for sample in samples}, notes=notes)
+    return PreparedClips({sample.sample_id: counts.get(sample.sample_id) for sample in samples}, notes=notes)
 
 
 def read_frame_counts(path: Path) -> dict[str, int]:
-    """Read how many frames each clip has: its name and the number on a line, with any separator between.
+    """Read the number of frames of each clip: one clip per line, its name and the number with any separator.
 
     Raises:
-        AnnotationError: the file cannot be read or has wrong lines; all of them are told.
+        AnnotationError: the file cannot be read or has wrong lines; the error lists all of them.
     """
     counts: dict[str, int] = {}
     faults = []

@@ -1,4 +1,4 @@
-"""What is in a prepared corpus: counted by split, and checked."""
+"""`inspect_corpus` counts the contents of a prepared corpus and checks them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from cslr_cli.processes import available_cores
 from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.temporal_plan import TemporalPlan
 
-_BINS = 10
+_NUM_BINS = 10
 
 
 @dataclass(frozen=True)
 class SplitContents:
-    """What is in a split.
+    """The contents of a split.
 
     Attributes:
-        clips: how many.
-        lengths: frames of each clip; those that have not been counted are left out.
-        gloss_counts: how often each gloss is signed.
-        signers: clips of each signer; empty where the corpus does not say who signs.
-        glosses_per_clip: how many glosses each clip has.
+        clips: number of clips.
+        lengths: number of frames of each clip that has been counted.
+        gloss_counts: number of occurrences of each gloss.
+        signers: number of clips of each signer; empty if the corpus does not name signers.
+        glosses_per_clip: number of glosses of each clip.
     """
 
     clips: int
@@ -41,7 +41,7 @@ class SplitContents:
     glosses_per_clip: tuple[int, ...]
 
     @classmethod
-    def of(cls, samples: Sequence[Sample]) -> SplitContents:
+    def from_samples(cls, samples: Sequence[Sample]) -> SplitContents:
         """Count the contents of some samples."""
         return cls(
             clips=len(samples),
@@ -68,14 +68,14 @@ class SplitContents:
 
 @dataclass(frozen=True)
 class CorpusInspection:
-    """What is in a prepared corpus, and what is wrong with it.
+    """The contents and the faults of a prepared corpus.
 
     Attributes:
-        path: its folder.
-        info: what its `corpus.yaml` says.
-        num_glosses: different glosses in its vocabulary; None if that cannot be read.
-        splits: what is in each split.
-        findings: of all checks, those that break training first.
+        path: folder of the corpus.
+        info: contents of its `corpus.yaml`.
+        num_glosses: number of glosses in its vocabulary; None if the file cannot be read.
+        splits: contents of each split.
+        findings: findings of all checks; those that break training come first.
     """
 
     path: Path
@@ -86,16 +86,16 @@ class CorpusInspection:
 
     @property
     def breaks_training(self) -> bool:
-        """Whether training or evaluation would stop, or compute with something wrong."""
+        """Whether training or evaluation would stop, or compute wrong results."""
         return any(finding.breaks_training for finding in self.findings)
 
     def length_histogram(self) -> list[tuple[int, int, dict[str, int]]]:
-        """How many clips have how many frames: the first and last length of each bin, and the clips of each split."""
+        """Histogram of clip lengths: first and last length of each bin, and the number of clips per split."""
         lengths = [length for contents in self.splits.values() for length in contents.lengths]
         if not lengths:
             return []
         first, last = min(lengths), max(lengths)
-        width = max(1, -(-(last - first + 1) // _BINS))
+        width = max(1, -(-(last - first + 1) // _NUM_BINS))
         starts = range(first, last + 1, width)
         counts = {split: Counter((n - first) // width for n in part.lengths) for split, part in self.splits.items()}
         return [
@@ -136,13 +136,13 @@ class CorpusInspection:
             "glosses": contents.glosses,
             "different_glosses": len(contents.gloss_counts),
             "signers": dict(sorted(contents.signers.items())),
-            "frames_per_clip": summary(contents.lengths),
-            "glosses_per_clip": summary(contents.glosses_per_clip),
+            "frames_per_clip": summarize(contents.lengths),
+            "glosses_per_clip": summarize(contents.glosses_per_clip),
         }
 
 
-def summary(numbers: Sequence[int]) -> dict[str, float] | None:
-    """Smallest, median, mean and largest of some numbers; None if there are none."""
+def summarize(numbers: Sequence[int]) -> dict[str, float] | None:
+    """Return minimum, median, mean and maximum; None without numbers."""
     if not numbers:
         return None
     return {
@@ -162,22 +162,22 @@ def inspect_corpus(
     workers: int | None = None,
     progress: ProgressCallback = no_progress,
 ) -> CorpusInspection:
-    """Say what is in a prepared corpus, and what is wrong with it.
+    """Count the contents of a prepared corpus and check them.
 
     Args:
-        path: its folder.
-        plan: the network's temporal plan, by which clips may be too short.
-        frame_interval: every n-th frame is taken.
-        read_frames: decode every picture; otherwise they are only counted, and the first of each clip is decoded.
-        workers: processes that read, each a clip at a time; by default the cores that this process may use.
-        progress: told after every clip.
+        path: folder of the corpus.
+        plan: temporal plan of the network, which decides which clips are too short.
+        frame_interval: every n-th frame is read.
+        read_frames: whether every picture is decoded; otherwise only the first of each clip.
+        workers: number of processes; by default the number of cores that this process may use.
+        progress: called after every clip.
 
     Raises:
         DataError: there is no prepared corpus in this folder, or its preparation has not come to its end.
     """
     corpus = open_prepared_corpus(path)
-    samples, findings = checks.read_samples(corpus)
-    vocabulary, vocabulary_findings = checks.read_vocabulary(corpus)
+    samples, findings = checks.check_manifests(corpus)
+    vocabulary, vocabulary_findings = checks.check_vocabulary_file(corpus)
     findings += vocabulary_findings
     findings += chain(
         checks.check_splits(corpus, samples),
@@ -190,12 +190,12 @@ def inspect_corpus(
         findings += checks.check_unseen_glosses(vocabulary, samples)
     findings += checks.check_sentences(samples)
     findings += checks.check_frames(
-        corpus, samples, read=read_frames, workers=workers or available_cores(), progress=progress
+        corpus, samples, decode_all=read_frames, workers=workers or available_cores(), progress=progress
     )
     return CorpusInspection(
         path=path,
         info=corpus.info,
         num_glosses=None if vocabulary is None else len(vocabulary.glosses),
-        splits={split: SplitContents.of(clips) for split, clips in samples.items()},
+        splits={split: SplitContents.from_samples(clips) for split, clips in samples.items()},
         findings=tuple(sorted(findings, key=lambda finding: not finding.breaks_training)),
     )
