@@ -52,8 +52,8 @@ def demo(
     Needs the extra `demo`. The page is for this computer alone unless `--host` or `--share` opens it.
     Uploads are removed after half an hour, and all of them at the end.
     """
-    from cslr_cli.demo import Limits, find_networks
-    from cslr_cli.demo.server import Address, check_port, serve
+    from cslr_cli.demo import Limits, find_checkpoints
+    from cslr_cli.demo.server import Address, check_port, serve_page
     from cslr_cli.errors import UsageError
     from cslr_cli.model.device import resolve_device
 
@@ -62,20 +62,19 @@ def demo(
     missing = [path for path in examples or () if not path.is_file()]
     if missing:
         raise UsageError(f"--example {missing[0]}: no such file")
-    offered = (
-        examples if examples else sorted(runs_dir.glob("*/example*.mp4"), key=lambda video: (video.parent, video.stem))
-    )
-    networks = find_networks(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision.value)
-    for name, why in networks.broken.items():
-        print_error(f"{name}: not offered: {why}", kind="warning")
+    if not examples:
+        examples = sorted(runs_dir.glob("*/example*.mp4"), key=lambda video: (video.parent, video.stem))
+    menu = find_checkpoints(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision.value)
+    for name, message in menu.broken.items():
+        print_error(f"{name}: not offered: {message}", kind="warning")
     for warning in address.warnings:
         print_error(warning, kind="warning")
     limits = Limits(megabytes=max_megabytes, seconds=max_seconds, jobs=jobs)
-    # What a service manager sends: the page ends as by Ctrl-C, and its files go.
+    # A service manager sends SIGTERM: handle it like Ctrl-C, so that the page's files are removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with serve(networks, address, limits, offered) as where:
-            print(where, flush=True)
+        with serve_page(menu, address, limits, examples) as urls:
+            print(urls, flush=True)
             print_note("Ctrl-C ends it")
             threading.Event().wait()
     except KeyboardInterrupt:

@@ -1,11 +1,11 @@
-"""The web page over the recognizer (extra `demo`): `service` does the work, `page` shows it, `server` serves it.
+"""The web page that recognises videos (extra `demo`): `service` does the work, `page` shows it, `server` serves it.
 
-Only `page` and `server` know Gradio; they are imported when the demo starts.
+Only `page` and `server` import Gradio, and only when the demo starts.
 """
 
 from __future__ import annotations
 
-from cslr_cli.demo.networks import Networks, find_networks
+from cslr_cli.demo.checkpoint_menu import CheckpointMenu, find_checkpoints
 from cslr_cli.demo.service import DemoService, Limits
 
-__all__ = ["DemoService", "Limits", "Networks", "find_networks"]
+__all__ = ["CheckpointMenu", "DemoService", "Limits", "find_checkpoints"]

@@ -1,7 +1,7 @@
-"""Keeps the server's temporary folder out of everything that a browser is sent.
+"""Hides the server's temporary folder from browsers.
 
-Gradio calls an upload by its path on the server, in addresses and in messages to the page and back.
-Here that folder has another name on the way out, and its own again on the way in.
+Gradio refers to an upload by its path on the server, in addresses and in messages to and from the page. The middleware
+replaces that folder by an alias in responses, and the alias by the folder in requests.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-# What the folder is called outside. Absolute, for Gradio wants absolute paths.
+# The alias of the folder; absolute because Gradio expects absolute paths.
 ALIAS = "/uploads"
-_TEXTS = (b"application/json", b"text/html", b"text/event-stream", b"text/plain")
+_TEXT_TYPES = (b"application/json", b"text/html", b"text/event-stream", b"text/plain")
 
 
 class HiddenPaths:
-    """ASGI middleware that gives one folder another name.
+    """ASGI middleware that replaces the path of one folder by an alias.
 
     Args:
-        app: what it stands before.
-        folder: whose name stays here.
+        app: the wrapped application.
+        folder: the folder whose path is hidden.
     """
 
     def __init__(self, app: App, folder: Path) -> None:
         self._app = app
-        self._inside = str(folder).encode()
-        # Only at the beginning of a path: "/uploads" may stand anywhere in a text.
+        self._folder = str(folder).encode()
+        # Matches the alias only at the start of a path: other texts may also contain it.
         self._alias = re.compile(rb"(?<=[\"=])" + re.escape(ALIAS.encode()) + rb"(?=/)")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -40,37 +40,37 @@ class HiddenPaths:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        inside = {**scope, "path": self._inward(scope["path"].encode()).decode()}
+        restored = {**scope, "path": self._restore_folder(scope["path"].encode()).decode()}
         if scope.get("raw_path") is not None:
-            inside["raw_path"] = self._inward(scope["raw_path"])
+            restored["raw_path"] = self._restore_folder(scope["raw_path"])
         headers = dict(scope["headers"])
         if headers.get(b"content-type", b"").startswith(b"application/json"):
-            body = self._inward(await _whole_body(receive))
-            inside["headers"] = _with_length(scope["headers"], len(body))
-            receive = _replay(body, receive)
-        await self._app(inside, receive, _Outward(send, self._inside))
+            body = self._restore_folder(await _read_body(receive))
+            restored["headers"] = _with_length(scope["headers"], len(body))
+            receive = _replay_body(body, receive)
+        await self._app(restored, receive, _AliasingSend(send, self._folder))
 
-    def _inward(self, text: bytes) -> bytes:
-        return self._alias.sub(lambda _: self._inside, text)
+    def _restore_folder(self, text: bytes) -> bytes:
+        return self._alias.sub(lambda _: self._folder, text)
 
 
-class _Outward:
-    """Sends a response with the folder's other name in it."""
+class _AliasingSend:
+    """Sends a response in which the alias replaces the folder."""
 
-    def __init__(self, send: Send, inside: bytes) -> None:
+    def __init__(self, send: Send, folder: bytes) -> None:
         self._send = send
-        self._inside = inside
-        self._start: Message | None = None  # held back until the length of the text is known
+        self._folder = folder
+        self._start: Message | None = None  # sent when the length of the text is known
         self._body = b""
         self._is_text = False
-        self._streams = False
+        self._is_stream = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            kind = dict(message["headers"]).get(b"content-type", b"")
-            self._is_text = kind.startswith(_TEXTS)
-            self._streams = not self._is_text or kind.startswith(b"text/event-stream")
-            if self._streams:
+            content_type = dict(message["headers"]).get(b"content-type", b"")
+            self._is_text = content_type.startswith(_TEXT_TYPES)
+            self._is_stream = not self._is_text or content_type.startswith(b"text/event-stream")
+            if self._is_stream:
                 await self._send(message)
             else:
                 self._start = message
@@ -81,19 +81,19 @@ class _Outward:
 
     async def _send_text(self, message: Message) -> None:
         text = message.get("body", b"")
-        if self._streams:  # an event at a time, whole
-            await self._send({**message, "body": self._renamed(text)})
+        if self._is_stream:  # each message is one whole event
+            await self._send({**message, "body": self._hide_folder(text)})
             return
         self._body += text
         if message.get("more_body"):
             return
-        body = self._renamed(self._body)
+        body = self._hide_folder(self._body)
         assert self._start is not None
         await self._send({**self._start, "headers": _with_length(self._start["headers"], len(body))})
         await self._send({"type": "http.response.body", "body": body})
 
-    def _renamed(self, text: bytes) -> bytes:
-        return text.replace(self._inside, ALIAS.encode())
+    def _hide_folder(self, text: bytes) -> bytes:
+        return text.replace(self._folder, ALIAS.encode())
 
 
 def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
@@ -101,7 +101,7 @@ def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[
     return [*kept, (b"content-length", str(length).encode())]
 
 
-async def _whole_body(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     body: bytes = b""
     while True:
         message = await receive()
@@ -110,14 +110,15 @@ async def _whole_body(receive: Receive) -> bytes:
             return body
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    given = False
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body first, and then the messages after it."""
+    is_sent = False
 
-    async def replayed() -> Message:
-        nonlocal given
-        if given:
-            return await receive()  # the client's going away
-        given = True
+    async def replay() -> Message:
+        nonlocal is_sent
+        if is_sent:
+            return await receive()  # the client disconnects
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return replayed
+    return replay

@@ -1,4 +1,4 @@
-"""Serving the page: the port, the limits of what is taken in, and what is removed at the end."""
+"""The server of the page: its address, its start, and the removal of uploads."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from cslr_cli.demo.networks import Networks
+from cslr_cli.demo.checkpoint_menu import CheckpointMenu
 from cslr_cli.demo.service import DemoService, Limits
 from cslr_cli.errors import CslrError, MissingPackageError, UsageError
 
-# Seconds after which an upload, and what was made of it, is removed, the page open or not.
+# Seconds after which an upload and its files are removed, even if the page is still open.
 _KEPT_SECONDS = 1800
-# How often such are looked for, seconds.
-_TIDYING_INTERVAL = 300
+# Seconds between two removals.
+_CLEANUP_INTERVAL = 300
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the page is to be had.
+    """The address of the page.
 
     Attributes:
-        host: name or number of the network interface; `127.0.0.1` is for this computer alone.
-        port: of it.
-        share: also through Gradio's public servers.
+        host: name or number of the network interface; `127.0.0.1` is only reachable from this computer.
+        port: port on that interface.
+        share: whether the page is also served through Gradio's public servers.
     """
 
     host: str = "127.0.0.1"
@@ -42,90 +42,100 @@ class Address:
 
     @property
     def warnings(self) -> list[str]:
-        """What this address opens to others, in plain words."""
-        told = []
+        """Who else can reach the page at this address."""
+        messages = []
         if self.host not in ("127.0.0.1", "localhost", "::1"):
-            told.append(
+            messages.append(
                 f"--host {self.host}: everybody who can reach this computer over the network can send it videos, "
                 "without a password"
             )
         if self.share:
-            told.append(
+            messages.append(
                 "--share: anybody with the link, anywhere, can send videos to this computer, without a password; "
                 "what they send passes through the servers of gradio.live"
             )
-        return told
+        return messages
 
 
 @contextmanager
-def serve(
-    networks: Networks, address: Address, limits: Limits | None = None, examples: Sequence[Path] = ()
+def serve_page(
+    checkpoints: CheckpointMenu, address: Address, limits: Limits | None = None, examples: Sequence[Path] = ()
 ) -> Iterator[str]:
-    """Serve the page as long as the block lasts; every file that was made for it is removed at the end.
+    """Serve the page during the block; all files of the page are removed at the end.
 
     Args:
-        networks: the checkpoints to choose from.
-        address: where.
-        limits: what a visitor may ask for.
+        checkpoints: the checkpoints to choose from.
+        address: the address of the page.
+        limits: limits of the page.
         examples: videos to try.
 
     Yields:
-        The address to open, or two, one a line, where it is shared.
+        The URL of the page; with `share` a second line with the public one.
 
     Raises:
         MissingPackageError: Gradio is not installed.
-        CslrError: there is no public link to share.
+        CslrError: the public link cannot be made.
     """
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="cslr-demo-") as name:
         folder = Path(name).resolve()
-        made = folder / "made"
-        made.mkdir()
-        # Read when Gradio is imported, and at each upload.
+        answers = folder / "made"
+        answers.mkdir()
+        # Gradio reads these when it is imported, and at each upload.
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        gradio = _import_gradio()
-        from starlette.middleware import Middleware
+        _import_gradio()
+        from cslr_cli.demo.page import build_page
 
-        from cslr_cli.demo import page as pages
-        from cslr_cli.demo.hidden_paths import HiddenPaths
-
-        # Nothing that whoever runs the page could do better.
+        # The administrator of the page can do nothing about this warning.
         warnings.filterwarnings("ignore", message="Video does not have browser-compatible", module="gradio")
-        service = DemoService(networks, made, limits)
-        page = pages.build_page(service, _copied(examples, folder / "examples"))
-        page.delete_cache = (_TIDYING_INTERVAL, _KEPT_SECONDS)
-        system_fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-        with redirect_stdout(StringIO()):  # ours is for results
-            _, local, shared = page.launch(
-                server_name=f"[{address.host}]" if ":" in address.host else address.host,  # as in an address of a page
-                server_port=address.port,
-                share=address.share,
-                max_file_size=f"{limits.megabytes}mb",
-                prevent_thread_lock=True,
-                quiet=True,
-                enable_monitoring=False,  # who asks for it makes Gradio print, and its figures are nobody's business
-                ssr_mode=False,
-                theme=gradio.themes.Default(**system_fonts),  # those of other themes come from the network
-                css=pages.STYLE,
-                head=pages.HEAD,
-                footer_links=[],
-                app_kwargs={"middleware": [Middleware(HiddenPaths, folder=folder)]},
-            )
+        service = DemoService(checkpoints, answers, limits)
+        page = build_page(service, _copy_examples(examples, folder / "examples"))
+        page.delete_cache = (_CLEANUP_INTERVAL, _KEPT_SECONDS)
+        local_url, public_url = _launch(page, address, limits, folder)
         try:
-            if address.share and not shared:
+            if address.share and not public_url:
                 raise CslrError(
                     "--share: no public link could be made",
                     "it needs a way to gradio.live; without --share the page is for this computer alone",
                 )
-            with _tidied(service):
-                yield "\n".join(filter(None, [local, shared]))
+            with _regular_cleanup(service):
+                yield "\n".join(filter(None, [local_url, public_url]))
         finally:
             page.close(verbose=False)
 
 
-def _copied(videos: Sequence[Path], folder: Path) -> list[Path]:
-    """The examples where Gradio may serve them from, under their names, which need not differ."""
+def _launch(page: Any, address: Address, limits: Limits, folder: Path) -> tuple[str, str | None]:
+    """Start Gradio's server and return the local and the public URL."""
+    from gradio.themes import Default
+    from starlette.middleware import Middleware
+
+    from cslr_cli.demo.hidden_paths import HiddenPaths
+    from cslr_cli.demo.page import HEAD, STYLE
+
+    # The fonts of other themes are loaded from the network.
+    theme = Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    with redirect_stdout(StringIO()):  # standard output is for results
+        _, local_url, public_url = page.launch(
+            server_name=f"[{address.host}]" if ":" in address.host else address.host,  # brackets as in a URL
+            server_port=address.port,
+            share=address.share,
+            max_file_size=f"{limits.megabytes}mb",
+            prevent_thread_lock=True,
+            quiet=True,
+            enable_monitoring=False,  # Gradio would print at each request for it, and show the use of the page
+            ssr_mode=False,
+            theme=theme,
+            css=STYLE,
+            head=HEAD,
+            footer_links=[],
+            app_kwargs={"middleware": [Middleware(HiddenPaths, folder=folder)]},
+        )
+    return local_url, public_url
+
+
+def _copy_examples(videos: Sequence[Path], folder: Path) -> list[Path]:
+    """Copy the examples to a folder from which Gradio may serve them; their names may be equal."""
     copies = [folder / str(number) / video.name for number, video in enumerate(videos, start=1)]
     for video, copy in zip(videos, copies, strict=True):
         copy.parent.mkdir(parents=True)
@@ -134,15 +144,15 @@ def _copied(videos: Sequence[Path], folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _tidied(service: DemoService) -> Iterator[None]:
-    """Remove what was made of uploads when its time is over: Gradio sees to the uploads themselves only."""
+def _regular_cleanup(service: DemoService) -> Iterator[None]:
+    """Remove the files of old uploads regularly; Gradio removes only the uploads themselves."""
     ended = threading.Event()
 
-    def tidy() -> None:
-        while not ended.wait(_TIDYING_INTERVAL):
-            service.tidy(_KEPT_SECONDS)
+    def clean_up() -> None:
+        while not ended.wait(_CLEANUP_INTERVAL):
+            service.remove_unused(_KEPT_SECONDS)
 
-    thread = threading.Thread(target=tidy, name="tidy", daemon=True)
+    thread = threading.Thread(target=clean_up, name="clean-up", daemon=True)
     thread.start()
     try:
         yield
@@ -151,35 +161,34 @@ def _tidied(service: DemoService) -> Iterator[None]:
         thread.join()
 
 
-def _import_gradio() -> Any:
+def _import_gradio() -> None:
     try:
-        import gradio
+        import gradio  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(
             "the demo needs Gradio, which is not installed", "pip install 'cslr[demo]'"
         ) from error
-    return gradio
 
 
 def check_port(address: Address) -> None:
-    """See that nobody listens there, before anything is loaded.
+    """Check that the port is free, before anything is loaded.
 
     Raises:
-        UsageError: the port is taken, or the host is none of this computer's.
+        UsageError: the port is taken, or the host is not an address of this computer.
     """
     try:
         family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
     except socket.gaierror as error:
         raise UsageError(f"--host {address.host}: no such host", "expected 127.0.0.1, 0.0.0.0 or a name") from error
-    with socket.socket(family, socket.SOCK_STREAM) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind((address.host, address.port))
+            probe.bind((address.host, address.port))
         except OSError as error:
-            raise _why_not(address, error) from error
+            raise _translate_bind_error(address, error) from error
 
 
-def _why_not(address: Address, error: OSError) -> CslrError:
+def _translate_bind_error(address: Address, error: OSError) -> CslrError:
     if error.errno == errno.EADDRINUSE:
         return UsageError(
             f"--port {address.port}: another program listens there already",

@@ -1,4 +1,4 @@
-"""What the page does with an upload: checks it, recognises it, and makes the files to take away."""
+"""The work behind the page: check an upload, recognise it, and write the files for download."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from pathlib import Path
 
 import cv2
 
-from cslr_cli.demo.networks import Networks
+from cslr_cli.demo.checkpoint_menu import CheckpointMenu
 from cslr_cli.errors import CslrError, MediaError
 from cslr_cli.files import write_text
 from cslr_cli.media.frames import open_frames
-from cslr_cli.media.pictures import PICTURE_SUFFIXES
+from cslr_cli.media.pictures import PICTURE_SUFFIXES, natural_sort_key
+from cslr_cli.media.video import VIDEO_SUFFIXES
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import ReadOptions
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS
 
-# What browsers show without help: encodings, as FFmpeg calls them, and the files around them.
-_BROWSERS_DECODE = ("avc1", "h264", "vp80", "vp90", "vp08", "vp09", "av01")
-_BROWSERS_OPEN = (".mp4", ".m4v", ".webm", ".mov")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv")
+# Codecs (FFmpeg's names) and containers that all browsers play.
+_BROWSER_CODECS = ("avc1", "h264", "vp80", "vp90", "vp08", "vp09", "av01")
+_BROWSER_SUFFIXES = (".mp4", ".m4v", ".webm", ".mov")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a visitor may ask for.
+    """Limits of the page.
 
     Attributes:
-        megabytes: of an upload.
-        seconds: of a video.
-        jobs: recognitions at a time; others wait.
-        waiting: jobs that may wait; more are turned away.
+        megabytes: maximum size of an upload.
+        seconds: maximum duration of a video.
+        jobs: number of recognitions at a time; others wait.
+        waiting: number of jobs that may wait; more are refused.
     """
 
     megabytes: int = 200
@@ -53,12 +53,12 @@ class Answer:
     """A recognised upload.
 
     Attributes:
-        name: of the upload, as its owner calls it.
+        name: the visitor's name of the upload.
         network: name of the checkpoint.
-        recognition: of it.
-        folder: holds everything that was made of it; goes with `discard`.
-        source: what was recognised: a video, or a folder of pictures.
-        reading: how it was read.
+        recognition: the recognition of the upload.
+        folder: the folder of all files of this answer; `discard` removes it.
+        source: the copied upload: a video, or a folder of pictures.
+        reading: how the source was read.
         subtitles: SRT file.
         document: JSON file.
     """
@@ -74,95 +74,95 @@ class Answer:
 
     @property
     def video(self) -> Path:
-        """A video for the player, made where the browser cannot show the upload itself."""
+        """A video for the page's player; exists only if browsers cannot play the upload."""
         return self.folder / "player.mp4"
 
     def discard(self) -> None:
-        """Remove its files."""
+        """Remove all files of the answer."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class DemoService:
-    """Recognises uploads; knows nothing of the page.
+    """Recognises uploads, independent of the page.
 
-    Messages of its errors name uploads as their owners call them: no path of this computer is in
-    them, and no advice to whoever sits at its command line.
+    Its error messages use the visitors' names of uploads, and hold neither paths of this computer nor hints for the
+    command line.
 
     Args:
-        networks: the checkpoints to choose from.
-        folder: an empty one, for what is made; the caller removes it at the end.
-        limits: what a visitor may ask for.
+        checkpoints: the checkpoints to choose from.
+        folder: an empty folder for files; the caller removes it at the end.
+        limits: limits of the page.
     """
 
-    def __init__(self, networks: Networks, folder: Path, limits: Limits | None = None) -> None:
-        self.networks = networks
+    def __init__(self, checkpoints: CheckpointMenu, folder: Path, limits: Limits | None = None) -> None:
+        self.checkpoints = checkpoints
         self.limits = limits or Limits()
         self._folder = folder
 
-    def recognise_video(self, video: Path, network: str) -> Answer:
+    def recognize_video(self, video: Path, network: str) -> Answer:
         """Recognise an uploaded video.
 
         Args:
-            video: the upload, under the name that its owner gave it.
+            video: the upload, with the visitor's file name.
             network: name of the checkpoint.
 
         Raises:
-            CslrError: it is no video, too long, or cannot be read.
+            CslrError: the upload is not a video, too long, or cannot be read.
         """
-        with self._job([video]) as folder:
+        with self._upload_folder([video]) as folder:
             if video.suffix.lower() not in VIDEO_SUFFIXES:
                 raise MediaError(
-                    f"{video.name}: not a video", f"expected a file that ends in {_listed(VIDEO_SUFFIXES)}"
+                    f"{video.name}: not a video", f"expected a file that ends in {', '.join(VIDEO_SUFFIXES)}"
                 )
             source = folder / f"clip{video.suffix.lower()}"
-            shutil.copyfile(video, source)  # the upload may be gone before the heat maps are asked for
-            with self._named({source: video.name}):
+            shutil.copyfile(video, source)  # the upload may be removed before the visitor asks for heat maps
+            with self._rename_paths_in_errors({source: video.name}):
                 answer = self._answer(video.name, network, folder, source, ReadOptions())
                 if not _plays_in_browsers(source):
                     _write_player_video(source, answer.video, None)
             return answer
 
-    def recognise_pictures(self, pictures: Sequence[Path], network: str, fps: float | None = None) -> Answer:
+    def recognize_pictures(self, pictures: Sequence[Path], network: str, fps: float | None = None) -> Answer:
         """Recognise uploaded pictures, in the order of their names (2 before 10).
 
         Args:
-            pictures: the uploads, under the names that their owner gave them.
+            pictures: the uploads, with the visitor's file names.
             network: name of the checkpoint.
-            fps: at which they were taken; None: at the rate that the network knows.
+            fps: pictures per second; None for the rate of the network's training.
 
         Raises:
-            CslrError: they are no pictures, or too many, or cannot be read.
+            CslrError: the uploads are not pictures, too many, or cannot be read.
         """
-        with self._job(pictures) as folder:
-            strange = [path.name for path in pictures if path.suffix.lower() not in PICTURE_SUFFIXES]
-            if strange:
+        with self._upload_folder(pictures) as folder:
+            refused = [path.name for path in pictures if path.suffix.lower() not in PICTURE_SUFFIXES]
+            if refused:
                 raise MediaError(
-                    f"{strange[0]}: not a picture", f"expected files that end in {_listed(PICTURE_SUFFIXES)}"
+                    f"{refused[0]}: not a picture", f"expected files that end in {', '.join(PICTURE_SUFFIXES)}"
                 )
             source = folder / "pictures"
             source.mkdir()
             name = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
             names = {source: name}
-            for number, picture in enumerate(sorted(pictures, key=_natural_order)):
+            for number, picture in enumerate(sorted(pictures, key=lambda path: natural_sort_key(path.name))):
                 copy = source / f"{number:06d}{picture.suffix.lower()}"
                 shutil.copyfile(picture, copy)
                 names[copy] = picture.name
-            with self._named(names):
-                rate = fps or self.networks.recognizer(network).fps
+            with self._rename_paths_in_errors(names):
+                rate = fps or self.checkpoints.recognizer(network).fps
                 answer = self._answer(name, network, folder, source, ReadOptions(fps=rate))
                 _write_player_video(source, answer.video, rate)
             return answer
 
     def explain(self, answer: Answer) -> Path:
-        """Where the network looked: a sheet of heat maps, PNG.
+        """Write a sheet of heat maps, PNG, and return its path.
 
         Raises:
-            CslrError: nothing was recognised, the video is too long for it or gone, or there is no memory for it.
+            CslrError: nothing was recognised, the upload was removed, or the video is too long for heat maps or memory.
         """
-        from cslr_cli.cam import explain, write_sheet  # only here: drawing takes a while to import
+        from cslr_cli.cam import explain, write_sheet  # imported here because it takes a while
 
         try:
-            os.utime(answer.source)  # it is in use, which `tidy` should see
+            os.utime(answer.source)  # so that `remove_unused` keeps it
         except FileNotFoundError as error:
             raise CslrError(f"{answer.name}: removed in the meantime", "recognise it again") from error
         if answer.recognition.duration > MAX_UNDIVIDED_SECONDS:
@@ -171,33 +171,33 @@ class DemoService:
                 "cut it first",
             )
         sheet = answer.folder / "heat-maps.png"
-        with self._named({answer.source: answer.name}):
-            recognizer = self.networks.recognizer(answer.network)
+        with self._rename_paths_in_errors({answer.source: answer.name}):
+            recognizer = self.checkpoints.recognizer(answer.network)
             write_sheet(explain(recognizer, answer.source, reading=answer.reading), sheet)
         return sheet
 
-    def tidy(self, seconds: float) -> None:
-        """Remove what was made of uploads that nobody has used for so long."""
+    def remove_unused(self, seconds: float) -> None:
+        """Remove the files of uploads that were not used for so many seconds."""
         for folder in self._folder.iterdir():
-            with suppress(FileNotFoundError):  # a visitor's next answer takes its place at this moment
-                # Not when the folder was changed: Gradio removes the files that were downloaded from it.
-                last = max((path.stat().st_mtime for path in folder.rglob("*")), default=folder.stat().st_mtime)
-                if time.time() - last > seconds:
+            with suppress(FileNotFoundError):  # `discard` may remove it at the same time
+                # The folder's own time does not count: it changes when Gradio removes downloaded files.
+                last_use = max((path.stat().st_mtime for path in folder.rglob("*")), default=folder.stat().st_mtime)
+                if time.time() - last_use > seconds:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _answer(self, name: str, network: str, folder: Path, source: Path, reading: ReadOptions) -> Answer:
         self._check_length(source, reading.fps)
-        recognition = self.networks.recognizer(network).recognize(source, reading)
+        recognition = self.checkpoints.recognizer(network).recognize(source, reading)
         stem = Path(name).stem if source.is_file() else "pictures"
         subtitles, document = folder / f"{stem}.srt", folder / f"{stem}.json"
-        # What is taken away says the owner's name for the upload, not ours.
-        shown = replace(recognition, source=name)
-        write_text(subtitles, FORMATS["srt"].document(shown))
-        write_text(document, FORMATS["json"].document(shown))
-        return Answer(name, network, shown, folder, source, reading, subtitles, document)
+        # The downloaded files hold the visitor's name of the upload.
+        renamed = replace(recognition, source=name)
+        write_text(subtitles, FORMATS["srt"].document(renamed))
+        write_text(document, FORMATS["json"].document(renamed))
+        return Answer(name, network, renamed, folder, source, reading, subtitles, document)
 
     def _check_length(self, source: Path, fps: float | None) -> None:
-        frames = open_frames(source, partial=True)  # one that is cut off, as far as it goes
+        frames = open_frames(source, partial=True)  # reads truncated files as far as possible
         times = frames.timestamps
         seconds = frames.num_frames / fps if fps else float(times[-1]) if times is not None and len(times) else 0.0
         if seconds > self.limits.seconds:
@@ -206,19 +206,20 @@ class DemoService:
             )
 
     @contextmanager
-    def _job(self, uploads: Sequence[Path]) -> Iterator[Path]:
-        """A folder for one upload, which goes again if the work fails."""
+    def _upload_folder(self, uploads: Sequence[Path]) -> Iterator[Path]:
+        """Check an upload and make a folder for it, which is removed if the work fails."""
         if not uploads:
             raise MediaError("nothing was uploaded", "choose a file first, or record one")
-        if gone := [path.name for path in uploads if not path.is_file()]:
-            raise MediaError(f"{gone[0]}: removed in the meantime", "upload it again")
+        if removed := [path.name for path in uploads if not path.is_file()]:
+            raise MediaError(f"{removed[0]}: removed in the meantime", "upload it again")
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            with self._named({path: path.name for path in uploads}):
-                total = sum(path.stat().st_size for path in uploads) / 1e6
-                if total > self.limits.megabytes:
+            with self._rename_paths_in_errors({path: path.name for path in uploads}):
+                megabytes = sum(path.stat().st_size for path in uploads) / 1e6
+                if megabytes > self.limits.megabytes:
                     raise MediaError(
-                        f"{uploads[0].name}: {total:.0f} MB", f"the limit of this page is {self.limits.megabytes} MB"
+                        f"{uploads[0].name}: {megabytes:.0f} MB",
+                        f"the limit of this page is {self.limits.megabytes} MB",
                     )
                 yield folder
         except BaseException:
@@ -226,26 +227,26 @@ class DemoService:
             raise
 
     @contextmanager
-    def _named(self, names: Mapping[Path, str]) -> Iterator[None]:
-        """Errors raised inside speak of uploads by their owners' names, and of no other path here."""
+    def _rename_paths_in_errors(self, names: Mapping[Path, str]) -> Iterator[None]:
+        """Replace the paths in errors from the block by the visitors' names of uploads."""
         try:
             yield
         except CslrError as error:
-            hint = self._told(_for_visitors(error.hint or ""), names)
-            raise type(error)(self._told(error.message, names), hint or None) from error
-        except OSError as error:  # its text would hold a path
+            hint = self._rename_paths(_drop_command_line_hints(error.hint or ""), names)
+            raise type(error)(self._rename_paths(error.message, names), hint or None) from error
+        except OSError as error:  # its text may hold a path
             raise MediaError(f"{next(iter(names.values()))}: {error.strerror or 'cannot be read'}") from error
 
-    def _told(self, text: str, names: Mapping[Path, str]) -> str:
-        for path in sorted(names, key=lambda path: len(str(path)), reverse=True):  # a picture before its folder
+    def _rename_paths(self, text: str, names: Mapping[Path, str]) -> str:
+        for path in sorted(names, key=lambda path: len(str(path)), reverse=True):  # pictures before their folder
             text = text.replace(str(path), names[path])
-        for network, path in self.networks.paths.items():
+        for network, path in self.checkpoints.paths.items():
             text = text.replace(str(path), network)
         return re.sub(re.escape(str(self._folder)) + r"[^\s:,;]*", "the upload", text)
 
 
-def _for_visitors(hint: str) -> str:
-    """The advice of an error without that for the command line: a visitor of the page has no options to give."""
+def _drop_command_line_hints(hint: str) -> str:
+    """Remove the lines of a hint that name command-line options."""
     return "\n".join(line for line in hint.splitlines() if not re.search(r"(^|[\s(])--[a-z]", line))
 
 
@@ -253,12 +254,12 @@ def _plays_in_browsers(video: Path) -> bool:
     capture = cv2.VideoCapture(str(video))
     code = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").lower()
     capture.release()
-    return code in _BROWSERS_DECODE and video.suffix in _BROWSERS_OPEN
+    return code in _BROWSER_CODECS and video.suffix in _BROWSER_SUFFIXES
 
 
 def _write_player_video(source: Path, video: Path, fps: float | None) -> None:
-    """Make a video for the page's player of one that browsers do not show, or of pictures."""
-    frames = open_frames(source, partial=True)  # one that is cut off, as far as it goes
+    """Write a video that browsers play, from another video or from pictures."""
+    frames = open_frames(source, partial=True)  # reads truncated files as far as possible
     times = frames.timestamps
     if fps is None:
         fps = (len(times) - 1) / float(times[-1] - times[0]) if times is not None and len(times) > 1 else 25.0
@@ -266,13 +267,3 @@ def _write_player_video(source: Path, video: Path, fps: float | None) -> None:
     with video_writer(video, first.shape[1], first.shape[0], fps) as writer:
         for frame in frames.iterate(range(frames.num_frames)):
             writer.write(frame)
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """2 before 10: runs of digits count as numbers."""
-    parts = re.findall(r"\d+|\D+", path.name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
-
-
-def _listed(suffixes: Sequence[str]) -> str:
-    return ", ".join(suffixes)

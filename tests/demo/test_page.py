@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from cslr_cli.demo import DemoService, find_networks
+from cslr_cli.demo import DemoService, find_checkpoints
 from cslr_cli.demo.service import Answer
 from tests.training.ranks import free_port
 
@@ -136,12 +136,12 @@ def visit(browser: Any, served: tuple[str, Path]) -> Iterator[Callable[..., Visi
 def test_an_unexpected_fault_reaches_the_log_and_not_the_visitor(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    from cslr_cli.demo.page import _shown
+    from cslr_cli.demo.page import _replace_answer
 
     def failing() -> Answer:
         raise ValueError(f"{tmp_path}/secret")
 
-    state, told, *_ = _shown(None, failing)
+    state, told, *_ = _replace_answer(None, failing)
     assert state is None
     assert "fault is not yours" in told
     assert str(tmp_path) not in told
@@ -149,11 +149,11 @@ def test_an_unexpected_fault_reaches_the_log_and_not_the_visitor(
 
 
 def test_the_files_of_an_answer_go_when_another_takes_its_place(runs: Path, clip: Path, tmp_path: Path) -> None:
-    from cslr_cli.demo.page import _shown
+    from cslr_cli.demo.page import _replace_answer
 
-    service = DemoService(find_networks([], runs, device=torch.device("cpu")), tmp_path)
-    first = service.recognise_video(clip, "first")
-    second = _shown(first, lambda: service.recognise_video(clip, "first"))[0]
+    service = DemoService(find_checkpoints([], runs, device=torch.device("cpu")), tmp_path)
+    first = service.recognize_video(clip, "first")
+    second = _replace_answer(first, lambda: service.recognize_video(clip, "first"))[0]
     assert list(tmp_path.iterdir()) == [second.folder]
 
 

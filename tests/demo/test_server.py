@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from cslr_cli.demo import Networks
-from cslr_cli.demo.server import Address, check_port, serve
+from cslr_cli.demo import CheckpointMenu
+from cslr_cli.demo.server import Address, check_port, serve_page
 from cslr_cli.errors import CslrError, MissingPackageError, UsageError
 
-NONE = Networks({}, {}, torch.device("cpu"))
+NONE = CheckpointMenu({}, {}, torch.device("cpu"))
 
 
 def test_an_address_for_this_computer_alone_needs_no_warning() -> None:
@@ -36,7 +36,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch:
         return imported(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", without_gradio)
-    with pytest.raises(MissingPackageError, match=r"pip install 'cslr\[demo\]'"), serve(NONE, Address(port=0)):
+    with pytest.raises(MissingPackageError, match=r"pip install 'cslr\[demo\]'"), serve_page(NONE, Address(port=0)):
         pass
 
 
@@ -66,14 +66,14 @@ def unserved(monkeypatch: pytest.MonkeyPatch) -> Unserved:
 
 
 def test_a_public_link_that_cannot_be_made_is_an_error(unserved: Unserved) -> None:
-    with pytest.raises(CslrError, match="no public link could be made"), serve(NONE, Address(share=True)):
+    with pytest.raises(CslrError, match="no public link could be made"), serve_page(NONE, Address(share=True)):
         pass
     assert unserved.closed
 
 
 @pytest.mark.parametrize(("host", "as_in_a_link"), [("::1", "[::1]"), ("127.0.0.1", "127.0.0.1")])
 def test_gradio_gets_the_host_as_it_stands_in_a_link(unserved: Unserved, host: str, as_in_a_link: str) -> None:
-    with serve(NONE, Address(host=host)):
+    with serve_page(NONE, Address(host=host)):
         assert unserved.asked["server_name"] == as_in_a_link
     assert unserved.closed
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.demo import DemoService, Limits, Networks, find_networks
+from cslr_cli.demo import CheckpointMenu, DemoService, Limits, find_checkpoints
 from cslr_cli.errors import CslrError, MediaError, UsageError
 from cslr_cli.recognizer import Recognizer
 
@@ -23,15 +23,15 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def networks(runs: Path) -> Networks:
-    return find_networks([], runs, device=CPU)
+def checkpoints(runs: Path) -> CheckpointMenu:
+    return find_checkpoints([], runs, device=CPU)
 
 
 @pytest.fixture
-def service(networks: Networks, tmp_path: Path) -> DemoService:
+def service(checkpoints: CheckpointMenu, tmp_path: Path) -> DemoService:
     folder = tmp_path / "made"
     folder.mkdir()
-    return DemoService(networks, folder, Limits(megabytes=20, seconds=10))
+    return DemoService(checkpoints, folder, Limits(megabytes=20, seconds=10))
 
 
 def pictures_of(clip: Path, folder: Path) -> list[Path]:
@@ -52,7 +52,7 @@ def made_in(service: DemoService) -> list[Path]:
 def test_an_uploaded_video_gets_the_glosses_that_the_recognizer_gives(
     service: DemoService, clip: Path, runs: Path
 ) -> None:
-    answer = service.recognise_video(clip, "first")
+    answer = service.recognize_video(clip, "first")
     expected = Recognizer.load(runs / "first" / "best.pt", device="cpu").recognize(clip)
     assert answer.recognition.glosses == expected.glosses != ()
     assert len(answer.recognition.nbest) > 1
@@ -60,8 +60,8 @@ def test_an_uploaded_video_gets_the_glosses_that_the_recognizer_gives(
 
 def test_the_network_that_was_chosen_is_the_one_that_answers(service: DemoService, clip: Path) -> None:
     assert (
-        service.recognise_video(clip, "first").recognition.text
-        != service.recognise_video(clip, "second").recognition.text
+        service.recognize_video(clip, "first").recognition.text
+        != service.recognize_video(clip, "second").recognition.text
     )
 
 
@@ -74,15 +74,15 @@ def test_uploaded_pictures_are_recognised_in_the_order_of_their_numbers(
     folder.mkdir()
     for number, picture in enumerate(pictures):
         shutil.copy(picture, folder / f"{number:04d}.png")
-    expected = service.networks.recognizer("first").recognize(folder)
-    answer = service.recognise_pictures(sorted(pictures), "first", fps=25)
+    expected = service.checkpoints.recognizer("first").recognize(folder)
+    answer = service.recognize_pictures(sorted(pictures), "first", fps=25)
     assert answer.recognition.glosses == expected.glosses
     capture = cv2.VideoCapture(str(answer.video))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == len(pictures)
 
 
 def test_what_is_taken_away_names_the_upload_as_its_owner_does(service: DemoService, clip: Path) -> None:
-    answer = service.recognise_video(clip, "first")
+    answer = service.recognize_video(clip, "first")
     assert answer.subtitles.name == "my clip.srt"
     subtitles = answer.subtitles.read_text()
     document = json.loads(answer.document.read_text())
@@ -93,7 +93,7 @@ def test_what_is_taken_away_names_the_upload_as_its_owner_does(service: DemoServ
 
 
 def test_a_discarded_answer_leaves_nothing(service: DemoService, clip: Path) -> None:
-    answer = service.recognise_video(clip, "first")
+    answer = service.recognize_video(clip, "first")
     assert made_in(service)
     answer.discard()
     assert not made_in(service)
@@ -105,7 +105,7 @@ def test_a_text_named_like_a_video_gets_a_message_without_a_path_and_leaves_noth
     fake = tmp_path / "fake.mp4"
     fake.write_text("no video")
     with pytest.raises(MediaError) as caught:
-        service.recognise_video(fake, "first")
+        service.recognize_video(fake, "first")
     assert str(caught.value).startswith("fake.mp4: ")
     assert str(tmp_path) not in str(caught.value)
     assert not made_in(service)
@@ -115,7 +115,7 @@ def test_a_text_named_like_a_video_gets_a_message_without_a_path_and_leaves_noth
 def test_only_videos_are_taken_for_videos(service: DemoService, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(MediaError, match=f"{name}: not a video"):
-        service.recognise_video(tmp_path / name, "first")
+        service.recognize_video(tmp_path / name, "first")
 
 
 def test_of_a_video_that_is_cut_off_there_is_what_can_be_read_and_a_warning(
@@ -131,7 +131,7 @@ def test_of_a_video_that_is_cut_off_there_is_what_can_be_read_and_a_warning(
     data = whole.read_bytes()
     half = tmp_path / "half.avi"
     half.write_bytes(data[: len(data) // 2])
-    answer = service.recognise_video(half, "first")
+    answer = service.recognize_video(half, "first")
     assert any("cut off" in warning for warning in answer.recognition.warnings)
     shown = cv2.VideoCapture(str(answer.video)).get(cv2.CAP_PROP_FRAME_COUNT)
     assert shown == answer.recognition.num_frames
@@ -139,7 +139,7 @@ def test_of_a_video_that_is_cut_off_there_is_what_can_be_read_and_a_warning(
 
 def test_only_pictures_are_taken_for_pictures(service: DemoService, clip: Path) -> None:
     with pytest.raises(MediaError, match=r"my clip\.mp4: not a picture"):
-        service.recognise_pictures([clip], "first")
+        service.recognize_pictures([clip], "first")
 
 
 def test_of_many_pictures_the_one_that_is_wrong_is_named(service: DemoService, clip: Path, tmp_path: Path) -> None:
@@ -147,61 +147,63 @@ def test_of_many_pictures_the_one_that_is_wrong_is_named(service: DemoService, c
     strange = pictures[5]
     strange.write_bytes(b"")
     with pytest.raises(MediaError, match=r"^picture 5\.png: the picture is empty"):
-        service.recognise_pictures(pictures, "first")
+        service.recognize_pictures(pictures, "first")
     strange.write_bytes(b"no picture at all")
     with pytest.raises(MediaError, match=r"^picture 5\.png: cannot be read as a picture"):
-        service.recognise_pictures(pictures, "first")
+        service.recognize_pictures(pictures, "first")
     cv2.imwrite(str(strange), np.zeros((30, 40, 3), np.uint8))
     with pytest.raises(MediaError, match=r"^picture 5\.png is 40×30 pixels"):
-        service.recognise_pictures(pictures, "first")
+        service.recognize_pictures(pictures, "first")
 
 
 def test_no_upload_is_told(service: DemoService) -> None:
     with pytest.raises(MediaError, match="nothing was uploaded"):
-        service.recognise_pictures([], "first")
+        service.recognize_pictures([], "first")
 
 
-def test_a_video_beyond_the_limits_is_refused_before_any_work(networks: Networks, clip: Path, tmp_path: Path) -> None:
+def test_a_video_beyond_the_limits_is_refused_before_any_work(
+    checkpoints: CheckpointMenu, clip: Path, tmp_path: Path
+) -> None:
     with pytest.raises(MediaError, match=r"my clip.mp4: \d+ s long"):
-        DemoService(networks, tmp_path, Limits(seconds=0.5)).recognise_video(clip, "first")
+        DemoService(checkpoints, tmp_path, Limits(seconds=0.5)).recognize_video(clip, "first")
     large = tmp_path / "large.mp4"
     large.write_bytes(b"\0" * 1_100_000)
     with pytest.raises(MediaError, match="limit of this page is 1 MB"):
-        DemoService(networks, tmp_path, Limits(megabytes=1)).recognise_video(large, "first")
+        DemoService(checkpoints, tmp_path, Limits(megabytes=1)).recognize_video(large, "first")
 
 
 def test_a_network_that_is_not_offered_is_refused(service: DemoService, clip: Path) -> None:
     with pytest.raises(UsageError, match="no such checkpoint"):
-        service.recognise_video(clip, "../../secret")
+        service.recognize_video(clip, "../../secret")
 
 
 def test_a_checkpoint_that_went_away_is_told_without_its_path(
-    networks: Networks, runs: Path, clip: Path, tmp_path: Path
+    checkpoints: CheckpointMenu, runs: Path, clip: Path, tmp_path: Path
 ) -> None:
     gone = runs.parent / "gone" / "best.pt"
     gone.parent.mkdir(exist_ok=True)
     shutil.copy(runs / "first" / "best.pt", gone)
-    found = find_networks([gone], runs, device=CPU)
+    found = find_checkpoints([gone], runs, device=CPU)
     gone.unlink()
     with pytest.raises(CslrError) as caught:
-        DemoService(found, tmp_path).recognise_video(clip, "gone")
+        DemoService(found, tmp_path).recognize_video(clip, "gone")
     assert str(runs.parent) not in str(caught.value)
 
 
 def test_where_the_network_looked_is_a_picture(service: DemoService, clip: Path) -> None:
-    sheet = service.explain(service.recognise_video(clip, "first"))
+    sheet = service.explain(service.recognize_video(clip, "first"))
     picture = cv2.imread(str(sheet))
     assert picture is not None
     assert np.ptp(picture) > 0
 
 
 def test_what_nobody_has_used_for_a_while_is_removed_and_that_is_told(service: DemoService, clip: Path) -> None:
-    left, used = service.recognise_video(clip, "first"), service.recognise_video(clip, "first")
+    left, used = service.recognize_video(clip, "first"), service.recognize_video(clip, "first")
     for file in (*left.folder.iterdir(), *used.folder.iterdir()):
         os.utime(file, (time.time() - 100, time.time() - 100))
     left.subtitles.unlink()  # no use, though it changes the folder
     service.explain(used)
-    service.tidy(50)
+    service.remove_unused(50)
     assert made_in(service) == [used.folder]
     with pytest.raises(CslrError, match=r"my clip\.mp4: removed in the meantime"):
         service.explain(left)
@@ -211,7 +213,7 @@ def test_an_answer_that_is_discarded_while_others_are_looked_through_does_not_en
     service: DemoService, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
-        service.recognise_video(clip, "first")
+        service.recognize_video(clip, "first")
     rglob = Path.rglob
 
     def discarded_meanwhile(folder: Path, pattern: str) -> Iterator[Path]:
@@ -220,18 +222,18 @@ def test_an_answer_that_is_discarded_while_others_are_looked_through_does_not_en
         return iter(files)
 
     monkeypatch.setattr(Path, "rglob", discarded_meanwhile)
-    service.tidy(1000)
+    service.remove_unused(1000)
     assert not made_in(service)
 
 
 def test_an_upload_that_was_removed_in_the_meantime_is_asked_for_again(service: DemoService, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"gone\.mp4: removed in the meantime\s+upload it again"):
-        service.recognise_video(tmp_path / "gone.mp4", "first")
+        service.recognize_video(tmp_path / "gone.mp4", "first")
     assert not made_in(service)
 
 
 def test_a_video_too_long_for_heat_maps_is_told_so_in_words_for_a_visitor(service: DemoService, clip: Path) -> None:
-    answer = service.recognise_video(clip, "first")
+    answer = service.recognize_video(clip, "first")
     long = dataclasses.replace(answer, recognition=dataclasses.replace(answer.recognition, duration=31.0))
     with pytest.raises(MediaError, match="cut it first") as caught:
         service.explain(long)
@@ -244,7 +246,7 @@ def test_a_visitor_is_not_told_of_options_of_the_command_line(
     def blank(*_: object, **__: object) -> None:
         raise CslrError("the map of A is blank", "another layer may show something (--layer layer2)\nor another clip")
 
-    answer = service.recognise_video(clip, "first")
+    answer = service.recognize_video(clip, "first")
     monkeypatch.setattr("cslr_cli.cam.explain", blank)
     with pytest.raises(CslrError) as caught:
         service.explain(answer)
@@ -254,9 +256,9 @@ def test_a_visitor_is_not_told_of_options_of_the_command_line(
 # The checkpoints to choose from
 
 
-def test_broken_checkpoints_are_named_and_the_others_offered(networks: Networks) -> None:
-    assert sorted(networks.names) == ["first", "second"]
-    assert list(networks.broken) == ["broken"]
+def test_broken_checkpoints_are_named_and_the_others_offered(checkpoints: CheckpointMenu) -> None:
+    assert sorted(checkpoints.names) == ["first", "second"]
+    assert list(checkpoints.broken) == ["broken"]
 
 
 def test_checkpoints_of_one_name_are_told_apart(runs: Path, tmp_path: Path) -> None:
@@ -265,14 +267,14 @@ def test_checkpoints_of_one_name_are_told_apart(runs: Path, tmp_path: Path) -> N
         (tmp_path / parent / "run").mkdir(parents=True)
         paths.append(tmp_path / parent / "run" / "best.pt")
         shutil.copy(runs / "first" / "best.pt", paths[-1])
-    assert find_networks(paths, runs, device=CPU).names == ["run", "run (2)"]
+    assert find_checkpoints(paths, runs, device=CPU).names == ["run", "run (2)"]
 
 
 def test_no_checkpoint_at_all_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cslr quickstart"):
-        find_networks([], tmp_path, device=CPU)
+        find_checkpoints([], tmp_path, device=CPU)
 
 
 def test_a_single_broken_checkpoint_is_an_error(runs: Path) -> None:
     with pytest.raises(CslrError, match="broken"):
-        find_networks([runs / "broken" / "best.pt"], runs, device=CPU)
+        find_checkpoints([runs / "broken" / "best.pt"], runs, device=CPU)

@@ -1,4 +1,4 @@
-"""The checkpoints that the page offers, each loaded when it is first chosen."""
+"""The checkpoints that the page offers; each is loaded when it is first chosen."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.training.run.folder import best_checkpoints
 
-# Length of the n-best list that the page shows.
+# Length of the n-best list on the page.
 _NUM_BEST = 5
 
 
 @dataclass(frozen=True)
-class Networks:
-    """Checkpoints by the name that the page shows, the first one chosen at the start.
+class CheckpointMenu:
+    """Checkpoints by their names on the page; the first one is selected at the start.
 
-    Only the network that was used last stays in memory: there is one device, and a large network
-    may fill it.
+    Only the network that was used last stays in memory, because a large network may fill the device.
 
     Attributes:
-        paths: the files that can be loaded, by name.
-        broken: what is wrong with those that cannot, by name; without their paths.
-        device: where to compute.
-        precision: what to compute in.
+        paths: the loadable checkpoint files by name.
+        broken: the errors of the other checkpoints by name; the messages hold no folders.
+        device: device of the networks.
+        precision: precision of the networks.
     """
 
     paths: Mapping[str, Path]
@@ -42,21 +41,21 @@ class Networks:
 
     @property
     def names(self) -> list[str]:
-        """Of the checkpoints that can be chosen."""
+        """Names of the loadable checkpoints."""
         return list(self.paths)
 
     def recognizer(self, name: str) -> Recognizer:
-        """The recognizer of a checkpoint.
+        """Return the recognizer of a checkpoint; load it if it is not in memory.
 
         Raises:
             UsageError: no checkpoint has this name.
-            CslrError: its file cannot be read any more, or not on this device.
+            CslrError: its file can no longer be read, or not on this device.
         """
         if name not in self.paths:
             raise UsageError(f"{name}: no such checkpoint", f"expected one of {', '.join(self.paths)}")
         with self._lock:
             if name not in self._loaded:
-                self._loaded.clear()  # before the next one is made: two may be more than the device holds
+                self._loaded.clear()  # first, because two networks may not fit on the device
                 checkpoint = load_checkpoint(self.paths[name])
                 decoding = changed_decoding(checkpoint.config.decoding, num_best=_NUM_BEST)
                 recognizer = Recognizer(checkpoint, device=self.device, precision=self.precision, decoding=decoding)
@@ -64,22 +63,22 @@ class Networks:
             return self._loaded[name]
 
 
-def find_networks(
+def find_checkpoints(
     checkpoints: Sequence[Path], runs_dir: Path, *, device: torch.device, precision: Precision = "auto"
-) -> Networks:
-    """The checkpoints that were named, else the best one of every run, the newest first.
+) -> CheckpointMenu:
+    """Make a menu of the given checkpoints, or of the best one of every run, the newest first.
 
-    Each is read once to see that it can be: a broken one should be known before somebody chooses it.
+    Each checkpoint is read once, so that broken ones are reported at the start.
 
     Args:
-        checkpoints: files of this project's format.
-        runs_dir: where to look if there are none.
-        device: where to compute.
-        precision: what to compute in.
+        checkpoints: checkpoint files; empty for those of the runs.
+        runs_dir: folder of the runs.
+        device: device of the networks.
+        precision: precision of the networks.
 
     Raises:
-        UsageError: there is no checkpoint at all.
-        CslrError: there is only one, and it is broken.
+        UsageError: there is no checkpoint.
+        CslrError: no checkpoint can be read.
     """
     found = list(checkpoints) or best_checkpoints(runs_dir)
     if not found:
@@ -91,7 +90,7 @@ def find_networks(
     faults: list[CslrError] = []
     broken: dict[str, str] = {}
     for path in dict.fromkeys(found):
-        name = _name(path, {*paths, *broken})
+        name = _choose_name(path, {*paths, *broken})
         try:
             load_checkpoint(path)
         except CslrError as error:
@@ -101,15 +100,15 @@ def find_networks(
             paths[name] = path
     if not paths:
         raise faults[0]
-    return Networks(paths, broken, device, precision)
+    return CheckpointMenu(paths, broken, device, precision)
 
 
-def _name(path: Path, taken: set[str]) -> str:
-    """What the page calls a checkpoint: its run, or its file; never where it lies."""
+def _choose_name(path: Path, taken: set[str]) -> str:
+    """Name a checkpoint after its run or its file, without its folder."""
     folder = path.absolute().parent.name
-    plain = folder if path.name == "best.pt" and folder else path.stem
-    name, count = plain, 1
+    base_name = folder if path.name == "best.pt" and folder else path.stem
+    name, count = base_name, 1
     while name in taken:
         count += 1
-        name = f"{plain} ({count})"
+        name = f"{base_name} ({count})"
     return name
