@@ -13,7 +13,7 @@ from cslr_cli.cli import predict_options as given
 from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
 from cslr_cli.cli.folders import refuse_file
-from cslr_cli.errors import DataError, UsageError, did_you_mean
+from cslr_cli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from cslr_cli.cam import Explanation
@@ -167,13 +167,7 @@ def check_frame_size(corpus: PreparedCorpus, checkpoint: Checkpoint) -> None:
     Raises:
         DataError: its frames have another size.
     """
-    size = checkpoint.corpus.frame_size
-    if corpus.frame_size != size:
-        raise DataError(
-            f"{corpus.path}: its frames have {corpus.frame_size} pixels, "
-            f"those that the checkpoint was trained on {size}",
-            f"prepare it with --size {size}",
-        )
+    checkpoint.corpus.check_frame_size(corpus)
 
 
 def _write_files(explanation: Explanation, folder: Path, progress: ProgressCallback) -> dict[str, Path]:

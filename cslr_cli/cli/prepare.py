@@ -10,14 +10,16 @@ import typer
 from cslr_cli.cli import options
 from cslr_cli.cli.console import shown_progress
 from cslr_cli.cli.folders import refuse_file
-from cslr_cli.cli.prepare_report import tell_faults, tell_report
+from cslr_cli.cli.prepare_report import print_faults, print_report
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cslr_cli.corpora import CorpusReader, ReleasePaths, SplitDrawing
+    from cslr_cli.corpora.own_corpus import SplitUnit
     from cslr_cli.corpora.preparation import PreparationOptions, PreparationReport, Shard, ShardReport
+    from cslr_cli.dataset.manifest import ImageFormat, Layout
     from cslr_cli.media.options import Aspect, Interpolation
     from cslr_cli.progress import ProgressCallback
 
@@ -26,129 +28,149 @@ _WORK = "Work"
 _OWN = "A corpus of one's own"
 _SYNTHETIC = "Synthetic corpus"
 
+CorpusName = Annotated[
+    str,
+    typer.Argument(
+        help="phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily or synthetic, in small or capital "
+        "letters; or with --manifest any name for a corpus of your own."
+    ),
+]
+Source = Annotated[
+    Path | None,
+    typer.Option("--source", help="The release's folder or its parent, only read. Default: dataset/CORPUS."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", help="Where the prepared corpus goes. Default: prepared/CORPUS.")
+]
+Annotations = Annotated[
+    Path | None, typer.Option("--annotations", metavar="DIR", help="Annotation files that are not in the release.")
+]
+References = Annotated[Path | None, typer.Option("--references", metavar="DIR", help="STM files to score against.")]
+VocabularySplits = Annotated[
+    str, typer.Option("--vocabulary-splits", metavar="SPLITS", help="Whose glosses get ids: all of them, or train.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="A clip that cannot be read is an error.")]
+FrameSize = Annotated[
+    int, typer.Option("--size", help="Height and width of the prepared frames, pixels.", rich_help_panel=_FRAMES)
+]
+InterpolationOption = Annotated[
+    str, typer.Option("--interpolation", help="lanczos, area, cubic or linear.", rich_help_panel=_FRAMES)
+]
+AspectOption = Annotated[
+    str,
+    typer.Option(
+        "--aspect",
+        help="How a frame becomes a square: stretch, crop (the middle) or pad (with black).",
+        rich_help_panel=_FRAMES,
+    ),
+]
+LayoutOption = Annotated[
+    str, typer.Option("--layout", help="zip: a file a clip; folder: a folder a clip.", rich_help_panel=_FRAMES)
+]
+ImageFormatOption = Annotated[
+    str, typer.Option("--image-format", help="png (exact) or jpeg (smaller).", rich_help_panel=_FRAMES)
+]
+Quality = Annotated[
+    int | None,
+    typer.Option("--quality", help="Of JPEG pictures, 1 to 100.  [default: 95]", rich_help_panel=_FRAMES),
+]
+NoFrames = Annotated[
+    bool,
+    typer.Option("--no-frames", help="Manifest, vocabulary and references only.", rich_help_panel=_FRAMES),
+]
+FrameCounts = Annotated[
+    Path | None,
+    typer.Option(
+        "--frame-counts",
+        metavar="FILE",
+        help="With --no-frames: a line a clip, its name and the number of its frames.",
+        rich_help_panel=_FRAMES,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes; by default the cores that there are.", rich_help_panel=_WORK),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="N/COUNT",
+        help="Prepare one part of the clips, for job arrays; a last call without it joins the parts.",
+        rich_help_panel=_WORK,
+    ),
+]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest",
+        metavar="FILE",
+        help="CSV or JSON lines: path, glosses, and if you like split, signer, id, translation, start, end.",
+        rich_help_panel=_OWN,
+    ),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", help="Frames a second; videos are brought to it.  [default: 25]", rich_help_panel=_OWN),
+]
+SplitShares = Annotated[
+    str | None,
+    typer.Option(
+        "--split-shares",
+        metavar="TRAIN,DEV,TEST",
+        help="Draw the splits that the manifest does not give.  [default: 80,10,10 if it gives none]",
+        rich_help_panel=_OWN,
+    ),
+]
+SplitBy = Annotated[
+    str | None,
+    typer.Option("--split-by", help="Draw by clip, or by signer: each one in one split only.", rich_help_panel=_OWN),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="What is drawn follows from it: splits, or the synthetic corpus.")
+]
+Glosses = Annotated[int | None, typer.Option("--glosses", help="Size of the vocabulary.", rich_help_panel=_SYNTHETIC)]
+Signers = Annotated[
+    int | None,
+    typer.Option("--signers", help="People in all; one of them is only in test.", rich_help_panel=_SYNTHETIC),
+]
+TrainClips = Annotated[int | None, typer.Option("--train-clips", help="Clips to train on.", rich_help_panel=_SYNTHETIC)]
+DevClips = Annotated[
+    int | None, typer.Option("--dev-clips", help="Clips of the dev split.", rich_help_panel=_SYNTHETIC)
+]
+TestClips = Annotated[
+    int | None, typer.Option("--test-clips", help="Clips of the test split.", rich_help_panel=_SYNTHETIC)
+]
+
 
 def prepare(
-    corpus: Annotated[
-        str,
-        typer.Argument(
-            help="phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily or synthetic, in small or capital "
-            "letters; or with --manifest any name for a corpus of your own."
-        ),
-    ],
-    source: Annotated[
-        Path | None,
-        typer.Option("--source", help="The release's folder or its parent, only read. Default: dataset/CORPUS."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Where the prepared corpus goes. Default: prepared/CORPUS.")
-    ] = None,
-    annotations: Annotated[
-        Path | None, typer.Option("--annotations", metavar="DIR", help="Annotation files that are not in the release.")
-    ] = None,
-    references: Annotated[
-        Path | None, typer.Option("--references", metavar="DIR", help="STM files to score against.")
-    ] = None,
-    vocabulary_splits: Annotated[
-        str, typer.Option("--vocabulary-splits", metavar="SPLITS", help="Whose glosses get ids: all of them, or train.")
-    ] = "train,dev,test",
-    strict: Annotated[bool, typer.Option("--strict", help="A clip that cannot be read is an error.")] = False,
-    size: Annotated[
-        int, typer.Option("--size", help="Height and width of the prepared frames, pixels.", rich_help_panel=_FRAMES)
-    ] = 256,
-    interpolation: Annotated[
-        str, typer.Option("--interpolation", help="lanczos, area, cubic or linear.", rich_help_panel=_FRAMES)
-    ] = "lanczos",
-    aspect: Annotated[
-        str,
-        typer.Option(
-            "--aspect",
-            help="How a frame becomes a square: stretch, crop (the middle) or pad (with black).",
-            rich_help_panel=_FRAMES,
-        ),
-    ] = "stretch",
-    layout: Annotated[
-        str, typer.Option("--layout", help="zip: a file a clip; folder: a folder a clip.", rich_help_panel=_FRAMES)
-    ] = "zip",
-    image_format: Annotated[
-        str, typer.Option("--image-format", help="png (exact) or jpeg (smaller).", rich_help_panel=_FRAMES)
-    ] = "png",
-    quality: Annotated[
-        int | None,
-        typer.Option("--quality", help="Of JPEG pictures, 1 to 100.  [default: 95]", rich_help_panel=_FRAMES),
-    ] = None,
-    no_frames: Annotated[
-        bool,
-        typer.Option("--no-frames", help="Manifest, vocabulary and references only.", rich_help_panel=_FRAMES),
-    ] = False,
-    frame_counts: Annotated[
-        Path | None,
-        typer.Option(
-            "--frame-counts",
-            metavar="FILE",
-            help="With --no-frames: a line a clip, its name and the number of its frames.",
-            rich_help_panel=_FRAMES,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, help="Processes; by default the cores that there are.", rich_help_panel=_WORK),
-    ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            "--shard",
-            metavar="N/COUNT",
-            help="Prepare one part of the clips, for job arrays; a last call without it joins the parts.",
-            rich_help_panel=_WORK,
-        ),
-    ] = None,
-    manifest: Annotated[
-        Path | None,
-        typer.Option(
-            "--manifest",
-            metavar="FILE",
-            help="CSV or JSON lines: path, glosses, and if you like split, signer, id, translation, start, end.",
-            rich_help_panel=_OWN,
-        ),
-    ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option("--fps", help="Frames a second; videos are brought to it.  [default: 25]", rich_help_panel=_OWN),
-    ] = None,
-    split_shares: Annotated[
-        str | None,
-        typer.Option(
-            "--split-shares",
-            metavar="TRAIN,DEV,TEST",
-            help="Draw the splits that the manifest does not give.  [default: 80,10,10 if it gives none]",
-            rich_help_panel=_OWN,
-        ),
-    ] = None,
-    split_by: Annotated[
-        str | None,
-        typer.Option(
-            "--split-by", help="Draw by clip, or by signer: each one in one split only.", rich_help_panel=_OWN
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="What is drawn follows from it: splits, or the synthetic corpus.")
-    ] = None,
-    glosses: Annotated[
-        int | None, typer.Option("--glosses", help="Size of the vocabulary.", rich_help_panel=_SYNTHETIC)
-    ] = None,
-    signers: Annotated[
-        int | None,
-        typer.Option("--signers", help="People in all; one of them is only in test.", rich_help_panel=_SYNTHETIC),
-    ] = None,
-    train_clips: Annotated[
-        int | None, typer.Option("--train-clips", help="Clips to train on.", rich_help_panel=_SYNTHETIC)
-    ] = None,
-    dev_clips: Annotated[
-        int | None, typer.Option("--dev-clips", help="Clips of the dev split.", rich_help_panel=_SYNTHETIC)
-    ] = None,
-    test_clips: Annotated[
-        int | None, typer.Option("--test-clips", help="Clips of the test split.", rich_help_panel=_SYNTHETIC)
-    ] = None,
+    corpus: CorpusName,
+    source: Source = None,
+    output: Output = None,
+    annotations: Annotations = None,
+    references: References = None,
+    vocabulary_splits: VocabularySplits = "train,dev,test",
+    strict: Strict = False,
+    size: FrameSize = 256,
+    interpolation: InterpolationOption = "lanczos",
+    aspect: AspectOption = "stretch",
+    layout: LayoutOption = "zip",
+    image_format: ImageFormatOption = "png",
+    quality: Quality = None,
+    no_frames: NoFrames = False,
+    frame_counts: FrameCounts = None,
+    workers: Workers = None,
+    shard: ShardOption = None,
+    manifest: Manifest = None,
+    fps: Fps = None,
+    split_shares: SplitShares = None,
+    split_by: SplitBy = None,
+    seed: Seed = None,
+    glosses: Glosses = None,
+    signers: Signers = None,
+    train_clips: TrainClips = None,
+    dev_clips: DevClips = None,
+    test_clips: TestClips = None,
     as_json: options.Json = False,
 ) -> None:
     """Make a prepared corpus of a release: frames of one size, manifests, vocabulary, references.
@@ -168,45 +190,45 @@ def prepare(
     from cslr_cli.corpora.preparation import PreparationOptions, Shard
 
     if manifest is None:
-        _check_not_given({"--fps": fps, "--split-shares": split_shares, "--split-by": split_by})
-        reader = _published(corpus)
+        _check_manifest_options({"--fps": fps, "--split-shares": split_shares, "--split-by": split_by})
+        reader = _find_reader(corpus)
     else:
-        reader = _own(corpus, manifest, fps, _split_drawing(split_shares, split_by, seed))
+        reader = _make_own_corpus(corpus, manifest, fps, _make_split_drawing(split_shares, split_by, seed))
     if reader.name != "synthetic":
-        _check_no_drawing(drawing, seed, reader.name, has_manifest=manifest is not None)
-    form = PreparationOptions(
+        _check_synthetic_options(drawing, seed, reader.name, has_manifest=manifest is not None)
+    preparation = PreparationOptions(
         frame_size=size,
-        interpolation=cast("Interpolation", interpolation),  # `PreparationOptions` checks both
+        interpolation=cast("Interpolation", interpolation),  # `PreparationOptions` checks all choices together
         aspect=cast("Aspect", aspect),
-        layout=layout,
-        image_format=image_format,
+        layout=cast("Layout", layout),
+        image_format=cast("ImageFormat", image_format),
         image_quality=quality,
         strict=strict,
         frames=not no_frames,
         frame_counts=frame_counts,
-        vocabulary_splits=tuple(part.strip() for part in vocabulary_splits.split(",")),
+        vocabulary_splits=tuple(split.strip() for split in vocabulary_splits.split(",")),
     )
-    part = None if shard is None else Shard.parse(shard)
+    parsed_shard = None if shard is None else Shard.parse(shard)
     paths = ReleasePaths(source or reader.default_source, annotations, references)
     output = output or reader.default_output
     refuse_file(output)
     with shown_progress() as progress:
         if reader.name == "synthetic":
-            _draw(paths.source, {**drawing, "seed": seed}, workers, progress)
+            _draw_synthetic_release(paths.source, {**drawing, "seed": seed}, workers, progress)
         try:
-            report = _prepare(reader, paths, output, form, part, workers, progress)
+            report = _prepare(reader, paths, output, preparation, parsed_shard, workers, progress)
         except AnnotationError as error:
-            raise tell_faults(error) from error
-    tell_report(report, as_json=as_json)
+            raise print_faults(error) from error
+    print_report(report, as_json=as_json)
 
 
-def _published(name: str) -> CorpusReader:
+def _find_reader(name: str) -> CorpusReader:
     from cslr_cli.corpora import find_reader
 
     return find_reader(name)
 
 
-def _own(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | None) -> CorpusReader:
+def _make_own_corpus(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | None) -> CorpusReader:
     from cslr_cli.corpora import CORPORA, OwnCorpus
 
     if name.lower() in (known.lower() for known in CORPORA):
@@ -217,8 +239,8 @@ def _own(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | N
     return reader if fps is None else OwnCorpus(name, fps=fps, manifest=manifest, drawing=drawing)
 
 
-def _split_drawing(shares: str | None, unit: str | None, seed: int | None) -> SplitDrawing | None:
-    """How splits are drawn; None if nothing is said of it."""
+def _make_split_drawing(shares: str | None, unit: str | None, seed: int | None) -> SplitDrawing | None:
+    """Make the options of drawing splits; None if none of them is given."""
     from cslr_cli.corpora import SplitDrawing
 
     if shares is None and unit is None and seed is None:
@@ -226,23 +248,27 @@ def _split_drawing(shares: str | None, unit: str | None, seed: int | None) -> Sp
     default = SplitDrawing()
     return SplitDrawing(
         default.shares if shares is None else SplitDrawing.parse_shares(shares),
-        unit or default.unit,
+        default.unit if unit is None else cast("SplitUnit", unit),  # `SplitDrawing` checks it
         default.seed if seed is None else seed,
     )
 
 
-def _check_not_given(own: Mapping[str, object]) -> None:
-    given = [name for name, value in own.items() if value is not None]
+def _check_manifest_options(options_given: Mapping[str, object]) -> None:
+    given = [name for name, value in options_given.items() if value is not None]
     if given:
         raise UsageError(f"{', '.join(given)}: for a corpus of one's own, with --manifest")
 
 
-def _check_no_drawing(drawing: Mapping[str, int | None], seed: int | None, name: str, *, has_manifest: bool) -> None:
+def _check_synthetic_options(
+    drawing: Mapping[str, int | None], seed: int | None, name: str, *, has_manifest: bool
+) -> None:
     if any(value is not None for value in drawing.values()) or (seed is not None and not has_manifest):
         raise UsageError(f"--seed, --glosses, --signers and --…-clips are for `synthetic`, not for {name}")
 
 
-def _draw(source: Path, drawing: Mapping[str, int | None], workers: int | None, progress: ProgressCallback) -> None:
+def _draw_synthetic_release(
+    source: Path, drawing: Mapping[str, int | None], workers: int | None, progress: ProgressCallback
+) -> None:
     from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
     from cslr_cli.processes import available_cores
 
@@ -254,13 +280,13 @@ def _prepare(
     reader: CorpusReader,
     paths: ReleasePaths,
     output: Path,
-    form: PreparationOptions,
-    part: Shard | None,
+    preparation: PreparationOptions,
+    shard: Shard | None,
     workers: int | None,
     progress: ProgressCallback,
 ) -> PreparationReport | ShardReport:
     from cslr_cli.corpora.preparation import prepare, prepare_shard
 
-    if part is None:
-        return prepare(reader, paths, output, form, workers=workers, progress=progress)
-    return prepare_shard(reader, paths, output, form, part, workers=workers, progress=progress)
+    if shard is None:
+        return prepare(reader, paths, output, preparation, workers=workers, progress=progress)
+    return prepare_shard(reader, paths, output, preparation, shard, workers=workers, progress=progress)

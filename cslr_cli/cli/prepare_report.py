@@ -1,4 +1,4 @@
-"""What `cslr prepare` tells of its work: remarks and faults on standard error, the result on standard output."""
+"""Output of `cslr prepare`: remarks and faults on standard error, the result on standard output."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from cslr_cli.corpora.preparation import PreparationReport, ShardReport
 
 
-def tell_faults(error: AnnotationError) -> DataError:
-    """Print the faults of a release as a table; give the error that is left to tell."""
+def print_faults(error: AnnotationError) -> DataError:
+    """Print the faults of a release as a table; return the error to raise."""
     rows = [[fault.where, fault.what] for fault in error.faults[:FAULTS_SHOWN]]
     print_remarks(_faults_table(["where", "what is wrong"], rows, len(error.faults)))
     noun = "fault" if len(error.faults) == 1 else "faults"
     return DataError(f"{len(error.faults)} {noun}; nothing was prepared", error.hint)
 
 
-def tell_report(report: PreparationReport | ShardReport, *, as_json: bool) -> None:
-    """What has come of it: remarks on standard error, the result on standard output."""
+def print_report(report: PreparationReport | ShardReport, *, as_json: bool) -> None:
+    """Print the remarks of a report on standard error, and the result on standard output."""
     from cslr_cli.corpora.preparation import PreparationReport
 
     if isinstance(report, PreparationReport):
         for remark in _remarks(report):
             print_note(remark)
-    _tell_left_out(report.faults, report.expected_layout)
+    _print_left_out(report.faults, report.expected_layout)
     if not isinstance(report, PreparationReport):
         if as_json:
-            print_json(_part_json(report))
+            print_json(_shard_json(report))
         else:
-            print_result(_part_table(report))
+            print_result(_shard_table(report))
             print_note("when all parts are done, the same command without --shard joins them")
     elif as_json:
         print_json({"output": str(report.output), **json.loads(report.to_json())})
@@ -55,7 +55,7 @@ def _remarks(report: PreparationReport) -> list[str]:
     return remarks
 
 
-def _tell_left_out(left_out: Sequence[LeftOutClip], expected_layout: str | None) -> None:
+def _print_left_out(left_out: Sequence[LeftOutClip], expected_layout: str | None) -> None:
     if not left_out:
         return
     rows = [[clip.sample_id, clip.split, clip.reason] for clip in left_out[:FAULTS_SHOWN]]
@@ -86,12 +86,12 @@ def _report_table(report: PreparationReport) -> Any:
     return table([str(report.output), "clips", "frames", "glosses", "left out"], rows)
 
 
-def _part_table(report: ShardReport) -> Any:
+def _shard_table(report: ShardReport) -> Any:
     row = [f"part {report.shard}", str(report.num_clips), str(report.num_frames), str(len(report.left_out))]
     return table([str(report.output), "clips", "frames", "left out"], [row])
 
 
-def _part_json(report: ShardReport) -> dict[str, Any]:
+def _shard_json(report: ShardReport) -> dict[str, Any]:
     return {
         "output": str(report.output),
         "corpus": report.corpus,

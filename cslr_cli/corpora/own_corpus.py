@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
 
 from cslr_cli.corpora.annotation import (
     AnnotationError,
@@ -28,7 +29,8 @@ from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import DataError, UsageError, did_you_mean
 from cslr_cli.media.options import Segment
 
-UNITS = ("clip", "signer")
+# Whether each clip, or all clips of a signer together, are assigned to a split.
+SplitUnit = Literal["clip", "signer"]
 
 COLUMNS = ("path", "glosses", "split", "signer", "id", "translation", "start", "end")
 _NEEDED = ("path", "glosses")
@@ -57,15 +59,15 @@ class SplitDrawing:
     """
 
     shares: tuple[float, float, float] = (80, 10, 10)
-    unit: str = "clip"
+    unit: SplitUnit = "clip"
     seed: int = 0
 
     def __post_init__(self) -> None:
         faults = []
         if not all(share >= 0 and math.isfinite(share) for share in self.shares) or self.shares[0] <= 0:
             faults.append(f"--split-shares {self.shares_text}: expected none below 0, and more than 0 for train")
-        if self.unit not in UNITS:
-            faults.append(f"--split-by {self.unit}: expected one of {', '.join(UNITS)}")
+        if self.unit not in get_args(SplitUnit):
+            faults.append(f"--split-by {self.unit}: expected one of {', '.join(get_args(SplitUnit))}")
         if faults:
             raise UsageError("\n".join(faults))
 

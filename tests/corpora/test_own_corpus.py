@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cslr_cli.corpora import AnnotationError, OwnCorpus, Release, ReleasePaths, SplitDrawing
+from cslr_cli.corpora.own_corpus import SplitUnit
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
@@ -237,7 +238,7 @@ def test_to_draw_by_signer_every_clip_needs_one(tmp_path: Path) -> None:
     st.integers(0, 5),
 )
 def test_every_split_gets_its_share_as_far_as_it_goes(
-    signers: list[int], shares: tuple[int, int, int], unit: str, seed: int
+    signers: list[int], shares: tuple[int, int, int], unit: SplitUnit, seed: int
 ) -> None:
     clips: dict[str, str | None] = {f"clip{number}": f"signer{signer}" for number, signer in enumerate(signers)}
     drawn = SplitDrawing(shares, unit, seed).draw(clips)

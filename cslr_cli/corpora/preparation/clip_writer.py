@@ -13,6 +13,7 @@ from typing import get_args
 
 import cv2
 
+from cslr_cli.dataset.manifest import DEFAULT_FRAME_SIZE, ImageFormat, Layout
 from cslr_cli.errors import DataError, MediaError, UsageError
 from cslr_cli.files import whole_file
 from cslr_cli.media.frame_source import Frame, NoFramesError
@@ -21,9 +22,7 @@ from cslr_cli.media.options import Aspect, Interpolation, Segment
 from cslr_cli.media.pictures import resize_frame
 from cslr_cli.processes import run_tasks
 
-LAYOUTS = ("zip", "folder")
-# For each image format the suffix of its files.
-IMAGE_FORMATS = {"png": ".png", "jpeg": ".jpg"}
+_SUFFIXES: dict[ImageFormat, str] = {"png": ".png", "jpeg": ".jpg"}
 DEFAULT_JPEG_QUALITY = 95
 _FRAME_SIZES = range(8, 4097)
 _QUALITIES = range(1, 101)
@@ -47,11 +46,11 @@ class ClipFormat:
         UsageError: a value is none of these; all that are wrong are named.
     """
 
-    frame_size: int = 256
+    frame_size: int = DEFAULT_FRAME_SIZE
     interpolation: Interpolation = "lanczos"
     aspect: Aspect = "stretch"
-    layout: str = "zip"
-    image_format: str = "png"
+    layout: Layout = "zip"
+    image_format: ImageFormat = "png"
     image_quality: int | None = None
 
     def __post_init__(self) -> None:
@@ -62,8 +61,8 @@ class ClipFormat:
             for name, value, known in (
                 ("interpolation", self.interpolation, get_args(Interpolation)),
                 ("aspect", self.aspect, get_args(Aspect)),
-                ("layout", self.layout, LAYOUTS),
-                ("image_format", self.image_format, IMAGE_FORMATS),
+                ("layout", self.layout, get_args(Layout)),
+                ("image_format", self.image_format, get_args(ImageFormat)),
             )
             if value not in known
         ]
@@ -106,7 +105,7 @@ def write_clip(frames: Iterable[Frame], target: Path, clip_format: ClipFormat) -
         MediaError: a frame cannot be read; nothing is written.
         DataError: `target` cannot be written, for example because the disk is full.
     """
-    suffix = IMAGE_FORMATS[clip_format.image_format]
+    suffix = _SUFFIXES[clip_format.image_format]
     num_frames = 0
     try:
         with _open_store(target, clip_format.layout) as store:
@@ -125,12 +124,12 @@ def write_clip(frames: Iterable[Frame], target: Path, clip_format: ClipFormat) -
 def _encode(frame: Frame, clip_format: ClipFormat) -> bytes:
     quality = clip_format.image_quality
     settings = () if quality is None else (cv2.IMWRITE_JPEG_QUALITY, quality)
-    suffix = IMAGE_FORMATS[clip_format.image_format]
+    suffix = _SUFFIXES[clip_format.image_format]
     _, data = cv2.imencode(suffix, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings)
     return data.tobytes()
 
 
-def _open_store(target: Path, layout: str) -> AbstractContextManager[Callable[[str, bytes], None]]:
+def _open_store(target: Path, layout: Layout) -> AbstractContextManager[Callable[[str, bytes], None]]:
     """Open a clip for writing: a function that takes each picture with its name, in order."""
     return _zip_store(target) if layout == "zip" else _folder_store(target)
 

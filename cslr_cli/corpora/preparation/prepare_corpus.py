@@ -30,7 +30,7 @@ from cslr_cli.corpora.preparation.report import (
     REPORT_FILE,
     PreparationReport,
     ShardReport,
-    count_glosses,
+    count_sample_glosses,
     count_split,
     find_unseen_glosses,
     format_faults_json,
@@ -217,7 +217,7 @@ def _make_samples(release: Release, results: PreparedClips, options: Preparation
 
 def _build_vocabulary(release: Release, options: PreparationOptions) -> Vocabulary:
     splits = options.vocabulary_splits
-    return Vocabulary.from_counts(count_glosses(sample for sample in release.samples if sample.split in splits))
+    return Vocabulary.from_counts(count_sample_glosses(sample for sample in release.samples if sample.split in splits))
 
 
 def _make_report(

@@ -103,7 +103,7 @@ def format_faults_json(corpus: CorpusReader, faults: Sequence[Fault], left_out: 
     )
 
 
-def count_glosses(samples: Iterable[Sample]) -> Counter[str]:
+def count_sample_glosses(samples: Iterable[Sample]) -> Counter[str]:
     """Count how often each gloss is signed."""
     return Counter(gloss for sample in samples for gloss in sample.glosses)
 
@@ -121,11 +121,11 @@ def count_split(samples: Sequence[Sample]) -> SplitCounts:
 
 def find_unseen_glosses(prepared: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, int]]:
     """Find the glosses of each held-out split that training never sees, and how often they occur."""
-    learned = count_glosses(prepared.get("train", ()))
+    learned = count_sample_glosses(prepared.get("train", ()))
     unseen = {}
     for split, samples in prepared.items():
         if split != "train":
-            counts = count_glosses(samples)
+            counts = count_sample_glosses(samples)
             unseen[split] = {gloss: counts[gloss] for gloss in sorted(counts.keys() - learned.keys())}
     return unseen
 

@@ -15,7 +15,7 @@ import pytest
 
 from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
-from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import Layout, PreparedCorpus
 from cslr_cli.errors import DataError
 from cslr_cli.progress import Progress
 from tests.corpora.phoenix_release import CLIPS, write_annotation
@@ -27,7 +27,7 @@ from tests.corpora.preparation.steps import SMALL, contents, interrupt_after, pr
 @pytest.mark.parametrize("layout", ["zip", "folder"])
 @pytest.mark.parametrize("num_clips", [1, 3, 4])
 def test_a_preparation_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
-    release: Path, tmp_path: Path, num_clips: int, layout: str
+    release: Path, tmp_path: Path, num_clips: int, layout: Layout
 ) -> None:
     options = dataclasses.replace(SMALL, layout=layout)
     prepared(release, tmp_path / "whole", options)
@@ -67,7 +67,7 @@ prepare(Phoenix2014(), Path(sys.argv[1]), Path(sys.argv[2]), options, workers=1)
 
 @pytest.mark.parametrize("layout", ["zip", "folder"])
 def test_what_a_killed_preparation_left_half_written_is_cleared_away(
-    release: Path, tmp_path: Path, layout: str
+    release: Path, tmp_path: Path, layout: Layout
 ) -> None:
     output = tmp_path / "killed"
     done = subprocess.run([sys.executable, "-c", KILLED_SCRIPT, str(release), str(output), layout], check=False)

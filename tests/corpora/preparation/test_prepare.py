@@ -11,7 +11,7 @@ import pytest
 
 from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
-from cslr_cli.dataset.manifest import PreparedCorpus, SplitCounts
+from cslr_cli.dataset.manifest import ImageFormat, PreparedCorpus, SplitCounts
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import UsageError
 from cslr_cli.media.frames import open_frames
@@ -79,7 +79,7 @@ def test_frames_are_those_of_lanczos_to_the_pixel(release: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg"])
-def test_a_folder_of_pictures_holds_what_a_zip_would(release: Path, tmp_path: Path, image_format: str) -> None:
+def test_a_folder_of_pictures_holds_what_a_zip_would(release: Path, tmp_path: Path, image_format: ImageFormat) -> None:
     options = dataclasses.replace(SMALL, image_format=image_format)
     prepared(release, tmp_path / "zips", options)
     prepared(release, tmp_path / "folders", dataclasses.replace(options, layout="folder"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, Shard, ShardReport, prepare_shard
-from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.dataset.manifest import Layout, PreparedCorpus
 from cslr_cli.errors import DataError, UsageError
 from tests.corpora.phoenix_release import CLIPS, clip_dir
 from tests.corpora.preparation.steps import SMALL, contents, prepared, refused
@@ -26,7 +26,7 @@ def part(release: Path, output: Path, number: int, count: int, options: Preparat
 @pytest.mark.parametrize("layout", ["zip", "folder"])
 @pytest.mark.parametrize("count", [1, 3, 7])
 def test_the_parts_joined_are_the_same_bytes_as_the_whole(
-    release: Path, tmp_path: Path, layout: str, count: int
+    release: Path, tmp_path: Path, layout: Layout, count: int
 ) -> None:
     options = dataclasses.replace(SMALL, layout=layout)
     prepared(release, tmp_path / "whole", options)
