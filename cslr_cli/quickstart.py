@@ -1,8 +1,7 @@
-"""The whole pipeline on the synthetic corpus: drawn, prepared, learned, scored and recognised."""
+"""Runs the whole pipeline on the synthetic corpus: draw, prepare, train, evaluate, recognise, explain."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +21,20 @@ from cslr_cli.evaluation import SplitResult, evaluate, write_hypotheses
 from cslr_cli.model.device import resolve_precision
 from cslr_cli.output.film_strip import draw_film_strip
 from cslr_cli.processes import available_cores
-from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.training.loop import train
+from cslr_cli.training.monitoring.observer import NO_OBSERVER, TrainingObserver
 from cslr_cli.training.run.folder import RunFolder
-from cslr_cli.training.run.state import Record
 
 CORPUS = "synthetic"
 CONFIG = "quickstart"
-# Small frames make a small network quick. In the proportion of the published 224 of 256.
+# Small frames make training fast. The crop has the same proportion as the published 224 of 256.
 FRAME_SIZE = 72
 RUN = Path("runs") / CONFIG
-# Glosses of the example: enough to see something, few enough for one picture.
+# Number of glosses of the example: few enough for one picture.
 _EXAMPLE_GLOSSES = 4
-# Clips that the run offers to try; `cslr demo` shows them.
+# Videos that are written for trying out; `cslr demo` shows them.
 _NUM_EXAMPLES = 3
 
 
@@ -66,13 +64,13 @@ STAGES = (
 
 @dataclass(frozen=True)
 class QuickstartResult:
-    """What the quickstart made.
+    """The results of the quickstart.
 
     Attributes:
-        results: dev and test, scored.
-        recognition: of the example video.
-        example: the clip that the video shows.
-        made: what is where, in the order of making.
+        results: results on dev and test.
+        recognition: recognition of the example video.
+        example: clip of the example video.
+        made: descriptions and paths of the files and folders, in the order of writing.
     """
 
     results: Sequence[SplitResult]
@@ -85,17 +83,16 @@ def quickstart(
     *,
     device: torch.device,
     on_stage: Callable[[Stage], None],
-    on_epoch: Callable[[Record], None],
-    progress: ProgressCallback = no_progress,
+    observer: TrainingObserver = NO_OBSERVER,
 ) -> QuickstartResult:
-    """Run the stages in the current folder; what an earlier call finished is not done again.
+    """Run the stages in the current folder; finished work of an earlier call is not repeated.
 
     Args:
-        device: where to compute.
-        on_stage: is told of each stage before it starts.
-        on_epoch: is told of each finished epoch of training.
-        progress: is told how far each stage is.
+        device: device of the network.
+        on_stage: called with each stage before it starts.
+        observer: receives the reports of the training, and the progress of all stages.
     """
+    progress = observer.on_progress
     stages = iter(STAGES)
     on_stage(next(stages))
     reader = find_reader(CORPUS)
@@ -107,7 +104,7 @@ def quickstart(
 
     on_stage(next(stages))
     config = load_config(CONFIG)
-    run = _trained(config, device, progress, on_epoch)
+    run = _train_if_needed(config, device, observer)
 
     on_stage(next(stages))
     checkpoint = load_checkpoint(run.best)
@@ -117,7 +114,7 @@ def quickstart(
         write_hypotheses(result, corpus, run.path / "evaluation")
 
     on_stage(next(stages))
-    example, *others = _examples(corpus)
+    example, *others = _choose_examples(corpus)
     video, picture = run.path / "example.mp4", run.path / "example.png"
     write_clip_video(release, example.sample_id, video)
     for number, other in enumerate(others, start=2):
@@ -144,21 +141,17 @@ def quickstart(
     return QuickstartResult(results, recognition, example, made)
 
 
-def _trained(
-    config: Config, device: torch.device, progress: ProgressCallback, on_epoch: Callable[[Record], None]
-) -> RunFolder:
-    """The run, trained to its end: begun, gone on with, or found finished."""
+def _train_if_needed(config: Config, device: torch.device, observer: TrainingObserver) -> RunFolder:
+    """Train to the end, unless the run is finished."""
     run = RunFolder(RUN)
-    if run.metrics.is_file():
-        epochs = [json.loads(line)["epoch"] for line in run.metrics.read_text(encoding="utf-8").splitlines()]
-        if epochs and epochs[-1] >= config.training.epochs and run.best.is_file():
-            return run
-    resume = run.path.exists()
-    return train(config, RUN, device=device, resume=resume, progress=progress, on_epoch=on_epoch).run
+    history = run.read_metrics()
+    if history and history[-1].epoch >= config.training.epochs and run.best.is_file():
+        return run
+    return train(config, RUN, device=device, resume=run.path.exists(), observer=observer).run
 
 
-def _examples(corpus: PreparedCorpus) -> list[Sample]:
-    """Test clips to try: first one of a length that makes a good picture, then others as they come."""
+def _choose_examples(corpus: PreparedCorpus) -> list[Sample]:
+    """Choose test clips: first one with a good number of glosses for a picture, then others in their order."""
     samples = list(corpus.samples("test"))
     samples.sort(key=lambda sample: len(sample.glosses) != _EXAMPLE_GLOSSES)
     return samples[:_NUM_EXAMPLES]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from cslr_cli import quickstart as module
 from cslr_cli.config import Config
 from cslr_cli.corpora.synthetic import SyntheticOptions
 from cslr_cli.quickstart import STAGES, QuickstartResult, quickstart
+from tests.training.observers import CallbackObserver
 
 
 @pytest.fixture
@@ -31,11 +31,10 @@ def run() -> tuple[QuickstartResult, list[str], list[int]]:
     stages: list[str] = []
     epochs: list[int] = []
 
-    def on_epoch(record: Any) -> None:
-        epochs.append(record["epoch"])
-
     result = quickstart(
-        device=torch.device("cpu"), on_stage=lambda stage: stages.append(stage.command), on_epoch=on_epoch
+        device=torch.device("cpu"),
+        on_stage=lambda stage: stages.append(stage.command),
+        observer=CallbackObserver(epoch=lambda record: epochs.append(record.epoch)),
     )
     return result, stages, epochs
 

@@ -13,7 +13,7 @@ import yaml
 from cslr_cli.config import load_config, shipped_configs
 from cslr_cli.corpora import CORPORA
 from cslr_cli.model.network import build_network
-from cslr_cli.training.schedule import learning_rate
+from cslr_cli.training.step import learning_rate
 
 CONFIGS = next(parent / "configs" for parent in Path(__file__).parents if (parent / "configs").is_dir())
 CORPUS_NAMES = ["phoenix2014", "phoenix2014-si5", "phoenix2014-T", "csl", "csl-daily"]

@@ -27,7 +27,7 @@ def open_for_use(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | N
 
 def newest_checkpoint(runs_dir: Path) -> Path:
     """The best checkpoint of the newest run; says which it is."""
-    from cslr_cli.training.run.folder import newest_run
+    from cslr_cli.training.run.runs import newest_run
 
     run = newest_run(runs_dir)
     if run is None:

@@ -9,6 +9,9 @@ from cslr_cli.cli import options
 from cslr_cli.cli.console import duration, print_json, print_note, print_result, shown_progress, table
 from cslr_cli.cli.evaluate import results_json, results_table
 from cslr_cli.cli.train import epoch_line
+from cslr_cli.progress import Progress, ProgressCallback
+from cslr_cli.training.monitoring.epoch_record import EpochRecord
+from cslr_cli.training.monitoring.observer import TrainingObserver
 
 if TYPE_CHECKING:
     from cslr_cli.quickstart import QuickstartResult, Stage
@@ -36,8 +39,7 @@ def quickstart(device: options.Device = "auto", as_json: options.Json = False) -
         result = run_quickstart(
             device=resolve_device(device),
             on_stage=announce,
-            on_epoch=lambda record: print_note(f"     {epoch_line(record, epochs)}"),
-            progress=progress,
+            observer=_QuickstartObserver(progress, epochs),
         )
     seconds = time.monotonic() - started
     print_note(f"\nDone in {duration(seconds)}.\n")
@@ -48,6 +50,21 @@ def quickstart(device: options.Device = "auto", as_json: options.Json = False) -
     signed, recognised = " ".join(result.example.glosses), result.recognition.text
     print_result(table(["example", ""], [["signed", signed], ["recognised", recognised]]))
     print_result(table(["made", "where"], [[what, str(where)] for what, where in result.made]))
+
+
+class _QuickstartObserver(TrainingObserver):
+    """Shows the progress bar, and a line per epoch."""
+
+    def __init__(self, progress: ProgressCallback, num_epochs: int) -> None:
+        self._progress, self._num_epochs = progress, num_epochs
+
+    def on_progress(self, progress: Progress) -> None:
+        """Move the progress bar."""
+        self._progress(progress)
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Show a line per epoch."""
+        print_note(f"     {epoch_line(record, self._num_epochs)}")
 
 
 def _as_json(result: QuickstartResult, seconds: float) -> dict[str, object]:

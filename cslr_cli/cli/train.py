@@ -16,15 +16,16 @@ import typer
 from cslr_cli.cli import options
 from cslr_cli.cli.console import duration, print_json, print_note, print_remarks, print_result, shown_progress, table
 from cslr_cli.errors import CslrError, UsageError
+from cslr_cli.progress import Progress, ProgressCallback
+from cslr_cli.training.monitoring.epoch_record import EpochRecord
+from cslr_cli.training.monitoring.observer import LOGGER, TrainingObserver, TrainingOutline
+from cslr_cli.training.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from cslr_cli.config import Config
-    from cslr_cli.training.loop import Listener, TrainingResult
-    from cslr_cli.training.monitoring.outline import Outline
-    from cslr_cli.training.run.folder import RunFolder
-    from cslr_cli.training.run.state import Record
+    from cslr_cli.training.loop import TrainingResult
 
 _DEFAULT_CONFIG = "phoenix2014"
 
@@ -97,15 +98,13 @@ def train(
         options_given = {"--name": name, **{option: key for option, (key, _) in given.items()}}
         _refuse_changes({option: key for option, key in options_given.items() if key})
     changes = [*(settings or []), *(f"{key}={_as_yaml(value)}" for key, value in given.values())]
-    from cslr_cli.training.run.folder import RunFolder
-
-    with _told_once():
+    with _report_error_once():
         if resume is not None:
-            task = _resumed(RunFolder.existing(resume), changes, config, device)
+            task = _resumed_task(RunFolder.existing(resume), changes, config, device)
         else:
-            task = _new(config or _DEFAULT_CONFIG, changes, runs_dir, name, device)
+            task = _new_task(config or _DEFAULT_CONFIG, changes, runs_dir, name, device)
         try:
-            result = _on_devices(task)
+            result = _train_on_devices(task)
         except KeyboardInterrupt as error:
             if not RunFolder(task.path).config.is_file():
                 raise
@@ -113,21 +112,21 @@ def train(
     if result is None:
         return  # the first process shows it
     if as_json:
-        print_json({"run": str(task.path), "best": dict(result.best), "checkpoint": str(result.run.best)})
+        print_json({"run": str(task.path), "best": result.best.to_dict(), "checkpoint": str(result.run.best)})
     else:
         print_result(_result_table(result))
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A training, as each of its processes is told it.
+    """What each process of a training needs to know.
 
     Attributes:
-        recipe: its configuration.
-        path: the run's folder.
-        device: as `--device` has it.
-        resume: go on with the run.
-        batch_may_grow: nobody but the recipe has said how many clips a batch has.
+        recipe: configuration of the training.
+        path: folder of the run.
+        device: value of `--device`.
+        resume: whether to continue an existing run.
+        batch_may_grow: whether the batch size is that of a shipped recipe or the default, not set by the user.
     """
 
     recipe: Config
@@ -137,83 +136,93 @@ class _Task:
     batch_may_grow: bool
 
 
-def _resumed(run: RunFolder, changes: Sequence[str], config: str | None, device: str) -> _Task:
-    """A run, to go on with."""
-    from cslr_cli.training.run.resuming import resumed_config
+def _resumed_task(run: RunFolder, changes: Sequence[str], config: str | None, device: str) -> _Task:
+    from cslr_cli.training.run.resuming import load_resumed_config
 
-    return _Task(resumed_config(run, changes, config), run.path, device, resume=True, batch_may_grow=False)
+    return _Task(load_resumed_config(run, changes, config), run.path, device, resume=True, batch_may_grow=False)
 
 
-def _new(config: str, changes: Sequence[str], runs_dir: Path, name: str | None, device: str) -> _Task:
-    """A training by a shipped recipe, or by the user's own."""
+def _new_task(config: str, changes: Sequence[str], runs_dir: Path, name: str | None, device: str) -> _Task:
     from cslr_cli.config import load_config, shipped_configs
-    from cslr_cli.training.run.resuming import keys_named
+    from cslr_cli.training.run.resuming import setting_keys
 
     recipe = load_config(config, changes)
     is_shipped = config.lower() in {shipped.lower() for shipped in shipped_configs()}
     in_own_file = not is_shipped and "batch_size" in recipe.training.model_fields_set
-    may_grow = not in_own_file and "training.batch_size" not in keys_named(changes)
+    may_grow = not in_own_file and "training.batch_size" not in setting_keys(changes)
     return _Task(recipe, runs_dir / _run_name(name, config), device, resume=False, batch_may_grow=may_grow)
 
 
-def _on_devices(task: _Task) -> TrainingResult | None:
-    """Train here, or in a process for each device; None in a process that is not the first."""
+def _train_on_devices(task: _Task) -> TrainingResult | None:
+    """Train in this process, or in one process per device; None in a process that is not the first."""
     from cslr_cli.model.device import resolve_devices
     from cslr_cli.training.distributed.launch import launch
     from cslr_cli.training.distributed.ranks import was_launched
 
     if was_launched():
-        return _in_this_process(task)
+        return _train_in_this_process(task)
     devices = resolve_devices(task.device)
-    return _in_this_process(task) if len(devices) == 1 else launch(_in_this_process, task, len(devices))
+    return _train_in_this_process(task) if len(devices) == 1 else launch(_train_in_this_process, task, len(devices))
 
 
-def _in_this_process(task: _Task) -> TrainingResult | None:
-    """Train with whatever processes this one was launched with; only the first has a screen."""
+def _train_in_this_process(task: _Task) -> TrainingResult | None:
+    """Train with the processes that this one was launched with; only the first uses the screen."""
     from cslr_cli.model.device import resolve_device, resolve_process_device
-    from cslr_cli.training.batches import with_a_clip_each
-    from cslr_cli.training.distributed.ranks import joined, local_rank, was_launched
+    from cslr_cli.training.batches import grow_batch_to_world_size
+    from cslr_cli.training.distributed.ranks import join_process_group, local_rank_and_size, was_launched
     from cslr_cli.training.loop import train as train_network
 
-    device = resolve_process_device(task.device, *local_rank()) if was_launched() else resolve_device(task.device)
-    with joined(device) as ranks:
-        recipe = with_a_clip_each(task.recipe, ranks.world_size) if task.batch_may_grow else task.recipe
+    device = (
+        resolve_process_device(task.device, *local_rank_and_size()) if was_launched() else resolve_device(task.device)
+    )
+    with join_process_group(device) as ranks:
+        recipe = grow_batch_to_world_size(task.recipe, ranks.world_size) if task.batch_may_grow else task.recipe
         if not ranks.is_first:
             train_network(recipe, task.path, device=device, resume=task.resume, ranks=ranks)
             return None
         with shown_progress() as progress:
-            return train_network(
-                recipe,
-                task.path,
-                device=device,
-                resume=task.resume,
-                progress=progress,
-                on_epoch=lambda record: print_note(epoch_line(record, recipe.training.epochs)),
-                listener=_listener(_grown_batch_told(task.recipe, recipe)),
-                ranks=ranks,
-            )
+            observer = ScreenObserver(progress, recipe.training.epochs, _describe_grown_batch(task.recipe, recipe))
+            return train_network(recipe, task.path, device=device, resume=task.resume, observer=observer, ranks=ranks)
 
 
-def _listener(remark: str | None) -> Listener:
-    """Who shows on standard error what a training says; the remark comes below the table at the start."""
-    from cslr_cli.training.loop import Listener
-    from cslr_cli.training.run.folder import LOGGER
+class ScreenObserver(TrainingObserver):
+    """Shows on standard error what a training reports.
 
-    def outline(told: Outline) -> None:
-        print_remarks(outline_table(told))
-        if remark is not None:
-            LOGGER.warning("%s", remark)
-            print_note(remark)
+    Args:
+        progress: shows the progress bar.
+        num_epochs: epochs of the whole training.
+        remark: warning to show below the outline; None: nothing.
+    """
 
-    return Listener(
-        note=print_note,
-        outline=outline,
-        estimate=lambda seconds: print_note(f"it will take about {rough_duration(seconds)}"),
-    )
+    def __init__(self, progress: ProgressCallback, num_epochs: int, remark: str | None) -> None:
+        self._progress, self._num_epochs, self._remark = progress, num_epochs, remark
+
+    def on_start(self, outline: TrainingOutline) -> None:
+        """Show the outline as a table."""
+        print_remarks(outline_table(outline))
+        if self._remark is not None:
+            LOGGER.warning("%s", self._remark)
+            print_note(self._remark)
+
+    def on_estimate(self, seconds: float) -> None:
+        """Show the estimate."""
+        print_note(f"it will take about {rough_duration(seconds)}")
+
+    def on_progress(self, progress: Progress) -> None:
+        """Move the progress bar."""
+        self._progress(progress)
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Show a line per epoch."""
+        print_note(epoch_line(record, self._num_epochs))
+
+    def on_warning(self, text: str, log_text: str | None = None) -> None:
+        """Show the remark."""
+        print_note(text)
 
 
-def _grown_batch_told(recipe: Config, grown: Config) -> str | None:
-    """What to know of a batch that is larger than the recipe's; None where it is not."""
+def _describe_grown_batch(recipe: Config, grown: Config) -> str | None:
+    """The warning that the batch is larger than the recipe's; None if it is not."""
     before, now = recipe.training.batch_size, grown.training.batch_size
     if now == before:
         return None
@@ -225,30 +234,30 @@ def _grown_batch_told(recipe: Config, grown: Config) -> str | None:
 
 
 @contextmanager
-def _told_once() -> Iterator[None]:
-    """Of processes that `torchrun` has started and that fail, let one say why: the first.
+def _report_error_once() -> Iterator[None]:
+    """Let only the first of several launched processes that fail report its error.
 
     Most often the others fail because of it, or alike.
     """
     try:
         yield
     except CslrError as error:
-        from cslr_cli.training.distributed.interruption import was_asked_to_end
-        from cslr_cli.training.distributed.launch import wait_to_be_ended
+        from cslr_cli.training.distributed.interruption import stop_requested
+        from cslr_cli.training.distributed.launch import wait_for_launcher
         from cslr_cli.training.distributed.ranks import is_first_to_fail
 
         if not is_first_to_fail():
-            if was_asked_to_end(error):
+            if stop_requested(error):
                 raise typer.Exit(error.exit_status) from error
-            wait_to_be_ended()  # who comes back from there was the only one after all
+            wait_for_launcher()  # returns if no launcher ends this process
         raise
 
 
 def _result_table(result: TrainingResult) -> RenderableType:
     best = result.best
-    seconds = sum(float(record["seconds"]) for record in result.history)
+    seconds = sum(record.seconds or 0.0 for record in result.history)
     rows = [
-        ["best WER on dev", f"{best['wer']:.1f} % (epoch {best['epoch']})"],
+        ["best WER on dev", f"{best.wer:.1f} % (epoch {best.epoch})"],
         ["epochs", str(len(result.history))],
         ["time", duration(seconds)],
         ["checkpoint", str(result.run.best)],
@@ -257,13 +266,13 @@ def _result_table(result: TrainingResult) -> RenderableType:
     return table(["training", ""], rows)
 
 
-def outline_table(outline: Outline) -> RenderableType:
-    """What is trained on what, as a table."""
+def outline_table(outline: TrainingOutline) -> RenderableType:
+    """The outline of a training as a table."""
     return table(["training", ""], outline.rows, left=(0, 1))
 
 
 def rough_duration(seconds: float) -> str:
-    """`16 h 20 min`, `25 min` or `40 s`: what an estimate can say."""
+    """A duration with the precision of an estimate: `16 h 20 min`, `25 min` or `40 s`."""
     if seconds < 90:
         return f"{round(seconds)} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -271,10 +280,13 @@ def rough_duration(seconds: float) -> str:
 
 
 def _refuse_changes(given: Mapping[str, str]) -> None:
-    """Say how a run's settings are changed: by their names.
+    """Refuse options that cannot change a resumed run.
 
     Args:
-        given: options, each with the key that it sets, or with a name for the run.
+        given: options with the keys that they set; `--name` with the name.
+
+    Raises:
+        UsageError: there are such options.
     """
     if given:
         keys = [f"--set {key}=…" for key in given.values() if "." in key]
@@ -301,12 +313,13 @@ def _as_yaml(value: object) -> str:
     return json.dumps(os.path.join(os.curdir, value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
-def epoch_line(record: Record, epochs: int) -> str:
-    """An epoch in a line."""
-    parts = [f"epoch {record['epoch']}/{epochs}", f"loss {record['loss']:.3f}" if "loss" in record else "no step"]
-    if record["wer"] is not None:
-        parts.append(f"dev WER {record['wer']:.1f} % (convolution {record['conv_wer']:.1f} %)")
-    parts += [f"{record['clips_per_second']:.1f} clips/s", duration(record["seconds"])]
-    if record["skipped"]:
-        parts.append(f"{len(record['skipped'])} clips skipped, loss not finite: {', '.join(record['skipped'])}")
+def epoch_line(record: EpochRecord, num_epochs: int) -> str:
+    """The figures of an epoch in one line."""
+    loss = record.losses.get("loss")
+    parts = [f"epoch {record.epoch}/{num_epochs}", "no step" if loss is None else f"loss {loss:.3f}"]
+    if record.wer is not None:
+        parts.append(f"dev WER {record.wer:.1f} % (convolution {record.conv_wer:.1f} %)")
+    parts += [f"{record.clips_per_second:.1f} clips/s", duration(record.seconds or 0.0)]
+    if record.skipped:
+        parts.append(f"{len(record.skipped)} clips skipped, loss not finite: {', '.join(record.skipped)}")
     return ", ".join(parts)

@@ -13,7 +13,7 @@ from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Precision, changed_decoding
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.recognizer import Recognizer
-from cslr_cli.training.run.folder import best_checkpoints
+from cslr_cli.training.run.runs import best_checkpoints
 
 # Length of the n-best list on the page.
 _NUM_BEST = 5

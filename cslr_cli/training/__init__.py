@@ -1,1 +1,4 @@
-"""Training: the loop, the learning rate, the state that is saved, and the record that is kept."""
+"""Training: `loop.train` and what it uses.
+
+`run` is the run's folder and resuming, `distributed` several devices, `monitoring` reports and figures.
+"""

@@ -1,4 +1,4 @@
-"""Averages of weights: moving along with a training, or taken over its best epochs afterwards."""
+"""Averages of weights: a moving average during a training, or the mean of its best epochs afterwards."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ class MovingAverage:
 
     After update n (from 1), `average ← average + (1 - d) · (weights - average)` with
     `d = min(decay, (1 + n) / (10 + n))`: the first steps, which are far from where the training goes,
-    are forgotten soon. It begins at the weights that the network has when this is made.
+    are forgotten soon. It starts at the current weights of the network.
 
-    Batch norm's running statistics are averaged like weights; whole numbers (how many batches it has
-    seen) are those of the network. All processes of a distributed training that have the same weights
-    compute the same average: nothing is exchanged.
+    Batch norm's running statistics are averaged like weights; integers (its number of batches) are copied.
+    All processes of a distributed training compute the same average, without communication.
 
     Args:
-        network: the one that is trained; without a wrapper around it.
-        decay: between 0 and 1; about `1 / (1 - decay)` steps are averaged over.
+        network: network that is trained, not wrapped for distributed training.
+        decay: decay per step, between 0 and 1; the average is over about `1 / (1 - decay)` steps.
     """
 
     def __init__(self, network: Network, decay: float) -> None:
@@ -42,21 +41,20 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the weights that the network has now into the average.
+        """Update the average with the current weights of the network; call it after each step.
 
-        To be called after each step. One that was skipped has changed nothing, and counts all the same: on
-        a GPU it is not known so early.
+        A skipped step, which has changed nothing, counts too: on a GPU it is not known yet.
         """
         self._updates += 1
         decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
         average, live = ([tensors[name] for name in self._floating] for tensors in (self._average, self._live))
-        torch._foreach_lerp_(average, live, 1 - decay)  # all of them at once: a loop would wait for each
+        torch._foreach_lerp_(average, live, 1 - decay)  # one call for all: a loop would launch a kernel for each
         for name in self._live.keys() - set(self._floating):
             self._average[name].copy_(self._live[name])
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Give the network the averaged weights as long as the block lasts."""
+        """Give the network the averaged weights for the duration of the block."""
         self._swap()
         try:
             yield
@@ -73,27 +71,27 @@ class MovingAverage:
 
     @property
     def weights(self) -> Mapping[str, Tensor]:
-        """The averaged weights by name, whether the network has them or not; not to be changed."""
+        """The averaged weights by name, whether swapped in or not; read-only."""
         return self._live if self._swapped else self._average
 
     @property
     def trained(self) -> Mapping[str, Tensor]:
-        """The weights that are trained, whether the network has them or not; not to be changed."""
+        """The trained weights by name, whether swapped out or not; read-only."""
         return self._average if self._swapped else self._live
 
     @torch.no_grad()
     def restart(self) -> None:
-        """Begin again, at the weights that the network has now."""
+        """Start again at the current weights of the network."""
         self.restore(self.trained, 0)
 
     @property
     def updates(self) -> int:
-        """How many steps have gone into it."""
+        """Number of steps in the average."""
         return self._updates
 
     @torch.no_grad()
     def restore(self, weights: Mapping[str, Tensor], updates: int) -> None:
-        """Go back to an average that was saved.
+        """Restore a saved average.
 
         Raises:
             KeyError: a tensor is missing.
@@ -107,12 +105,12 @@ class MovingAverage:
 def mean_weights(checkpoints: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of the weights of several checkpoints of one network.
 
-    Batch norm's running statistics are averaged like weights; of whole numbers the largest is taken.
-    Sums are made in float64; the result has the dtypes of the checkpoints.
+    Batch norm's running statistics are averaged like weights; integers become their maximum. Sums are in float64;
+    the result has the dtypes of the checkpoints.
 
     Args:
-        checkpoints: weights by name, at least one, all with the same names, shapes and dtypes. They are
-            gone through once, and may be read one at a time.
+        checkpoints: weights by name of at least one checkpoint, all with the same names, shapes and dtypes; iterated
+            over once.
     """
     sums: dict[str, Tensor] = {}
     dtypes: dict[str, torch.dtype] = {}
@@ -138,9 +136,9 @@ class BestAverage:
     """The mean of a run's best checkpoints.
 
     Attributes:
-        checkpoint: with the mean weights; `averaged_epochs` says of which epochs, the best first.
-        missing: epochs that are among the best and of which no weights were kept.
-        evaluated: how many epochs of the run were evaluated; no more can be averaged.
+        checkpoint: checkpoint with the mean weights; its `averaged_epochs` are the epochs, best first.
+        missing: epochs among the best whose weights were not kept.
+        evaluated: number of evaluated epochs of the run.
     """
 
     checkpoint: Checkpoint
@@ -152,32 +150,34 @@ def average_best(run: RunFolder, number: int) -> BestAverage:
     """Average the checkpoints of a run's best epochs.
 
     Args:
-        run: whose `epoch-N.pt` are averaged.
-        number: of epochs wanted, those of lowest WER on dev.
+        run: run with `epoch-N.pt` files.
+        number: number of epochs to average, those with the lowest WER on dev.
 
     Raises:
-        CheckpointError: there are not even two such checkpoints, or they are not of one network.
+        CheckpointError: there are fewer than two such checkpoints, or they are not of the same network.
         DataError: the run's metrics cannot be read.
     """
     history, files = run.read_metrics(), run.epoch_files()
     wanted = best_epochs(history, number)
     epochs = [epoch for epoch in wanted if epoch in files]
     if len(epochs) < 2:
-        there = f"of {len(wanted)} evaluated epochs" if len(wanted) < number else f"of the {number} best epochs"
+        kind = f"of {len(wanted)} evaluated epochs" if len(wanted) < number else f"of the {number} best epochs"
         raise CheckpointError(
-            f"{run.path}: the weights of {len(epochs)} {there} are there; an average takes at least 2",
+            f"{run.path}: the weights of {len(epochs)} {kind} are there; an average takes at least 2",
             "a run keeps as many as training.keep_best says in its configuration; for how good single epochs were,\n"
             f"see {run.metrics}",
         )
     best = load_checkpoint(files[epochs[0]])
-    weights = mean_weights(_alike(files[epoch], best) for epoch in epochs)
-    mean = replace(best, weights=weights, epoch=max(epochs), history=(), training=None, averaged_epochs=tuple(epochs))
+    weights = mean_weights(_load_same_network(files[epoch], best) for epoch in epochs)
+    averaged = replace(
+        best, weights=weights, epoch=max(epochs), history=(), training=None, averaged_epochs=tuple(epochs)
+    )
     missing = tuple(epoch for epoch in wanted if epoch not in files)
-    return BestAverage(mean, missing, sum(record["wer"] is not None for record in history))
+    return BestAverage(averaged, missing, sum(record.wer is not None for record in history))
 
 
-def _alike(path: Path, best: Checkpoint) -> Mapping[str, Tensor]:
-    """The weights of a checkpoint of the same network as another one."""
+def _load_same_network(path: Path, best: Checkpoint) -> Mapping[str, Tensor]:
+    """Load the weights of a checkpoint, and check that it is of the same network as the best one."""
     checkpoint = load_checkpoint(path)
     if checkpoint.config.model != best.config.model or checkpoint.vocabulary.glosses != best.vocabulary.glosses:
         raise CheckpointError(

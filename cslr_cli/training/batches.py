@@ -1,52 +1,69 @@
-"""Which clips a step trains on, and which of them each rank computes, in how many parts.
+"""The batches of a training, and the micro-batches that each rank computes one after the other.
 
-A batch is what one step of the optimizer sees. How it is shared out, over devices and over parts that
-one device computes one after the other, changes nothing of it: the batches are those of one process.
+A batch is what one step of the optimizer sees. It does not depend on how it is divided between ranks and into
+micro-batches.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from cslr_cli.config import Config
+from cslr_cli.config import Config, DataConfig
 from cslr_cli.dataset.augmentation import max_augmented_length
 from cslr_cli.dataset.batching import batches_by_frames, training_batches
-from cslr_cli.dataset.clip_dataset import ClipKey
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.collate import Batch
+from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import ConfigError, DataError
+from cslr_cli.media.clip_plan import max_crop_offset
 from cslr_cli.model.network import build_temporal_plan
 from cslr_cli.temporal_plan import TemporalPlan
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some clips of a batch that one rank computes at once.
+class MicroBatch:
+    """The clips of a batch that one rank computes at once.
 
     Attributes:
-        keys: the clips, at least one.
-        counts: whether they are this rank's to count. Where a batch has fewer clips than there are
-            ranks, those without one compute another's clip along with it, so that all keep step.
+        keys: keys of the clips, at least one.
+        is_counted: whether the clips count. If a batch has fewer clips than there are ranks, the remaining ranks
+            compute a clip of another rank without counting it, so that all ranks do the same steps.
     """
 
     keys: Sequence[ClipKey]
-    counts: bool = True
+    is_counted: bool = True
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """A batch with the frames of one rank.
+
+    Attributes:
+        keys: keys of all clips of the batch, over all ranks.
+        micro_batches: micro-batches of this rank with their frames.
+    """
+
+    keys: Sequence[ClipKey]
+    micro_batches: Sequence[tuple[MicroBatch, Batch]]
 
 
 class EpochBatches:
     """The batches of each epoch.
 
     Args:
-        samples: the clips of the split train.
-        config: how they are put together.
-        plan: how clips are padded.
-        world_size: ranks that a batch is shared between.
+        samples: training clips.
+        config: configuration of the training.
+        plan: padding of the clips.
+        world_size: number of ranks that share a batch.
 
     Raises:
-        ConfigError: no clip is short enough for the first epochs, or the batches cannot be shared out.
+        ConfigError: no clip is short enough for the first epochs, or the ranks cannot share the batches evenly.
     """
 
     def __init__(self, samples: Sequence[Sample], config: Config, plan: TemporalPlan, world_size: int = 1) -> None:
@@ -54,37 +71,37 @@ class EpochBatches:
         self._config = config
         self._lengths = {index: sample.num_frames or 0 for index, sample in enumerate(samples)}
         self._padded = {i: plan.padded_length(max_augmented_length(n, config.data)) for i, n in self._lengths.items()}
-        _check_shares(config, world_size, max(self._padded.values()))
+        _validate_batch_size(config, world_size, max(self._padded.values()))
         epochs = range(1, config.training.epochs + 1)
-        self._counts = [len(self.of_epoch(epoch)) for epoch in epochs]
+        self._num_batches = [len(self.epoch_batches(epoch)) for epoch in epochs]
 
     @property
     def num_steps(self) -> int:
         """Steps of the whole training."""
-        return sum(self._counts)
+        return sum(self._num_batches)
 
     def num_batches(self, epoch: int) -> int:
         """Steps of an epoch (from 1)."""
-        return self._counts[epoch - 1]
+        return self._num_batches[epoch - 1]
 
-    def frames_to_come(self, finished_epochs: int, batches_done: int) -> int:
-        """Frames of all clips from a moment of the training to its end.
+    def remaining_frames(self, finished_epochs: int, batches_done: int) -> int:
+        """Frames of all clips from here to the end of the training.
 
         Args:
-            finished_epochs: before that moment.
-            batches_done: of the epoch that is on.
+            finished_epochs: number of finished epochs.
+            batches_done: batches done of the epoch in progress.
         """
-        epochs = range(finished_epochs + 1, len(self._counts) + 1)
-        whole = sum(sum(self.frames(batch)) for epoch in epochs for batch in self.of_epoch(epoch))
-        done = self.of_epoch(finished_epochs + 1)[:batches_done] if batches_done else []
-        return whole - sum(sum(self.frames(batch)) for batch in done)
+        epochs = range(finished_epochs + 1, len(self._num_batches) + 1)
+        frames = sum(self.num_frames(batch) for epoch in epochs for batch in self.epoch_batches(epoch))
+        done = self.epoch_batches(finished_epochs + 1)[:batches_done] if batches_done else []
+        return frames - sum(map(self.num_frames, done))
 
-    def frames(self, batch: Sequence[ClipKey]) -> list[int]:
-        """Frames of the clips of a batch as the corpus has them; where it does not say, all count the same."""
-        return [self._lengths[key.index] or 1 for key in batch]
+    def num_frames(self, batch: Sequence[ClipKey]) -> int:
+        """Frames of the clips of a batch in the corpus; clips of unknown length count as one frame."""
+        return sum(self._lengths[key.index] or 1 for key in batch)
 
-    def of_epoch(self, epoch: int) -> list[list[ClipKey]]:
-        """The clips of an epoch in their batches; only short ones in the first epochs, if configured."""
+    def epoch_batches(self, epoch: int) -> list[list[ClipKey]]:
+        """The batches of an epoch; only short clips in the first epochs, if configured."""
         settings = self._config.training
         chosen = set(self._lengths)
         if epoch <= settings.short_first_epochs:
@@ -98,14 +115,12 @@ class EpochBatches:
         return training_batches(lengths, settings.batch_size, settings.seed, epoch, by_length=settings.group_by_length)
 
 
-def with_a_clip_each(config: Config, world_size: int) -> Config:
-    """A recipe with a batch that is large enough for its ranks: a clip for each, and each part on it.
-
-    Where the recipe's own batch suffices, or is filled by frames, the recipe stays as it is.
+def grow_batch_to_world_size(config: Config, world_size: int) -> Config:
+    """Raise the batch size to one clip per rank and micro-batch, if it is smaller than the number of ranks.
 
     Args:
-        config: of the training.
-        world_size: ranks that a batch is shared between.
+        config: configuration of the training.
+        world_size: number of ranks that share a batch.
     """
     settings = config.training
     if settings.batch_frames is not None or world_size <= settings.batch_size:
@@ -113,15 +128,15 @@ def with_a_clip_each(config: Config, world_size: int) -> Config:
     return _with_batch_size(config, world_size * settings.accumulation)
 
 
-def for_evaluation(config: Config, world_size: int) -> Config:
-    """The configuration with batches as each rank evaluates them by itself.
+def evaluation_config(config: Config, world_size: int) -> Config:
+    """The configuration with the batch size of the evaluation, which each rank does by itself.
 
-    They have as many clips as a rank trains on, for more need not fit; but two if the batch has them: so the
-    published batch is evaluated in the same batches on any number of devices.
+    A rank evaluates as many clips at once as it trains on, because more may not fit into memory; but two if the
+    batch has two, so that the published batch size gives the same batches on any number of devices.
 
     Args:
-        config: of the training.
-        world_size: ranks that the evaluation is shared between.
+        config: configuration of the training.
+        world_size: number of ranks that share the evaluation.
     """
     batch_size = config.training.batch_size
     return _with_batch_size(config, max(batch_size // world_size, min(batch_size, 2)))
@@ -133,15 +148,17 @@ def _with_batch_size(config: Config, batch_size: int) -> Config:
 
 
 def training_samples(corpus: PreparedCorpus, config: Config) -> Sequence[Sample]:
-    """The clips to train on: those that are not too short for the network.
+    """Choose the training clips: those that are not too short for the network.
 
     Raises:
-        DataError: there is none, or the corpus has no frames.
+        ConfigError: the crop is larger than the frames.
+        DataError: there is no such clip, or the corpus has no frames.
     """
+    max_crop_offset(corpus.frame_size, config.data.crop_size)  # checked here, before the first clip is read
     samples = corpus.samples("train")
     if not samples:
         raise DataError(f"{corpus.path}: the split train has no clip")
-    corpus.frames_path(samples[0])  # refuses a corpus without frames, before anything is made
+    corpus.frames_path(samples[0])  # fails for a corpus without frames
     shortest = build_temporal_plan(config.model).min_frames
     long_enough = [sample for sample in samples if sample.num_frames is None or sample.num_frames >= shortest]
     if not long_enough:
@@ -151,51 +168,91 @@ def training_samples(corpus: PreparedCorpus, config: Config) -> Sequence[Sample]
     return long_enough
 
 
-def parts_of(batch: Sequence[ClipKey], accumulation: int, rank: int = 0, world_size: int = 1) -> list[Part]:
-    """What a rank computes of a batch: every clip is counted by one rank, in one part.
+def unfit_clips(samples: Sequence[Sample], config: DataConfig, plan: TemporalPlan) -> list[str]:
+    """Sample ids of the clips that have fewer steps than their glosses need."""
+    return [sample.sample_id for sample in samples if sample.missing_steps(plan, config.frame_interval)]
 
-    Each rank gets as many parts as the others, and they are as equal as may be.
+
+def training_loader(
+    corpus: PreparedCorpus, samples: Sequence[Sample], config: Config, plan: TemporalPlan, *, pin_memory: bool
+) -> Loader:
+    """Make the loader of augmented training clips.
 
     Args:
-        batch: the clips of a step.
-        accumulation: parts wanted; there are fewer where the clips do not suffice.
-        rank: whose share, from 0.
-        world_size: of how many.
+        corpus: corpus of the clips.
+        samples: training clips.
+        config: configuration of the training.
+        plan: padding of the clips.
+        pin_memory: whether frames go to a GPU.
     """
-    num_parts = min(accumulation, math.ceil(len(batch) / world_size))
-    shares = num_parts * world_size
-    bounds = [len(batch) * place // shares for place in range(shares + 1)]
-    parts = []
-    for place in range(rank, shares, world_size):
-        keys = batch[bounds[place] : bounds[place + 1]]
-        parts.append(Part(keys) if keys else Part([batch[place % len(batch)]], counts=False))
-    return parts
+    dataset = ClipDataset(corpus, samples, config.data, training=True, seed=config.training.seed)
+    return Loader(dataset, plan, config.data.num_workers, pin_memory=pin_memory)
 
 
-def order_number(batches: Sequence[Sequence[ClipKey]]) -> int:
-    """A number that two lists of batches share only if they are the same (CRC-32)."""
+def load_batches(
+    loader: Loader, batches: Iterable[Sequence[ClipKey]], accumulation: int, rank: int = 0, world_size: int = 1
+) -> Iterator[LoadedBatch]:
+    """Load the micro-batches of a rank, batch by batch.
+
+    Args:
+        loader: loader of the clips.
+        batches: batches over all ranks.
+        accumulation: largest number of micro-batches of a rank.
+        rank: number of this rank, from 0.
+        world_size: number of ranks.
+    """
+    divided = [(keys, split_batch(keys, accumulation, rank, world_size)) for keys in batches]
+    loaded = loader.batches([list(micro_batch.keys) for _, micro_batches in divided for micro_batch in micro_batches])
+    for keys, micro_batches in divided:
+        frames = list(islice(loaded, len(micro_batches)))
+        yield LoadedBatch(keys, list(zip(micro_batches, frames, strict=True)))
+
+
+def split_batch(batch: Sequence[ClipKey], accumulation: int, rank: int = 0, world_size: int = 1) -> list[MicroBatch]:
+    """Split a batch into the micro-batches of a rank; each clip counts in one micro-batch of one rank.
+
+    All ranks get the same number of micro-batches, with nearly the same number of clips.
+
+    Args:
+        batch: keys of the clips of a batch.
+        accumulation: largest number of micro-batches of a rank; smaller if there are too few clips.
+        rank: number of the rank, from 0.
+        world_size: number of ranks.
+    """
+    num_micro_batches = min(accumulation, math.ceil(len(batch) / world_size))
+    total = num_micro_batches * world_size
+    bounds = [len(batch) * index // total for index in range(total + 1)]
+    micro_batches = []
+    for index in range(rank, total, world_size):
+        keys = batch[bounds[index] : bounds[index + 1]]
+        micro_batches.append(MicroBatch(keys) if keys else MicroBatch([batch[index % len(batch)]], is_counted=False))
+    return micro_batches
+
+
+def batches_checksum(batches: Sequence[Sequence[ClipKey]]) -> int:
+    """A checksum (CRC-32) of the clips of the batches and their order."""
     return zlib.crc32(repr([[key.index for key in batch] for batch in batches]).encode())
 
 
-def _check_shares(config: Config, world_size: int, longest: int) -> None:
-    """Refuse batches that the devices, and the parts on each, cannot share evenly."""
+def _validate_batch_size(config: Config, world_size: int, longest: int) -> None:
+    """Check that the micro-batches of all ranks can share a batch evenly."""
     settings = config.training
-    shares = world_size * settings.accumulation
+    num_parts = world_size * settings.accumulation
     among = f"{world_size} devices" if settings.accumulation == 1 else f"{world_size} × {settings.accumulation} parts"
     if settings.accumulation > 1:
         among += " (devices × training.accumulation)"
     if settings.batch_frames is not None:
-        if settings.batch_frames < shares * longest:
+        if settings.batch_frames < num_parts * longest:
             raise ConfigError(
                 f"training.batch_frames is {settings.batch_frames}: too few for {among}",
                 f"the longest training clip may have {longest} frames with its padding; expected at least "
-                f"{shares * longest}, or a smaller data.max_clip_frames",
+                f"{num_parts * longest}, or a smaller data.max_clip_frames",
             )
         return
-    if settings.batch_size % shares:
-        fitting = math.ceil(settings.batch_size / shares) * shares
+    if settings.batch_size % num_parts:
+        fitting = math.ceil(settings.batch_size / num_parts) * num_parts
         raise ConfigError(
             f"training.batch_size is {settings.batch_size}: clips that {among} cannot share evenly",
             "batch_size counts the clips of a step over all devices; expected a multiple of "
-            f"{shares}, for example --set training.batch_size={fitting}",
+            f"{num_parts}, for example --set training.batch_size={fitting}",
         )

@@ -1,4 +1,4 @@
-"""Where a training starts: fresh weights, ImageNet's or a checkpoint's; and what of them stays as it is."""
+"""The weights that a training starts from (fresh, ImageNet's or a checkpoint's), and the parts that stay frozen."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from cslr_cli.model.network import Network
 from cslr_cli.model.temporal import NormalisedClassifier
 from cslr_cli.vocabulary import BLANK_ID, Vocabulary
 
-# Of the model's settings, those that say where weights come from, and not what the network is made of.
+# Settings of the model that say where weights come from, not what the network is made of.
 _ORIGIN_KEYS = {"pretrained", "backbone_weights"}
 
 
 @dataclass(frozen=True)
 class StartPoint:
-    """What a training started from.
+    """The weights that a training starts from.
 
     Attributes:
-        source: the checkpoint, or `ImageNet` for the backbone's weights alone; None: fresh weights.
-        glosses: of the corpus.
-        kept: how many of them have their classifier's weights from the checkpoint.
-        dropped: glosses of the checkpoint that the corpus has not.
+        source: path of the checkpoint, or `ImageNet` for the backbone's weights alone; None: fresh weights.
+        glosses: number of glosses of the corpus.
+        kept: glosses of the corpus whose classifier weights are from the checkpoint.
+        dropped: glosses of the checkpoint that the corpus does not have.
     """
 
     source: Path | str | None = None
@@ -54,17 +54,17 @@ class StartPoint:
         return f"{self.source}; {', '.join(counts)}"
 
 
-def start_from(network: Network, config: Config, corpus: PreparedCorpus) -> StartPoint:
-    """Give a fresh network the weights that a configuration wants it to start from.
+def load_start_weights(network: Network, config: Config, corpus: PreparedCorpus) -> StartPoint:
+    """Load the weights that a configuration starts from into a fresh network.
 
     Args:
-        network: as `config.model` describes it, for the vocabulary of `corpus`.
-        config: `training.init_weights`, else `model.pretrained`.
-        corpus: what will be trained on.
+        network: network of `config.model` for the vocabulary of `corpus`.
+        config: configuration with `training.init_weights` or `model.pretrained`.
+        corpus: corpus of the training.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or is of another network.
-        ConfigError: the backbone is to have its weights from two files.
+        ConfigError: two settings give the weights of the backbone.
         DataError: the vocabulary of a published checkpoint cannot be read.
     """
     settings = config.training
@@ -75,7 +75,7 @@ def start_from(network: Network, config: Config, corpus: PreparedCorpus) -> Star
                 f"{settings.init_weights}: a backbone has its weights from one of them",
                 "leave out --backbone-weights or --init-weights",
             )
-        # Of which corpus a published checkpoint is, and how fast its videos were, its weights do not depend on.
+        # The corpus and frame rate of a published checkpoint do not matter here.
         conversion = open_checkpoint(settings.init_weights, settings.init_vocabulary, corpus)
         return load_shared_weights(
             network, config.model, corpus.vocabulary, conversion.checkpoint, settings.init_weights
@@ -89,42 +89,46 @@ def start_from(network: Network, config: Config, corpus: PreparedCorpus) -> Star
 def load_shared_weights(
     network: Network, model: ModelConfig, vocabulary: Vocabulary, checkpoint: Checkpoint, path: Path
 ) -> StartPoint:
-    """Give a network the weights of a checkpoint, of the classifiers those of the glosses that both know.
+    """Load the weights of a checkpoint; in the classifiers, those of the glosses that both vocabularies have.
 
-    The other glosses keep the weights that the network has.
+    The classifier weights of other glosses stay as they are.
 
     Args:
-        network: to be changed.
-        model: what it is made of.
-        vocabulary: of the network.
-        checkpoint: the source.
-        path: what to call it in an error.
+        network: network to load the weights into.
+        model: configuration of the network.
+        vocabulary: vocabulary of the network.
+        checkpoint: checkpoint with the weights.
+        path: path of the checkpoint, for errors.
 
     Raises:
-        CheckpointError: the checkpoint is of a network of another shape; what differs is named, and
-            nothing has been changed.
+        CheckpointError: the network of the checkpoint has another shape; the message names the differences, and the
+            network is unchanged.
     """
     own = network.state_dict()
-    places = {gloss: index for index, gloss in enumerate(checkpoint.vocabulary.glosses, start=1)}
-    shared = [(index, places[gloss]) for index, gloss in enumerate(vocabulary.glosses, start=1) if gloss in places]
-    columns = [(BLANK_ID, BLANK_ID), *shared]
+    checkpoint_ids = {gloss: index for index, gloss in enumerate(checkpoint.vocabulary.glosses, start=1)}
+    shared = [
+        (gloss_id, checkpoint_ids[gloss])
+        for gloss_id, gloss in enumerate(vocabulary.glosses, start=1)
+        if gloss in checkpoint_ids
+    ]
+    shared_ids = [(BLANK_ID, BLANK_ID), *shared]
     weights = dict(checkpoint.weights)
     for name, axis in _class_axes(network).items():
-        if name in weights and _without(weights[name], axis) == _without(own[name], axis):
-            weights[name] = _with_columns(own[name], weights[name], axis, columns)
+        if name in weights and _shape_without(weights[name], axis) == _shape_without(own[name], axis):
+            weights[name] = _with_shared_classes(own[name], weights[name], axis, shared_ids)
     faults = find_weight_faults(own, weights)
     if faults:
-        settings = _differing_settings(checkpoint.config.model, model)
+        settings = _compare_models(checkpoint.config.model, model)
         raise CheckpointError(
             f"{path}: its network has another shape than the one to be trained",
-            "\n".join([join_faults(faults), *_told(settings)]),
+            "\n".join([join_faults(faults), *_describe_differences(settings)]),
         )
     network.load_state_dict(weights)
-    return StartPoint(path, len(vocabulary.glosses), len(shared), len(places) - len(shared))
+    return StartPoint(path, len(vocabulary.glosses), len(shared), len(checkpoint_ids) - len(shared))
 
 
 def _class_axes(network: Network) -> dict[str, int]:
-    """Of each of the classifiers' tensors, the axis along which the classes lie."""
+    """The axis of the classes in each tensor of the classifiers, by name."""
     classifiers = {"classifier": network.classifier, "conv_classifier": network.conv_classifier}
     return {
         f"{name}.{leaf}": 1 if isinstance(module, NormalisedClassifier) else 0
@@ -134,82 +138,90 @@ def _class_axes(network: Network) -> dict[str, int]:
     }
 
 
-def _without(tensor: Tensor, axis: int) -> tuple[int, ...]:
-    """The shape of a tensor but for one axis."""
+def _shape_without(tensor: Tensor, axis: int) -> tuple[int, ...]:
+    """The shape of a tensor without one axis."""
     return tuple(size for place, size in enumerate(tensor.shape) if place != axis)
 
 
-def _with_columns(own: Tensor, theirs: Tensor, axis: int, columns: Sequence[tuple[int, int]]) -> Tensor:
-    """A copy of `own` in which some slices along an axis are those of `theirs`: pairs of their places in the two."""
-    ours_at, theirs_at = (torch.tensor(places) for places in zip(*columns, strict=True))
-    slices = theirs.index_select(axis, theirs_at).to(own)
-    return own.index_copy(axis, ours_at.to(own.device), slices)
+def _with_shared_classes(own: Tensor, source: Tensor, axis: int, shared_ids: Sequence[tuple[int, int]]) -> Tensor:
+    """A copy of `own` with some slices along an axis from `source`; `shared_ids` are pairs of indices in the two."""
+    own_ids, source_ids = (torch.tensor(ids) for ids in zip(*shared_ids, strict=True))
+    slices = source.index_select(axis, source_ids).to(own)
+    return own.index_copy(axis, own_ids.to(own.device), slices)
 
 
-def _differing_settings(theirs: ModelConfig, ours: ModelConfig) -> dict[str, tuple[object, object]]:
-    """The settings of the model that differ: what each is in the checkpoint, and in the configuration."""
+def _compare_models(checkpoint: ModelConfig, config: ModelConfig) -> dict[str, tuple[object, object]]:
+    """The settings of the model that differ, each with its value in the checkpoint and in the configuration."""
     values = []
-    for config in (theirs, ours):
-        parts = config.parts
+    for model in (checkpoint, config):
+        parts = model.parts
         resolved = {"pool": parts.pool, "classifier": parts.classifier, "shared_classifier": parts.shared_classifier}
-        values.append({**config.model_dump(mode="json"), **resolved})
-    there, here = values
-    return {key: (there[key], here[key]) for key in there if there[key] != here[key] and key not in _ORIGIN_KEYS}
+        values.append({**model.model_dump(mode="json"), **resolved})
+    before, now = values
+    return {key: (before[key], now[key]) for key in before if before[key] != now[key] and key not in _ORIGIN_KEYS}
 
 
-def _told(settings: Mapping[str, tuple[object, object]]) -> list[str]:
+def _describe_differences(settings: Mapping[str, tuple[object, object]]) -> list[str]:
     if not settings:
         return []
-    changes = " ".join(f"--set model.{key}={json.dumps(there)}" for key, (there, _) in settings.items())
+    changes = " ".join(f"--set model.{key}={json.dumps(before)}" for key, (before, _) in settings.items())
     return [
-        *(f"model.{key} is {there} in the checkpoint and {here} here" for key, (there, here) in settings.items()),
+        *(f"model.{key} is {before} in the checkpoint and {now} here" for key, (before, now) in settings.items()),
         f"to train the network that the checkpoint holds: {changes.replace(', ', ',')}",
     ]
 
 
-class FrozenParts:
-    """The parts of a network that a training leaves as they are.
-
-    Their parameters get no gradient, and where whole modules are frozen, these stay in evaluation
-    mode: batch norm keeps its running statistics and uses them, and dropout does nothing.
+def freeze_parts(network: Network, names: Sequence[str]) -> list[nn.Parameter]:
+    """Exclude parts of a network from the training: their parameters get no gradient.
 
     Args:
-        network: to be trained.
-        names: of modules (`backbone.layer1`) or parameters (`backbone.alpha`), as in the network's state dict.
+        network: network to be trained.
+        names: modules (`backbone.layer1`) or parameters (`backbone.alpha`), as in the network's state dict.
+
+    Returns:
+        The parameters that are trained, in the network's order.
 
     Raises:
-        ConfigError: the network has no part of a name, or nothing is left to train.
+        ConfigError: the network has no part with one of the names, or nothing is left to train.
     """
-
-    def __init__(self, network: Network, names: Sequence[str]) -> None:
-        known = {name for name, _ in (*network.named_modules(), *network.named_parameters()) if name}
-        faults = [_unknown(name, known) for name in dict.fromkeys(names) if name not in known]
-        if faults:
-            raise ConfigError(join_faults(faults), "expected names of modules or parameters, such as backbone.layer1")
-        self._network = network
-        self._names = tuple(names)
-        for name, parameter in network.named_parameters():
-            if self._covers(name):
-                parameter.requires_grad_(False)
-        if not self.trainable:
-            raise ConfigError("training.frozen: nothing is left to train", "leave out at least one part of the network")
-
-    @property
-    def trainable(self) -> list[nn.Parameter]:
-        """The parameters that are trained, in the network's order."""
-        return [parameter for parameter in self._network.parameters() if parameter.requires_grad]
-
-    def hold(self) -> None:
-        """Put frozen modules into evaluation mode; to be called whenever the network was put into training mode."""
-        for name, module in self._network.named_modules():
-            if self._covers(name):
-                module.eval()
-
-    def _covers(self, name: str) -> bool:
-        return any(name == frozen or name.startswith(f"{frozen}.") for frozen in self._names)
+    known = {name for name, _ in (*network.named_modules(), *network.named_parameters()) if name}
+    faults = [_describe_unknown_part(name, known) for name in dict.fromkeys(names) if name not in known]
+    if faults:
+        raise ConfigError(join_faults(faults), "expected names of modules or parameters, such as backbone.layer1")
+    for name, parameter in network.named_parameters():
+        if _is_frozen(name, names):
+            parameter.requires_grad_(False)
+    trained = trained_parameters(network)
+    if not trained:
+        raise ConfigError("training.frozen: nothing is left to train", "leave out at least one part of the network")
+    return trained
 
 
-def _unknown(name: str, known: Collection[str]) -> str:
+def trained_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are trained, in the network's order."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def set_training_mode(network: nn.Module, frozen: Sequence[str]) -> None:
+    """Set a network to training mode, except frozen modules.
+
+    Their batch norm keeps its running statistics and uses them, and their dropout does nothing.
+
+    Args:
+        network: network that is trained.
+        frozen: names of the frozen parts.
+    """
+    network.train()
+    for name, module in network.named_modules():
+        if _is_frozen(name, frozen):
+            module.eval()
+
+
+def _is_frozen(name: str, frozen: Sequence[str]) -> bool:
+    return any(name == part or name.startswith(f"{part}.") for part in frozen)
+
+
+def _describe_unknown_part(name: str, known: Collection[str]) -> str:
     ending = sorted((other for other in known if other.endswith(f".{name}")), key=len)
     nearest = ending[:1] or difflib.get_close_matches(name, sorted(known), n=1)
     return f"training.frozen: the network has no part '{name}'" + "".join(f"; did you mean {n}?" for n in nearest)

@@ -1,4 +1,4 @@
-"""One step of the optimizer: a batch, in one part or several, on one device or several."""
+"""One step of the optimizer: learning rate, forward, losses, backward, update, on one device or several."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from cslr_cli.config import Config
+from cslr_cli.config import Config, ScheduleConfig
 from cslr_cli.dataset.collate import Batch
 from cslr_cli.model.device import autocast
 from cslr_cli.model.losses import LossValues, Targets, weighted_loss
 from cslr_cli.model.network import NetworkOutput
 from cslr_cli.temporal_plan import ctc_steps_needed
-from cslr_cli.training.distributed.batch_norm import synchronised
-from cslr_cli.training.distributed.ranks import ALONE, Ranks, peers_told
-from cslr_cli.training.monitoring.epoch_record import DeviceFigures
+from cslr_cli.training.distributed.batch_norm import synchronize_batch_norm
+from cslr_cli.training.distributed.ranks import SINGLE_PROCESS, Ranks, translate_connection_errors
+from cslr_cli.training.monitoring.epoch_record import StepRecord
 from cslr_cli.training.run.state import TrainingState
-from cslr_cli.training.schedule import learning_rate
 
-# What torch calls the switch by which buffers are copied from the first rank at each step: it was renamed.
+# Torch's name for the option to copy buffers from the first rank at each step; it was renamed.
 _SYNC_BUFFERS = next(
     name
     for name in ("forward_sync_buffers", "broadcast_buffers")
@@ -36,45 +35,135 @@ _SYNC_BUFFERS = next(
 )
 
 
+# A one-cycle training starts and ends at these fractions of the highest rate (Smith 2018).
+_FIRST_RATE, _LAST_RATE = 1 / 25, 1e-4
+
+
+def learning_rate(highest: float, config: ScheduleConfig, *, epoch: int, step: int, num_steps: int) -> float:
+    """The learning rate of a step.
+
+    Args:
+        highest: `optimizer.lr`.
+        config: schedule of the learning rate.
+        epoch: number of the epoch, from 1.
+        step: steps done before this one, over the whole training.
+        num_steps: steps of the whole training.
+    """
+    if config.kind == "milestones":
+        passed = sum(epoch > milestone for milestone in config.milestones)
+        return float(highest * config.gamma**passed)
+    rising = config.warmup * num_steps
+    if step < rising:
+        return _cosine(highest * _FIRST_RATE, highest, step / rising)
+    return _cosine(highest, highest * _LAST_RATE, (step - rising) / max(1, num_steps - rising))
+
+
+def _cosine(start: float, end: float, fraction: float) -> float:
+    """The value at a fraction of the way from `start` to `end` along half a cosine wave."""
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
+
+
 @dataclass(frozen=True)
-class Extent:
-    """How much there is of a batch, or of a part of it: what losses are averaged over.
+class BatchCounts:
+    """The counts of a batch or micro-batch that its losses are averaged over.
 
     Attributes:
-        clips: their number; 0 where they are counted elsewhere.
-        rows: their steps with padding, what the distillation is averaged over.
-        unfit: clips among them that have more glosses than steps.
+        clips: number of clips; 0 if another rank counts them.
+        padded_steps: steps of all clips with padding; the distillation is averaged over them.
+        unfit: clips that have more glosses than steps.
     """
 
     clips: float
-    rows: float
+    padded_steps: float
     unfit: float = 0.0
 
-    def share_of(self, loss: str, whole: Extent) -> float:
-        """How much this part's value of a loss counts in that of the whole batch.
+    def loss_fraction(self, loss: str, batch: BatchCounts) -> float:
+        """The weight of a micro-batch's loss in that of the whole batch.
 
-        CTC is a mean over clips, the distillation one over rows. The losses of lifting pools are norms
-        over the whole batch: the root of the sum of squares, here as if all parts had equal ones.
+        CTC is a mean over clips, the distillation one over steps. The losses of lifting pools are norms over
+        the whole batch, the root of a sum of squares; the micro-batches are taken to have equal ones.
+
+        Args:
+            loss: name of the loss.
+            batch: counts of the whole batch.
         """
         if loss == "distillation":
-            return self.rows / whole.rows
-        share = self.clips / whole.clips
-        return share if loss.endswith("ctc") else math.sqrt(share)
+            return self.padded_steps / batch.padded_steps
+        fraction = self.clips / batch.clips
+        return fraction if loss.endswith("ctc") else math.sqrt(fraction)
+
+
+@dataclass(frozen=True)
+class DeviceFigures:
+    """The figures of a step while they are on the device.
+
+    Attributes:
+        names: names of the losses: `loss`, which is the weighted sum, and its terms.
+        losses: float (len(names),), losses of the whole batch.
+        grad_norm: float scalar, norm of the gradient before clipping.
+        finite: bool scalar, whether losses and gradient are finite.
+    """
+
+    names: tuple[str, ...]
+    losses: Tensor
+    grad_norm: Tensor
+    finite: Tensor
+
+
+class PendingFigures:
+    """Collects the figures of steps on the device, and reads many at once.
+
+    Reading waits until the device has done all its work. On a CPU each step is read at once.
+
+    Args:
+        interval: number of steps that are read together.
+    """
+
+    def __init__(self, interval: int) -> None:
+        self._interval = interval
+        self._pending: list[tuple[DeviceFigures, dict[str, Any]]] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to read."""
+        return len(self._pending) >= self._interval
+
+    def add(self, figures: DeviceFigures, **known: Any) -> None:
+        """Add the figures of a step; `known` are the fields of `StepRecord` that need no reading."""
+        self._pending.append((figures, known))
+
+    def read(self) -> Sequence[StepRecord]:
+        """Read the steps since the last reading, in order."""
+        if not self._pending:
+            return ()
+        values = torch.cat([_flatten(figures) for figures, _ in self._pending]).tolist()
+        steps = []
+        for figures, known in self._pending:
+            losses, values = values[: len(figures.names)], values[len(figures.names) :]
+            (grad_norm, finite), values = values[:2], values[2:]
+            by_name = dict(zip(figures.names, losses, strict=True))
+            steps.append(StepRecord(losses=by_name, grad_norm=grad_norm, finite=bool(finite), **known))
+        self._pending = []
+        return steps
+
+
+def _flatten(figures: DeviceFigures) -> Tensor:
+    return torch.cat([figures.losses.double(), figures.grad_norm.double()[None], figures.finite.double()[None]])
 
 
 class Stepper:
-    """Does one step of a training after the other.
+    """Performs the steps of a training.
 
-    Where there are several ranks, each computes its parts of the batch, and all have the gradient of
-    the whole of it, and so the same weights, after the step.
+    With several ranks, each computes its micro-batches; all get the gradient of the whole batch, and so the
+    same weights.
 
     Args:
-        state: network, optimizer, scaler; changed by each step.
-        config: losses, rates, clipping, seed.
-        device: where the network is.
-        dtype: what it computes in; losses are computed in fp32.
-        num_steps: of the whole training.
-        ranks: the processes.
+        state: network, optimizer and scaler, changed by each step.
+        config: losses, learning rate, clipping, seed.
+        device: device of the network.
+        dtype: dtype of the forward pass; losses are computed in fp32.
+        num_steps: steps of the whole training.
+        ranks: processes of the training.
     """
 
     def __init__(
@@ -85,90 +174,92 @@ class Stepper:
         device: torch.device,
         dtype: torch.dtype,
         num_steps: int,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         self._state, self._config = state, config
         self._device, self._dtype = device, dtype
         self._num_steps = num_steps
         self._ranks = ranks
-        self._parallel = None if ranks.is_alone else self._in_parallel()
+        self._ddp = None if ranks.is_single_process else self._wrap_in_ddp()
 
-    def _in_parallel(self) -> DistributedDataParallel:
-        synchronised(self._state.network, self._device)
-        # Of 1×1 convolutions, whose gradients can lie in memory in two ways that are the same.
+    def _wrap_in_ddp(self) -> DistributedDataParallel:
+        synchronize_batch_norm(self._state.network, self._device)
+        # The gradients of 1×1 convolutions have two equivalent strides.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
         loss = self._config.loss
-        # Batch norm's are the same everywhere: they follow the whole batch.
+        # Batch norm has the same statistics on all ranks: they are those of the whole batch.
         no_exchange_of_buffers: dict[str, Any] = {_SYNC_BUFFERS: False}
-        parallel = DistributedDataParallel(
+        ddp = DistributedDataParallel(
             self._state.network,
             device_ids=[self._device] if self._device.type == "cuda" else None,
-            # A head that no loss looks at has no gradient; torch would wait for it.
+            # A head without a loss has no gradient; torch would wait for it.
             find_unused_parameters=0 in (loss.sequence_ctc, loss.conv_ctc),
             gradient_as_bucket_view=True,
             **no_exchange_of_buffers,
         )
         if self._device.type == "cpu":
             world_size = self._ranks.world_size
-            # Not the function itself: torch wants its annotations to be classes, and here they are words. Nor may the
-            # hook know this step, which knows `parallel`: torch would keep all of them, and gloo's threads, for good.
-            parallel.register_comm_hook(None, lambda _, bucket: _mean_in_order(bucket, world_size))
-        return parallel
+            # A lambda, because torch rejects annotations that are strings. It must not refer to `self`, which refers to
+            # `ddp`: torch would keep all of them, and gloo's threads, for ever.
+            ddp.register_comm_hook(None, lambda _, bucket: _mean_in_rank_order(bucket, world_size))
+        return ddp
 
-    def extent(self, part: Batch, *, counts: bool) -> Extent:
-        """How much there is of a part; nothing, if another rank counts it."""
-        if not counts:
-            return Extent(0, 0)
+    def count(self, micro_batch: Batch, *, is_counted: bool) -> BatchCounts:
+        """The counts of a micro-batch; zero if another rank counts its clips."""
+        if not is_counted:
+            return BatchCounts(0, 0)
         plan = self._state.network.plan
-        steps = [plan.num_steps(int(length)) for length in part.frame_lengths]
-        targets = part.targets.split(part.target_lengths.tolist())
-        unfit = sum(ctc_steps_needed(clip.tolist()) > there for clip, there in zip(targets, steps, strict=True))
-        return Extent(len(steps), len(steps) * max(steps), unfit)
+        steps = [plan.num_steps(int(length)) for length in micro_batch.frame_lengths]
+        targets = micro_batch.targets.split(micro_batch.target_lengths.tolist())
+        unfit = sum(ctc_steps_needed(clip.tolist()) > num_steps for clip, num_steps in zip(targets, steps, strict=True))
+        return BatchCounts(len(steps), len(steps) * max(steps), unfit)
 
-    def __call__(self, parts: Sequence[tuple[Batch, Extent]], whole: Extent, epoch: int) -> DeviceFigures:
-        """Do a step; where loss or gradient is not finite, leave everything as it was.
+    def __call__(
+        self, micro_batches: Sequence[tuple[Batch, BatchCounts]], batch_counts: BatchCounts, epoch: int
+    ) -> DeviceFigures:
+        """Perform a step; if loss or gradient is not finite, the state stays as it was.
 
         Args:
-            parts: this rank's, with their extents.
-            whole: the extent of the batch, over all parts and ranks.
-            epoch: from 1.
+            micro_batches: micro-batches of this rank with their counts.
+            batch_counts: counts of the batch, over all micro-batches and ranks.
+            epoch: number of the epoch, from 1.
 
         Raises:
             TrainingError: another rank has ended.
         """
         state, settings = self._state, self._config.optimizer
-        self._seed(epoch)
-        self._set_rate(epoch)
+        self._set_seed(epoch)
+        self._set_learning_rate(epoch)
         buffers = [buffer.clone() for buffer in state.network.buffers()]
         state.optimizer.zero_grad()
         weights = {name: weight for name, weight in self._config.loss_weights(epoch).items() if weight}
         sums: Tensor | None = None
-        with peers_told():
-            for number, (batch, extent) in enumerate(parts, start=1):
-                shares = {name: extent.share_of(name, whole) for name in weights}
-                with nullcontext() if number == len(parts) else self._without_exchange():
-                    losses = self._part(batch, weights, shares, counts=extent.clips > 0)
+        with translate_connection_errors():
+            for number, (micro_batch, counts) in enumerate(micro_batches, start=1):
+                fractions = {name: counts.loss_fraction(name, batch_counts) for name in weights}
+                with nullcontext() if number == len(micro_batches) else self._without_exchange():
+                    losses = self._backward(micro_batch, weights, fractions, is_counted=counts.clips > 0)
                 sums = losses if sums is None else sums + losses
-        assert sums is not None  # a batch has at least one part
-        self._ranks.add_up(sums)
+        assert sums is not None  # a batch has at least one micro-batch
+        self._ranks.sum_tensor(sums)
         state.scaler.unscale_(state.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._trained(), settings.clip_norm or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained_parameters(), settings.clip_norm or math.inf)
         finite = sums[0].isfinite() & norm.isfinite()
         self._apply(finite, buffers)
         state.step += 1
         return DeviceFigures(("loss", *weights), sums, norm.detach(), finite)
 
-    def _trained(self) -> list[Tensor]:
+    def _trained_parameters(self) -> list[Tensor]:
         return [parameter for parameter in self._state.network.parameters() if parameter.requires_grad]
 
-    def _seed(self, epoch: int) -> None:
-        """Dropout draws from here: the same after an interruption as without one; each rank its own numbers."""
+    def _set_seed(self, epoch: int) -> None:
+        """Seed dropout: with an interruption as without one, and differently on each rank."""
         entropy = [self._config.training.seed, epoch, self._state.step]
         if not self._ranks.is_first:
             entropy.append(self._ranks.rank)
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
-    def _set_rate(self, epoch: int) -> None:
+    def _set_learning_rate(self, epoch: int) -> None:
         config, state = self._config, self._state
         rate = learning_rate(
             config.optimizer.lr, config.schedule, epoch=epoch, step=state.step, num_steps=self._num_steps
@@ -176,37 +267,39 @@ class Stepper:
         for group in state.optimizer.param_groups:
             group["lr"] = rate
 
-    def _part(self, batch: Batch, weights: Mapping[str, float], shares: Mapping[str, float], *, counts: bool) -> Tensor:
-        """Add the gradient of a part; its losses, as shares of the batch's: `loss` and its parts."""
-        network = self._parallel or self._state.network
+    def _backward(
+        self, batch: Batch, weights: Mapping[str, float], fractions: Mapping[str, float], *, is_counted: bool
+    ) -> Tensor:
+        """Add the gradient of a micro-batch; returns its `loss` and the terms, as fractions of the batch's."""
+        network = self._ddp or self._state.network
         with autocast(self._device, self._dtype):
             output = network(batch.frames.to(self._device, non_blocking=True), batch.frame_lengths)
-        if counts:
+        if is_counted:
             targets = Targets(batch.targets, batch.target_lengths)
-            loss = weighted_loss(output, targets, {name: weights[name] * shares[name] for name in weights})
+            loss = weighted_loss(output, targets, {name: weights[name] * fractions[name] for name in weights})
         else:
-            loss = _no_loss(output, weights)
-        # The ranks' gradients are averaged; what is wanted is their sum.
+            loss = _zero_loss(output, weights)
+        # Torch averages the gradients of the ranks; the step needs their sum.
         self._state.scaler.scale(loss.total * self._ranks.world_size).backward()
-        parts = [loss.parts[name] * shares[name] for name in weights]
-        return torch.stack([loss.total.detach(), *parts])
+        terms = [loss.parts[name] * fractions[name] for name in weights]
+        return torch.stack([loss.total.detach(), *terms])
 
     def _without_exchange(self) -> AbstractContextManager[None]:
-        """Gradients of several parts are exchanged once, with the last one."""
-        return nullcontext() if self._parallel is None else self._parallel.no_sync()
+        """Do not exchange gradients between ranks: that happens once, with the last micro-batch."""
+        return nullcontext() if self._ddp is None else self._ddp.no_sync()
 
     def _apply(self, finite: Tensor, buffers: Sequence[Tensor]) -> None:
-        """Change the weights, or where the step is not finite, put batch norm's statistics back.
+        """Update the weights; if the step is not finite, restore batch norm's statistics instead.
 
-        What batch norm has seen may be infinite as well, and would stay in its means for ever. On a
-        GPU neither is known here, for knowing would be waiting: the optimizer is given the flag.
+        Infinite values would stay in batch norm's running means for ever. On a GPU the flag is passed to the
+        optimizer, because reading it here would wait for the device.
         """
         state = self._state
         on_gpu = self._device.type == "cuda"
         if on_gpu and not state.scaler.is_enabled():
-            # As torch's scaler does it in fp16: a fused optimizer looks at this by itself.
+            # As torch's scaler does in fp16: a fused optimizer checks this attribute.
             state.optimizer.found_inf = 1 - finite.float()  # type: ignore[attr-defined]
-        # In fp16 the scaler looks at the gradients itself.
+        # In fp16 the scaler checks the gradients itself.
         if on_gpu or state.scaler.is_enabled() or bool(finite):
             state.scaler.step(state.optimizer)
         state.scaler.update()
@@ -215,23 +308,23 @@ class Stepper:
                 buffer.copy_(torch.where(finite, buffer, before))
 
 
-def _mean_in_order(bucket: Any, world_size: int) -> torch.futures.Future[Tensor]:
-    """The mean of some gradients over all ranks, added up in the order of the ranks.
+def _mean_in_rank_order(bucket: Any, world_size: int) -> torch.futures.Future[Tensor]:
+    """The mean of gradients over all ranks, summed in the order of the ranks.
 
-    In which order gloo adds up depends on where a number lies, and torch lays its buckets out anew after the
-    first step: with three ranks or more, a training that goes on would differ in the last digit.
+    Gloo's order of summation depends on the position in the bucket, and torch rearranges its buckets after the
+    first step: with three ranks or more, a resumed training would differ in the last digit.
     """
-    shares = [torch.empty_like(bucket.buffer()) for _ in range(world_size)]
-    dist.all_gather(shares, bucket.buffer())
-    total = shares[0]
-    for share in shares[1:]:
-        total += share
-    done: torch.futures.Future[Tensor] = torch.futures.Future()
-    done.set_result(total / world_size)
-    return done
+    gradients = [torch.empty_like(bucket.buffer()) for _ in range(world_size)]
+    dist.all_gather(gradients, bucket.buffer())
+    total = gradients[0]
+    for gradient in gradients[1:]:
+        total += gradient
+    future: torch.futures.Future[Tensor] = torch.futures.Future()
+    future.set_result(total / world_size)
+    return future
 
 
-def _no_loss(output: NetworkOutput, weights: Mapping[str, float]) -> LossValues:
-    """Nothing to learn from, by way of all that has parameters: torch wants a gradient of each."""
+def _zero_loss(output: NetworkOutput, weights: Mapping[str, float]) -> LossValues:
+    """A loss of zero that depends on all parameters: torch needs a gradient of each."""
     zero = torch.stack([output.sequence_logits.sum(), output.conv_logits.sum(), *output.losses.values()]).sum() * 0
     return LossValues(zero, {name: zero.detach() for name in weights})

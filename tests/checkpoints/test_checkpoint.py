@@ -95,7 +95,7 @@ def test_a_checkpoint_says_by_itself_what_it_was_trained_on(
     assert loaded.corpus.name == "synthetic"
     assert loaded.corpus.path == str(tiny_corpus.path.resolve())
     assert (loaded.corpus.fps, loaded.corpus.frame_size) == (25.0, 36)
-    assert loaded.epoch == tiny_training.best["epoch"]
+    assert loaded.epoch == tiny_training.best.epoch
     assert loaded.training is None  # the best one is for use, the last one for going on
 
 

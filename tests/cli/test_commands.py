@@ -95,11 +95,11 @@ def test_train_goes_on_with_a_run(cslr: Command, trained: Path, tiny_training: T
     os.remove(run / "last.pt")
     outcome = cslr("train", "--resume", run, "--json")
     assert outcome.status == 0
-    assert json.loads(outcome.stdout)["best"]["wer"] == tiny_training.best["wer"]
+    assert json.loads(outcome.stdout)["best"]["wer"] == tiny_training.best.wer
     # Now it is finished, and can be asked again, by a file of it as well.
     outcome = cslr("train", "--resume", run / "last.pt", "--json")
     assert outcome.status == 0
-    assert json.loads(outcome.stdout)["best"]["epoch"] == tiny_training.best["epoch"]
+    assert json.loads(outcome.stdout)["best"]["epoch"] == tiny_training.best.epoch
 
 
 def test_skipped_clips_are_named_on_the_screen(cslr: Command, workplace: Path, tiny_corpus: PreparedCorpus) -> None:

@@ -18,7 +18,7 @@ from cslr_cli.cli.app import app
 from cslr_cli.config import load_config
 from cslr_cli.training.distributed import launch
 from tests.cli.conftest import environment, in_a_process, started
-from tests.training.ranks import launched
+from tests.training.processes import run_launched
 from tests.training.test_loop import assert_same_state
 
 
@@ -79,7 +79,7 @@ def on_three_processes(*arguments: str, screen: Path) -> list[int]:
                 return int(ended.code or 0)
         return 0
 
-    return launched(3, run)
+    return run_launched(3, run)
 
 
 def test_torchrun_starts_a_training_whose_batch_has_a_clip_for_each_process(workplace: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_training_whose_batch_has_grown_goes_on_exactly_and_says_nothing_of_it
 def test_a_batch_that_the_user_has_set_is_refused_where_processes_cannot_share_it_and_one_of_them_says_so(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    monkeypatch.setattr(launch, "wait_to_be_ended", lambda: sys.exit(7))  # as the launcher would end them
+    monkeypatch.setattr(launch, "wait_for_launcher", lambda: sys.exit(7))  # as the launcher would end them
     given = ("--config", "tiny.yaml") if by == "own file" else ("--config", without_a_batch_size(workplace))
     settings = () if by == "own file" else ("--set", "training.batch_size=2")
     statuses = on_three_processes("train", *given, *settings, screen=workplace / "screen")

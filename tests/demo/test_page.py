@@ -17,7 +17,7 @@ import torch
 
 from cslr_cli.demo import DemoService, find_checkpoints
 from cslr_cli.demo.service import Answer
-from tests.training.ranks import free_port
+from tests.training.processes import free_port
 
 PATIENCE = 240_000  # milliseconds: however busy the machine is
 WIDTH = "document.documentElement.scrollWidth"

@@ -13,6 +13,7 @@ from cslr_cli.errors import CheckpointError
 from cslr_cli.model.network import Network, build_network
 from cslr_cli.training.averaging import MovingAverage, average_best, mean_weights
 from cslr_cli.training.loop import TrainingResult
+from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.run.folder import RunFolder
 from cslr_cli.vocabulary import Vocabulary
 
@@ -128,7 +129,7 @@ def run(tmp_path: Path, tiny_checkpoint: Checkpoint) -> RunFolder:
     for epoch in (1, 3, 4, 5):
         checkpoint = dataclasses.replace(tiny_checkpoint, weights=weights_of(tiny_checkpoint, epoch), epoch=epoch)
         save_checkpoint(checkpoint, folder.epoch_file(epoch))
-    folder.write_metrics([{"epoch": epoch, "wer": wer} for epoch, wer in wers.items()])
+    folder.write_metrics([EpochRecord(epoch=epoch, wer=wer) for epoch, wer in wers.items()])
     return folder
 
 

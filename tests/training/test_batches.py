@@ -15,10 +15,10 @@ from cslr_cli.errors import ConfigError
 from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.training.batches import (
     EpochBatches,
-    for_evaluation,
-    order_number,
-    parts_of,
-    with_a_clip_each,
+    batches_checksum,
+    evaluation_config,
+    grow_batch_to_world_size,
+    split_batch,
 )
 
 PLAN = TemporalPlan.parse(["K5", "P2", "K5", "P2"])
@@ -37,8 +37,8 @@ def test_every_clip_of_a_batch_is_counted_once_and_all_ranks_keep_step(
     num_clips: int, accumulation: int, world_size: int
 ) -> None:
     batch = [ClipKey(index, 1) for index in range(num_clips)]
-    parts = [parts_of(batch, accumulation, rank, world_size) for rank in range(world_size)]
-    counted = [key for part in chain(*parts) if part.counts for key in part.keys]
+    parts = [split_batch(batch, accumulation, rank, world_size) for rank in range(world_size)]
+    counted = [key for part in chain(*parts) if part.is_counted for key in part.keys]
     assert sorted(key.index for key in counted) == list(range(num_clips))
     assert all(part.keys for part in chain(*parts))
     assert len({len(mine) for mine in parts}) == 1
@@ -76,7 +76,7 @@ def test_batches_by_frames_are_well_filled_and_come_in_another_order_each_epoch(
 
 def test_the_batches_do_not_depend_on_how_many_devices_share_them() -> None:
     alone, shared = (EpochBatches(SAMPLES, recipe(batch_size=4), PLAN, world) for world in (1, 4))
-    assert alone.of_epoch(3) == shared.of_epoch(3)
+    assert alone.epoch_batches(3) == shared.epoch_batches(3)
     assert alone.num_steps == shared.num_steps == 40 * 2
 
 
@@ -128,7 +128,7 @@ def test_a_batch_grows_to_a_clip_for_each_process_where_there_are_more_processes
     training: dict[str, object], world_size: int, clips: int
 ) -> None:
     before = recipe(**training)
-    grown = with_a_clip_each(before, world_size)
+    grown = grow_batch_to_world_size(before, world_size)
     assert grown.training.batch_size == clips
     if clips != 6 or world_size == 3:
         EpochBatches(SAMPLES, grown, PLAN, world_size)  # which checks that it can be shared
@@ -144,11 +144,11 @@ def test_a_batch_grows_to_a_clip_for_each_process_where_there_are_more_processes
 def test_a_process_evaluates_no_more_clips_at_once_than_it_trains_on_but_for_the_published_two(
     batch_size: int, world_size: int, clips: int
 ) -> None:
-    assert for_evaluation(recipe(batch_size=batch_size), world_size).training.batch_size == clips
+    assert evaluation_config(recipe(batch_size=batch_size), world_size).training.batch_size == clips
 
 
 def test_other_batches_have_another_number() -> None:
     batches = EpochBatches(SAMPLES, recipe(), PLAN)
-    numbers = {order_number(batches.of_epoch(epoch)) for epoch in range(1, 11)}
+    numbers = {batches_checksum(batches.epoch_batches(epoch)) for epoch in range(1, 11)}
     assert len(numbers) == 10
-    assert order_number(batches.of_epoch(1)) == order_number(batches.of_epoch(1))
+    assert batches_checksum(batches.epoch_batches(1)) == batches_checksum(batches.epoch_batches(1))

@@ -16,11 +16,11 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, UsageError
 from cslr_cli.model.network import build_network
-from cslr_cli.progress import Progress, ProgressCallback, no_progress
+from cslr_cli.progress import Progress
 from cslr_cli.training import loop
 from cslr_cli.training.loop import TrainingResult, train
-from cslr_cli.training.monitoring import recorder
-from cslr_cli.training.run.state import Record
+from cslr_cli.training.run import saving
+from tests.training.observers import CallbackObserver, stop_after_epoch, stop_at_step
 
 CPU = torch.device("cpu")
 TIMES = {"seconds", "clips_per_second", "waiting_percent"}
@@ -31,7 +31,7 @@ def changed(config: Config, **sections: Mapping[str, Any]) -> Config:
     return Config.from_dict({**values, **{name: {**values[name], **new} for name, new in sections.items()}}, "changed")
 
 
-def figures(history: Sequence[Record]) -> list[dict[str, Any]]:
+def figures(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The records without what the clock says."""
     return [{name: value for name, value in record.items() if name not in TIMES} for record in history]
 
@@ -48,22 +48,6 @@ def assert_same_state(one: Path, other: Path) -> None:
     assert moments[0].keys() == moments[1].keys()
     for key, state in moments[0].items():
         assert all(torch.equal(value, moments[1][key][name]) for name, value in state.items())
-
-
-def stop_after_epoch(epoch: int) -> Callable[[Record], None]:
-    def on_epoch(record: Record) -> None:
-        if record["epoch"] == epoch:
-            raise KeyboardInterrupt
-
-    return on_epoch
-
-
-def stop_at_step(step: int) -> ProgressCallback:
-    def progress(told: Progress) -> None:
-        if told.stage == "train" and told.done == step:
-            raise KeyboardInterrupt
-
-    return progress
 
 
 def copied(corpus: PreparedCorpus, folder: Path) -> PreparedCorpus:
@@ -101,13 +85,15 @@ def test_a_training_stopped_after_an_epoch_and_resumed_ends_as_one_that_was_not(
     config = changed(tiny_config, data={"num_workers": workers})
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(config, run, device=CPU, on_epoch=stop_after_epoch(1))
+        train(config, run, device=CPU, observer=stop_after_epoch(1))
     assert load_checkpoint(run / "last.pt").epoch == 1
     resumed = train(config, run, device=CPU, resume=True)
-    assert [record["epoch"] for record in resumed.history] == [1, 2]
+    assert [record.epoch for record in resumed.history] == [1, 2]
     assert_same_state(resumed.run.last, tiny_training.run.last)
     lines = resumed.run.metrics.read_text().splitlines()
-    assert figures([json.loads(line) for line in lines]) == figures(tiny_training.history)
+    assert figures([json.loads(line) for line in lines]) == figures(
+        [record.to_dict() for record in tiny_training.history]
+    )
 
 
 @pytest.mark.parametrize("step", [1, 6])
@@ -116,7 +102,7 @@ def test_a_training_stopped_within_an_epoch_does_that_epoch_again(
 ) -> None:
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_config, run, device=CPU, progress=stop_at_step(step))
+        train(tiny_config, run, device=CPU, observer=stop_at_step(step))
     assert (run / "last.pt").exists() == (step > 4)  # four steps are an epoch
     train(tiny_config, run, device=CPU, resume=True)
     assert_same_state(run / "last.pt", tiny_training.run.last)
@@ -136,9 +122,9 @@ def test_a_one_cycle_training_goes_on_at_the_rate_where_it_stopped(tiny_config: 
     config = changed(tiny_config, schedule={"kind": "one-cycle"}, training={"group_by_length": True})
     whole = train(config, tmp_path / "whole", device=CPU)
     with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "stopped", device=CPU, on_epoch=stop_after_epoch(1))
+        train(config, tmp_path / "stopped", device=CPU, observer=stop_after_epoch(1))
     resumed = train(config, tmp_path / "stopped", device=CPU, resume=True)
-    assert whole.history[0]["lr"] != whole.history[1]["lr"]
+    assert whole.history[0].lr != whole.history[1].lr
     assert_same_state(resumed.run.last, whole.run.last)
 
 
@@ -169,7 +155,7 @@ def test_a_run_folder_has_checkpoints_configuration_metrics_log_and_environment(
     }
     assert load_config(run.config) == tiny_config
     records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
-    assert records == [dict(record) for record in tiny_training.history]
+    assert records == [record.to_dict() for record in tiny_training.history]
     assert [(record["epoch"], record["step"]) for record in records] == [(1, 4), (2, 8)]
     for record in records:
         weighted = record["sequence_ctc"] + record["conv_ctc"] + 25 * record["distillation"]
@@ -221,7 +207,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Trainings are evaluated by `ScriptedEvaluator`; the list gets the WER of each epoch whose hypotheses are kept."""
     kept: list[float] = []
     monkeypatch.setattr(loop, "Evaluator", ScriptedEvaluator)
-    monkeypatch.setattr(recorder, "write_hypotheses", lambda result, corpus, folder: kept.append(result.wer))
+    monkeypatch.setattr(saving, "write_hypotheses", lambda result, corpus, folder: kept.append(result.wer))
     return kept
 
 
@@ -230,10 +216,10 @@ def test_the_best_checkpoint_is_that_of_the_first_epoch_with_the_lowest_dev_wer(
 ) -> None:
     monkeypatch.setattr(ScriptedEvaluator, "wers", [80.0, 60.0, 60.0, 70.0], raising=False)
     result = train(changed(tiny_config, training={"epochs": 4}), tmp_path / "run", device=CPU)
-    assert result.best["epoch"] == 2
+    assert result.best.epoch == 2
     assert load_checkpoint(result.run.best).epoch == 2
     assert load_checkpoint(result.run.last).epoch == 4
-    assert [(record["wer"], record["conv_wer"]) for record in result.history] == [
+    assert [(record.wer, record.conv_wer) for record in result.history] == [
         (80, 81),
         (60, 61),
         (60, 61),
@@ -248,13 +234,13 @@ def test_dev_is_evaluated_every_so_many_epochs_and_at_the_end(
     monkeypatch.setattr(ScriptedEvaluator, "wers", [50.0, 40.0], raising=False)
     config = changed(tiny_config, training={"epochs": 3, "evaluation_interval": 2})
     result = train(config, tmp_path / "run", device=CPU)
-    assert [record["wer"] for record in result.history] == [None, 50.0, 40.0]
-    assert result.best["epoch"] == 3
+    assert [record.wer for record in result.history] == [None, 50.0, 40.0]
+    assert result.best.epoch == 3
 
 
 def test_progress_goes_up_to_the_last_step_with_loss_and_speed(tiny_config: Config, tmp_path: Path) -> None:
     told: list[Progress] = []
-    train(tiny_config, tmp_path / "run", device=CPU, progress=told.append)
+    train(tiny_config, tmp_path / "run", device=CPU, observer=CallbackObserver(progress=told.append))
     training = [progress for progress in told if progress.stage == "train"]
     assert [progress.done for progress in training] == list(range(1, 9))
     assert {progress.total for progress in training} == {8}
@@ -274,7 +260,7 @@ def test_short_clips_come_first_where_that_is_asked_for(
     num_short = sum(len(sample.glosses) <= 3 for sample in tiny_corpus.samples("train"))
     assert num_short == 4
     result = train(changed(tiny_config, training={"short_first_epochs": 1}), tmp_path / "run", device=CPU)
-    assert [record["step"] for record in result.history] == [2, 2 + 4]  # batches of two: 4 clips, then all 8
+    assert [record.step for record in result.history] == [2, 2 + 4]  # batches of two: 4 clips, then all 8
 
 
 def test_no_clip_being_short_enough_is_told_before_anything_is_made(tiny_config: Config, tmp_path: Path) -> None:
@@ -287,7 +273,7 @@ def test_no_clip_being_short_enough_is_told_before_anything_is_made(tiny_config:
 def test_bf16_trains_and_can_be_resumed_in_another_precision(tiny_config: Config, tmp_path: Path) -> None:
     config = changed(tiny_config, training={"precision": "bf16"})
     with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "run", device=CPU, on_epoch=stop_after_epoch(1))
+        train(config, tmp_path / "run", device=CPU, observer=stop_after_epoch(1))
     assert "device: cpu; precision: bf16" in (tmp_path / "run" / "train.log").read_text()
     weights = load_checkpoint(tmp_path / "run" / "last.pt").weights
     assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
@@ -314,11 +300,11 @@ def test_a_step_whose_loss_is_not_finite_is_skipped_and_its_clips_are_named(
     corpus, impossible = with_an_impossible_clip(tiny_corpus, tmp_path / "prepared")
     config = changed(tiny_config, corpus={"path": str(corpus.path)})
     told: list[Progress] = []
-    result = train(config, tmp_path / "run", device=CPU, progress=told.append)
+    result = train(config, tmp_path / "run", device=CPU, observer=CallbackObserver(progress=told.append))
     for record in result.history:
-        assert impossible in record["skipped"]
-        assert len(record["skipped"]) == 2  # the batch that it is in
-        assert record["loss"] < float("inf")
+        assert impossible in record.skipped
+        assert len(record.skipped) == 2  # the batch that it is in
+        assert record.losses["loss"] < float("inf")
     weights = load_checkpoint(result.run.last).weights
     assert all(value.isfinite().all() for value in weights.values())
     log = (result.run.path / "train.log").read_text()
@@ -334,8 +320,8 @@ def test_a_skipped_step_leaves_network_and_optimizer_as_they_were(
     rewrite_samples(corpus, "train", lambda sample: dataclasses.replace(sample, glosses=sample.glosses * 30))
     config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 1})
     result = train(config, tmp_path / "run", device=CPU)
-    assert len(result.history[0]["skipped"]) == 8
-    assert "loss" not in result.history[0]
+    assert len(result.history[0].skipped) == 8
+    assert "loss" not in result.history[0].losses
     checkpoint = load_checkpoint(result.run.last)
     assert checkpoint.training is not None
     assert checkpoint.training["optimizer"]["state"] == {}
@@ -407,7 +393,7 @@ def test_a_run_whose_corpus_was_moved_can_be_resumed(
     run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
     config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 3})
     result = train(config, run, device=CPU, resume=True)
-    assert [record["epoch"] for record in result.history] == [1, 2, 3]
+    assert [record.epoch for record in result.history] == [1, 2, 3]
     assert result.history[:2] == tiny_training.history
 
 
@@ -425,7 +411,7 @@ def test_a_run_is_not_resumed_from_weights_alone(
     run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
     shutil.copy(run / "best.pt", run / "last.pt")
     with pytest.raises(CheckpointError, match="holds weights only"):
-        train(tiny_config, run, device=CPU, resume=True, progress=no_progress)
+        train(tiny_config, run, device=CPU, resume=True)
 
 
 def test_a_training_state_that_is_damaged_is_refused(

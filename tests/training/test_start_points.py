@@ -16,7 +16,13 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError
 from cslr_cli.model.network import Network, build_network
 from cslr_cli.training.loop import TrainingResult, train
-from cslr_cli.training.start_points import FrozenParts, StartPoint, load_shared_weights, start_from
+from cslr_cli.training.start_points import (
+    StartPoint,
+    freeze_parts,
+    load_shared_weights,
+    load_start_weights,
+    set_training_mode,
+)
 from cslr_cli.vocabulary import Vocabulary
 from tests.checkpoints.published_files import content_of, save_gloss_dict
 from tests.model.deterministic import narrow_shapes, published_state
@@ -134,7 +140,7 @@ def test_a_published_checkpoint_is_a_start_point_with_its_vocabulary(
         "fine-tuning",
     )
     network = build_network(config.model, tiny_corpus.vocabulary.num_classes)
-    start = start_from(network, config, tiny_corpus)
+    start = load_start_weights(network, config, tiny_corpus)
     assert (start.kept, start.dropped, start.glosses) == (3, 2, len(glosses))
     weight = network.state_dict()["classifier.weight"]
     torch.testing.assert_close(weight[:, 1:4], state["classifier.weight"][:, 2:5].to(weight.dtype))
@@ -163,14 +169,14 @@ def network(tiny_config: Config) -> Network:
 
 
 def test_a_frozen_module_is_left_to_no_optimizer_and_its_batch_norm_stays_as_in_evaluation(network: Network) -> None:
-    frozen = FrozenParts(network, ["backbone.layer1", "backbone.alpha"])
+    frozen = ["backbone.layer1", "backbone.alpha"]
+    trained = freeze_parts(network, frozen)
     names = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
     assert names == {n for n, _ in network.named_parameters() if n.startswith("backbone.layer1.")} | {"backbone.alpha"}
-    assert sum(p.numel() for p in frozen.trainable) + sum(
-        p.numel() for n, p in network.named_parameters() if n in names
-    ) == sum(p.numel() for p in network.parameters())
-    network.train()
-    frozen.hold()
+    assert sum(p.numel() for p in trained) + sum(p.numel() for n, p in network.named_parameters() if n in names) == sum(
+        p.numel() for p in network.parameters()
+    )
+    set_training_mode(network, frozen)
     norms = {name: module.training for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
     assert [name for name, training in norms.items() if not training] == [
         name for name in norms if name.startswith("backbone.layer1.")
@@ -180,7 +186,7 @@ def test_a_frozen_module_is_left_to_no_optimizer_and_its_batch_norm_stays_as_in_
 def test_layer1_is_not_layer10(network: Network) -> None:
     layer10 = nn.Linear(2, 2)
     network.backbone.add_module("layer10", layer10)
-    FrozenParts(network, ["backbone.layer1"])
+    freeze_parts(network, ["backbone.layer1"])
     assert layer10.weight.requires_grad
 
 
@@ -189,13 +195,13 @@ def test_layer1_is_not_layer10(network: Network) -> None:
 )
 def test_an_unknown_part_names_the_nearest(network: Network, name: str, nearest: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        FrozenParts(network, [name, "lstm"])
+        freeze_parts(network, [name, "lstm"])
     assert f"the network has no part '{name}'; did you mean {nearest}?" in str(caught.value)
 
 
 def test_a_network_with_nothing_to_train_is_refused(network: Network) -> None:
     with pytest.raises(ConfigError, match="nothing is left to train"):
-        FrozenParts(network, ["backbone", "temporal", "lstm", "classifier"])
+        freeze_parts(network, ["backbone", "temporal", "lstm", "classifier"])
 
 
 def test_frozen_parts_end_a_training_as_they_began_it_and_the_others_do_not(

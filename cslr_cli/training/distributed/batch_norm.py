@@ -1,6 +1,6 @@
-"""Batch norm whose statistics are those of the batches of all ranks together.
+"""Batch norm with statistics over the batches of all ranks.
 
-Axes: B clips or pictures, C channels, whatever lies behind.
+Axes: B clips or pictures, C channels, and any number of further axes.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from torch import distributed as dist
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def synchronised(network: nn.Module, device: torch.device) -> None:
-    """Let a network's batch norms see the batches of all ranks, as if they were one.
+def synchronize_batch_norm(network: nn.Module, device: torch.device) -> None:
+    """Replace a network's batch norms by ones with statistics over the batches of all ranks.
 
-    On GPUs that is torch's own `SyncBatchNorm`. Torch has none for CPUs; there it is
-    `CpuSyncBatchNorm`. The names in the state dict and the parameters stay the same.
+    On GPUs that is torch's `SyncBatchNorm`, on CPUs `CpuSyncBatchNorm`. The parameters and the names in the
+    state dict stay the same.
 
     Args:
-        network: changed in place.
-        device: where it is.
+        network: network, changed in place.
+        device: device of the network.
     """
     for name, module in list(network.named_children()):
         if isinstance(module, _BatchNorm):
-            network.add_module(name, _synchronised_norm(module, device))
+            network.add_module(name, _synchronized(module, device))
         else:
-            synchronised(module, device)
+            synchronize_batch_norm(module, device)
 
 
-def _synchronised_norm(norm: _BatchNorm, device: torch.device) -> nn.Module:
+def _synchronized(norm: _BatchNorm, device: torch.device) -> nn.Module:
     if device.type == "cuda":
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)
         return converted
@@ -38,13 +38,13 @@ def _synchronised_norm(norm: _BatchNorm, device: torch.device) -> nn.Module:
 
 
 class CpuSyncBatchNorm(_BatchNorm):
-    """A batch norm over the batches of all ranks, on CPUs; alone or in evaluation an ordinary one.
+    """Batch norm over the batches of all ranks on CPUs; in one process or in evaluation an ordinary one.
 
-    Mean and variance are taken over all elements of all ranks, each rank with as many as it has; the
-    gradient goes through both of them to every rank.
+    Mean and variance are over all elements of all ranks, which may have different numbers of elements; the
+    gradient goes through both to every rank.
 
     Args:
-        norm: the one that this takes the place of, with its parameters and buffers.
+        norm: batch norm to replace; its parameters and buffers are shared.
     """
 
     def __init__(self, norm: _BatchNorm) -> None:
@@ -59,34 +59,34 @@ class CpuSyncBatchNorm(_BatchNorm):
         if not self.training or not dist.is_initialized():
             return super().forward(x)
         shape = (1, -1, *[1] * (x.ndim - 2))
-        others = [axis for axis in range(x.ndim) if axis != 1]
-        # In fp32 or better, whatever x is: a sum of very many small numbers.
+        reduced_axes = [axis for axis in range(x.ndim) if axis != 1]
+        # In fp32 or better, whatever dtype x has: these are sums of very many small numbers.
         values = x.to(torch.promote_types(x.dtype, torch.float32))
-        local = torch.cat([values.sum(others), values.new_tensor([x.numel() / x.shape[1]])])
-        total = _summed(local)
+        local = torch.cat([values.sum(reduced_axes), values.new_tensor([x.numel() / x.shape[1]])])
+        total = _all_reduce_sum(local)
         mean, count = total[:-1] / total[-1], total[-1].detach()
-        centred = values - mean.view(shape)
-        variance = _summed(centred.square().sum(others)) / count
-        self._follow(mean, variance * count / (count - 1))
-        normed = centred * (variance + self.eps).rsqrt().view(shape)
+        centered = values - mean.view(shape)
+        variance = _all_reduce_sum(centered.square().sum(reduced_axes)) / count
+        self._update_running_statistics(mean, variance * count / (count - 1))
+        normed = centered * (variance + self.eps).rsqrt().view(shape)
         return (normed * self.weight.view(shape) + self.bias.view(shape)).to(x.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics, as torch's batch norm does."""
+    def _update_running_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        """Update the running statistics as torch's batch norm does."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1
-        share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
+        momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), momentum)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of axes from two on."""
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over all ranks; a gradient of it goes to every rank's share, so that it is summed as well."""
+class _AllReduceSum(torch.autograd.Function):
+    """The sum over all ranks; its gradient is summed over all ranks as well."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -101,6 +101,6 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-def _summed(x: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(x)
+def _all_reduce_sum(x: Tensor) -> Tensor:
+    total: Tensor = _AllReduceSum.apply(x)
     return total

@@ -1,4 +1,4 @@
-"""Evaluating dev with all ranks together: each recognises a share of the clips, and all of them score the whole."""
+"""Evaluates dev with all ranks: each recognises a shard of the clips, and all score all clips."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from cslr_cli.training.distributed.interruption import Interruption
 from cslr_cli.training.distributed.ranks import Ranks
 
 
-class _AbandonedError(Exception):
-    """Some rank has been asked to end: what is recognised so far is of no use."""
+class _StopRequestedError(Exception):
+    """Some rank has been asked to stop."""
 
 
-class SpreadEvaluator:
-    """Gives each rank the scores that one process alone would have.
+class DistributedEvaluator:
+    """Gives each rank the scores that a single process would have.
 
     Args:
-        evaluator: of this rank; all have the same clips and the same batches.
-        ranks: the processes.
-        interruption: whether this one has been asked to end.
+        evaluator: evaluator of this rank; all ranks have the same clips and the same batches.
+        ranks: processes of the training.
+        interruption: stop requests to this process.
     """
 
     def __init__(self, evaluator: Evaluator, ranks: Ranks, interruption: Interruption) -> None:
@@ -30,29 +30,29 @@ class SpreadEvaluator:
         self._interruption = interruption
 
     def __call__(self, network: Network, progress: ProgressCallback) -> SplitResult | None:
-        """Recognise and score; None in all ranks, and soon, once any of them has been asked to end.
+        """Recognise and score; returns None early, in all ranks, if any of them is asked to stop.
 
         Args:
-            network: is left in the mode that it was in.
-            progress: is told of each clip of this rank.
+            network: network; its training mode is restored.
+            progress: called after each clip of this rank.
 
         Raises:
             RankLostError: another rank has ended.
         """
-        shares = self._shares(network, progress)
-        return None if shares is None else self._evaluator.score([clip for share in shares for clip in share])
+        shards = self._recognise_all(network, progress)
+        return None if shards is None else self._evaluator.score([clip for shard in shards for clip in shard])
 
-    def _shares(self, network: Network, progress: ProgressCallback) -> list[list[ClipHypotheses]] | None:
+    def _recognise_all(self, network: Network, progress: ProgressCallback) -> list[list[ClipHypotheses]] | None:
         ranks = self._ranks
 
-        def told(told_of: Progress) -> None:
-            if ranks.any_asked(self._interruption.came):
-                raise _AbandonedError
-            progress(told_of)
+        def report(clip_progress: Progress) -> None:
+            if ranks.any_stop_requested(self._interruption.requested):
+                raise _StopRequestedError
+            progress(clip_progress)
 
-        mine: list[ClipHypotheses] | None = None
-        with suppress(_AbandonedError):
-            mine = self._evaluator.recognise(network, told, shard=ranks.rank, num_shards=ranks.world_size)
-        # Also those that were done before they heard of it: nobody may wait here for a rank that has left.
-        (abandoned,) = ranks.sum([float(mine is None)])
-        return None if abandoned or mine is None else ranks.gather(mine)
+        own_shard: list[ClipHypotheses] | None = None
+        with suppress(_StopRequestedError):
+            own_shard = self._evaluator.recognise(network, report, shard=ranks.rank, num_shards=ranks.world_size)
+        # Ranks that were done before the request stop as well: none may wait here for a rank that has left.
+        (stopped,) = ranks.sum([float(own_shard is None)])
+        return None if stopped or own_shard is None else ranks.gather(own_shard)

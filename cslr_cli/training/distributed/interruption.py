@@ -1,4 +1,4 @@
-"""Being asked to end: by a cluster that wants its node back."""
+"""Stop requests: signals of a cluster that wants its node back."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from cslr_cli.training.distributed.ranks import EndedTogetherError, RankLostError, was_launched
+from cslr_cli.training.distributed.ranks import CoordinatedStopError, RankLostError, was_launched
 
 # "Try again later" in BSD's sysexits.h: what a script that puts jobs back into a queue can look for.
 INTERRUPTED_STATUS = 75
-# What clusters send before they take a node, by default or as told (Slurm's --signal=USR1@120).
+# Signals that clusters send before they take a node (Slurm with --signal=USR1@120).
 _SIGNALS = ("SIGTERM", "SIGUSR1")
 
 
-class AskedToEndError(EndedTogetherError):
-    """The system has asked the training to end; it has saved, and can go on."""
+class StoppedBySignalError(CoordinatedStopError):
+    """The system has asked the training to stop; it is saved and can be resumed."""
 
     exit_status = INTERRUPTED_STATUS
 
 
-def was_asked_to_end(error: BaseException) -> bool:
-    """Whether a training has ended by an error when, and after, the system had asked it to."""
-    return isinstance(error, AskedToEndError) or (isinstance(error, RankLostError) and error.asked_to_end)
+def stop_requested(error: BaseException) -> bool:
+    """Whether the system had asked a training to stop before it ended with this error."""
+    return isinstance(error, StoppedBySignalError) or (isinstance(error, RankLostError) and error.stop_requested)
 
 
 class Interruption:
-    """Whether this process has been asked to end: by a signal, or by the end of the launcher that started it.
+    """Whether this process has been asked to stop: by a signal, or by the end of the launcher that started it.
 
-    `torchrun` dies of SIGUSR1, and of SIGKILL, without a word to its processes, which would train on for ever.
+    `torchrun` ends on SIGUSR1 and SIGKILL without stopping its processes, which would train for ever.
+
+    Attributes:
+        signal: name of the signal that has come; None: no signal.
     """
 
     def __init__(self) -> None:
@@ -39,37 +42,37 @@ class Interruption:
         self._launcher = os.getppid() if was_launched() else None
 
     @property
-    def came(self) -> bool:
-        """It has."""
+    def requested(self) -> bool:
+        """Whether there is a request to stop."""
         return self.reason is not None
 
     @property
     def reason(self) -> str | None:
-        """What asked it to; None: nothing."""
+        """What has asked the process to stop; None: nothing."""
         if self.signal is None and self._launcher is not None and os.getppid() != self._launcher:
             return "the end of its launcher"
         return self.signal
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Take note of signals as long as the block lasts; one that comes then ends nothing by itself.
+    def watch_signals(self) -> Iterator[None]:
+        """Record signals during the block, instead of ending the process.
 
-        Only the main thread of a process can watch; elsewhere this does nothing. A `RankLostError` that
-        leaves the block is told whether one has come.
+        Only the main thread of a process can do so; elsewhere this does nothing. A `RankLostError` that
+        leaves the block gets its `stop_requested`.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         watched = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-        before = {number: signal.signal(number, self._note) for number in watched}
+        before = {number: signal.signal(number, self._record) for number in watched}
         try:
             yield
         except RankLostError as error:
-            error.asked_to_end = self.came
+            error.stop_requested = self.requested
             raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number).name

@@ -1,4 +1,4 @@
-"""Starting a training on several devices of this machine: a process each, by torch's elastic launcher."""
+"""Starts a training on several devices of this machine: one process per device, by torch's elastic launcher."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import os
 import pickle
 import signal
-import sys
 import tempfile
 import time
 import traceback
@@ -22,39 +21,39 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from cslr_cli.errors import CslrError, TrainingError
-from cslr_cli.training.distributed.interruption import AskedToEndError
+from cslr_cli.training.distributed.interruption import StoppedBySignalError
 from cslr_cli.training.distributed.ranks import RankLostError
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
-# Seconds that the processes have to save in, once they have been asked to end; then they are killed.
-_SECONDS_TO_SAVE = "300"
-# Seconds that a process which has lost another waits for the launcher, which looks several times a second.
-SECONDS_TO_BE_ENDED = 20
-# What a shell reports of a process that Ctrl-C has ended.
-_STOPPED_BY_KEYBOARD = 130
+# Seconds in which processes that were asked to stop must save; then they are killed.
+_SAVE_SECONDS = "300"
+# Seconds that a process which has lost another waits for the launcher, which polls several times a second.
+LAUNCHER_WAIT_SECONDS = 20
+# Exit status of a process that Ctrl-C has ended.
+_KEYBOARD_INTERRUPT_STATUS = 130
 
 
 def launch(function: Callable[[_Task], _Result], task: _Task, num_processes: int) -> _Result:
-    """Call a function in several new processes, which find each other by `distributed.joined`.
+    """Call a function in several new processes, which connect by `join_process_group`.
 
     Args:
-        function: of a module's top level; what it writes goes where this process writes.
-        task: its argument; pickled, like the result.
-        num_processes: how many.
+        function: function at the top level of a module; it shares standard output and error with this process.
+        task: argument of the function; pickled, like the result.
+        num_processes: number of processes.
 
     Returns:
-        What it gave in the first process.
+        The result of the first process.
 
     Raises:
-        CslrError: one that it raised: that of the process that failed first. The others are ended.
+        CslrError: the error of the process that failed first. The others are ended.
         TrainingError: the system has ended a process.
         KeyboardInterrupt: Ctrl-C.
     """
-    with tempfile.TemporaryDirectory(prefix="cslr-ranks-") as folder, _quiet(), _forwarding_user_signal():
+    with tempfile.TemporaryDirectory(prefix="cslr-ranks-") as folder, _silence_launcher(), _forward_user_signal():
         worker = _Worker(function, Path(folder))
-        os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", _SECONDS_TO_SAVE)
+        os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", _SAVE_SECONDS)
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -71,17 +70,17 @@ def launch(function: Callable[[_Task], _Result], task: _Task, num_processes: int
         except SignalException as error:
             if error.sigval == signal.SIGINT:
                 raise KeyboardInterrupt from error
-            raise _first_error(Path(folder)) or AskedToEndError(
+            raise _read_first_error(Path(folder)) or StoppedBySignalError(
                 f"ended by {error.sigval.name} before the training began", "start it again"
             ) from error
         except ChildFailedError as error:
-            raise _first_error(Path(folder)) or _killed(error) from error
+            raise _read_first_error(Path(folder)) or _killed_process_error(error) from error
     result: _Result = results[0]
     return result
 
 
 class _Worker(Generic[_Task, _Result]):
-    """What each process runs: the function, and a file that says how it failed."""
+    """What each process runs: the function, and on failure a file with the error."""
 
     def __init__(self, function: Callable[[_Task], _Result], folder: Path) -> None:
         self._function = function
@@ -91,39 +90,39 @@ class _Worker(Generic[_Task, _Result]):
     def __call__(self, task: _Task) -> _Result:
         try:
             return self._function(task)
-        except RankLostError as error:  # it has another reason, which is told elsewhere
-            if not error.asked_to_end:
-                wait_to_be_ended()
-            sys.exit(error.exit_status)
+        except RankLostError as error:  # the lost process reports the reason
+            if not error.stop_requested:
+                wait_for_launcher()
+            raise SystemExit(error.exit_status) from error
         except CslrError as error:
-            self._leave(error)
-            sys.exit(error.exit_status)
-        except KeyboardInterrupt:
+            self._write_error(error)
+            raise SystemExit(error.exit_status) from error
+        except KeyboardInterrupt as error:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher sends another one
-            sys.exit(_STOPPED_BY_KEYBOARD)
+            raise SystemExit(_KEYBOARD_INTERRUPT_STATUS) from error
         except Exception as error:
-            self._leave(RuntimeError("".join(traceback.format_exception(error))))
+            self._write_error(RuntimeError("".join(traceback.format_exception(error))))
             raise
 
-    def _leave(self, error: Exception) -> None:
-        """Write the error where the launching process looks for it, whole."""
+    def _write_error(self, error: Exception) -> None:
+        """Write the error for the launching process; the file appears only when it is complete."""
         unfinished = self._folder / f"{os.getpid()}.unfinished"
         plain = (type(error), error.message, error.hint) if isinstance(error, CslrError) else (RuntimeError, str(error))
         unfinished.write_bytes(pickle.dumps(plain))
         unfinished.rename(unfinished.with_suffix(".error"))
 
 
-def wait_to_be_ended() -> None:
-    """Let the launcher, torch's or `launch`, see first which process ended first: it then ends this one.
+def wait_for_launcher() -> None:
+    """Wait until the launcher, torch's or `launch`, ends this process.
 
-    It tells of one process only, and would end that one while it still says what is wrong.
+    The launcher reports only the process that ended first. That must not be this one, which failed because of another.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    time.sleep(SECONDS_TO_BE_ENDED)
+    time.sleep(LAUNCHER_WAIT_SECONDS)
 
 
-def _first_error(folder: Path) -> Exception | None:
+def _read_first_error(folder: Path) -> Exception | None:
     """The error of the process that failed first: the others may have failed because of it."""
     files = sorted(folder.glob("*.error"), key=lambda path: path.stat().st_mtime_ns)
     if not files:
@@ -133,7 +132,7 @@ def _first_error(folder: Path) -> Exception | None:
     return error
 
 
-def _killed(error: ChildFailedError) -> TrainingError:
+def _killed_process_error(error: ChildFailedError) -> TrainingError:
     rank, failure = error.get_first_failure()
     how = f"with status {failure.exitcode}"
     if failure.exitcode < 0:
@@ -146,25 +145,25 @@ def _killed(error: ChildFailedError) -> TrainingError:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the launcher logs of processes that end: it is told in one message, by us."""
+def _silence_launcher() -> Iterator[None]:
+    """Silence the launcher's log messages about ended processes: `launch` raises one error instead."""
     loggers = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing")]
     before = [logger.propagate for logger in loggers]
-    nobody = logging.NullHandler()
+    null_handler = logging.NullHandler()
     for logger in loggers:
         logger.propagate = False
-        logger.addHandler(nobody)
+        logger.addHandler(null_handler)
     try:
         yield
     finally:
         for logger, propagate in zip(loggers, before, strict=True):
-            logger.removeHandler(nobody)
+            logger.removeHandler(null_handler)
             logger.propagate = propagate
 
 
 @contextmanager
-def _forwarding_user_signal() -> Iterator[None]:
-    """Let SIGUSR1 do as SIGTERM does, which the launcher passes on to the processes."""
+def _forward_user_signal() -> Iterator[None]:
+    """Turn SIGUSR1 into SIGTERM, which the launcher passes on to the processes."""
 
     def forward(number: int, frame: FrameType | None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""One training in several processes: which of them this is, and what they tell each other.
+"""The process group of a training: the rank of this process, and what the ranks exchange.
 
 Each process has one device and a copy of the network; the processes of a training are its ranks.
 """
@@ -23,37 +23,36 @@ _Value = TypeVar("_Value")
 
 
 class RankLostError(TrainingError):
-    """Another process of this training has ended: why, it says itself.
+    """Another process of this training has ended, and has reported the reason itself.
 
     Attributes:
-        asked_to_end: this process has been asked to end before it met the error, so that whoever started
-            both knows of the other.
+        stop_requested: whether this process was asked to stop before the error.
     """
 
-    asked_to_end = False
+    stop_requested = False
 
 
-class EndedTogetherError(TrainingError):
-    """All processes of this training have agreed to end it: none is gone, and none waits for another."""
+class CoordinatedStopError(TrainingError):
+    """All processes of this training have agreed to stop: none is gone, and none waits for another."""
 
 
-# What torch's launcher, `torchrun`, puts into the environment of each process that it starts.
-_LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-# How the libraries below torch name themselves in the errors that they raise when a process is gone.
-_TRANSPORTS = ("gloo", "nccl", "connection closed", "connection reset", "timed out waiting")
-# What the processes leave in the store that they met at.
-_FAILED_KEY, _ASKED_KEY = "cslr/failed", "cslr/asked"
+# Environment variables that torch's launcher, `torchrun`, sets for each process.
+_LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+# Words in the errors that gloo and NCCL raise when a process is gone.
+_LOST_CONNECTION = ("gloo", "nccl", "connection closed", "connection reset", "timed out waiting")
+# Keys in the store of the process group.
+_FAILED_KEY, _STOP_KEY = "cslr/failed", "cslr/stop"
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes of a training, as one of them sees them; alone, where there is only this one.
+    """The processes of a training, seen from one of them.
 
-    What a step exchanges by `sum` goes from memory to memory, and waits for no GPU.
+    `sum` exchanges values in main memory, and does not wait for a GPU.
 
     Attributes:
-        rank: which one this is, from 0; only the first writes files and shows progress.
-        world_size: how many there are.
+        rank: number of this process, from 0; only the first writes files and shows progress.
+        world_size: number of processes.
     """
 
     rank: int = 0
@@ -61,124 +60,124 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """This process is the one that writes."""
+        """Whether this is the process that writes files."""
         return self.rank == 0
 
     @property
-    def is_alone(self) -> bool:
-        """There is no other process."""
+    def is_single_process(self) -> bool:
+        """Whether there is no other process."""
         return self.world_size == 1
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """The sums of each value over all ranks.
+        """Sum each value over all ranks.
 
         Raises:
             RankLostError: another process has ended.
         """
-        if self.is_alone:
+        if self.is_single_process:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64)
-        with peers_told():
+        with translate_connection_errors():
             dist.all_reduce(tensor)
         return [float(value) for value in tensor]
 
-    def add_up(self, tensor: Tensor) -> None:
-        """Replace a tensor, on whatever device, by its sum over all ranks.
+    def sum_tensor(self, tensor: Tensor) -> None:
+        """Replace a tensor, on any device, by its sum over all ranks.
 
         Raises:
             RankLostError: another process has ended.
         """
-        if not self.is_alone:
-            with peers_told():
+        if not self.is_single_process:
+            with translate_connection_errors():
                 dist.all_reduce(tensor)
 
     def gather(self, value: _Value) -> list[_Value]:
-        """The values of all ranks, in their order; any that can be pickled.
+        """Collect a value of each rank, in the order of the ranks; values must be picklable.
 
         Raises:
             RankLostError: another process has ended.
         """
-        if self.is_alone:
+        if self.is_single_process:
             return [value]
         values: list[Any] = [None] * self.world_size
-        with peers_told():
+        with translate_connection_errors():
             dist.all_gather_object(values, value)
         return values
 
-    def wait(self) -> None:
-        """Go on when all ranks are here.
+    def barrier(self) -> None:
+        """Wait until all ranks are here.
 
         Raises:
             RankLostError: another process has ended.
         """
         self.sum([0.0])
 
-    def any_asked(self, asked: bool) -> bool:
-        """Whether some rank has been asked to end, as far as is known here; waits for none of them.
+    def any_stop_requested(self, requested: bool) -> bool:
+        """Whether any rank is known to have been asked to stop, without waiting for other ranks.
 
-        For work that each rank does by itself, where `sum` would have them wait for each other.
+        For work that each rank does by itself, in which `sum` would make the ranks wait for each other.
 
         Args:
-            asked: whether this one has.
+            requested: whether this rank has been asked to stop.
         """
-        if self.is_alone:
-            return asked
+        if self.is_single_process:
+            return requested
         store = dist.distributed_c10d._get_default_store()
         try:
-            if asked:
-                store.set(_ASKED_KEY, "")
-            return asked or bool(store.check([_ASKED_KEY]))
+            if requested:
+                store.set(_STOP_KEY, "")
+            return requested or bool(store.check([_STOP_KEY]))
         except (RuntimeError, OSError):
-            return True  # the launcher, which keeps the store, has ended, and so is everybody to
+            return True  # the launcher, which keeps the store, has ended: all ranks must stop
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 def was_launched() -> bool:
     """Whether `torchrun`, or `--device` with several devices, has started this process as one of several."""
-    return all(name in os.environ for name in _LAUNCHED) and int(os.environ["WORLD_SIZE"]) > 1
+    return all(name in os.environ for name in _LAUNCHER_VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
 
 
 def is_first_to_fail() -> bool:
-    """Whether this process, which has failed, is the one to say so.
+    """Whether this process, which has failed, is the one that reports its error.
 
-    It is the first of those that fail; of those that fail before they have met, most often alike, the first
-    one of each machine.
+    That is the first process that fails. Before the process group exists, it is the first process of each
+    machine, because most often all fail alike.
     """
     if not was_launched():
         return True
     if not dist.is_initialized():
-        return local_rank()[0] == 0
+        return local_rank_and_size()[0] == 0
     store, rank = dist.distributed_c10d._get_default_store(), str(dist.get_rank())
     try:
         return bool(store.compare_set(_FAILED_KEY, "", rank) == rank.encode())
     except (RuntimeError, OSError):
-        return False  # the launcher, which keeps the store, is on its way out: somebody has failed before
+        return False  # the launcher, which keeps the store, is ending: another process has failed before
 
 
-def local_rank() -> tuple[int, int]:
-    """Which of the processes on this machine this is, from 0, and how many there are."""
+def local_rank_and_size() -> tuple[int, int]:
+    """The number of this process among those on this machine, from 0, and how many they are."""
     return int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
-    """The ranks that this process was launched with, as long as the block lasts; `ALONE` if it was not.
+def join_process_group(device: torch.device) -> Iterator[Ranks]:
+    """Join the processes that this one was launched with for the block; `SINGLE_PROCESS` if it was not launched.
 
-    GPUs exchange gradients by NCCL; everything else goes by gloo, whose threads end with the block: one that is
-    still giving a tensor back when Python ends aborts the process.
+    GPUs exchange gradients by NCCL; everything else goes by gloo, whose threads end with the block: one that
+    still releases a tensor when Python ends aborts the process.
 
     Args:
-        device: of this process.
+        device: device of this process.
 
     Raises:
-        TrainingError: the others cannot be reached.
+        TrainingError: the other processes cannot be reached.
     """
     if not was_launched():
-        yield ALONE
+        yield SINGLE_PROCESS
         return
-    # Before the group is there: what functions of these take by default is the group of the hour, kept for good.
+    # Before the group exists: default arguments in these modules would keep the current group for ever.
     import torch.distributed.nn
     import torch.distributed.optim
 
@@ -193,22 +192,22 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         ) from error
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
-    except EndedTogetherError as error:
+    except CoordinatedStopError as error:
         traceback.clear_frames(error.__traceback__)
         _end_group()
         raise
-    # Not after other failures, where this would wait for those that are gone.
+    # Not after other failures: this would wait for the processes that are gone.
     _end_group()
 
 
 def _end_group() -> None:
-    gc.collect()  # what trained, which knows the group: gloo's threads end with the last that does
+    gc.collect()  # objects of the training that refer to the group: gloo's threads end with the last of them
     dist.destroy_process_group()
 
 
 @contextmanager
-def peers_told() -> Iterator[None]:
-    """Make of a lost connection an error that says what it means.
+def translate_connection_errors() -> Iterator[None]:
+    """Translate the errors of a lost connection to another process.
 
     Raises:
         RankLostError: the block failed because another process has ended.
@@ -216,7 +215,7 @@ def peers_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, dist.DistError) and not any(name in str(error).lower() for name in _TRANSPORTS):
+        if not isinstance(error, dist.DistError) and not any(name in str(error).lower() for name in _LOST_CONNECTION):
             raise
         raise RankLostError(
             "another process of this training has ended", "what it says is the reason; --resume goes on"

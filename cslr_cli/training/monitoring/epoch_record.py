@@ -1,46 +1,26 @@
-"""What is counted over an epoch, and how it comes off the device without making it wait."""
+"""The figures of a training: of one step, of the epoch in progress, and of a finished epoch. Needs no torch."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import torch
-from torch import Tensor
-
-
-@dataclass(frozen=True)
-class DeviceFigures:
-    """What a step gave, as long as it is on the device.
-
-    Attributes:
-        names: of the losses: `loss`, which is the weighted sum, and its parts.
-        losses: float (len(names),), of the whole batch.
-        grad_norm: float scalar, before clipping.
-        finite: bool scalar, whether losses and gradient are.
-    """
-
-    names: tuple[str, ...]
-    losses: Tensor
-    grad_norm: Tensor
-    finite: Tensor
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What is known of a step.
+    """The figures of one step.
 
     Attributes:
-        epoch: from 1.
-        step: from 1, over the whole training.
+        epoch: number of the epoch, from 1.
+        step: number of the step, from 1, over the whole training.
         lr: learning rate.
-        losses: by name; `loss` is the weighted sum of the others.
-        grad_norm: before clipping.
-        finite: whether losses and gradient are; if not, the step was skipped.
-        sample_ids: the clips.
-        unfit: how many of them have more glosses than steps.
+        losses: losses by name; `loss` is the weighted sum of the others.
+        grad_norm: norm of the gradient before clipping.
+        finite: whether losses and gradient are finite; if not, the step was skipped.
+        sample_ids: clips of the batch.
+        unfit: number of clips that have more glosses than steps.
     """
 
     epoch: int
@@ -55,18 +35,18 @@ class StepRecord:
 
 @dataclass
 class EpochSums:
-    """What is counted over an epoch; saved with a checkpoint within one, to go on from there.
+    """What is summed up over an epoch; saved with a checkpoint within the epoch, to resume from there.
 
     Attributes:
-        order: a number that stands for the batches of the epoch and their order.
-        batches: those done, skipped ones among them: the epoch goes on behind them.
-        steps: those that counted.
-        clips: seen.
-        seconds: of training.
+        order: checksum of the epoch's batches: only an epoch with the same batches can be resumed.
+        batches: batches done, skipped ones included.
+        steps: steps that changed the weights.
+        clips: clips of the batches done.
+        seconds: time that the batches took.
         waited: seconds without a batch to work on.
         grad_norm: sum over the steps.
         losses: sums over the steps, by name.
-        skipped: clips of steps that were skipped.
+        skipped: clips of skipped steps.
     """
 
     order: int = 0
@@ -89,10 +69,13 @@ class EpochSums:
         for name, value in step.losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + value
 
-    def means(self) -> dict[str, float]:
-        """Losses and gradient norm, averaged over the steps that counted."""
-        steps = max(1, self.steps)
-        return {**{name: total / steps for name, total in self.losses.items()}, "grad_norm": self.grad_norm / steps}
+    def mean_losses(self) -> dict[str, float]:
+        """The losses by name, averaged over the steps; empty if every step was skipped."""
+        return {name: total / max(1, self.steps) for name, total in self.losses.items()}
+
+    def mean_grad_norm(self) -> float:
+        """The norm of the gradient, averaged over the steps."""
+        return self.grad_norm / max(1, self.steps)
 
     def to_plain(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
@@ -100,10 +83,10 @@ class EpochSums:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> EpochSums:
-        """What `to_plain` gave.
+        """Read what `to_plain` gave.
 
         Raises:
-            TypeError: it is something else.
+            TypeError: the values are of another kind.
         """
         sums = cls(**values)
         for name, value in dataclasses.asdict(cls()).items():
@@ -112,42 +95,79 @@ class EpochSums:
         return sums
 
 
-class Meter:
-    """Steps whose figures are still on the device, until they are read, many at once.
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """The figures of a finished epoch: one line of `metrics.jsonl`, one entry of a checkpoint's history.
 
-    Reading waits for all that the device has been given to do. On a CPU nothing is ever pending.
+    A figure that a record does not have is None.
 
-    Args:
-        interval: steps from one reading to the next.
+    Attributes:
+        epoch: number of the epoch, from 1.
+        step: steps done by the end of the epoch, over the whole training.
+        lr: learning rate of the last step.
+        losses: losses by name, averaged over the steps; `loss` is the weighted sum of the others.
+        grad_norm: norm of the gradient before clipping, averaged over the steps.
+        wer: WER on dev in percent; None if the epoch was not evaluated.
+        conv_wer: the same of the convolutional head.
+        clips_per_second: training speed, without the evaluation.
+        seconds: time of training and evaluation.
+        waiting_percent: share of the training time without a batch to work on.
+        skipped: clips of skipped steps.
+        other: figures that another version of cslr has recorded and this one does not know.
     """
 
-    def __init__(self, interval: int) -> None:
-        self._interval = interval
-        self._pending: list[tuple[DeviceFigures, dict[str, Any]]] = []
+    epoch: int
+    step: int | None = None
+    lr: float | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
+    grad_norm: float | None = None
+    wer: float | None
+    conv_wer: float | None = None
+    clips_per_second: float | None = None
+    seconds: float | None = None
+    waiting_percent: float | None = None
+    skipped: tuple[str, ...] = ()
+    other: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def is_full(self) -> bool:
-        """It is time to read."""
-        return len(self._pending) >= self._interval
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, in the order of `metrics.jsonl`."""
+        values = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "lr": self.lr,
+            **self.losses,
+            "grad_norm": self.grad_norm,
+            "wer": self.wer,
+            "conv_wer": self.conv_wer,
+            "clips_per_second": self.clips_per_second,
+            "seconds": self.seconds,
+            "waiting_percent": self.waiting_percent,
+            "skipped": list(self.skipped),
+            **self.other,
+        }
+        return {name: value for name, value in values.items() if value is not None or name in _NULLABLE}
 
-    def add(self, figures: DeviceFigures, **known: Any) -> None:
-        """Take a step's figures; `known` are the fields of `StepRecord` that need no reading."""
-        self._pending.append((figures, known))
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EpochRecord:
+        """Read what `to_dict` gave, in this version or another one.
 
-    def read(self) -> Sequence[StepRecord]:
-        """The steps since the last reading, in order."""
-        if not self._pending:
-            return ()
-        rows = torch.cat([_row(figures) for figures, _ in self._pending]).tolist()
-        steps = []
-        for figures, known in self._pending:
-            losses, rows = rows[: len(figures.names)], rows[len(figures.names) :]
-            (grad_norm, finite), rows = rows[:2], rows[2:]
-            named = dict(zip(figures.names, losses, strict=True))
-            steps.append(StepRecord(losses=named, grad_norm=grad_norm, finite=bool(finite), **known))
-        self._pending = []
-        return steps
+        Raises:
+            ValueError: the values are not the record of an epoch.
+        """
+        if type(values.get("epoch")) is not int or "wer" not in values:
+            raise ValueError("no epoch, or no wer")
+        unknown = {name: value for name, value in values.items() if name not in _FIGURES}
+        losses = {name: value for name, value in unknown.items() if isinstance(value, int | float)}
+        known = {name: values[name] for name in _FIGURES if name in values}
+        wrong = [
+            name for name, value in known.items() if name != "skipped" and not isinstance(value, int | float | None)
+        ]
+        if wrong or not isinstance(known.get("skipped", []), list):
+            raise ValueError(f"not numbers: {', '.join(wrong) or 'skipped'}")
+        other = {name: value for name, value in unknown.items() if name not in losses}
+        return cls(losses=losses, other=other, **{**known, "skipped": tuple(known.get("skipped", ()))})
 
 
-def _row(figures: DeviceFigures) -> Tensor:
-    return torch.cat([figures.losses.double(), figures.grad_norm.double()[None], figures.finite.double()[None]])
+# Recorded as null where there is no evaluation.
+_NULLABLE = {"wer", "conv_wer"}
+_FIGURES = [figure.name for figure in dataclasses.fields(EpochRecord) if figure.name not in ("losses", "other")]

@@ -1,25 +1,27 @@
-"""Whom the figures of a training are told beside the run's own record: TensorBoard, if it is asked for."""
+"""Logs the figures of a training to TensorBoard, if the configuration wants it."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cslr_cli.errors import MissingPackageError
+from cslr_cli.training.monitoring.epoch_record import EpochRecord, StepRecord
+from cslr_cli.training.monitoring.observer import NO_OBSERVER, TrainingObserver
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-    from cslr_cli.training.run.state import Record
+    from cslr_cli.evaluation import SplitResult
 
-# Steps from one point of the fine curves to the next; a point takes a fifth of a millisecond.
+# Steps from one point of the step curves to the next; a point takes a fifth of a millisecond.
 _STEP_INTERVAL = 10
 
-# Under which heading the board shows a figure of an epoch's record; those that are missing here, under `loss`.
-_HEADINGS = {
+# The group in which TensorBoard shows a figure of an epoch's record; other figures are in `loss`.
+_GROUPS = {
     "lr": "train",
     "grad_norm": "train",
     "wer": "dev",
@@ -31,48 +33,34 @@ _HEADINGS = {
 _NOT_SHOWN = {"epoch", "step"}
 
 
-class Board:
-    """Nobody is told; what others do with the figures stands in the subclass."""
-
-    def step(self, step: int, figures: Mapping[str, float]) -> None:
-        """Tell what one step of training came to.
-
-        Args:
-            step: steps done over the whole training, this one included.
-            figures: numbers by name: the loss, the norm of the gradient.
-        """
-
-    def epoch(self, record: Record) -> None:
-        """Tell the record of a finished epoch; its place is the number of steps done by then."""
-
-
-class TensorBoard(Board):
-    """Tells TensorBoard, which draws what is in `folder`: `tensorboard --logdir runs`."""
+class TensorBoardObserver(TrainingObserver):
+    """Writes figures for TensorBoard, which draws them: `tensorboard --logdir runs`."""
 
     def __init__(self, writer: SummaryWriter) -> None:
         self._writer = writer
 
-    def step(self, step: int, figures: Mapping[str, float]) -> None:
-        """As in `Board`; every tenth step is told."""
-        if step % _STEP_INTERVAL:
+    def on_step(self, step: StepRecord) -> None:
+        """Write every tenth step that was not skipped."""
+        if not step.finite or step.step % _STEP_INTERVAL:
             return
-        for name, value in figures.items():
-            self._writer.add_scalar(f"step/{name}", value, step)
+        for name, value in {"loss": step.losses["loss"], "grad_norm": step.grad_norm, "lr": step.lr}.items():
+            self._writer.add_scalar(f"step/{name}", value, step.step)
 
-    def epoch(self, record: Record) -> None:
-        """As in `Board`."""
-        self._writer.add_scalar("train/epoch", record["epoch"], record["step"])
-        for name, value in record.items():
+    def before_save(self, history: Sequence[EpochRecord], dev: SplitResult | None, *, is_best: bool) -> None:
+        """Write the record of the epoch."""
+        record = history[-1]
+        self._writer.add_scalar("train/epoch", record.epoch, record.step)
+        for name, value in record.to_dict().items():
             if isinstance(value, int | float) and name not in _NOT_SHOWN:
-                self._writer.add_scalar(f"{_HEADINGS.get(name, 'loss')}/{name}", value, record["step"])
+                self._writer.add_scalar(f"{_GROUPS.get(name, 'loss')}/{name}", value, record.step)
         self._writer.flush()
 
 
-def check_board(track: str | None) -> None:
-    """Refuse what `training.track` wants where it is not installed, before any work is done.
+def check_tensorboard(track: str | None) -> None:
+    """Check, before any work is done, that TensorBoard is installed if `training.track` wants it.
 
     Raises:
-        MissingPackageError: TensorBoard is wanted and not there.
+        MissingPackageError: TensorBoard is not installed.
     """
     if track == "tensorboard" and importlib.util.find_spec("tensorboard") is None:
         raise MissingPackageError(
@@ -81,22 +69,22 @@ def check_board(track: str | None) -> None:
 
 
 @contextmanager
-def open_board(track: str | None, folder: Path, step: int) -> Iterator[Board]:
-    """What `training.track` wants, open as long as the block lasts.
+def open_tensorboard(track: str | None, folder: Path, step: int) -> Iterator[TrainingObserver]:
+    """Open TensorBoard's files for the duration of the block, if `training.track` wants it.
 
     Args:
-        track: of the configuration; None: nobody is told.
-        folder: where TensorBoard's files go.
-        step: steps done so far; what was told of later ones, before an interruption, is taken back.
+        track: `training.track` of the configuration; None: nothing is written.
+        folder: folder of TensorBoard's files.
+        step: steps done so far; figures of later steps, from before an interruption, are removed.
 
     Raises:
-        MissingPackageError: TensorBoard is wanted and not there.
+        MissingPackageError: TensorBoard is not installed.
     """
     if track is None:
-        yield Board()
+        yield NO_OBSERVER
         return
-    check_board(track)
+    check_tensorboard(track)
     from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard, an extra
 
     with SummaryWriter(str(folder), purge_step=step + 1 if step else None) as writer:
-        yield TensorBoard(writer)
+        yield TensorBoardObserver(writer)

@@ -1,28 +1,30 @@
-"""The folder of a run: its configuration, environment, metrics, log and checkpoints."""
+"""The folder of a run: its configuration, environment, metrics, log and checkpoints. Needs no torch to read."""
 
 from __future__ import annotations
 
 import json
 import logging
+import platform
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cslr_cli.config import Config
 from cslr_cli.errors import CslrError, DataError, TrainingError, UsageError
 from cslr_cli.files import write_text
+from cslr_cli.processes import available_cores
+from cslr_cli.training.monitoring.epoch_record import EpochRecord
+from cslr_cli.training.monitoring.observer import LOGGER
+from cslr_cli.version import __version__
 
-if TYPE_CHECKING:  # torch comes with it, and listing runs needs none
-    from cslr_cli.training.run.state import Record
-
-LOGGER = logging.getLogger("cslr_cli")
-
-# What a run's folder holds and what it means; goes up when an older cslr could not go on with a run.
+# The format of a run's folder; raised when an older version of cslr could not resume a run.
 RUN_FORMAT = 1
 
 _CONFIG_FILE = "config.yaml"
@@ -31,10 +33,10 @@ _EPOCH_FILE = re.compile(r"epoch-([1-9][0-9]*)\.pt")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a training keeps what it makes.
+    """The folder in which a training keeps its files.
 
     Attributes:
-        path: `runs/NAME`.
+        path: path of the folder, `runs/NAME`.
     """
 
     path: Path
@@ -46,7 +48,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """Checkpoint of the last finished epoch; training goes on from it."""
+        """Checkpoint of the last save; a resumed training starts from it."""
         return self.path / "last.pt"
 
     @property
@@ -56,45 +58,43 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """A JSON line for each epoch."""
+        """One JSON line per epoch."""
         return self.path / "metrics.jsonl"
 
     @property
     def environment(self) -> Path:
-        """What it ran on, and what it was resumed on."""
+        """Versions and hardware that the run was started and resumed with."""
         return self.path / "environment.json"
 
     @property
     def curves(self) -> Path:
-        """Losses, rate and WER over the epochs, drawn."""
+        """Picture of losses, learning rate and WER over the epochs."""
         return self.path / "curves.png"
 
     @property
     def hypotheses(self) -> Path:
-        """The folder with what was recognised in the best epoch: CTM, and the references as STM."""
+        """Folder of the best epoch's hypotheses on dev (CTM), with the references (STM)."""
         return self.path / "hypotheses"
 
     def epoch_file(self, epoch: int) -> Path:
-        """The weights after an epoch, as long as it is among those that are kept."""
+        """Path of an epoch's weights; only some epochs are kept."""
         return self.path / f"epoch-{epoch}.pt"
 
     def epoch_files(self) -> dict[int, Path]:
-        """The epochs whose weights are there, with their files, in order."""
+        """Files of the epochs whose weights are kept, by epoch, in order."""
         found = {path: _EPOCH_FILE.fullmatch(path.name) for path in self.path.glob("epoch-*.pt")}
         return dict(sorted((int(match[1]), path) for path, match in found.items() if match))
 
     @classmethod
     def create(cls, path: Path, config: Config) -> RunFolder:
-        """Start a run in a new folder.
+        """Create the folder of a new run.
 
         Raises:
-            UsageError: the folder is there already; nothing in it is touched.
-            TrainingError: it cannot be written to; it is not there then.
+            UsageError: the folder exists; nothing in it is touched.
+            TrainingError: the folder cannot be written, and has been removed again.
         """
-        from cslr_cli.training.run.environment import environment  # needs torch, unlike the rest here
-
         cls.check_new(path)
-        record = {"run_format": RUN_FORMAT, **environment()}
+        record = {"run_format": RUN_FORMAT, **current_environment()}
         path.mkdir(parents=True)
         run = cls(path)
         try:
@@ -110,10 +110,10 @@ class RunFolder:
 
     @staticmethod
     def check_new(path: Path) -> None:
-        """Refuse a folder that is there already.
+        """Check that the folder of a new run does not exist.
 
         Raises:
-            UsageError: it is; nothing in it is touched.
+            UsageError: the folder exists; nothing in it is touched.
         """
         if (path / _CONFIG_FILE).is_file():
             raise UsageError(
@@ -127,10 +127,10 @@ class RunFolder:
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
-        """A run that is there, by its folder or one of its checkpoints.
+        """Open an existing run by its folder or one of its checkpoints.
 
         Raises:
-            UsageError: there is no run, or one that a newer version has made.
+            UsageError: there is no run, or a newer version of cslr made it.
         """
         run = cls(path.parent if path.suffix == ".pt" else path)
         if not run.config.is_file():
@@ -146,7 +146,7 @@ class RunFolder:
         return run
 
     def _recorded_environment(self) -> dict[str, Any]:
-        """What `environment.json` says; nothing, where it is gone or damaged: training can do without it."""
+        """Read `environment.json`; empty if it is missing or damaged, because training does not need it."""
         try:
             recorded = json.loads(self.environment.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -154,22 +154,20 @@ class RunFolder:
         return recorded if isinstance(recorded, dict) else {}
 
     def record_resumption(self, epoch: int) -> None:
-        """Add to `environment.json` what the run goes on with, which may be another machine.
+        """Add the current versions and hardware to `environment.json`.
 
         Args:
-            epoch: epochs finished before.
+            epoch: number of finished epochs.
         """
-        from cslr_cli.training.run.environment import environment
-
         recorded = {"run_format": RUN_FORMAT, **self._recorded_environment()}
-        resumptions = [*recorded.get("resumed", []), {"after_epoch": epoch, **environment()}]
+        resumptions = [*recorded.get("resumed", []), {"after_epoch": epoch, **current_environment()}]
         write_text(self.environment, _as_json({**recorded, "resumed": resumptions}))
 
-    def read_metrics(self) -> list[Record]:
-        """The records of all epochs so far; none, where no epoch has been finished.
+    def read_metrics(self) -> list[EpochRecord]:
+        """Read the records of the finished epochs.
 
         Raises:
-            DataError: the file cannot be read, or a line is no record; it is named.
+            DataError: the file cannot be read, or a line is not a record.
         """
         if not self.metrics.is_file():
             return []
@@ -177,26 +175,26 @@ class RunFolder:
             lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError as error:
             raise DataError(f"{self.metrics}: cannot be read ({error.strerror or error})") from error
-        return [_record(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, start=1)]
+        return [_parse_record(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, start=1)]
 
-    def write_metrics(self, history: Sequence[Record]) -> None:
-        """Write the records of all epochs so far."""
-        write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in history))
+    def write_metrics(self, history: Sequence[EpochRecord]) -> None:
+        """Write the records of the finished epochs."""
+        write_text(self.metrics, "".join(json.dumps(record.to_dict()) + "\n" for record in history))
 
     def remove_epoch_files(self, keep: set[int]) -> None:
-        """Remove the weights of all epochs but these."""
+        """Remove the weights of all epochs except `keep`."""
         for epoch, path in self.epoch_files().items():
             if epoch not in keep:
                 path.unlink(missing_ok=True)
 
     def remove_unfinished(self) -> None:
-        """Remove what a process was writing when it was killed: it would stay for ever, a checkpoint's size each."""
+        """Remove the unfinished files of a killed process, each as large as a checkpoint."""
         for path in self.path.rglob(".*.unfinished*"):
             path.unlink(missing_ok=True)
 
     @contextmanager
     def logging(self) -> Iterator[None]:
-        """Write what is logged into `train.log` as long as the block lasts, and what ended it early."""
+        """Write the log to `train.log` for the duration of the block, and the error that ends the block."""
         handler = _LogFile(self.path / "train.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOGGER.addHandler(handler)
@@ -211,19 +209,8 @@ class RunFolder:
             handler.close()
 
 
-@contextmanager
-def nothing_logged() -> Iterator[None]:
-    """Let what is logged go nowhere as long as the block lasts: Python would put warnings on the screen."""
-    handler = logging.NullHandler()
-    LOGGER.addHandler(handler)
-    try:
-        yield
-    finally:
-        LOGGER.removeHandler(handler)
-
-
 class _LogFile(logging.FileHandler):
-    """A log that does without the lines for which there is no room: a full disk is told elsewhere."""
+    """A log file that drops lines when the disk is full: saving reports that."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         if not isinstance(sys.exc_info()[1], OSError):
@@ -234,41 +221,80 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
-def best_checkpoints(runs_dir: Path) -> list[Path]:
-    """The `best.pt` of every run, the newest first."""
-    return sorted(runs_dir.glob("*/best.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
+def best_epochs(history: Sequence[EpochRecord], number: int) -> list[int]:
+    """The epochs with the lowest WER on dev, best first; of equal ones the earlier first."""
+    evaluated = [(record.wer, record.epoch) for record in history if record.wer is not None]
+    return [epoch for _, epoch in sorted(evaluated)[:number]]
 
 
-def newest_run(runs_dir: Path) -> RunFolder | None:
-    """The run whose `best.pt` was written last; None if there is none."""
-    checkpoints = best_checkpoints(runs_dir)
-    return RunFolder(checkpoints[0].parent) if checkpoints else None
-
-
-def best_epochs(history: Sequence[Record], number: int) -> list[int]:
-    """The epochs of lowest WER on dev, the best first; of equal ones the earlier."""
-    evaluated = [record for record in history if record["wer"] is not None]
-    ranked = sorted(evaluated, key=lambda record: (float(record["wer"]), int(record["epoch"])))
-    return [int(record["epoch"]) for record in ranked[:number]]
-
-
-def kept_epochs(history: Sequence[Record], *, best: int, newest: int) -> set[int]:
-    """The epochs whose weights a run keeps: so many of the best ones, and so many of the newest."""
-    epochs = [int(record["epoch"]) for record in history]
+def kept_epochs(history: Sequence[EpochRecord], *, best: int, newest: int) -> set[int]:
+    """The epochs whose weights a run keeps: the `best` best ones and the `newest` newest ones."""
+    epochs = [record.epoch for record in history]
     return {*best_epochs(history, best), *epochs[len(epochs) - min(newest, len(epochs)) :]}
 
 
-def _record(line: str, where: str) -> Record:
+def _parse_record(line: str, where: str) -> EpochRecord:
     expected = "expected a JSON object for each epoch, with its number as `epoch` and its WER on dev as `wer`"
     try:
-        record = json.loads(line)
+        values = json.loads(line)
     except ValueError as error:
         raise DataError(f"{where}: not JSON ({error})", expected) from error
-    numbered = isinstance(record, dict) and isinstance(record.get("epoch"), int)
-    if not numbered or not isinstance(record.get("wer", ""), int | float | None):
-        raise DataError(f"{where}: not the record of an epoch", expected)
-    return dict(record)
+    try:
+        return EpochRecord.from_dict(values if isinstance(values, dict) else {})
+    except ValueError as error:
+        raise DataError(f"{where}: not the record of an epoch", expected) from error
 
 
 def _as_json(value: Any) -> str:
     return json.dumps(value, indent=2) + "\n"
+
+
+def current_environment() -> dict[str, Any]:
+    """Versions, hardware and the state of the source code, for `environment.json`."""
+    import cv2
+    import numpy as np
+    import PIL
+    import torch
+
+    return {
+        "cslr": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": metadata.version("torchvision"),  # without the slow import
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
+        "platform": platform.platform(),
+        "gpus": _gpus(),
+        "cores": available_cores(),
+        "threads": torch.get_num_threads(),
+        "command": sys.argv,
+        "git": _git_state(),
+    }
+
+
+def _gpus() -> list[dict[str, Any]]:
+    """Name and memory (GiB) of each GPU that torch sees."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    return [{"name": gpu.name, "memory_gib": round(gpu.total_memory / 2**30, 1)} for gpu in found]
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit and changed files of the checkout that this package runs from; None if it is installed."""
+    folder = Path(__file__).parents[3]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        commit, changes = (
+            subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit.strip(), "changed_files": changes.split("\n")[:-1]}

@@ -1,4 +1,4 @@
-"""Going on with a run: with which configuration, and whether all else is as it was."""
+"""Resuming a run: which configuration it continues with, and the checks that network and corpus are the same."""
 
 from __future__ import annotations
 
@@ -13,96 +13,120 @@ from cslr_cli.config import Config, load_config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
 from cslr_cli.training.run.folder import RunFolder
+from cslr_cli.training.run.state import TrainingState
 
+# Glosses that a message names.
 _GLOSSES_NAMED = 5
-# Where a network's first weights come from: of no matter to one that has weights.
+# Keys that say where fresh weights come from: a checkpoint has weights.
 _START_KEYS = ("model.pretrained", "model.backbone_weights")
 
 
-def resumed_config(run: RunFolder, settings: Sequence[str] = (), other: str | Path | None = None) -> Config:
-    """The configuration to go on with: the run's own, changed only where settings say so.
+def load_resumed_config(run: RunFolder, settings: Sequence[str] = (), other: str | Path | None = None) -> Config:
+    """Load the configuration to resume a run with: the run's own, changed only by settings.
 
     Args:
-        run: to be resumed.
-        settings: `section.key=value`, as `--set` has them.
-        other: a configuration that the user takes for the run's; None: none was named.
+        run: run to be resumed.
+        settings: changes, `section.key=value`, as in `--set`.
+        other: configuration that the user has given as well; None: there is none.
 
     Raises:
-        ConfigError: a configuration cannot be read, or differs from that of the run's last save in keys that no
-            setting names: the other one, or the run's `config.yaml`, which somebody has edited.
+        ConfigError: a configuration cannot be read; or `other`, or the run's `config.yaml`, which was edited, differs
+            from that of the run's last save in keys that no setting names.
         CheckpointError: the run's last save cannot be read.
     """
     config = load_config(run.config, settings)
     if other is not None:
-        _refuse(
-            differences(config, load_config(other, settings)),
+        _validate_same_config(
+            compare_configs(config, load_config(other, settings)),
             (other, run.path),
             "--resume goes on with the run's own configuration, so leave --config out",
         )
     if run.last.is_file():
-        edited = differences(load_checkpoint(run.last).config, load_config(run.config))
-        unnamed = {key: values for key, values in edited.items() if key not in keys_named(settings)}
-        _refuse(unnamed, (run.config, run.last), "the run's last save was made with other values, so put them back")
+        edited = compare_configs(load_checkpoint(run.last).config, load_config(run.config))
+        unnamed = {key: values for key, values in edited.items() if key not in setting_keys(settings)}
+        _validate_same_config(
+            unnamed, (run.config, run.last), "the run's last save was made with other values, so put them back"
+        )
     return config
 
 
-def keys_named(settings: Sequence[str]) -> set[str]:
-    """The keys, `section.key`, that settings as `--set` has them give a value."""
+def setting_keys(settings: Sequence[str]) -> set[str]:
+    """The keys, `section.key`, that settings of the form `section.key=value` name."""
     return {setting.partition("=")[0].strip() for setting in settings}
 
 
-def _refuse(differing: Mapping[str, tuple[Any, Any]], places: tuple[str | Path, Path], way_back: str) -> None:
-    """Refuse a configuration that is not the run's.
+def _validate_same_config(
+    differences: Mapping[str, tuple[Any, Any]], places: tuple[str | Path, Path], way_back: str
+) -> None:
+    """Check that a configuration is that of the run.
 
     Args:
-        differing: keys, each with its value in the run and in the other configuration; if there are none, all is well.
-        places: where the other one stands, and where the run's.
-        way_back: how not to change the run.
+        differences: differing keys with their values in the run and in the other configuration.
+        places: where the other configuration and that of the run are.
+        way_back: hint how to leave the run unchanged.
 
     Raises:
-        ConfigError: there are some.
+        ConfigError: there are differences.
     """
-    if not differing:
+    if not differences:
         return
-    changes = " ".join(f"--set {key}={_as_yaml(theirs)}" for key, (_, theirs) in differing.items())
+    changes = " ".join(f"--set {key}={_as_yaml(other)}" for key, (_, other) in differences.items())
     faults = [
-        f"{places[0]}: {key} is {_as_yaml(theirs)}, in {places[1]} it is {_as_yaml(ours)}"
-        for key, (ours, theirs) in differing.items()
+        f"{places[0]}: {key} is {_as_yaml(other)}, in {places[1]} it is {_as_yaml(run)}"
+        for key, (run, other) in differences.items()
     ]
     raise ConfigError(join_faults(faults), f"{way_back};\nor to change the run, name each key: {changes}")
 
 
-def differences(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:
+def compare_configs(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:
     """The keys, `section.key`, in which two configurations differ, with both values."""
-    ours, theirs = one.to_dict(), other.to_dict()
+    values, other_values = one.to_dict(), other.to_dict()
     return {
-        f"{section}.{key}": (value, theirs[section][key])
-        for section, values in ours.items()
-        for key, value in values.items()
-        if value != theirs[section][key]
+        f"{section}.{key}": (value, other_values[section][key])
+        for section, keys in values.items()
+        for key, value in keys.items()
+        if value != other_values[section][key]
     }
 
 
-def changes_told(before: Config, now: Config) -> str:
-    """What changed in a configuration, in a line; empty if nothing has."""
-    changed = differences(before, now).items()
-    return ", ".join(f"{key} {_as_yaml(then)} → {_as_yaml(new)}" for key, (then, new) in changed)
-
-
-def check_same_network(before: Config, now: Config, path: Path) -> None:
-    """Refuse to go on with another network.
+def resume_state(run: RunFolder, state: TrainingState, config: Config, corpus: PreparedCorpus) -> str:
+    """Restore the state of a run's last save.
 
     Args:
-        before: the configuration that a checkpoint was saved with.
-        now: the one to go on with.
-        path: of the checkpoint.
+        run: run with a `last.pt`.
+        state: fresh state, to be restored.
+        config: configuration to continue with.
+        corpus: corpus to continue with.
+
+    Returns:
+        The changes of the configuration since the last save, one line; empty if there are none.
 
     Raises:
-        CheckpointError: what the network is made of has changed; the keys are named.
+        CheckpointError: the last save cannot be read, or is of another network.
+        DataError: the corpus is not the one that the run began with.
+    """
+    checkpoint = load_checkpoint(run.last)
+    validate_same_corpus(checkpoint, corpus, run.path)
+    validate_same_network(checkpoint.config, config, run.last)
+    state.restore(checkpoint, run.last)
+    changes = compare_configs(checkpoint.config, config).items()
+    return ", ".join(f"{key} {_as_yaml(before)} → {_as_yaml(now)}" for key, (before, now) in changes)
+
+
+def validate_same_network(before: Config, now: Config, path: Path) -> None:
+    """Check that a run continues with the same network.
+
+    Args:
+        before: configuration of a checkpoint.
+        now: configuration to continue with.
+        path: path of the checkpoint.
+
+    Raises:
+        CheckpointError: settings of the network have changed; the message names them.
     """
     changed = [
         f"{key} was {_as_yaml(then)} and is {_as_yaml(new)}"
-        for key, (then, new) in differences(before, now).items()
+        for key, (then, new) in compare_configs(before, now).items()
         if key.startswith("model.") and key not in _START_KEYS
     ]
     if changed:
@@ -112,11 +136,11 @@ def check_same_network(before: Config, now: Config, path: Path) -> None:
         )
 
 
-def check_same_corpus(checkpoint: Checkpoint, corpus: PreparedCorpus, run: Path) -> None:
-    """Refuse to go on with a corpus that is not the one that a run began with; it may have moved.
+def validate_same_corpus(checkpoint: Checkpoint, corpus: PreparedCorpus, run: Path) -> None:
+    """Check that a run continues with the corpus that it began with; its folder may have moved.
 
     Raises:
-        DataError: it is another; what differs is named.
+        DataError: it is another corpus; the message names the differences.
     """
     then, now = checkpoint.corpus, CorpusOrigin.from_corpus(corpus)
     differing = [
@@ -124,9 +148,9 @@ def check_same_corpus(checkpoint: Checkpoint, corpus: PreparedCorpus, run: Path)
         for name in ("name", "protocol", "fps", "frame_size", "interpolation", "aspect")
         if getattr(then, name) != getattr(now, name)
     ]
-    known, there = checkpoint.vocabulary.glosses, corpus.vocabulary.glosses
-    if known != there:
-        differing.append(_vocabularies_told(known, there))
+    glosses, corpus_glosses = checkpoint.vocabulary.glosses, corpus.vocabulary.glosses
+    if glosses != corpus_glosses:
+        differing.append(_describe_vocabulary_change(glosses, corpus_glosses))
     if differing:
         raise DataError(
             f"{corpus.path}: not the corpus that {run} began with: {'; '.join(differing)}",
@@ -135,17 +159,19 @@ def check_same_corpus(checkpoint: Checkpoint, corpus: PreparedCorpus, run: Path)
         )
 
 
-def _vocabularies_told(known: Sequence[str], there: Sequence[str]) -> str:
-    new, gone = sorted(set(there) - set(known)), sorted(set(known) - set(there))
+def _describe_vocabulary_change(before: Sequence[str], now: Sequence[str]) -> str:
+    new, gone = sorted(set(now) - set(before)), sorted(set(before) - set(now))
     if not new and not gone:
         return "its vocabulary has the glosses in another order"
     counts = [
-        f"{len(glosses)} {word} ({_some(glosses)})" for glosses, word in ((new, "new"), (gone, "gone")) if glosses
+        f"{len(glosses)} {word} ({_format_glosses(glosses)})"
+        for glosses, word in ((new, "new"), (gone, "gone"))
+        if glosses
     ]
     return f"its vocabulary has other glosses: {', '.join(counts)}"
 
 
-def _some(glosses: Sequence[str]) -> str:
+def _format_glosses(glosses: Sequence[str]) -> str:
     return ", ".join(glosses[:_GLOSSES_NAMED]) + (" …" if len(glosses) > _GLOSSES_NAMED else "")
 
 

@@ -1,4 +1,4 @@
-"""The runs so far: what each trained, how far it is, and how well it does. Needs no torch."""
+"""The list of runs: network, corpus, progress and best WER of each. Needs no torch."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from cslr_cli.training.run.folder import RunFolder, best_epochs
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run in a line.
+    """The main figures of a run.
 
     Attributes:
-        name: of its folder.
-        path: the folder.
+        name: name of its folder.
+        path: path of its folder.
         network: name of the network.
         corpus: name of the corpus.
-        epoch: epochs finished.
-        epochs: that the training is to have.
-        best_wer: lowest WER on dev, percent; None before the first evaluation.
-        best_epoch: the epoch with it.
-        seconds: that the finished epochs took, evaluations included.
-        checkpoint: `best.pt`; None while there is none.
+        epoch: number of finished epochs.
+        epochs: epochs of the whole training.
+        best_wer: lowest WER on dev in percent; None before the first evaluation.
+        best_epoch: epoch with the lowest WER.
+        seconds: time of the finished epochs, evaluations included.
+        checkpoint: path of `best.pt`; None before the first one.
     """
 
     name: str
@@ -73,8 +73,8 @@ class RunList:
     """The runs in a folder.
 
     Attributes:
-        runs: by corpus, and of each corpus the one with the lowest WER first.
-        broken: of each run that cannot be read, what is wrong with it.
+        runs: summaries, sorted by corpus, then by best WER.
+        broken: errors of the runs that cannot be read.
     """
 
     runs: tuple[RunSummary, ...]
@@ -82,7 +82,7 @@ class RunList:
 
 
 def list_runs(runs_dir: Path) -> RunList:
-    """Look at all runs in a folder; what is no run there is passed over.
+    """Summarise all runs in a folder; other folders and files in it are ignored.
 
     Raises:
         UsageError: there is no such folder.
@@ -98,20 +98,20 @@ def list_runs(runs_dir: Path) -> RunList:
         if not run.config.is_file():
             continue
         try:
-            runs.append(summarise(run))
+            runs.append(summarize_run(run))
         except CslrError as error:
             broken.append(error)
-    return RunList(tuple(sorted(runs, key=_order)), tuple(broken))
+    return RunList(tuple(sorted(runs, key=_sort_key)), tuple(broken))
 
 
-def summarise(run: RunFolder) -> RunSummary:
-    """A run in a line.
+def summarize_run(run: RunFolder) -> RunSummary:
+    """Summarise a run.
 
     Raises:
         CslrError: its configuration or its metrics cannot be read.
     """
     config, history = load_config(run.config), run.read_metrics()
-    by_epoch = {int(record["epoch"]): record for record in history}
+    by_epoch = {record.epoch: record for record in history}
     best = next(iter(best_epochs(history, 1)), None)
     return RunSummary(
         name=run.path.name,
@@ -120,12 +120,23 @@ def summarise(run: RunFolder) -> RunSummary:
         corpus=config.corpus.name,
         epoch=max(by_epoch, default=0),
         epochs=config.training.epochs,
-        best_wer=None if best is None else float(by_epoch[best]["wer"]),
+        best_wer=None if best is None else by_epoch[best].wer,
         best_epoch=best,
-        seconds=sum(float(record.get("seconds", 0.0)) for record in history),
+        seconds=sum(record.seconds or 0.0 for record in history),
         checkpoint=run.best if run.best.is_file() else None,
     )
 
 
-def _order(run: RunSummary) -> tuple[str, bool, float, str]:
+def _sort_key(run: RunSummary) -> tuple[str, bool, float, str]:
     return run.corpus, run.best_wer is None, run.best_wer or 0.0, run.name
+
+
+def best_checkpoints(runs_dir: Path) -> list[Path]:
+    """Paths of the `best.pt` of all runs, newest first."""
+    return sorted(runs_dir.glob("*/best.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def newest_run(runs_dir: Path) -> RunFolder | None:
+    """The run whose `best.pt` was written last; None if there is none."""
+    checkpoints = best_checkpoints(runs_dir)
+    return RunFolder(checkpoints[0].parent) if checkpoints else None

@@ -1,96 +1,97 @@
-"""Writing what a training has made, again and again, whatever the disk says."""
+"""Writes the files of a run during a training: checkpoints, metrics, hypotheses and curves."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
 from cslr_cli.config import Config
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError
+from cslr_cli.evaluation import SplitResult, write_hypotheses
 from cslr_cli.files import write_text
+from cslr_cli.training.monitoring.curves import draw_curves
+from cslr_cli.training.monitoring.epoch_record import EpochRecord
+from cslr_cli.training.monitoring.observer import TrainingObserver
 from cslr_cli.training.run.folder import RunFolder, kept_epochs
 from cslr_cli.training.run.state import TrainingState
-from cslr_cli.vocabulary import Vocabulary
 
 
-class Saver:
-    """Keeps a run's checkpoints and records up to date.
+class CheckpointSaver:
+    """Saves a run's checkpoints and metrics.
 
-    A save that fails, for the disk is full, is told; what was written before stays whole, the training
-    goes on, and the next save is another attempt. Only at the end it must succeed.
+    A save that fails, for example on a full disk, is a warning: the files of the last save stay whole, the
+    training continues, and the next save tries again. Only the last save must succeed.
 
     Args:
-        run: where to write.
-        config: of the run.
-        vocabulary: of the network.
-        origin: the corpus.
-        note: is told what the user should know.
+        run: folder of the run.
+        config: configuration of the run.
+        corpus: corpus of the training.
+        observer: observer that receives the warnings.
     """
 
-    def __init__(
-        self, run: RunFolder, config: Config, vocabulary: Vocabulary, origin: CorpusOrigin, note: Callable[[str], None]
-    ) -> None:
+    def __init__(self, run: RunFolder, config: Config, corpus: PreparedCorpus, observer: TrainingObserver) -> None:
         self._run, self._config = run, config
-        self._vocabulary, self._origin = vocabulary, origin
-        self._note = note
+        self._vocabulary, self._origin = corpus.vocabulary, CorpusOrigin.from_corpus(corpus)
+        self._observer = observer
         self._saved_at = time.monotonic()
         self._unwritten_best: Checkpoint | None = None
         self._unwritten_epoch: Checkpoint | None = None
 
     @property
     def is_due(self) -> bool:
-        """So many minutes have passed since the last save."""
+        """Whether `training.save_minutes` have passed since the last save."""
         minutes = self._config.training.save_minutes
         return minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
 
-    def finished_epoch(self, state: TrainingState, *, is_best: bool) -> None:
-        """Save after an epoch, whose record is the last one of the history.
+    def save_after_epoch(self, state: TrainingState, *, is_best: bool) -> None:
+        """Save after an epoch.
 
         Args:
-            state: after it.
-            is_best: it has the lowest WER on dev so far.
+            state: state after the epoch, with its record as the last one of the history.
+            is_best: whether the epoch has the lowest WER on dev so far.
 
         Raises:
             CheckpointError: the training ends with this epoch, and nothing can be written.
         """
-        if state.epoch in self._kept(state):
+        if state.epoch in self._kept_epochs(state):
             self._unwritten_epoch = self._checkpoint(state, resumable=False)
         if is_best:
             self._unwritten_best = self._checkpoint(state, resumable=False)
-        self._save(state, must=state.epoch >= self._config.training.epochs)
+        self._save(state, must_succeed=state.epoch >= self._config.training.epochs)
 
-    def within_epoch(self, state: TrainingState, *, must: bool = False) -> None:
+    def save_within_epoch(self, state: TrainingState, *, must_succeed: bool = False) -> None:
         """Save in the middle of an epoch.
 
         Args:
-            state: as it is.
-            must: there will be no other attempt.
+            state: state after a step.
+            must_succeed: whether this is the last save of this process.
 
         Raises:
-            CheckpointError: nothing can be written, and it must be.
+            CheckpointError: `must_succeed`, and nothing can be written.
         """
-        self._save(state, must=must)
+        self._save(state, must_succeed=must_succeed)
 
-    def _save(self, state: TrainingState, *, must: bool) -> None:
+    def _save(self, state: TrainingState, *, must_succeed: bool) -> None:
         self._saved_at = time.monotonic()
         try:
             self._write(state)
         except (CheckpointError, OSError) as error:
-            if must:
-                raise _told(error, self._run) from error
-            self._unwritten_epoch = None  # one less to choose from, which no other depends on
-            if self._unwritten_best is not None:  # the network goes on learning
+            if must_succeed:
+                raise _to_checkpoint_error(error, self._run) from error
+            self._unwritten_epoch = None  # nothing depends on it
+            if self._unwritten_best is not None:  # a copy, because the network continues to learn
                 weights = {name: value.clone() for name, value in self._unwritten_best.weights.items()}
                 self._unwritten_best = replace(self._unwritten_best, weights=weights)
             reason = error.message if isinstance(error, CheckpointError) else str(error)
-            self._note(
+            self._observer.on_warning(
                 f"not saved: {reason}; what was saved before is whole. Training goes on, and the next save tries"
             )
 
     def _write(self, state: TrainingState) -> None:
-        """The best checkpoint first: were the last one there alone, nobody would write the other again."""
+        # The best checkpoint first: a run that is resumed from a newer `last.pt` would never write it again.
         if self._unwritten_best is not None:
             save_checkpoint(self._unwritten_best, self._run.best)
             self._unwritten_best = None
@@ -99,23 +100,41 @@ class Saver:
             self._unwritten_epoch = None
         save_checkpoint(self._checkpoint(state, resumable=True), self._run.last)
         config = self._config.to_yaml()
-        if self._run.config.read_text(encoding="utf-8") != config:  # resumed with other settings; those of `last.pt`
+        if self._run.config.read_text(encoding="utf-8") != config:  # resumed with other settings: those of `last.pt`
             write_text(self._run.config, config)
         self._run.write_metrics(state.history)
-        self._run.remove_epoch_files(keep=self._kept(state))
+        self._run.remove_epoch_files(keep=self._kept_epochs(state))
 
-    def _kept(self, state: TrainingState) -> set[int]:
+    def _kept_epochs(self, state: TrainingState) -> set[int]:
         settings = self._config.training
         return kept_epochs(state.history, best=settings.keep_best, newest=settings.keep_newest)
 
     def _checkpoint(self, state: TrainingState, *, resumable: bool) -> Checkpoint:
-        return state.checkpoint(self._config, self._vocabulary, self._origin, resumable=resumable)
+        return state.to_checkpoint(self._config, self._vocabulary, self._origin, resumable=resumable)
 
 
-def _told(error: CheckpointError | OSError, run: RunFolder) -> CheckpointError:
+def _to_checkpoint_error(error: CheckpointError | OSError, run: RunFolder) -> CheckpointError:
     if isinstance(error, CheckpointError):
         return error
     return CheckpointError(
         f"{error.filename or run.path}: cannot be written ({error.strerror or error})",
         f"make room or mend the rights; --resume {run.path} goes on from the last save",
     )
+
+
+class RunFilesObserver(TrainingObserver):
+    """Writes the hypotheses of the best epoch and the curves into the run's folder.
+
+    Args:
+        run: folder of the run.
+        corpus: corpus of the evaluation; its references are written next to the hypotheses.
+    """
+
+    def __init__(self, run: RunFolder, corpus: PreparedCorpus) -> None:
+        self._run, self._corpus = run, corpus
+
+    def before_save(self, history: Sequence[EpochRecord], dev: SplitResult | None, *, is_best: bool) -> None:
+        """Write the files of a finished epoch."""
+        if dev is not None and is_best:
+            write_hypotheses(dev, self._corpus, self._run.hypotheses)
+        draw_curves(history, self._run.curves)

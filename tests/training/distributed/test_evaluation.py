@@ -16,12 +16,13 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation import Evaluator, SplitResult, evaluate
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.training import loop
-from cslr_cli.training.distributed.evaluation import SpreadEvaluator
-from cslr_cli.training.distributed.interruption import AskedToEndError, Interruption
+from cslr_cli.training.distributed.evaluation import DistributedEvaluator
+from cslr_cli.training.distributed.interruption import Interruption, StoppedBySignalError
 from cslr_cli.training.distributed.ranks import Ranks
 from cslr_cli.training.loop import train
-from cslr_cli.training.monitoring import recorder
-from tests.training.ranks import on_ranks
+from cslr_cli.training.run import saving
+from tests.training.observers import CallbackObserver
+from tests.training.processes import run_ranks
 from tests.training.test_loop import ScriptedEvaluator, assert_same_state, changed, copied
 
 CPU = torch.device("cpu")
@@ -55,9 +56,9 @@ def test_ranks_with_unequal_shares_recognise_clip_by_clip_what_one_process_does(
             num_workers=0,
         )
         seen: list[Progress] = []
-        return seen, SpreadEvaluator(evaluator, ranks, Interruption())(network, seen.append)
+        return seen, DistributedEvaluator(evaluator, ranks, Interruption())(network, seen.append)
 
-    outcomes = on_ranks(2, rank)
+    outcomes = run_ranks(2, rank)
     assert [len(seen) for seen, _ in outcomes] == [2, 1]
     for head in ("sequence", "conv"):
         expected = timed(alone, head)
@@ -106,9 +107,9 @@ def test_an_evaluation_is_left_by_all_ranks_soon_after_one_of_them_was_asked_to_
             interruption.signal = "SIGTERM"
         evaluator: Any = EndlessEvaluator(ranks.rank)
         network: Any = None
-        return SpreadEvaluator(evaluator, ranks, interruption)(network, no_progress)
+        return DistributedEvaluator(evaluator, ranks, interruption)(network, no_progress)
 
-    assert on_ranks(2, rank) == [None, None]
+    assert run_ranks(2, rank) == [None, None]
 
 
 def test_a_training_evaluates_by_as_many_clips_as_a_process_trains_on(
@@ -123,14 +124,14 @@ def test_a_training_evaluates_by_as_many_clips_as_a_process_trains_on(
 
     monkeypatch.setattr(ScriptedEvaluator, "wers", [50.0], raising=False)
     monkeypatch.setattr(loop, "Evaluator", Noting)
-    monkeypatch.setattr(recorder, "write_hypotheses", lambda *given: None)
+    monkeypatch.setattr(saving, "write_hypotheses", lambda *given: None)
     config = changed(tiny_config, training={"batch_size": 8, "epochs": 1})
 
     def rank(ranks: Ranks) -> list[int]:
         train(config, tmp_path / "run", device=CPU, ranks=ranks)
         return sizes
 
-    assert on_ranks(2, rank) == [[4], [4]]
+    assert run_ranks(2, rank) == [[4], [4]]
 
 
 @pytest.mark.parametrize("asked", [0, 1])
@@ -144,17 +145,17 @@ def test_a_signal_to_one_of_two_processes_that_evaluate_saves_and_ends_both(
             if told.stage == "evaluate dev" and ranks.rank == asked:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        with pytest.raises(AskedToEndError) as caught:
-            train(config, run, device=CPU, progress=progress, ranks=ranks)
+        with pytest.raises(StoppedBySignalError) as caught:
+            train(config, run, device=CPU, observer=CallbackObserver(progress=progress), ranks=ranks)
         return str(caught.value)
 
-    for rank_number, told in enumerate(on_ranks(2, rank)):
+    for rank_number, told in enumerate(run_ranks(2, rank)):
         by = "SIGTERM" if rank_number == asked else "SIGTERM to another process"
         assert told.startswith(f"ended by {by} in epoch 1, after step 4; all is saved")
     training = load_checkpoint(run / "last.pt").training
     assert training is not None
     assert (training["step"], training["unfinished"]["batches"]) == (4, 4)
     if asked == 1:  # what is done again is the evaluation alone
-        on_ranks(2, lambda ranks: train(config, run, device=CPU, resume=True, ranks=ranks))
-        on_ranks(2, lambda ranks: train(config, tmp_path / "whole", device=CPU, ranks=ranks))
+        run_ranks(2, lambda ranks: train(config, run, device=CPU, resume=True, ranks=ranks))
+        run_ranks(2, lambda ranks: train(config, tmp_path / "whole", device=CPU, ranks=ranks))
         assert_same_state(run / "last.pt", tmp_path / "whole" / "last.pt")

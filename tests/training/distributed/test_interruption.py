@@ -19,9 +19,11 @@ from cslr_cli.config import Config
 from cslr_cli.errors import CheckpointError
 from cslr_cli.progress import Progress
 from cslr_cli.training import loop
-from cslr_cli.training.distributed.interruption import INTERRUPTED_STATUS, AskedToEndError, Interruption
-from cslr_cli.training.loop import Listener, TrainingResult, train
-from cslr_cli.training.monitoring import recorder
+from cslr_cli.training.distributed.interruption import INTERRUPTED_STATUS, Interruption, StoppedBySignalError
+from cslr_cli.training.loop import TrainingResult, train
+from cslr_cli.training.monitoring.observer import TrainingObserver
+from cslr_cli.training.run import saving
+from tests.training.observers import CallbackObserver
 from tests.training.test_loop import ScriptedEvaluator, assert_same_state, changed
 
 CPU = torch.device("cpu")
@@ -29,14 +31,14 @@ CPU = torch.device("cpu")
 ALWAYS = 1e-9
 
 
-def at(stage: str, done: int, act: Callable[[], None]) -> Callable[[Progress], None]:
-    """Progress that does something when a stage is so far."""
+def act_at(stage: str, done: int, act: Callable[[], None]) -> TrainingObserver:
+    """Acts when a stage has reached a point."""
 
-    def progress(told: Progress) -> None:
-        if (told.stage, told.done) == (stage, done):
+    def on_progress(progress: Progress) -> None:
+        if (progress.stage, progress.done) == (stage, done):
             act()
 
-    return progress
+    return CallbackObserver(progress=on_progress)
 
 
 def test_a_training_killed_at_random_moments_ends_at_the_weights_of_one_that_was_not(
@@ -45,8 +47,8 @@ def test_a_training_killed_at_random_moments_ends_at_the_weights_of_one_that_was
     config, run = changed(tiny_config, training={"save_minutes": ALWAYS}), tmp_path / "run"
     fork, rng = multiprocessing.get_context("fork"), random.Random(0)
     # The first time within an epoch, however fast or slow this machine is.
-    come = at("train", 3, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    first = fork.Process(target=train, args=(config, run), kwargs={"device": CPU, "progress": come})
+    come = act_at("train", 3, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    first = fork.Process(target=train, args=(config, run), kwargs={"device": CPU, "observer": come})
     first.start()
     first.join()
     assert first.exitcode == -signal.SIGKILL
@@ -81,9 +83,9 @@ def test_a_signal_saves_and_ends_with_a_status_of_its_own(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, name: str, stage: str, done: int, batches: int
 ) -> None:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    come = at(stage, done, lambda: os.kill(os.getpid(), getattr(signal, name)))
-    with pytest.raises(AskedToEndError) as caught:
-        train(tiny_config, tmp_path / "run", device=CPU, progress=come)
+    come = act_at(stage, done, lambda: os.kill(os.getpid(), getattr(signal, name)))
+    with pytest.raises(StoppedBySignalError) as caught:
+        train(tiny_config, tmp_path / "run", device=CPU, observer=come)
     assert caught.value.exit_status == INTERRUPTED_STATUS == 75
     assert name in str(caught.value)
     assert f"cslr train --resume {tmp_path / 'run'}" in str(caught.value)
@@ -92,7 +94,7 @@ def test_a_signal_saves_and_ends_with_a_status_of_its_own(
     assert training is not None
     assert training["unfinished"]["batches"] == batches
     told: list[Progress] = []
-    train(tiny_config, tmp_path / "run", device=CPU, resume=True, progress=told.append)
+    train(tiny_config, tmp_path / "run", device=CPU, resume=True, observer=CallbackObserver(progress=told.append))
     # Nothing is done twice.
     assert [progress.done for progress in told if progress.stage == "train"] == list(range(batches + 1, 9))
     assert_same_state(tmp_path / "run" / "last.pt", tiny_training.run.last)
@@ -106,20 +108,20 @@ def test_the_end_of_the_launcher_is_a_request_to_end_too(monkeypatch: pytest.Mon
         monkeypatch.setenv(name, "2")
     monkeypatch.setenv("MASTER_ADDR", "localhost")
     launched = Interruption()
-    assert not launched.came
+    assert not launched.requested
     monkeypatch.setattr(os, "getppid", lambda: 1)
-    assert (launched.came, launched.reason) == (True, "the end of its launcher")
-    assert not alone.came  # a shell may end, and what it started in the background goes on
+    assert (launched.requested, launched.reason) == (True, "the end of its launcher")
+    assert not alone.requested  # a shell may end, and what it started in the background goes on
 
 
 def test_an_epoch_begins_again_if_its_batches_are_others(tiny_config: Config, tmp_path: Path) -> None:
-    come = at("train", 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(AskedToEndError):
-        train(tiny_config, tmp_path / "run", device=CPU, progress=come)
+    come = act_at("train", 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(StoppedBySignalError):
+        train(tiny_config, tmp_path / "run", device=CPU, observer=come)
     notes: list[str] = []
     config = changed(tiny_config, training={"batch_size": 4, "epochs": 1})
-    result = train(config, tmp_path / "run", device=CPU, resume=True, listener=Listener(note=notes.append))
-    assert [record["step"] for record in result.history] == [3 + 2]
+    result = train(config, tmp_path / "run", device=CPU, resume=True, observer=CallbackObserver(warning=notes.append))
+    assert [record.step for record in result.history] == [3 + 2]
     assert any("epoch 1 begins again" in note for note in notes)
     assert any("training.batch_size 2 → 4" in note and "training.epochs 2 → 1" in note for note in notes)
 
@@ -160,7 +162,7 @@ def test_a_full_disk_is_told_and_the_next_save_makes_up_for_it(
             assert (run / "last.pt").read_bytes() == last_before[0]
             assert not (run / "best.pt").exists()
 
-    train(config, run, device=CPU, progress=progress, listener=Listener(note=notes.append))
+    train(config, run, device=CPU, observer=CallbackObserver(progress=progress, warning=notes.append))
     assert disk.refused == 5
     assert len(notes) == 5
     assert all("No space left on device" in note and "what was saved before is whole" in note for note in notes)
@@ -176,7 +178,7 @@ def test_the_best_checkpoint_stays_what_it_is_while_later_steps_are_saved(
 ) -> None:
     monkeypatch.setattr(ScriptedEvaluator, "wers", [50.0, 60.0], raising=False)
     monkeypatch.setattr(loop, "Evaluator", ScriptedEvaluator)
-    monkeypatch.setattr(recorder, "write_hypotheses", lambda *given: None)
+    monkeypatch.setattr(saving, "write_hypotheses", lambda *given: None)
     train(changed(tiny_config, training={"save_minutes": ALWAYS}), tmp_path / "run", device=CPU)
     best, first = (load_checkpoint(tmp_path / "run" / name) for name in ("best.pt", "epoch-1.pt"))
     assert best.epoch == 1
@@ -187,9 +189,9 @@ def test_a_disk_that_is_full_at_the_end_fails_the_training(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = FullDisk(monkeypatch)
-    fill = at("train", 8, lambda: setattr(disk, "is_full", True))
+    fill = act_at("train", 8, lambda: setattr(disk, "is_full", True))
     with pytest.raises(CheckpointError, match="cannot be written"):
-        train(tiny_config, tmp_path / "run", device=CPU, progress=fill)
+        train(tiny_config, tmp_path / "run", device=CPU, observer=fill)
     disk.is_full = False
     assert load_checkpoint(tmp_path / "run" / "last.pt").epoch == 1
 

@@ -12,36 +12,36 @@ from cslr_cli.errors import DataError, TrainingError
 from cslr_cli.training.distributed import launch as launcher
 from cslr_cli.training.distributed.interruption import Interruption
 from cslr_cli.training.distributed.launch import launch
-from cslr_cli.training.distributed.ranks import joined
+from cslr_cli.training.distributed.ranks import join_process_group
 
 # What the processes do: they import this module, so that it stands here and not in a test.
 
 
 def second_rank_fails(task: None) -> None:
-    with joined(torch.device("cpu")) as ranks:
+    with join_process_group(torch.device("cpu")) as ranks:
         if ranks.rank == 1:
             raise DataError("clip 7 is gone", "put it back")
-        ranks.wait()
+        ranks.barrier()
 
 
 def second_rank_is_killed(task: None) -> None:
-    launcher.SECONDS_TO_BE_ENDED = 3600  # the first one waits for the launcher, which is to end it
-    with joined(torch.device("cpu")) as ranks:
+    launcher.LAUNCHER_WAIT_SECONDS = 3600  # the first one waits for the launcher, which is to end it
+    with join_process_group(torch.device("cpu")) as ranks:
         if ranks.rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        ranks.wait()  # for a rank that is gone: not for ever
+        ranks.barrier()  # for a rank that is gone: not for ever
 
 
 def second_rank_is_killed_while_the_first_computes(has_waited: Path) -> None:
     """The first one is asked to end, as by the launcher, before it finds out that it has lost the second."""
-    launcher.wait_to_be_ended = has_waited.touch
+    launcher.wait_for_launcher = has_waited.touch
     interruption = Interruption()
-    with joined(torch.device("cpu")) as ranks, interruption.watched():
+    with join_process_group(torch.device("cpu")) as ranks, interruption.watch_signals():
         if ranks.rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        while not interruption.came:
+        while not interruption.requested:
             time.sleep(0.01)
-        ranks.wait()
+        ranks.barrier()
 
 
 def test_the_error_of_a_process_ends_all_of_them_and_is_the_launchers() -> None:
@@ -55,7 +55,7 @@ def test_a_process_that_is_killed_ends_all_of_them_and_says_how() -> None:
         launch(second_rank_is_killed, None, 2)
 
 
-def test_a_process_that_was_asked_to_end_before_it_missed_another_does_not_wait_to_be_ended(tmp_path: Path) -> None:
+def test_a_process_that_was_asked_to_end_before_it_missed_another_does_not_wait_for_launcher(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="process 1 of the training was ended by SIGKILL"):
         launch(second_rank_is_killed_while_the_first_computes, tmp_path / "has waited", 2)
     assert not (tmp_path / "has waited").exists()

@@ -23,12 +23,13 @@ from cslr_cli.evaluation import evaluate
 from cslr_cli.model.network import build_network
 from cslr_cli.progress import Progress
 from cslr_cli.training.distributed.batch_norm import CpuSyncBatchNorm
-from cslr_cli.training.distributed.interruption import AskedToEndError
-from cslr_cli.training.distributed.ranks import ALONE, Ranks, joined
+from cslr_cli.training.distributed.interruption import StoppedBySignalError
+from cslr_cli.training.distributed.ranks import SINGLE_PROCESS, Ranks, join_process_group
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.run.state import TrainingState
-from cslr_cli.training.step import Extent, Stepper
-from tests.training.ranks import launched, on_ranks
+from cslr_cli.training.step import BatchCounts, Stepper
+from tests.training.observers import CallbackObserver
+from tests.training.processes import run_launched, run_ranks
 from tests.training.test_loop import changed, with_an_impossible_clip
 
 CPU = torch.device("cpu")
@@ -80,7 +81,7 @@ def together(batches: Sequence[Batch]) -> Batch:
 
 
 def a_step(
-    config: Config, parts: Sequence[tuple[Batch, bool]], ranks: Ranks = ALONE, *, frozen_norms: bool = False
+    config: Config, parts: Sequence[tuple[Batch, bool]], ranks: Ranks = SINGLE_PROCESS, *, frozen_norms: bool = False
 ) -> Outcome:
     """One step in float64, without dropout, which would be another one on another rank.
 
@@ -105,9 +106,10 @@ def a_step(
     optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
     state = TrainingState(network, optimizer, torch.amp.GradScaler("cpu", enabled=False))
     stepper = Stepper(state, config, device=CPU, dtype=torch.float32, num_steps=1, ranks=ranks)
-    sized = [(batch, stepper.extent(batch, counts=counts)) for batch, counts in parts]
-    mine = [(extent.clips, extent.rows, extent.unfit) for _, extent in sized]
-    figures = stepper(sized, Extent(*ranks.sum([sum(column) for column in zip(*mine, strict=True)])), 1)
+    micro_batches = [(batch, stepper.count(batch, is_counted=is_counted)) for batch, is_counted in parts]
+    counts = [(count.clips, count.padded_steps, count.unfit) for _, count in micro_batches]
+    totals = ranks.sum([sum(column) for column in zip(*counts, strict=True)])
+    figures = stepper(micro_batches, BatchCounts(*totals), 1)
     gradients = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
     return Outcome(gradients, {n: b.clone() for n, b in network.named_buffers()}, figures.losses.tolist())
 
@@ -142,14 +144,14 @@ def test_two_processes_with_half_the_batch_each_have_the_gradients_of_one_with_t
     def rank(ranks: Ranks) -> Outcome:
         return a_step(config, [(together([there[index] for index in shares[ranks.rank]]), True)], ranks)
 
-    for outcome in on_ranks(2, rank):
+    for outcome in run_ranks(2, rank):
         assert_same(outcome, expected)
 
 
 def test_a_process_without_a_clip_of_its_own_changes_nothing() -> None:
     config, there = recipe(), clips(1)
     expected = a_step(config, [(there[0], True)])
-    outcomes = on_ranks(2, lambda ranks: a_step(config, [(there[0], ranks.is_first)], ranks))
+    outcomes = run_ranks(2, lambda ranks: a_step(config, [(there[0], ranks.is_first)], ranks))
     for outcome in outcomes:
         assert outcome.losses == pytest.approx(expected.losses, rel=1e-9)
         for name, gradient in outcome.gradients.items():
@@ -164,7 +166,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole_batch_where_batch_norm_
         parts = [(together(there[:3]), True), (there[3], True)]
         assert_same(a_step(config, parts, frozen_norms=True), expected)
         return
-    outcomes = on_ranks(
+    outcomes = run_ranks(
         2,
         lambda ranks: a_step(
             config, [(there[2 * ranks.rank], True), (there[2 * ranks.rank + 1], True)], ranks, frozen_norms=True
@@ -195,7 +197,7 @@ def test_batch_norm_over_two_processes_is_torchs_over_all_of_their_batches() -> 
         assert inputs.grad is not None
         return outputs.detach(), inputs.grad, synchronised.state_dict()
 
-    (out_a, grad_a, state), (out_b, grad_b, _) = on_ranks(2, rank)
+    (out_a, grad_a, state), (out_b, grad_b, _) = run_ranks(2, rank)
     torch.testing.assert_close(torch.cat([out_a, out_b]), expected.detach())
     torch.testing.assert_close(torch.cat([grad_a, grad_b]), expected_in.grad)
     assert state.keys() == norm.state_dict().keys()
@@ -209,8 +211,8 @@ def test_a_training_in_two_processes_sees_every_clip_once_and_evaluates_as_one_p
     values = tiny_config.to_dict()
     values["training"] |= {"epochs": 1}
     config = Config.from_dict(values, "one epoch")
-    results: list[TrainingResult] = on_ranks(2, lambda ranks: train(config, tmp_path / "run", device=CPU, ranks=ranks))
-    first, second = (result.history[0] for result in results)
+    results: list[TrainingResult] = run_ranks(2, lambda ranks: train(config, tmp_path / "run", device=CPU, ranks=ranks))
+    first, second = (result.history[0].to_dict() for result in results)
     for name in ("loss", "grad_norm", "wer", "conv_wer", "step", "skipped"):
         assert first[name] == second[name]
     assert first["step"] == 4  # 8 clips, two a step
@@ -233,7 +235,7 @@ def test_only_the_first_process_has_the_screen_also_for_what_is_logged(
             train(config, tmp_path / "run", device=CPU, ranks=ranks)
         return screen.read_text()
 
-    assert on_ranks(2, rank) == ["", ""]  # of this test's two, neither has a listener
+    assert run_ranks(2, rank) == ["", ""]  # of this test's two, neither has a listener
     assert (tmp_path / "run" / "train.log").read_text().count("skipped, loss inf, gradient norm nan; clips: ") == 1
     assert impossible in (tmp_path / "run" / "train.log").read_text()
 
@@ -259,14 +261,17 @@ def test_no_thread_of_a_training_is_left_that_could_abort_python_when_it_ends(
                 os.kill(os.getpid(), signal.SIGTERM)
 
         config = changed(tiny_config, training={"epochs": 1})
-        with pytest.raises(AskedToEndError) if is_asked_to_end else nullcontext(), joined(CPU) as ranks:
+        with (
+            pytest.raises(StoppedBySignalError) if is_asked_to_end else nullcontext(),
+            join_process_group(CPU) as ranks,
+        ):
             importlib.import_module("torch.distributed.optim")  # as torch does by itself, now and then
-            train(config, tmp_path / "run", device=CPU, ranks=ranks, progress=progress)
+            train(config, tmp_path / "run", device=CPU, ranks=ranks, observer=CallbackObserver(progress=progress))
         deadline = time.monotonic() + 120
         while threads() and time.monotonic() < deadline:  # who is joined is on the system's list a little longer
             time.sleep(0.01)
         return during, threads()
 
-    for during, after in launched(2, training):
+    for during, after in run_launched(2, training):
         assert during
         assert not after

@@ -10,28 +10,30 @@ import pytest
 from PIL import Image
 
 from cslr_cli.training.monitoring.curves import draw_curves
-from cslr_cli.training.run.state import Record
+from cslr_cli.training.monitoring.epoch_record import EpochRecord
 
 
-def history(epochs: int, **changes: Any) -> list[Record]:
+def history(epochs: int, **changes: Any) -> list[EpochRecord]:
     return [
-        {
-            "epoch": epoch,
-            "step": 100 * epoch,
-            "lr": 1e-4 if epoch < 3 else 2e-5,
-            "loss": 30 / epoch,
-            "sequence_ctc": 12 / epoch,
-            "conv_ctc": 10 / epoch,
-            "wer": 80 / epoch if epoch % 2 == 0 else None,
-            "conv_wer": 85 / epoch if epoch % 2 == 0 else None,
-            "skipped": [],
-            **changes,
-        }
+        EpochRecord.from_dict(
+            {
+                "epoch": epoch,
+                "step": 100 * epoch,
+                "lr": 1e-4 if epoch < 3 else 2e-5,
+                "loss": 30 / epoch,
+                "sequence_ctc": 12 / epoch,
+                "conv_ctc": 10 / epoch,
+                "wer": 80 / epoch if epoch % 2 == 0 else None,
+                "conv_wer": 85 / epoch if epoch % 2 == 0 else None,
+                "skipped": [],
+                **changes,
+            }
+        )
         for epoch in range(1, epochs + 1)
     ]
 
 
-def drawn(path: Path, records: list[Record]) -> npt.NDArray[np.uint8]:
+def drawn(path: Path, records: list[EpochRecord]) -> npt.NDArray[np.uint8]:
     draw_curves(records, path)
     with Image.open(path) as picture:
         assert picture.format == "PNG"
@@ -61,7 +63,7 @@ def test_each_figure_is_drawn_in_its_plot_and_nowhere_else(tmp_path: Path, chang
 
 
 def test_a_training_that_was_never_evaluated_and_never_stepped_is_drawn_too(tmp_path: Path) -> None:
-    only: list[Record] = [{"epoch": 1, "step": 1, "lr": 1e-4, "wer": None, "conv_wer": None}]
+    only: list[EpochRecord] = [EpochRecord(epoch=1, step=1, lr=1e-4, wer=None)]
     assert drawn(tmp_path / "curves.png", only).std() > 0
 
 

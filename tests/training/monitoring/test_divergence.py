@@ -9,9 +9,10 @@ import torch
 from cslr_cli.config import Config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import TrainingError
-from cslr_cli.training.loop import Listener, train
-from cslr_cli.training.monitoring.divergence import LONGEST_ROW, Diagnostician
+from cslr_cli.training.loop import train
+from cslr_cli.training.monitoring.divergence import MAX_SKIPPED_IN_A_ROW, DivergenceMonitor
 from cslr_cli.training.monitoring.epoch_record import StepRecord
+from tests.training.observers import CallbackObserver
 from tests.training.test_loop import changed, copied, rewrite_samples
 
 CPU = torch.device("cpu")
@@ -24,14 +25,14 @@ def a_step(number: int, *, finite: bool, unfit: int = 0, norm: float = 2.0) -> S
 
 
 def diagnosis(scale: float | None, unfit: int = 0) -> str:
-    doctor = Diagnostician(1e-4)
-    doctor.see(a_step(1, finite=True, norm=7.25), None)
-    doctor.see(a_step(2, finite=True, norm=9000.0), None)
-    for number in range(3, 2 + LONGEST_ROW):
-        doctor.see(a_step(number, finite=False, unfit=unfit), scale)
+    monitor = DivergenceMonitor(1e-4)
+    monitor.check(a_step(1, finite=True, norm=7.25), None)
+    monitor.check(a_step(2, finite=True, norm=9000.0), None)
+    for number in range(3, 2 + MAX_SKIPPED_IN_A_ROW):
+        monitor.check(a_step(number, finite=False, unfit=unfit), scale)
     with pytest.raises(TrainingError) as caught:
-        doctor.see(a_step(2 + LONGEST_ROW, finite=False, unfit=unfit), scale)
-    assert f"steps 3 to {2 + LONGEST_ROW}" in str(caught.value)
+        monitor.check(a_step(2 + MAX_SKIPPED_IN_A_ROW, finite=False, unfit=unfit), scale)
+    assert f"steps 3 to {2 + MAX_SKIPPED_IN_A_ROW}" in str(caught.value)
     return str(caught.value)
 
 
@@ -53,19 +54,19 @@ def test_targets_are_the_reason_only_if_each_batch_has_one_that_does_not_fit() -
     told = diagnosis(scale=None, unfit=1)
     assert "targets longer than steps" in told
     assert "clip 3, clip 4" in told
-    doctor = Diagnostician(1e-4)
-    for number in range(1, LONGEST_ROW):
-        doctor.see(a_step(number, finite=False, unfit=number % 2), None)
+    monitor = DivergenceMonitor(1e-4)
+    for number in range(1, MAX_SKIPPED_IN_A_ROW):
+        monitor.check(a_step(number, finite=False, unfit=number % 2), None)
     with pytest.raises(TrainingError, match="learning rate"):
-        doctor.see(a_step(LONGEST_ROW, finite=False, unfit=1), None)
+        monitor.check(a_step(MAX_SKIPPED_IN_A_ROW, finite=False, unfit=1), None)
 
 
 def test_skipped_steps_are_borne_as_long_as_they_are_few_or_the_scale_can_still_fall() -> None:
-    doctor = Diagnostician(1e-4)
-    for number in range(10 * LONGEST_ROW):
-        doctor.see(a_step(number, finite=number % LONGEST_ROW == 0), None)
-    for number in range(LONGEST_ROW + 5):
-        doctor.see(a_step(number, finite=False), 2.0**10)
+    monitor = DivergenceMonitor(1e-4)
+    for number in range(10 * MAX_SKIPPED_IN_A_ROW):
+        monitor.check(a_step(number, finite=number % MAX_SKIPPED_IN_A_ROW == 0), None)
+    for number in range(MAX_SKIPPED_IN_A_ROW + 5):
+        monitor.check(a_step(number, finite=False), 2.0**10)
 
 
 def test_a_training_that_diverges_is_stopped_and_keeps_its_last_good_weights(
@@ -90,7 +91,7 @@ def test_a_corpus_whose_targets_never_fit_is_named_before_the_start_and_as_the_r
     config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 9, "evaluation_interval": 9})
     notes: list[str] = []
     with pytest.raises(TrainingError, match="targets longer than steps"):
-        train(config, tmp_path / "run", device=CPU, listener=Listener(note=notes.append))
+        train(config, tmp_path / "run", device=CPU, observer=CallbackObserver(warning=notes.append))
     (note,) = notes
     assert note.startswith("8 training clips have fewer steps than their glosses need")
     assert corpus.samples("train")[0].sample_id in note

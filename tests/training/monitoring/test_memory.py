@@ -10,11 +10,12 @@ import torch
 from cslr_cli.config import Config, load_config
 from cslr_cli.errors import DeviceError
 from cslr_cli.training.loop import train
-from cslr_cli.training.monitoring import recorder
 from cslr_cli.training.monitoring.curves import draw_curves
-from cslr_cli.training.monitoring.memory import memory_advice
-from cslr_cli.training.run.state import Record
+from cslr_cli.training.monitoring.divergence import memory_advice
+from cslr_cli.training.monitoring.epoch_record import EpochRecord
+from cslr_cli.training.run import saving
 from cslr_cli.training.step import Stepper
+from tests.training.observers import CallbackObserver
 from tests.training.test_loop import changed
 
 CPU = torch.device("cpu")
@@ -30,11 +31,11 @@ def own_kilobytes() -> int:
 def test_memory_does_not_grow_over_thirty_epochs(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def now_and_then(history: Sequence[Record], path: Path) -> None:
+    def now_and_then(history: Sequence[EpochRecord], path: Path) -> None:
         if len(history) % 5 == 0:  # what takes longest
             draw_curves(history, path)
 
-    monkeypatch.setattr(recorder, "draw_curves", now_and_then)
+    monkeypatch.setattr(saving, "draw_curves", now_and_then)
     # Clips of one length each: for every other one oneDNN keeps kernels, a thousand of them at most.
     config = changed(
         tiny_config,
@@ -43,10 +44,10 @@ def test_memory_does_not_grow_over_thirty_epochs(
     )
     memory: list[int] = []
 
-    def on_epoch(record: Record) -> None:
+    def measure(record: EpochRecord) -> None:
         memory.append(own_kilobytes())
 
-    train(config, tmp_path / "run", device=CPU, on_epoch=on_epoch)
+    train(config, tmp_path / "run", device=CPU, observer=CallbackObserver(epoch=measure))
     # The first epochs, two evaluations among them, fill what stays: the allocator's, the decoder's, matplotlib's.
     assert max(memory[20:]) <= 1.01 * max(memory[:20])
 

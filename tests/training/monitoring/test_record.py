@@ -18,20 +18,20 @@ from cslr_cli.errors import MissingPackageError
 from cslr_cli.evaluation import evaluate
 from cslr_cli.model.network import build_network
 from cslr_cli.scoring import read_ctm, read_stm
-from cslr_cli.training.loop import Listener, TrainingResult, train
-from cslr_cli.training.monitoring import recorder
-from cslr_cli.training.monitoring.outline import Outline, TimeEstimate
-from cslr_cli.training.monitoring.tensorboard import open_board
-from cslr_cli.training.run.runs import summarise
-from tests.training.ranks import on_ranks
+from cslr_cli.training.loop import TrainingResult, train
+from cslr_cli.training.monitoring.epoch_record import StepRecord
+from cslr_cli.training.monitoring.observer import TimeEstimate, TrainingOutline
+from cslr_cli.training.monitoring.tensorboard import open_tensorboard
+from cslr_cli.training.run import saving
+from cslr_cli.training.run.runs import summarize_run
+from tests.training.observers import CallbackObserver, stop_after_epoch, stop_at_step
+from tests.training.processes import run_ranks
 from tests.training.test_loop import (
     CPU,
     ScriptedEvaluator,
     assert_same_state,
     changed,
     scripted,
-    stop_after_epoch,
-    stop_at_step,
 )
 
 __all__ = ["scripted"]  # a fixture
@@ -41,9 +41,9 @@ __all__ = ["scripted"]  # a fixture
 
 
 def test_the_outline_says_what_is_trained_on_what(tiny_config: Config, tmp_path: Path) -> None:
-    told: list[Outline] = []
+    told: list[TrainingOutline] = []
     config = changed(tiny_config, training={"frozen": ["backbone"], "epochs": 1})
-    train(config, tmp_path / "run", device=CPU, listener=Listener(outline=told.append))
+    train(config, tmp_path / "run", device=CPU, observer=CallbackObserver(start=told.append))
     (outline,) = told
     rows = dict(outline.rows)
     backbone = load_checkpoint(tmp_path / "run" / "last.pt").build_network().backbone
@@ -60,16 +60,16 @@ def test_a_run_is_of_the_corpus_that_it_learned_whatever_the_recipe_was_made_for
     # What `--corpus` does to a shipped recipe.
     config = changed(tiny_config, corpus={"name": "phoenix2014"}, training={"epochs": 1})
     run = train(config, tmp_path / "run", device=CPU).run
-    assert summarise(run).corpus == "synthetic"
+    assert summarize_run(run).corpus == "synthetic"
     assert load_config(run.config).corpus.folder == tiny_config.corpus.folder
     assert load_checkpoint(run.last).config == load_config(run.config)
 
 
 def test_a_resumed_training_says_from_where_it_goes_on(tiny_config: Config, tmp_path: Path) -> None:
-    told: list[Outline] = []
+    told: list[TrainingOutline] = []
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_config, tmp_path / "run", device=CPU, on_epoch=stop_after_epoch(1))
-    train(tiny_config, tmp_path / "run", device=CPU, resume=True, listener=Listener(outline=told.append))
+        train(tiny_config, tmp_path / "run", device=CPU, observer=stop_after_epoch(1))
+    train(tiny_config, tmp_path / "run", device=CPU, resume=True, observer=CallbackObserver(start=told.append))
     rows = dict(told[0].rows)
     assert rows["epochs"] == "2, 1 of them done"
     assert rows["start"].endswith("last.pt, after step 4")
@@ -84,7 +84,7 @@ def estimated(seconds_a_frame: float, batches: list[list[int]], evaluated: int, 
     estimate = TimeEstimate(sum(map(sum, batches)), evaluated, told.append, clock=lambda: now)
     for number, lengths in enumerate(batches):
         now += sum(lengths) * seconds_a_frame + (overhead if number == 0 else 0.0)
-        estimate.batch(lengths)
+        estimate.add_batch(sum(lengths))
     return told
 
 
@@ -103,7 +103,7 @@ def test_an_estimate_waits_for_ten_seconds_and_some_batches() -> None:
     seen_at: list[int] = []
     for second in range(100):
         now = float(second)
-        estimate.batch([1])
+        estimate.add_batch(1)
         if told and not seen_at:
             seen_at.append(second)
     assert 10 <= seen_at[0] <= 13
@@ -151,9 +151,9 @@ def test_what_cannot_be_written_beside_the_checkpoints_is_told_and_ends_nothing(
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device", "curves.png")
 
-    monkeypatch.setattr(recorder, "draw_curves", full)
+    monkeypatch.setattr(saving, "draw_curves", full)
     notes: list[str] = []
-    result = train(tiny_config, tmp_path / "run", device=CPU, listener=Listener(note=notes.append))
+    result = train(tiny_config, tmp_path / "run", device=CPU, observer=CallbackObserver(warning=notes.append))
     assert len(result.history) == 2
     assert notes[0] == "curves.png: cannot be written (No space left on device); going on"
 
@@ -182,7 +182,7 @@ def test_tensorboard_reads_the_figures_of_each_epoch(tiny_config: Config, tmp_pa
     result = train(config, tmp_path / "run", device=CPU)
     told = scalars(tmp_path / "run" / "tensorboard")
     for name in ("dev/wer", "dev/conv_wer", "loss/loss", "loss/sequence_ctc", "train/lr", "train/grad_norm"):
-        expected = {record["step"]: record[name.split("/")[1]] for record in result.history}
+        expected = {record.step: record.to_dict()[name.split("/")[1]] for record in result.history}
         assert dict(told[name]) == pytest.approx(expected, rel=1e-6), name
     assert told["train/epoch"] == [(4, 1.0), (8, 2.0)]
 
@@ -192,9 +192,9 @@ def test_what_was_told_before_an_interruption_and_is_done_again_is_taken_back(tm
     tensorboard_or_skip()
     # Begun, told of 50 steps, and resumed after step 20; the second time it is told of 40 only.
     for step, value, last in ((0, 1.0, 50), (20, 2.0, 40)):
-        with open_board("tensorboard", tmp_path, step) as board:
+        with open_tensorboard("tensorboard", tmp_path, step) as observer:
             for done in range(step + 1, last + 1):
-                board.step(done, {"loss": value})
+                observer.on_step(StepRecord(1, done, 1e-4, {"loss": value}, 1.0, finite=True, sample_ids=(), unfit=0))
     assert scalars(tmp_path)["step/loss"] == [(10, 1.0), (20, 1.0), (30, 2.0), (40, 2.0)]
 
 
@@ -222,7 +222,7 @@ def test_the_averaged_weights_are_evaluated_and_are_those_of_the_checkpoints(
     assert last.training["average_updates"] == 8
     assert not torch.equal(last.weights["classifier.weight"], plain.weights["classifier.weight"])
     (dev,) = evaluate(last, tiny_corpus, ("dev",), device=CPU, dtype=torch.float32, num_workers=0)
-    assert (dev.wer, dev.scores["conv"].wer) == (result.history[-1]["wer"], result.history[-1]["conv_wer"])
+    assert (dev.wer, dev.scores["conv"].wer) == (result.history[-1].wer, result.history[-1].conv_wer)
     kept = load_checkpoint(result.run.epoch_file(2)).weights
     assert all(torch.equal(value, kept[name]) for name, value in last.weights.items())
 
@@ -233,7 +233,7 @@ def test_a_training_with_an_average_that_was_stopped_ends_as_one_that_was_not(
     config = changed(tiny_config, training={"ema_decay": 0.9})
     whole = train(config, tmp_path / "whole", device=CPU)
     with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "stopped", device=CPU, progress=stop_at_step(6))
+        train(config, tmp_path / "stopped", device=CPU, observer=stop_at_step(6))
     train(config, tmp_path / "stopped", device=CPU, resume=True)
     assert_same_state(tmp_path / "stopped" / "last.pt", whole.run.last)
     one, other = (load_checkpoint(tmp_path / name / "last.pt").training for name in ("whole", "stopped"))
@@ -246,11 +246,11 @@ def test_two_processes_average_evaluate_and_freeze_as_one_would(
     tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
     config = changed(tiny_config, training={"ema_decay": 0.5, "frozen": ["backbone"], "epochs": 1})
-    results = on_ranks(2, lambda ranks: train(config, tmp_path / "run", device=CPU, ranks=ranks))
+    results = run_ranks(2, lambda ranks: train(config, tmp_path / "run", device=CPU, ranks=ranks))
     last = load_checkpoint(tmp_path / "run" / "last.pt")
     (dev,) = evaluate(last, tiny_corpus, ("dev",), device=CPU, dtype=torch.float32, num_workers=0)
     for result in results:
-        assert (result.history[0]["wer"], result.history[0]["conv_wer"]) == (dev.wer, dev.scores["conv"].wer)
+        assert (result.history[0].wer, result.history[0].conv_wer) == (dev.wer, dev.scores["conv"].wer)
     torch.manual_seed(config.training.seed)
     fresh = build_network(config.model, last.vocabulary.num_classes).state_dict()
     differing = {name.split(".")[0] for name, value in last.weights.items() if not torch.equal(value, fresh[name])}
@@ -265,7 +265,7 @@ def test_an_average_can_be_begun_and_left_out_where_a_training_goes_on(
     for first, then in ((averaged, tiny_config), (tiny_config, averaged)):
         run = tmp_path / f"from-{first.training.ema_decay}"
         with pytest.raises(KeyboardInterrupt):
-            train(first, run, device=CPU, on_epoch=stop_after_epoch(1))
+            train(first, run, device=CPU, observer=stop_after_epoch(1))
         last = load_checkpoint(train(then, run, device=CPU, resume=True).run.last)
         assert last.training is not None
         trained = last.training.get("weights", last.weights)

@@ -20,11 +20,11 @@ import torchvision
 from cslr_cli import __version__
 from cslr_cli.config import Config, load_config
 from cslr_cli.errors import DataError, TrainingError, UsageError
-from cslr_cli.training.run import environment as environment_module
-from cslr_cli.training.run import folder as tracking
-from cslr_cli.training.run.environment import environment
-from cslr_cli.training.run.folder import LOGGER, RUN_FORMAT, RunFolder, best_epochs, kept_epochs, newest_run
-from cslr_cli.training.run.state import Record
+from cslr_cli.training.monitoring.epoch_record import EpochRecord
+from cslr_cli.training.monitoring.observer import LOGGER
+from cslr_cli.training.run import folder as folder_module
+from cslr_cli.training.run.folder import RUN_FORMAT, RunFolder, best_epochs, current_environment, kept_epochs
+from cslr_cli.training.run.runs import newest_run
 
 
 def test_a_new_run_has_the_configuration_that_made_it_and_its_environment(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_run_for_which_there_is_no_room_leaves_no_folder_that_has_its_name(
     def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tracking, "write_text", full)
+    monkeypatch.setattr(folder_module, "write_text", full)
     with pytest.raises(TrainingError, match="run: cannot be written \\(No space left on device\\)"):
         RunFolder.create(tmp_path / "run", Config())
     monkeypatch.undo()
@@ -64,24 +64,24 @@ def test_the_environment_names_the_commit_and_what_was_changed_since(
             ["git", *identity, *command], cwd=tmp_path, check=True, capture_output=True, text=True
         ).stdout
 
-    module = tmp_path / "cslr_cli" / "training" / "environment.py"
+    module = tmp_path / "cslr_cli" / "training" / "run" / "folder.py"
     module.parent.mkdir(parents=True)
     module.write_text("as committed\n")
     git("init", "-q")
     git("add", ".")
     git("commit", "-q", "-m", "first")
     module.write_text("changed\n")
-    monkeypatch.setattr(environment_module, "__file__", str(module))
-    assert environment()["git"] == {
+    monkeypatch.setattr(folder_module, "__file__", str(module))
+    assert current_environment()["git"] == {
         "commit": git("rev-parse", "HEAD").strip(),
-        "changed_files": [" M cslr_cli/training/run/environment.py"],
+        "changed_files": [" M cslr_cli/training/run/folder.py"],
     }
 
 
 def test_an_installed_package_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "cslr_cli" / "training" / "environment.py"
-    monkeypatch.setattr(environment_module, "__file__", str(path))
-    assert environment()["git"] is None
+    path = tmp_path / "cslr_cli" / "training" / "run" / "folder.py"
+    monkeypatch.setattr(folder_module, "__file__", str(path))
+    assert current_environment()["git"] is None
 
 
 def test_a_folder_that_is_no_run_is_neither_taken_nor_offered_for_resuming(tmp_path: Path) -> None:
@@ -121,9 +121,12 @@ def test_the_newest_run_is_the_one_whose_best_checkpoint_was_written_last(tmp_pa
 
 def test_metrics_are_a_line_of_json_an_epoch(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    history: list[Record] = [{"epoch": 1, "wer": None, "skipped": ["SÜD"]}, {"epoch": 2, "wer": 30.5, "skipped": []}]
+    history: list[EpochRecord] = [EpochRecord(epoch=1, wer=None, skipped=("SÜD",)), EpochRecord(epoch=2, wer=30.5)]
     run.write_metrics(history)
-    assert [json.loads(line) for line in run.metrics.read_text().splitlines()] == history
+    assert [json.loads(line) for line in run.metrics.read_text().splitlines()] == [
+        {"epoch": 1, "wer": None, "conv_wer": None, "skipped": ["SÜD"]},
+        {"epoch": 2, "wer": 30.5, "conv_wer": None, "skipped": []},
+    ]
 
 
 def test_the_log_has_what_was_said_and_what_ended_it(tmp_path: Path) -> None:
@@ -179,8 +182,8 @@ def test_a_run_without_a_readable_environment_can_be_gone_on_with(tmp_path: Path
 # Which epochs are kept
 
 
-def history_of(*wers: float | None) -> list[Record]:
-    return [{"epoch": epoch, "wer": wer} for epoch, wer in enumerate(wers, start=1)]
+def history_of(*wers: float | None) -> list[EpochRecord]:
+    return [EpochRecord(epoch=epoch, wer=wer) for epoch, wer in enumerate(wers, start=1)]
 
 
 def test_the_best_epochs_are_those_of_lowest_wer_and_of_equal_ones_the_earlier() -> None:

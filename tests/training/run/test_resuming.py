@@ -14,9 +14,10 @@ from cslr_cli.errors import CheckpointError, ConfigError, DataError
 from cslr_cli.model.network import build_network
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.run.folder import RunFolder
-from cslr_cli.training.run.resuming import differences, resumed_config
+from cslr_cli.training.run.resuming import compare_configs, load_resumed_config
 from cslr_cli.training.run.state import TrainingState
-from tests.training.test_loop import changed, copied, rewrite_samples, stop_after_epoch
+from tests.training.observers import stop_after_epoch
+from tests.training.test_loop import changed, copied, rewrite_samples
 
 CPU = torch.device("cpu")
 
@@ -28,49 +29,49 @@ def test_another_configuration_is_taken_only_where_settings_name_what_differs(
     other = tmp_path / "other.yaml"
     other.write_text(changed(tiny_config, optimizer={"lr": 1.0}, training={"epochs": 5}).to_yaml())
     with pytest.raises(ConfigError) as caught:
-        resumed_config(run, ["optimizer.lr=1.0"], other)
+        load_resumed_config(run, ["optimizer.lr=1.0"], other)
     assert "training.epochs is 5" in str(caught.value)
     assert "it is 2" in str(caught.value)
     assert "optimizer.lr is" not in str(caught.value)
-    both = resumed_config(run, ["optimizer.lr=1.0", "training.epochs=5"], other)
-    assert differences(tiny_config, both) == {"optimizer.lr": (3e-3, 1.0), "training.epochs": (2, 5)}
-    assert resumed_config(run) == tiny_config
+    both = load_resumed_config(run, ["optimizer.lr=1.0", "training.epochs=5"], other)
+    assert compare_configs(tiny_config, both) == {"optimizer.lr": (3e-3, 1.0), "training.epochs": (2, 5)}
+    assert load_resumed_config(run) == tiny_config
 
 
 def test_a_configuration_that_was_edited_in_the_run_is_taken_only_where_settings_name_what_differs(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
     run = RunFolder(shutil.copytree(tiny_training.run.path, tmp_path / "run"))
-    assert resumed_config(run) == tiny_config
+    assert load_resumed_config(run) == tiny_config
     edited = changed(tiny_config, optimizer={"lr": 1.0}, training={"epochs": 5})
     run.config.write_text(edited.to_yaml())
     with pytest.raises(ConfigError) as caught:
-        resumed_config(run, ["training.epochs=5"])
+        load_resumed_config(run, ["training.epochs=5"])
     assert f"{run.config}: optimizer.lr is 1.0, in {run.last} it is 0.003" in str(caught.value)
     assert "--set optimizer.lr=1.0" in str(caught.value)
     assert "training.epochs" not in str(caught.value)
     settings = ["optimizer.lr=0.5", " training.epochs = 5"]  # named, with whatever value
-    assert resumed_config(run, settings) == changed(edited, optimizer={"lr": 0.5})
+    assert load_resumed_config(run, settings) == changed(edited, optimizer={"lr": 0.5})
     # Before the first save there is nothing that the file could contradict.
     run.last.unlink()
-    assert resumed_config(run) == edited
+    assert load_resumed_config(run) == edited
 
 
 def test_settings_that_a_run_was_resumed_with_are_its_own_from_the_next_save_on(
     tiny_config: Config, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_config, tmp_path / "run", device=CPU, on_epoch=stop_after_epoch(1))
+        train(tiny_config, tmp_path / "run", device=CPU, observer=stop_after_epoch(1))
     run = RunFolder(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         train(
-            resumed_config(run, ["optimizer.lr=0.001", "training.epochs=3"]),
+            load_resumed_config(run, ["optimizer.lr=0.001", "training.epochs=3"]),
             run.path,
             device=CPU,
             resume=True,
-            on_epoch=stop_after_epoch(2),
+            observer=stop_after_epoch(2),
         )
-    assert resumed_config(run) == changed(tiny_config, optimizer={"lr": 0.001}, training={"epochs": 3})
+    assert load_resumed_config(run) == changed(tiny_config, optimizer={"lr": 0.001}, training={"epochs": 3})
 
 
 def test_a_corpus_with_other_glosses_is_refused_and_they_are_named(
@@ -126,7 +127,7 @@ def test_the_scale_of_the_loss_is_saved_and_goes_on(
         return TrainingState(network, torch.optim.Adam(network.parameters()), scaler)
 
     origin, path = CorpusOrigin.from_corpus(tiny_corpus), tmp_path / "last.pt"
-    save_checkpoint(state(2.0**9).checkpoint(tiny_config, tiny_corpus.vocabulary, origin, resumable=True), path)
+    save_checkpoint(state(2.0**9).to_checkpoint(tiny_config, tiny_corpus.vocabulary, origin, resumable=True), path)
     other = state(2.0**16)
     other.restore(load_checkpoint(path), path)
     assert other.scaler.get_scale() == 2.0**9
@@ -137,9 +138,9 @@ def test_a_batch_in_parts_is_one_step_of_the_same_clips(
 ) -> None:
     config = changed(tiny_config, training={"accumulation": 2, "epochs": 1}, loss={"distillation": 0.0})
     record = train(config, tmp_path / "run", device=CPU).history[0]
-    assert record["step"] == tiny_training.history[0]["step"]
-    assert record["loss"] == pytest.approx(record["sequence_ctc"] + record["conv_ctc"], rel=1e-5)
+    assert record.step == tiny_training.history[0].step
+    assert record.losses["loss"] == pytest.approx(record.losses["sequence_ctc"] + record.losses["conv_ctc"], rel=1e-5)
     # Batch norm sees single clips, so that the numbers are others, but not by much.
-    assert record["loss"] == pytest.approx(
-        tiny_training.history[0]["sequence_ctc"] + tiny_training.history[0]["conv_ctc"], rel=0.3
+    assert record.losses["loss"] == pytest.approx(
+        tiny_training.history[0].losses["sequence_ctc"] + tiny_training.history[0].losses["conv_ctc"], rel=0.3
     )

@@ -8,9 +8,9 @@ import pytest
 
 from cslr_cli.config import Config
 from cslr_cli.errors import UsageError
+from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.run.folder import RunFolder
 from cslr_cli.training.run.runs import list_runs
-from cslr_cli.training.run.state import Record
 
 
 def make_run(
@@ -22,7 +22,7 @@ def make_run(
         {"corpus": {"name": corpus}, "model": {"name": network}, "training": {"epochs": epochs}}, "the test"
     )
     run.config.write_text(config.to_yaml())
-    history: list[Record] = [{"epoch": n, "wer": wer, "seconds": 60.5} for n, wer in enumerate(wers, start=1)]
+    history: list[EpochRecord] = [EpochRecord(epoch=n, wer=wer, seconds=60.5) for n, wer in enumerate(wers, start=1)]
     if history:
         run.write_metrics(history)
     if any(wer is not None for wer in wers):

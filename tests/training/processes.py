@@ -1,4 +1,4 @@
-"""Several processes with gloo between them, forked from the test: quick, for nothing is imported again."""
+"""Several processes connected by gloo, forked from the test: fast, because nothing is imported again."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from typing import Any
 
 import torch
 
-from cslr_cli.training.distributed.ranks import Ranks, joined
+from cslr_cli.training.distributed.ranks import Ranks, join_process_group
 
 
-def on_ranks(number: int, function: Callable[[Ranks], Any]) -> list[Any]:
-    """Call a function in so many processes that make up a training; what it gave in each."""
+def run_ranks(number: int, function: Callable[[Ranks], Any]) -> list[Any]:
+    """Call a function in the processes of a training; returns the result of each."""
 
     def joining() -> Any:
-        with joined(torch.device("cpu")) as ranks:
+        with join_process_group(torch.device("cpu")) as ranks:
             return function(ranks)
 
-    return launched(number, joining)
+    return run_launched(number, joining)
 
 
-def launched(number: int, function: Callable[[], Any]) -> list[Any]:
-    """Call a function in so many processes that find what torch's launcher would tell them; what it gave in each."""
+def run_launched(number: int, function: Callable[[], Any]) -> list[Any]:
+    """Call a function in processes with the environment of torch's launcher; returns the result of each."""
     with free_port() as port:
-        return _joined_results(number, port, function)
+        return _collect_results(number, port, function)
 
 
 @contextmanager
 def free_port() -> Iterator[int]:
-    """A port that nobody else is given as long as the block lasts, though whoever knows it can listen there."""
+    """A port that the system gives to nobody else during the block; who knows it can listen on it."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("localhost", 0))
         yield int(held.getsockname()[1])
 
 
-def _joined_results(number: int, port: int, function: Callable[[], Any]) -> list[Any]:
+def _collect_results(number: int, port: int, function: Callable[[], Any]) -> list[Any]:
     context = multiprocessing.get_context("fork")
     pipes = [context.Pipe(duplex=False) for _ in range(number)]
     processes = [
@@ -51,7 +51,7 @@ def _joined_results(number: int, port: int, function: Callable[[], Any]) -> list
     for process in processes:
         process.start()
     for _, sender in pipes:
-        sender.close()  # so that the end of a process that says nothing is seen
+        sender.close()  # so that the end of a process without a result is noticed
     results = [pickle.loads(receiver.recv_bytes()) for receiver, _ in pipes]
     for process in processes:
         process.join()
@@ -61,12 +61,12 @@ def _joined_results(number: int, port: int, function: Callable[[], Any]) -> list
 
 
 def _rank(rank: int, number: int, port: int, function: Callable[[], Any], sender: Connection) -> None:
-    told = {"RANK": rank, "WORLD_SIZE": number, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": number}
-    os.environ |= {name: str(value) for name, value in told.items()}
+    variables = {"RANK": rank, "WORLD_SIZE": number, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": number}
+    os.environ |= {name: str(value) for name, value in variables.items()}
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     try:
-        # By way of plain bytes: torch would share the memory of tensors, which ends with this process.
+        # As bytes: torch would share the memory of tensors, which ends with this process.
         sender.send_bytes(pickle.dumps((False, function())))
     except BaseException:
         sender.send_bytes(pickle.dumps((True, traceback.format_exc())))
