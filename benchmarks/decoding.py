@@ -29,7 +29,7 @@ from cslr_cli.decoding import Decoder, decoder_pool, log_softmax, make_decoder
 from cslr_cli.decoding.decoder_pool import DecoderPool
 from cslr_cli.decoding.hypothesis import LogProbs, merge_repeated_ids
 from cslr_cli.errors import MissingPackageError
-from cslr_cli.scoring import Reference, protocol, score
+from cslr_cli.scoring import Reference, find_protocol, score
 
 # PHOENIX2014's size: classes with the blank, steps of a clip of 200 frames, glosses of a sentence.
 NUM_CLASSES, NUM_STEPS, NUM_GLOSSES = 1300, 50, 11
@@ -176,7 +176,7 @@ def measure_agreement(logits: str, clips: Clips, glosses: Mapping[str, Sequence[
         ]
         first, second = sum(lead > 0 for lead in leads), sum(lead < 0 for lead in leads)
         hypotheses = {str(place): [str(gloss) for gloss in each] for place, each in enumerate(others)}
-        between = score(references, hypotheses, protocol("plain")).wer
+        between = score(references, hypotheses, find_protocol("plain")).wer
         compared.append(
             Agreement(
                 logits=logits,

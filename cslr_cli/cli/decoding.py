@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cslr_cli.choices import DecoderName
 from cslr_cli.cli.console import table
-from cslr_cli.cli.options import DecoderName
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,13 +52,12 @@ def chosen_decoding(
         raise UsageError(f"{given[0]}: there is no language model", "name one: --lm gloss.arpa")
     if given and tune_lm:
         raise UsageError(f"{given[0]}: --tune-lm finds the weights itself", "leave one of the two out")
-    if lm is not None and decoder not in (None, DecoderName.pyctcdecode):
+    if lm is not None and decoder not in (None, "pyctcdecode"):
         raise UsageError(
-            f"--lm {lm}: the decoder {decoder.value} takes no language model",
+            f"--lm {lm}: the decoder {decoder} takes no language model",
             "leave --decoder out, or say --decoder pyctcdecode",
         )
-    name = DecoderName.pyctcdecode if lm is not None else decoder
-    chosen = decoding.decoder if name is None else name.value
+    chosen = "pyctcdecode" if lm is not None else decoder or decoding.decoder
     if beam_width is not None and chosen == "greedy":
         raise UsageError(f"--beam-width {beam_width}: greedy decoding has no beam", "leave it out, or --decoder beam")
     if chosen != "pyctcdecode":  # the checkpoint's language model may be on somebody else's disk

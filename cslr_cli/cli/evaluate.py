@@ -62,7 +62,7 @@ def evaluate(
             rich_help_panel=options.DECODING,
         ),
     ] = False,
-    tool: options.Tool = options.ToolName.builtin,
+    tool: options.Tool = "builtin",
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that read clips, and that decode.")
     ] = None,
@@ -81,9 +81,9 @@ def evaluate(
     from cslr_cli.evaluation.reports import decoding_facts, rescore, write_evaluation
     from cslr_cli.model.device import resolve_device, resolve_precision
     from cslr_cli.report import PAGE
-    from cslr_cli.scoring.tools import require_tool
+    from cslr_cli.scoring.scoring_tool import require_tool
 
-    require_tool(tool.value)
+    require_tool(tool)
     loaded = open_for_use(checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus))
     prepared = find_prepared_corpus(loaded, corpus)
     where = resolve_device(device)
@@ -116,8 +116,8 @@ def evaluate(
         dtype=resolve_precision(precision.value, where),
         workers=workers,
     )
-    results = [rescore(result, tool.value) for result in recognised]
-    facts = {"checkpoint": str(checkpoint), "corpus": str(prepared.path), "tool": tool.value}
+    results = [rescore(result, tool) for result in recognised]
+    facts = {"checkpoint": str(checkpoint), "corpus": str(prepared.path), "tool": tool}
     analyses = write_evaluation(results, prepared, folder, facts)
     print_note(f"report, hypotheses and references: {folder / PAGE}")
     if as_json:
@@ -130,7 +130,7 @@ def evaluate(
         print_result(tuning_table(tuned))
     print_result(results_table(results))
     print_result(intervals_text([(analysis.section.name, analysis.totals[0]) for analysis in analyses]))
-    print_result(facts_text({"protocol": prepared.protocol, **decoding_facts(results[0].decoding), "tool": tool.value}))
+    print_result(facts_text({"protocol": prepared.protocol, **decoding_facts(results[0].decoding), "tool": tool}))
     errors = errors_table([(analysis.section.name, analysis.breakdown) for analysis in analyses])
     if errors is not None:
         print_result(errors)
@@ -176,10 +176,10 @@ def _recognised(
 def results_json(results: Sequence[SplitResult]) -> dict[str, Any]:
     """For each split the figures of the sequence head at the top, then the parts, and what was recognised."""
     from cslr_cli.evaluation.reports import hypotheses_json
-    from cslr_cli.scoring.breakdown import break_down, part
+    from cslr_cli.scoring.breakdown import break_down, score_group
 
     def figures(clips: Sequence[ClipScore]) -> dict[str, object]:
-        return part("", clips).as_dict()
+        return score_group("", clips).as_dict()
 
     told = {}
     for result in results:
@@ -200,7 +200,7 @@ def results_json(results: Sequence[SplitResult]) -> dict[str, Any]:
 
 def results_table(results: Sequence[SplitResult]) -> Any:
     """A row a split and head, and one for known and unseen signers where a split has both."""
-    from cslr_cli.scoring.breakdown import part
+    from cslr_cli.scoring.breakdown import score_group
 
     rows = []
     for result in results:
@@ -214,5 +214,5 @@ def results_table(results: Sequence[SplitResult]) -> Any:
             parts.append(("  decoded greedily", result.greedy["sequence"].clips))
         if result.oracle:
             parts.append((f"  best of {result.decoding.num_best} (oracle)", result.oracle["sequence"].clips))
-        rows += [(name, part(name, clips)) for name, clips in parts]
+        rows += [(name, score_group(name, clips)) for name, clips in parts]
     return scores_table(rows, "split")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from cslr_cli.choices import DecoderName, ScoringTool
+
 
 class PrecisionName(str, Enum):
     """What the network computes in."""
@@ -16,14 +18,6 @@ class PrecisionName(str, Enum):
     fp32 = "fp32"
     bf16 = "bf16"
     fp16 = "fp16"
-
-
-class DecoderName(str, Enum):
-    """How logits become glosses."""
-
-    beam = "beam"
-    greedy = "greedy"
-    pyctcdecode = "pyctcdecode"
 
 
 # Panels of the help.
@@ -103,30 +97,13 @@ GlossBonus = Annotated[
         rich_help_panel=DECODING,
     ),
 ]
-
-
-class ToolName(str, Enum):
-    """What aligns hypotheses with references."""
-
-    builtin = "builtin"
-    sclite = "sclite"
-    published_python = "published-python"
-
-
-class MissingName(str, Enum):
-    """What becomes of clips without hypothesis."""
-
-    error = "error"
-    empty = "empty"
-
-
 Tool = Annotated[
-    ToolName,
+    ScoringTool,
     typer.Option(
         "--tool",
         metavar="TOOL",
-        help="builtin counts as sclite does; sclite is itself; published-python gives the figure that the published "
-        "code prints beside sclite's: repeats are merged once more after normalisation.",
+        help="builtin counts like sclite; sclite runs sclite itself; jiwer aligns at unit costs; published-python "
+        "gives the figure that the published code prints beside sclite's: it merges repeats once more.",
         rich_help_panel=SCORING,
     ),
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cslr_cli.choices import MissingHypotheses, ScoringTool
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
 from cslr_cli.cli.folders import refuse_file
@@ -18,8 +19,7 @@ from cslr_cli.errors import ScoringError, UsageError
 if TYPE_CHECKING:
     from cslr_cli.dataset.manifest import PreparedCorpus
     from cslr_cli.report import Analysis, Section
-    from cslr_cli.scoring import Missing, Protocol, Reference, Score, TimedGloss
-    from cslr_cli.scoring.tools import ToolName
+    from cslr_cli.scoring import Reference, Score, ScoringProtocol, TimedGloss
 
 
 def score(
@@ -38,14 +38,14 @@ def score(
         ),
     ] = None,
     missing: Annotated[
-        options.MissingName,
+        MissingHypotheses,
         typer.Option(
             "--missing",
             help="Clips without hypothesis: an error, or empty: nothing was recognised in them.",
             rich_help_panel=options.SCORING,
         ),
-    ] = options.MissingName.error,
-    tool: options.Tool = options.ToolName.builtin,
+    ] = "error",
+    tool: options.Tool = "builtin",
     corpus: Annotated[
         Path | None,
         typer.Option(
@@ -69,30 +69,29 @@ def score(
     interval, the matched-pairs test of sc_stats, and the clips that one of them wins.
     """
     from cslr_cli.report import analyse, write_report
-    from cslr_cli.scoring import protocol as find_protocol
-    from cslr_cli.scoring import read_ctm, read_stm
-    from cslr_cli.scoring.tools import require_tool
+    from cslr_cli.scoring import find_protocol, read_ctm, read_stm
+    from cslr_cli.scoring.scoring_tool import require_tool
 
     prepared = None if corpus is None else _open_corpus(corpus)
     chosen = find_protocol(protocol or ("plain" if prepared is None else prepared.protocol))
-    require_tool(tool.value)
+    require_tool(tool)
     refuse_file(output)
     if others == hypotheses:
         raise UsageError(f"{others}: compared with itself", "name the other system's hypotheses")
     signed = read_stm(references)
     recognised = {path: read_ctm(path) for path in (hypotheses, others) if path is not None}
-    if missing is options.MissingName.error:
+    if missing == "error":
         _check_same_clips(recognised)
-    how = _Scoring(references, signed, chosen, missing.value, tool.value)
+    how = _Scoring(references, signed, chosen, missing, tool)
     analysis = analyse(_section(how, recognised, prepared))
     if output is not None:
-        facts = {"references": str(references), "hypotheses": ", ".join(map(str, recognised)), "tool": tool.value}
+        facts = {"references": str(references), "hypotheses": ", ".join(map(str, recognised)), "tool": tool}
         page = write_report(output, [analysis], title=f"Scores of {hypotheses.name}", facts=facts)
         print_note(f"report: {page}")
     if as_json:
-        print_json(score_json(analysis, tool.value))
+        print_json(score_json(analysis, tool))
     else:
-        _print(analysis, tool.value)
+        _print(analysis, tool)
 
 
 @dataclass(frozen=True)
@@ -101,21 +100,21 @@ class _Scoring:
 
     path: Path
     references: list[Reference]
-    protocol: Protocol
-    missing: Missing
-    tool: ToolName
+    protocol: ScoringProtocol
+    missing: MissingHypotheses
+    tool: ScoringTool
 
     def score(self, path: Path, recognised: Mapping[str, Sequence[TimedGloss]]) -> Score:
         """The score of the hypotheses of one file; what is wrong with them is told with its name."""
         from cslr_cli.scoring import score as align_all
-        from cslr_cli.scoring import untimed
-        from cslr_cli.scoring.tools import scored_by
+        from cslr_cli.scoring import strip_times
+        from cslr_cli.scoring.scoring_tool import score_with_tool
 
         try:
-            aligned = align_all(self.references, untimed(recognised), self.protocol, self.missing)
+            aligned = align_all(self.references, strip_times(recognised), self.protocol, self.missing)
         except ScoringError as error:
             raise ScoringError(f"{path} against {self.path}: {error.message}", error.hint) from error
-        return scored_by(self.tool, aligned)
+        return score_with_tool(self.tool, aligned)
 
 
 def _open_corpus(path: Path) -> PreparedCorpus:
@@ -155,13 +154,13 @@ def _section(
     if corpus is None:
         clips = {sample_id: ClipFacts(recognised=glosses) for sample_id, glosses in first.items()}
         return Section(paths[0].stem, systems, clips)
-    from cslr_cli.scoring.scorer import told_clips
+    from cslr_cli.scoring.scorer import format_clips
 
     clips = corpus_clips(corpus, corpus.splits, first)
     unknown = [reference.sample_id for reference in how.references if reference.sample_id not in clips]
     if unknown:
         raise ScoringError(
-            f"{how.path}: {told_clips(unknown)} no line in the corpus {corpus.path}",
+            f"{how.path}: {format_clips(unknown)} no line in the corpus {corpus.path}",
             "name the corpus that these are references of, or leave out --corpus",
         )
     return Section(paths[0].stem, systems, clips, training_glosses(corpus))
@@ -169,14 +168,14 @@ def _section(
 
 def _check_same_clips(recognised: Mapping[Path, Mapping[str, object]]) -> None:
     """Two systems' hypotheses must be of the same clips."""
-    from cslr_cli.scoring.scorer import told_clips
+    from cslr_cli.scoring.scorer import format_clips
 
     for path in recognised:
         for other in recognised:
             alone = [sample_id for sample_id in recognised[path] if sample_id not in recognised[other]]
             if alone:
                 raise ScoringError(
-                    f"the two systems were scored on different clips: {told_clips(alone)} hypotheses in {path} and "
+                    f"the two systems were scored on different clips: {format_clips(alone)} hypotheses in {path} and "
                     f"none in {other}",
                     "a comparison needs both on the same clips; with --missing empty, nothing was recognised in these",
                 )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from cslr_cli.cli.console import table
 
 if TYPE_CHECKING:
-    from cslr_cli.scoring import Breakdown, Part
+    from cslr_cli.scoring import Breakdown, GroupScore
 
 TOP = 5  # rows of the most frequent errors
 TOP_CONFUSIONS = 20  # in JSON on the screen; the report has all
 
 
-def scores_table(rows: Sequence[tuple[str, Part]], first_column: str = "") -> Any:
+def scores_table(rows: Sequence[tuple[str, GroupScore]], first_column: str = "") -> Any:
     """A row for each set of clips: its WER with the interval by clip, and what it is made of.
 
     Args:
@@ -26,7 +26,7 @@ def scores_table(rows: Sequence[tuple[str, Part]], first_column: str = "") -> An
     return table(columns, [[name, *_cells(each)] for name, each in rows], narrow=True)
 
 
-def intervals_text(rows: Sequence[tuple[str, Part]]) -> Any:
+def intervals_text(rows: Sequence[tuple[str, GroupScore]]) -> Any:
     """A line for each set of clips: how sure its rate is, by clip and by signer."""
     from rich.text import Text
 
@@ -43,18 +43,18 @@ def facts_text(facts: Mapping[str, str]) -> Any:
 
 
 def errors_table(rows: Sequence[tuple[str, Breakdown]]) -> Any:
-    """What goes wrong most often, for each set of clips; None where nothing does.
+    """Build the table of the most frequent errors of each breakdown; None if there are no errors.
 
     Args:
         rows: names and breakdowns.
     """
-    from cslr_cli.scoring.gloss_counts import most
+    from cslr_cli.scoring.gloss_counts import most_frequent
 
     lines = []
     for name, breakdown in rows:
         confused = [f"{each.reference} → {each.hypothesis}  {each.count}" for each in breakdown.confusions[:TOP]]
-        deleted = [f"{each.gloss}  {each.deleted}" for each in most(breakdown.glosses, "deleted", TOP)]
-        inserted = [f"{each.gloss}  {each.inserted}" for each in most(breakdown.glosses, "inserted", TOP)]
+        deleted = [f"{each.gloss}  {each.deleted}" for each in most_frequent(breakdown.glosses, "deleted", TOP)]
+        inserted = [f"{each.gloss}  {each.inserted}" for each in most_frequent(breakdown.glosses, "inserted", TOP)]
         for index in range(max(map(len, (confused, deleted, inserted)))):
             cells = [column[index] if index < len(column) else "" for column in (confused, deleted, inserted)]
             lines.append(["" if index else name, *cells])
@@ -63,7 +63,7 @@ def errors_table(rows: Sequence[tuple[str, Breakdown]]) -> Any:
     return table(["", "most often confused", "deleted", "inserted"], lines, left=range(4))
 
 
-def _cells(each: Part) -> list[str]:
+def _cells(each: GroupScore) -> list[str]:
     from cslr_cli.report.sentences import told_interval, told_percent, told_wer
 
     counts = each.counts

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from cslr_cli.config import DecoderName, DecodingConfig
+from cslr_cli.choices import DecoderName
+from cslr_cli.config import DecodingConfig
 from cslr_cli.decoding.greedy import GreedyDecoder
 from cslr_cli.decoding.hypothesis import Decoder
 from cslr_cli.decoding.language_model import LanguageModel

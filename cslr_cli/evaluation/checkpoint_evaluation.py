@@ -17,9 +17,9 @@ from cslr_cli.errors import DataError
 from cslr_cli.evaluation.evaluator import Evaluator
 from cslr_cli.evaluation.results import SplitResult
 from cslr_cli.progress import ProgressCallback, no_progress
-from cslr_cli.scoring import protocol, read_stm
+from cslr_cli.scoring import find_protocol, read_stm
 from cslr_cli.scoring.alignment import fold_case
-from cslr_cli.scoring.gloss_counts import seen_glosses
+from cslr_cli.scoring.gloss_counts import fold_glosses
 
 # Ratio of a corpus' frame rate to that of training, or its inverse: up to the first the rates count as equal (30 and
 # 29.97 frames per second), from the second on signs last another number of frames than the network has learned.
@@ -161,7 +161,7 @@ def evaluation_warnings(
 
 def _unknown_gloss_warnings(checkpoint: Checkpoint, corpus: PreparedCorpus, splits: Sequence[str]) -> Iterator[str]:
     """Yield a warning for each split with reference glosses that the network cannot output."""
-    known = seen_glosses(checkpoint.vocabulary.glosses, protocol(corpus.protocol))
+    known = fold_glosses(checkpoint.vocabulary.glosses, find_protocol(corpus.protocol))
     for split in splits:
         signed = {gloss for reference in read_stm(corpus.references(split)) for gloss in reference.glosses}
         unknown = sorted(gloss for gloss in signed if fold_case(gloss) not in known)

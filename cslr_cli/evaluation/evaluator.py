@@ -25,7 +25,7 @@ from cslr_cli.model.network import Network, build_temporal_plan
 from cslr_cli.processes import available_cores
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.recognition import Alternative
-from cslr_cli.scoring import Reference, Score, protocol, read_stm, score
+from cslr_cli.scoring import Reference, Score, find_protocol, read_stm, score
 from cslr_cli.vocabulary import Vocabulary
 
 
@@ -66,7 +66,7 @@ class Evaluator:
         self.references = _read_references(corpus, split, self.samples)
         self.num_workers = num_workers
         self._fps, self._frame_interval = corpus.fps, config.data.frame_interval
-        self._protocol = protocol(corpus.protocol)
+        self._protocol = find_protocol(corpus.protocol)
         self._plan, self._device, self._dtype = build_temporal_plan(config.model), device, dtype
         self._vocabulary = vocabulary
         self._batches = evaluation_batches(self.samples, config.training.batch_size)

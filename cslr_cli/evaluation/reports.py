@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from cslr_cli.choices import ScoringTool
 from cslr_cli.config import DecodingConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation.results import SplitResult
@@ -15,10 +16,10 @@ from cslr_cli.files import write_text
 from cslr_cli.recognition import Alternative
 from cslr_cli.report import Analysis, Section, System, analyse, corpus_clips, training_glosses, write_report
 from cslr_cli.scoring import Score, read_stm, write_ctm, write_stm
-from cslr_cli.scoring.tools import ToolName, scored_by
+from cslr_cli.scoring.scoring_tool import score_with_tool
 
 
-def rescore(result: SplitResult, tool: ToolName) -> SplitResult:
+def rescore(result: SplitResult, tool: ScoringTool) -> SplitResult:
     """Score the same hypotheses with another tool.
 
     Raises:
@@ -28,7 +29,7 @@ def rescore(result: SplitResult, tool: ToolName) -> SplitResult:
         return result
 
     def rescored(scores: Mapping[str, Score]) -> dict[str, Score]:
-        return {head: scored_by(tool, score) for head, score in scores.items()}
+        return {head: score_with_tool(tool, score) for head, score in scores.items()}
 
     return replace(
         result,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cslr_cli.config import DecodingConfig
 from cslr_cli.recognition import Alternative
-from cslr_cli.scoring import ClipScore, Protocol, Reference, Score, TimedGloss, score
+from cslr_cli.scoring import ClipScore, Reference, Score, ScoringProtocol, TimedGloss, score
 
 HEADS = ("sequence", "conv")
 
@@ -54,7 +54,7 @@ class SplitResult:
 
 
 def oracle_score(
-    references: Sequence[Reference], nbest: Mapping[str, Sequence[Sequence[str]]], protocol: Protocol
+    references: Sequence[Reference], nbest: Mapping[str, Sequence[Sequence[str]]], protocol: ScoringProtocol
 ) -> Score:
     """Score the alternative of each clip with the fewest errors; among equal ones, the most probable.
 

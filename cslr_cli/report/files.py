@@ -14,7 +14,7 @@ from typing import Any
 from cslr_cli.files import write_text
 from cslr_cli.report.page import page
 from cslr_cli.report.sections import Analysis, ClipFacts
-from cslr_cli.scoring import ClipScore, Part
+from cslr_cli.scoring import ClipScore, GroupScore
 
 PAGE, FIGURES = "report.html", "report.json"
 
@@ -102,7 +102,7 @@ def clips_csv(analysis: Analysis) -> str:
     return lines.getvalue()
 
 
-def _parts(parts: Sequence[Part]) -> dict[str, Any]:
+def _parts(parts: Sequence[GroupScore]) -> dict[str, Any]:
     return {each.name: each.as_dict() for each in parts}
 
 

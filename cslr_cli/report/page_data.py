@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cslr_cli.report.sections import Analysis
-from cslr_cli.scoring import Part, Score
+from cslr_cli.scoring import GroupScore, Score
 from cslr_cli.scoring.alignment import fold_case
 
 NOTHING = -1  # in place of a gloss's number: a deletion has no hypothesis, an insertion no reference
@@ -96,7 +96,7 @@ def _same(glosses: Iterable[str]) -> list[int] | None:
     return same if len(first) < len(same) else None
 
 
-def _parts(parts: Sequence[Part]) -> list[list[object]]:
+def _parts(parts: Sequence[GroupScore]) -> list[list[object]]:
     return [
         [
             each.name,

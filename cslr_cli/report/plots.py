@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from cslr_cli.scoring import Interval, Part
+from cslr_cli.scoring import GroupScore, Interval
 
 # Everything in SVG user units, which are CSS pixels where the page has room for the whole width.
 WIDTH = 360
@@ -39,7 +39,7 @@ class Bar:
     value: int
 
 
-def rate_plot(parts: Sequence[Part], what: str) -> str:
+def rate_plot(parts: Sequence[GroupScore], what: str) -> str:
     """A word error rate a row, as a dot on the whisker of its interval.
 
     Args:
@@ -82,7 +82,7 @@ def bar_plot(bars: Sequence[Bar], what: str, kind: str) -> str:
     return _svg(what, TOP + ROW_HEIGHT * len(bars) + TOP, body)
 
 
-def _row(each: Part, wer: float, middle: float, scale: float) -> str:
+def _row(each: GroupScore, wer: float, middle: float, scale: float) -> str:
     dot = _PLOT_LEFT + wer * scale
     told = f"{each.name}: {wer:.1f} % of {each.counts.references} glosses in {each.clips} clips"
     whisker = "" if each.by_clip is None else _whisker(each.by_clip, middle, scale)

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cslr_cli.scoring import Breakdown, Comparison, Part, Score, TimedGloss, break_down, compare
-from cslr_cli.scoring.breakdown import part
+from cslr_cli.scoring import Breakdown, Comparison, GroupScore, Score, TimedGloss, break_down, compare
+from cslr_cli.scoring.breakdown import score_group
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Analysis:
 
     section: Section
     breakdown: Breakdown
-    totals: tuple[Part, ...]
-    beside: tuple[Part, ...]
+    totals: tuple[GroupScore, ...]
+    beside: tuple[GroupScore, ...]
     comparison: Comparison | None
 
 
@@ -92,6 +92,6 @@ def analyse(section: Section) -> Analysis:
     first, *others = section.systems
     comparison = compare(first.score, others[0].score) if others else None
     breakdown = break_down(first.score, section.seconds, section.training_glosses)
-    totals = (breakdown.total, *(part("all", other.score.clips) for other in others))
-    beside = tuple(part(system.name, system.score.clips) for system in section.beside)
+    totals = (breakdown.total, *(score_group("all", other.score.clips) for other in others))
+    beside = tuple(score_group(system.name, system.score.clips) for system in section.beside)
     return Analysis(section, breakdown, totals, beside, comparison)

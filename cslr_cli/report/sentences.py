@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cslr_cli.scoring import Comparison, Counts, Interval, Part, Score
+from cslr_cli.scoring import Comparison, Counts, GroupScore, Interval, Score
 
 SIGNIFICANCE = 0.05  # a difference with a larger p is not called one
 ENOUGH_SEGMENTS = 50  # with fewer, the mean of their differences need not be distributed normally
@@ -26,7 +26,7 @@ def told_interval(interval: Interval | None) -> str:
     return "–" if interval is None else f"{interval.low:.1f}–{interval.high:.1f}"
 
 
-def told_intervals(total: Part) -> str:
+def told_intervals(total: GroupScore) -> str:
     """`95 % interval 17.9–19.7 by clip, 16.0–21.3 by signer (9 signers)`."""
     if total.by_clip is None:
         return "no interval, since there is but one clip" if total.clips < 2 else "no interval, since there is no error"

@@ -15,21 +15,21 @@ from cslr_cli.report.sentences import (
     told_percent,
     told_wer,
 )
-from cslr_cli.scoring import Counts, Part, UnseenGlosses
-from cslr_cli.scoring.gloss_counts import FAULTS, Fault, most
+from cslr_cli.scoring import Counts, GroupScore, UnseenGlosses
+from cslr_cli.scoring.gloss_counts import GLOSS_ERRORS, GlossError, most_frequent
 
 BARS = 12  # rows of a bar plot
 NAMED_UNSEEN = 60  # glosses not in training that are named one by one
 
 _SYSTEM_HEADS = ("", "WER %", "95 % interval", "sub %", "del %", "ins %", "clips with errors")
 
-_FAULT_TITLES: dict[Fault, str] = {
+_FAULT_TITLES: dict[GlossError, str] = {
     "substituted": "Most substituted",
     "deleted": "Most deleted",
     "inserted": "Most inserted",
     "falsely_recognised": "Most falsely recognised",
 }
-_FAULT_NOTES: dict[Fault, str] = {
+_FAULT_NOTES: dict[GlossError, str] = {
     "substituted": "Signed, and another gloss was recognised.",
     "deleted": "Signed, and nothing was recognised.",
     "inserted": "Recognised where nothing was signed.",
@@ -74,7 +74,7 @@ def _errors_heading(section: Section) -> str:
     return "Where the errors are" if len(section.systems) == 1 else f"Where the errors are: {section.systems[0].name}"
 
 
-def _figures(total: Part) -> str:
+def _figures(total: GroupScore) -> str:
     counts = total.counts
     share = 100 * total.clips_with_errors / total.clips
     figures = [
@@ -129,8 +129,8 @@ def _plots(analysis: Analysis) -> str:
     if breakdown.confusions:
         bars = [Bar((each.reference, each.hypothesis), each.count) for each in breakdown.confusions[:BARS]]
         cards.append(_card("Confusions", "Signed → recognised.", bar_plot(bars, "Most frequent confusions", "sub")))
-    for fault in FAULTS:
-        rows = most(breakdown.glosses, fault, BARS)
+    for fault in GLOSS_ERRORS:
+        rows = most_frequent(breakdown.glosses, fault, BARS)
         if rows:
             bars = [Bar((row.gloss,), getattr(row, fault)) for row in rows]
             title = _FAULT_TITLES[fault]
@@ -172,7 +172,7 @@ def _comparison(analysis: Analysis) -> str:
 <ul>{lines}</ul>"""
 
 
-def _system_row(name: str, total: Part) -> str:
+def _system_row(name: str, total: GroupScore) -> str:
     counts = total.counts
     numbers = (counts.substitutions, counts.deletions, counts.insertions)
     cells = [

@@ -1,27 +1,27 @@
-"""Scoring: hypotheses against references, equal to NIST's sclite count by count; no torch here.
+"""Scoring of hypotheses against references, with the counts of NIST's sclite, without torch.
 
-`transcripts` reads and writes STM and CTM, `normalisation` names the protocols, `alignment` does
-one clip, `scorer` does them all, `sclite` has sclite do it, `tools` chooses. Views of the
-alignments: `breakdown` and `gloss_counts` say what goes wrong, `bootstrap` how sure a rate is,
-`comparison` sets two systems side by side.
+`transcripts` reads and writes STM and CTM files, `normalisation` has the scoring protocols, `alignment` aligns one
+clip and `scorer` all clips. `scoring_tool` aligns with other tools, `sclite` is one of them. Views of the alignments:
+`breakdown` and `gloss_counts` show the errors, `bootstrap` the intervals, and `comparison` compares two systems.
 """
 
 from __future__ import annotations
 
 from cslr_cli.scoring.alignment import AlignedPair, Counts, align
 from cslr_cli.scoring.bootstrap import Interval
-from cslr_cli.scoring.breakdown import Breakdown, Part, break_down
+from cslr_cli.scoring.breakdown import Breakdown, GroupScore, break_down
 from cslr_cli.scoring.comparison import Comparison, MatchedPairs, compare
 from cslr_cli.scoring.gloss_counts import Confusion, GlossCounts, UnseenGlosses
-from cslr_cli.scoring.normalisation import PROTOCOLS, Protocol, protocol
+from cslr_cli.scoring.normalisation import PROTOCOLS, ScoringProtocol, find_protocol
 from cslr_cli.scoring.sclite import sclite_score
-from cslr_cli.scoring.scorer import ClipScore, Missing, Score, published_python_score, score
+from cslr_cli.scoring.scorer import ClipScore, Score, score
+from cslr_cli.scoring.scoring_tool import published_python_score
 from cslr_cli.scoring.transcripts import (
     Reference,
     TimedGloss,
     read_ctm,
     read_stm,
-    untimed,
+    strip_times,
     write_ctm,
     write_stm,
 )
@@ -35,25 +35,24 @@ __all__ = [
     "Confusion",
     "Counts",
     "GlossCounts",
+    "GroupScore",
     "Interval",
     "MatchedPairs",
-    "Missing",
-    "Part",
-    "Protocol",
     "Reference",
     "Score",
+    "ScoringProtocol",
     "TimedGloss",
     "UnseenGlosses",
     "align",
     "break_down",
     "compare",
-    "protocol",
+    "find_protocol",
     "published_python_score",
     "read_ctm",
     "read_stm",
     "sclite_score",
     "score",
-    "untimed",
+    "strip_times",
     "write_ctm",
     "write_stm",
 ]

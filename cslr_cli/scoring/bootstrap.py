@@ -1,10 +1,9 @@
-"""How far a word error rate would move had other clips been drawn, or other signers: bootstrap intervals.
+"""Bootstrap intervals of word error rates.
 
-Clips are drawn with replacement as often as there are clips, and the rate of each draw is taken; the
-interval holds the middle 95 % of these rates (the percentile bootstrap, Bisani and Ney 2004, "Bootstrap
-estimates for confidence intervals in ASR performance evaluation"). Clips of one signer resemble each
-other, so where there are several signers an interval by clip says how sure the rate is for these
-signers, and one by signer, who is drawn with all of their clips, how sure it is for signers like them.
+N of N clips are drawn with replacement, many times, and the interval holds the middle 95 % of the word error rates of
+the draws (percentile bootstrap; Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
+evaluation"). Clips of one signer are similar. So an interval with drawn clips holds for these signers, and an interval
+with drawn signers (each with all clips) for similar signers.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ import numpy.typing as npt
 
 Unit = Literal["clip", "signer"]
 
-LEVEL = 95.0  # percent of the draws that lie inside an interval
-NUM_DRAWS = 4000  # an end of the interval then moves by some 3 % of the interval's width from seed to seed
+LEVEL = 95.0  # percent of the draws inside an interval
+NUM_DRAWS = 4000  # the ends of an interval then vary with the seed by about 3 % of its width
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where `LEVEL` percent of the draws lie.
+    """An interval that holds `LEVEL` percent of the draws.
 
     Attributes:
-        low: its lower end, percent (of a difference: percentage points).
-        high: its upper end.
-        unit: what was drawn: clips, or signers with all of their clips.
-        units: how many there are of them.
+        low: lower end in percent (for a difference: percentage points).
+        high: upper end.
+        unit: what was drawn: clips, or signers with all their clips.
+        units: number of clips or signers.
     """
 
     low: float
@@ -45,16 +44,15 @@ class Interval:
 
 
 def rate_interval(errors: npt.ArrayLike, references: npt.ArrayLike, unit: Unit = "clip") -> Interval | None:
-    """The interval of a word error rate.
+    """Compute the interval of a word error rate.
 
     Args:
-        errors: (N,), errors of each clip, or of each signer.
-        references: (N,), reference glosses of the same.
-        unit: what an element stands for.
+        errors: int (N,), errors of each clip or signer.
+        references: int (N,), reference glosses of each clip or signer.
+        unit: what was drawn.
 
     Returns:
-        None where there are fewer than two elements, no reference gloss, or no error at all: every
-        draw would then be alike, which says nothing of how sure the rate is.
+        None with fewer than two elements, no reference gloss or no error: all draws would then be equal.
     """
     return _interval(np.column_stack([errors, references]), np.array([1, 0]), unit)
 
@@ -62,29 +60,28 @@ def rate_interval(errors: npt.ArrayLike, references: npt.ArrayLike, unit: Unit =
 def difference_interval(
     first_errors: npt.ArrayLike, second_errors: npt.ArrayLike, references: npt.ArrayLike, unit: Unit = "clip"
 ) -> Interval | None:
-    """The interval of the second system's word error rate less the first one's, in percentage points.
+    """Compute the interval of the second word error rate minus the first, in percentage points.
 
-    The systems are compared within each draw, on the same clips: what makes a clip hard for both of
-    them does not widen the interval.
+    Both systems are scored on the same draws, so clips that are hard for both do not widen the interval.
 
     Args:
-        first_errors: (N,), the first system's errors in each clip, or with each signer.
-        second_errors: (N,), the second one's.
-        references: (N,), reference glosses of the same.
-        unit: what an element stands for.
+        first_errors: int (N,), the first system's errors in each clip or for each signer.
+        second_errors: int (N,), the second system's errors.
+        references: int (N,), reference glosses of each clip or signer.
+        unit: what was drawn.
     """
     return _interval(np.column_stack([first_errors, second_errors, references]), np.array([-1, 1, 0]), unit)
 
 
-def summed_by(groups: Sequence[Hashable], values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Sum values over the members of each group, in order of the groups' first occurrence.
+def sum_by_group(groups: Sequence[Hashable], values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Sum values by group, in the order in which the groups first occur.
 
     Args:
-        groups: N of them: to which group each element belongs.
-        values: (N,), or (N, K).
+        groups: group of each of the N elements.
+        values: int (N,) or (N, K).
 
     Returns:
-        One sum for each group, or a row of K of them.
+        One sum per group, or a row of K sums.
     """
     places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
     added = np.asarray(values, dtype=np.int64)
@@ -94,10 +91,10 @@ def summed_by(groups: Sequence[Hashable], values: npt.ArrayLike) -> npt.NDArray[
 
 
 def _interval(counts: npt.NDArray[np.int64], weights: npt.NDArray[np.int64], unit: Unit) -> Interval | None:
-    """The interval of `weights` times the counts, over the last column of them, which is the references.
+    """Compute the interval of the weighted sum of the counts, divided by their last column (references).
 
-    Elements with the same counts are drawn together, by how many of them a draw has: that is
-    the same distribution for a small part of the cost, and the cost hardly grows with the clips.
+    Elements with equal counts are drawn together, as one number per draw. This gives the same distribution at a small
+    part of the cost.
     """
     if len(counts) < 2 or not counts[:, -1].any() or not (counts @ weights).any():
         return None
@@ -105,7 +102,7 @@ def _interval(counts: npt.NDArray[np.int64], weights: npt.NDArray[np.int64], uni
     generator = np.random.default_rng(SEED)
     drawn = generator.multinomial(len(counts), occurrences / len(counts), size=NUM_DRAWS)  # (draws, kinds)
     numerators, references = drawn @ (kinds @ weights), drawn @ kinds[:, -1]
-    some = references > 0  # a draw of clips that are all empty has no rate
-    rates = 100 * numerators[some] / references[some]
+    valid = references > 0  # a draw of only empty references has no rate
+    rates = 100 * numerators[valid] / references[valid]
     low, high = np.percentile(rates, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
     return Interval(float(low), float(high), unit, len(counts))

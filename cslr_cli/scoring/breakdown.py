@@ -1,4 +1,4 @@
-"""What goes wrong, and where: tables that are all views of the alignments of one `Score`."""
+"""Tables of errors, computed from the alignments of one `Score`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from cslr_cli.scoring.alignment import Counts
-from cslr_cli.scoring.bootstrap import Interval, rate_interval, summed_by
+from cslr_cli.scoring.bootstrap import Interval, rate_interval, sum_by_group
 from cslr_cli.scoring.gloss_counts import (
     Confusion,
     GlossCounts,
@@ -16,7 +16,7 @@ from cslr_cli.scoring.gloss_counts import (
     count_confusions,
     count_glosses,
     count_unseen,
-    seen_glosses,
+    fold_glosses,
 )
 from cslr_cli.scoring.scorer import ClipScore, Score
 from cslr_cli.scoring.transcripts import UNKNOWN_SIGNER
@@ -29,17 +29,16 @@ _NEARLY_ALL = 0.97  # of the clips lie in the bins before the open one
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some of the clips, taken together.
+class GroupScore:
+    """The score of a group of clips.
 
     Attributes:
-        name: what they have in common.
-        clips: how many they are.
-        clips_with_errors: how many of them have at least one error.
-        counts: of their alignments.
-        by_clip: the bootstrap interval of their word error rate, clips drawn.
-        by_signer: the same, signers drawn with all of their clips; None where there is but one, or
-            where not every clip's signer is known.
+        name: name of the group.
+        clips: number of clips.
+        clips_with_errors: number of clips with at least one error.
+        counts: counts of the alignments.
+        by_clip: bootstrap interval of the word error rate, clips drawn.
+        by_signer: the same with signers drawn; None with only one signer or an unknown signer.
     """
 
     name: str
@@ -50,7 +49,7 @@ class Part:
     by_signer: Interval | None
 
     def as_dict(self) -> dict[str, object]:
-        """The counts at the top, then the rest, for JSON."""
+        """Return the counts and the other figures for JSON."""
         counts = self.counts
         numbers = (counts.correct, counts.substitutions, counts.deletions, counts.insertions)
         names = ("correct", "substitutions", "deletions", "insertions")
@@ -69,20 +68,20 @@ class Breakdown:
     """All tables of one score.
 
     Attributes:
-        total: all clips.
-        by_signer: in order of their names; empty where no signer is known.
-        by_clip_length: from short to long; empty where lengths are not known.
-        by_reference_length: by the number of reference glosses.
-        confusions: the most frequent first.
-        glosses: every gloss that was signed or recognised, in order of code points.
-        unseen: None where the glosses of the training are not known.
-        worst: the clips with errors: those with the most first, and of those with as many, the shortest.
+        total: score of all clips.
+        by_signer: scores by signer, sorted by name; empty if no signer is known.
+        by_clip_length: scores by clip length, short clips first; empty if lengths are unknown.
+        by_reference_length: scores by number of reference glosses.
+        confusions: confusions, most frequent first.
+        glosses: counts of each reference or recognised gloss, sorted by code points.
+        unseen: reference glosses that are not in training; None if the training glosses are unknown.
+        worst: clips with errors, most errors first, then shortest reference first.
     """
 
-    total: Part
-    by_signer: tuple[Part, ...]
-    by_clip_length: tuple[Part, ...]
-    by_reference_length: tuple[Part, ...]
+    total: GroupScore
+    by_signer: tuple[GroupScore, ...]
+    by_clip_length: tuple[GroupScore, ...]
+    by_reference_length: tuple[GroupScore, ...]
     confusions: tuple[Confusion, ...]
     glosses: tuple[GlossCounts, ...]
     unseen: UnseenGlosses | None
@@ -94,39 +93,39 @@ def break_down(
     seconds: Mapping[str, float] | None = None,
     training_glosses: Collection[str] | None = None,
 ) -> Breakdown:
-    """Make every table of a score.
+    """Compute all tables of a score.
 
     Args:
-        scored: the alignments.
-        seconds: for clips by name, how long they are; a clip that is not in it is in no row by clip length.
-        training_glosses: what the system has seen in training, normalised or as annotated.
+        scored: score with the alignments.
+        seconds: lengths of clips by name; clips without length are left out of `by_clip_length`.
+        training_glosses: glosses of the training split, normalised or as annotated.
     """
     clips = scored.clips
-    seen = None if training_glosses is None else seen_glosses(training_glosses, scored.protocol)
+    seen = None if training_glosses is None else fold_glosses(training_glosses, scored.protocol)
     glosses = count_glosses(clips, seen)
     timed = [clip for clip in clips if seconds and clip.sample_id in seconds]
     return Breakdown(
-        total=part("all", clips),
+        total=score_group("all", clips),
         by_signer=_by_signer(clips),
         by_clip_length=_by_seconds(timed, [(seconds or {})[clip.sample_id] for clip in timed]),
         by_reference_length=_by_glosses(clips),
         confusions=count_confusions(clips, glosses),
         glosses=glosses,
         unseen=None if seen is None else count_unseen(clips, seen),
-        worst=_worst(clips),
+        worst=_sort_by_errors(clips),
     )
 
 
-def part(name: str, clips: Sequence[ClipScore]) -> Part:
-    """Some clips taken together, with the intervals of their word error rate."""
+def score_group(name: str, clips: Sequence[ClipScore]) -> GroupScore:
+    """Score a group of clips, with the intervals of the word error rate."""
     counts = [clip.counts for clip in clips]
     errors, references = [each.errors for each in counts], [each.references for each in counts]
     signers = [clip.signer for clip in clips]
     by_signer = None
     if None not in signers and len(set(signers)) > 1:
-        sums = summed_by(signers, list(zip(errors, references, strict=True)))
+        sums = sum_by_group(signers, list(zip(errors, references, strict=True)))
         by_signer = rate_interval(sums[:, 0], sums[:, 1], "signer")
-    return Part(
+    return GroupScore(
         name,
         len(clips),
         sum(number > 0 for number in errors),
@@ -136,19 +135,19 @@ def part(name: str, clips: Sequence[ClipScore]) -> Part:
     )
 
 
-def _by_signer(clips: Sequence[ClipScore]) -> tuple[Part, ...]:
+def _by_signer(clips: Sequence[ClipScore]) -> tuple[GroupScore, ...]:
     if all(clip.signer is None for clip in clips):
         return ()
-    groups = _grouped(clips, [clip.signer or UNKNOWN_SIGNER for clip in clips])
-    return tuple(part(signer, groups[signer]) for signer in sorted(groups))
+    groups = _group_clips(clips, [clip.signer or UNKNOWN_SIGNER for clip in clips])
+    return tuple(score_group(signer, groups[signer]) for signer in sorted(groups))
 
 
-def _by_glosses(clips: Sequence[ClipScore]) -> tuple[Part, ...]:
-    """Bins of 1 to `width` glosses and so on; clips with an empty reference in one of their own."""
+def _by_glosses(clips: Sequence[ClipScore]) -> tuple[GroupScore, ...]:
+    """Score bins of 1 to `width` glosses and so on, and one bin of empty references."""
     lengths = [clip.counts.references for clip in clips]
     width = round(_bin_width(lengths, smallest=1))
     last = MAX_BINS - 1
-    groups = _grouped(clips, [min(math.ceil(length / width) - 1, last) for length in lengths])
+    groups = _group_clips(clips, [min(math.ceil(length / width) - 1, last) for length in lengths])
 
     def name(place: int) -> str:
         low, high = place * width + 1, (place + 1) * width
@@ -158,43 +157,43 @@ def _by_glosses(clips: Sequence[ClipScore]) -> tuple[Part, ...]:
             return f"{low} and more"
         return f"{low}–{high}" if width > 1 else f"{low}"
 
-    return tuple(part(name(place), groups[place]) for place in sorted(groups))
+    return tuple(score_group(name(place), groups[place]) for place in sorted(groups))
 
 
-def _by_seconds(clips: Sequence[ClipScore], seconds: Sequence[float]) -> tuple[Part, ...]:
-    """Bins from 0 to less than `width` seconds and so on."""
+def _by_seconds(clips: Sequence[ClipScore], seconds: Sequence[float]) -> tuple[GroupScore, ...]:
+    """Score bins of 0 to less than `width` seconds and so on."""
     if not clips:
         return ()
     width = _bin_width(seconds, smallest=0.1)
     last = MAX_BINS - 1
-    groups = _grouped(clips, [min(math.floor(length / width), last) for length in seconds])
+    groups = _group_clips(clips, [min(math.floor(length / width), last) for length in seconds])
 
     def name(place: int) -> str:
         low, high = place * width, (place + 1) * width
         return f"{low:g} s and more" if place == last and max(seconds) >= high else f"{low:g}–{high:g} s"
 
-    return tuple(part(name(place), groups[place]) for place in sorted(groups))
+    return tuple(score_group(name(place), groups[place]) for place in sorted(groups))
 
 
 def _bin_width(lengths: Sequence[float], smallest: float) -> float:
-    """The least round width with which nearly all lengths lie in the bins before the open one."""
+    """Return the smallest round width such that nearly all lengths are below the open bin."""
     ordered = sorted(lengths)
-    nearly_longest = ordered[min(len(ordered) - 1, int(_NEARLY_ALL * len(ordered)))]
+    long_length = ordered[min(len(ordered) - 1, int(_NEARLY_ALL * len(ordered)))]
     power = smallest
     while True:
         for digit in _ROUND_WIDTHS:
-            if digit * power * (MAX_BINS - 1) >= nearly_longest:
+            if digit * power * (MAX_BINS - 1) >= long_length:
                 return digit * power
         power *= 10
 
 
-def _grouped(clips: Sequence[ClipScore], groups: Sequence[Group]) -> dict[Group, list[ClipScore]]:
+def _group_clips(clips: Sequence[ClipScore], groups: Sequence[Group]) -> dict[Group, list[ClipScore]]:
     members: dict[Group, list[ClipScore]] = {}
     for clip, group in zip(clips, groups, strict=True):
         members.setdefault(group, []).append(clip)
     return members
 
 
-def _worst(clips: Sequence[ClipScore]) -> tuple[ClipScore, ...]:
-    wrong = [clip for clip in clips if clip.counts.errors]
-    return tuple(sorted(wrong, key=lambda clip: (-clip.counts.errors, clip.counts.references, clip.sample_id)))
+def _sort_by_errors(clips: Sequence[ClipScore]) -> tuple[ClipScore, ...]:
+    with_errors = [clip for clip in clips if clip.counts.errors]
+    return tuple(sorted(with_errors, key=lambda clip: (-clip.counts.errors, clip.counts.references, clip.sample_id)))

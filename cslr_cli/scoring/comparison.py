@@ -1,4 +1,4 @@
-"""Two systems on the same clips: by how much they differ, and whether that may be chance."""
+"""Comparison of two systems on the same clips, with a significance test."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 
 from cslr_cli.errors import ScoringError
 from cslr_cli.scoring.alignment import AlignedPair, fold_case
-from cslr_cli.scoring.bootstrap import Interval, difference_interval, summed_by
-from cslr_cli.scoring.scorer import ClipScore, Score, told_clips
+from cslr_cli.scoring.bootstrap import Interval, difference_interval, sum_by_group
+from cslr_cli.scoring.scorer import ClipScore, Score, format_clips
 
-# Reference glosses in a row that both systems have right, with nothing inserted between them, end a segment.
+# A segment ends after this many consecutive reference glosses that both systems recognise, without insertions.
 BOUNDARY_LENGTH = 2
 
 
@@ -19,16 +19,16 @@ BOUNDARY_LENGTH = 2
 class MatchedPairs:
     """The matched-pairs sentence-segment word error test (Gillick and Cox 1989), as sclite's `sc_stats` does it.
 
-    Errors that stand close together have causes in common, so clips are cut where both systems are
-    right for `BOUNDARY_LENGTH` reference glosses: the errors of one such segment are taken for
-    independent of those of the next, and the mean of the differences is compared with their spread.
+    Neighbouring errors depend on each other, so clips are cut where both systems are correct for `BOUNDARY_LENGTH`
+    reference glosses. The errors of different segments count as independent, and the mean of their differences is
+    compared with their spread.
 
     Attributes:
-        segments: stretches in which at least one of the systems errs.
-        mean: of the first system's errors less the second one's, a segment.
+        segments: number of segments in which at least one system has an error.
+        mean: mean of the first system's errors minus the second one's, per segment.
         deviation: standard deviation of these differences.
-        z: the mean in units of its standard error; None where that is zero but the mean is not.
-        p: probability of a |z| as large by chance, two-tailed; None with `z`.
+        z: mean divided by its standard error; None if the standard error is zero but the mean is not.
+        p: two-tailed probability of a |z| as large by chance; None with `z`.
     """
 
     segments: int
@@ -40,19 +40,18 @@ class MatchedPairs:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A second system beside a first one, on the same clips.
+    """The comparison of a second system with a first one.
 
     Attributes:
-        difference: word error rate of the second less that of the first, percentage points: below
-            zero, the second is better.
-        by_clip: the paired bootstrap interval of the difference.
-        by_signer: the same with signers drawn; None where there is but one, or none is known.
-        matched_pairs: the significance test.
-        first_wins: clips in which the first system has fewer errors, the largest gain first.
-        second_wins: clips in which the second has fewer.
-        same_errors: clips in which both have as many.
-        same_hypotheses: clips in which both recognised the same glosses.
-        better_of_both: word error rate if the better hypothesis of each clip could be picked, percent.
+        difference: word error rate of the second system minus that of the first, in percentage points.
+        by_clip: paired bootstrap interval of the difference, clips drawn.
+        by_signer: the same with signers drawn; None with only one signer or an unknown signer.
+        matched_pairs: significance test.
+        first_wins: names of the clips in which the first system has fewer errors, largest difference first.
+        second_wins: names of the clips in which the second system has fewer errors.
+        same_errors: number of clips with as many errors.
+        same_hypotheses: number of clips with the same recognised glosses.
+        better_of_both: word error rate with the better hypothesis of each clip, percent.
     """
 
     difference: float
@@ -86,22 +85,22 @@ def compare(first: Score, second: Score) -> Comparison:
     Raises:
         ScoringError: they were scored on different clips, or against different references.
     """
-    pairs = _same_clips(first, second)
-    first_errors = [ours.counts.errors for ours, _ in pairs]
-    second_errors = [theirs.counts.errors for _, theirs in pairs]
-    references = [ours.counts.references for ours, _ in pairs]
-    lead = {ours.sample_id: theirs.counts.errors - ours.counts.errors for ours, theirs in pairs}
-    ranked = sorted(lead, key=lambda sample_id: -abs(lead[sample_id]))
+    pairs = _pair_clips(first, second)
+    first_errors = [clip.counts.errors for clip, _ in pairs]
+    second_errors = [other.counts.errors for _, other in pairs]
+    references = [clip.counts.references for clip, _ in pairs]
+    error_differences = {clip.sample_id: other.counts.errors - clip.counts.errors for clip, other in pairs}
+    ranked = sorted(error_differences, key=lambda sample_id: -abs(error_differences[sample_id]))
     better = sum(map(min, first_errors, second_errors))
     return Comparison(
         difference=second.wer - first.wer,
         by_clip=difference_interval(first_errors, second_errors, references),
-        by_signer=_by_signer(pairs, first_errors, second_errors, references),
+        by_signer=_signer_interval(pairs, first_errors, second_errors, references),
         matched_pairs=matched_pairs(first, second),
-        first_wins=tuple(sample_id for sample_id in ranked if lead[sample_id] > 0),
-        second_wins=tuple(sample_id for sample_id in ranked if lead[sample_id] < 0),
-        same_errors=sum(not each for each in lead.values()),
-        same_hypotheses=sum(_folded(ours.hypothesis) == _folded(theirs.hypothesis) for ours, theirs in pairs),
+        first_wins=tuple(sample_id for sample_id in ranked if error_differences[sample_id] > 0),
+        second_wins=tuple(sample_id for sample_id in ranked if error_differences[sample_id] < 0),
+        same_errors=sum(not each for each in error_differences.values()),
+        same_hypotheses=sum(_fold(clip.hypothesis) == _fold(other.hypothesis) for clip, other in pairs),
         better_of_both=100 * better / sum(references),
     )
 
@@ -109,14 +108,14 @@ def compare(first: Score, second: Score) -> Comparison:
 def matched_pairs(first: Score, second: Score) -> MatchedPairs:
     """Test whether the difference of two systems may be chance.
 
-    Where every segment has the same difference, and that is not zero, there is no spread to test
-    against: `z` is None, where sc_stats writes 0.
+    If all segments have the same difference and it is not zero, there is no spread to test against: `z` is None, where
+    sc_stats writes 0.
 
     Raises:
         ScoringError: they were scored on different clips, or against different references.
     """
-    pairs = _same_clips(first, second)
-    differences = [difference for ours, theirs in pairs for difference in _segments(ours.pairs, theirs.pairs)]
+    pairs = _pair_clips(first, second)
+    differences = [difference for clip, other in pairs for difference in _segments(clip.pairs, other.pairs)]
     segments = len(differences)
     mean = sum(differences) / segments if segments else 0.0
     squares = sum((difference - mean) ** 2 for difference in differences)
@@ -130,26 +129,26 @@ def matched_pairs(first: Score, second: Score) -> MatchedPairs:
 
 
 def _segments(first: tuple[AlignedPair, ...], second: tuple[AlignedPair, ...]) -> Iterator[int]:
-    """The first system's errors less the second one's, for each segment of a clip."""
+    """Yield the first system's errors minus the second one's for each segment of a clip."""
     errors = [0, 0]
-    right = 0  # reference glosses that both have had right since the latest error
+    num_correct = 0  # reference glosses that both systems have recognised since the latest error
     places = zip(_errors_by_place(first), _errors_by_place(second), strict=True)
-    for place, (ours, theirs) in enumerate(places):
-        if ours or theirs:
-            if right >= BOUNDARY_LENGTH and any(errors):
+    for place, (first_errors, second_errors) in enumerate(places):
+        if first_errors or second_errors:
+            if num_correct >= BOUNDARY_LENGTH and any(errors):
                 yield errors[0] - errors[1]
                 errors = [0, 0]
-            errors[0] += ours
-            errors[1] += theirs
-            right = 0
+            errors[0] += first_errors
+            errors[1] += second_errors
+            num_correct = 0
         elif place % 2:
-            right += 1
+            num_correct += 1
     if any(errors):
         yield errors[0] - errors[1]
 
 
 def _errors_by_place(pairs: tuple[AlignedPair, ...]) -> list[int]:
-    """The errors at each place of the reference: inserted before a gloss, on it, before the next, …, at the end."""
+    """Return the errors at each place of the reference: before the first gloss, at it, before the next, and so on."""
     errors = [0]
     for pair in pairs:
         if pair.operation == "insertion":
@@ -159,37 +158,37 @@ def _errors_by_place(pairs: tuple[AlignedPair, ...]) -> list[int]:
     return errors
 
 
-def _by_signer(
+def _signer_interval(
     pairs: list[tuple[ClipScore, ClipScore]], first: list[int], second: list[int], references: list[int]
 ) -> Interval | None:
-    signers = [ours.signer for ours, _ in pairs]
+    signers = [clip.signer for clip, _ in pairs]
     if None in signers:
         return None
-    sums = summed_by(signers, list(zip(first, second, references, strict=True)))
+    sums = sum_by_group(signers, list(zip(first, second, references, strict=True)))
     return difference_interval(sums[:, 0], sums[:, 1], sums[:, 2], "signer")
 
 
-def _same_clips(first: Score, second: Score) -> list[tuple[ClipScore, ClipScore]]:
-    """Each clip's two alignments, in the first system's order."""
-    theirs = {clip.sample_id: clip for clip in second.clips}
-    ours = {clip.sample_id for clip in first.clips}
-    for these, those, which in ((ours, theirs, "first"), (theirs, ours, "second")):
-        alone = [sample_id for sample_id in these if sample_id not in those]
-        if alone:
+def _pair_clips(first: Score, second: Score) -> list[tuple[ClipScore, ClipScore]]:
+    """Return the two alignments of each clip, in the first system's order."""
+    first_clips = {clip.sample_id: clip for clip in first.clips}
+    second_clips = {clip.sample_id: clip for clip in second.clips}
+    for clips, others, which in ((first_clips, second_clips, "first"), (second_clips, first_clips, "second")):
+        unpaired = sorted(clips.keys() - others.keys())
+        if unpaired:
             raise ScoringError(
-                f"the two systems were scored on different clips: {told_clips(sorted(alone))} been scored "
+                f"the two systems were scored on different clips: {format_clips(unpaired)} been scored "
                 f"for the {which} alone",
                 "a comparison needs both on the same clips",
             )
-    pairs = [(clip, theirs[clip.sample_id]) for clip in first.clips]
-    others = [clip.sample_id for clip, other in pairs if _folded(clip.reference) != _folded(other.reference)]
-    if others:
+    pairs = [(clip, second_clips[clip.sample_id]) for clip in first.clips]
+    different = [clip.sample_id for clip, other in pairs if _fold(clip.reference) != _fold(other.reference)]
+    if different:
         raise ScoringError(
-            f"the two systems were scored against different references: {told_clips(others)} two",
+            f"the two systems were scored against different references: {format_clips(different)} two",
             "score both against the same STM file",
         )
     return pairs
 
 
-def _folded(glosses: tuple[str, ...]) -> tuple[str, ...]:
+def _fold(glosses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(fold_case, glosses))

@@ -1,8 +1,8 @@
-"""How each gloss fares, and which are taken for which: views of the alignments of all clips.
+"""Counts of each gloss and of confusions, computed from the alignments of all clips.
 
-The words are those of sclite's detailed report (`dtl`): a gloss is *substituted* where it was signed and
-another was recognised, *falsely recognised* where it is that other one, *deleted* where it was signed and
-nothing was recognised, *inserted* where it was recognised and nothing was signed.
+The terms are those of sclite's detailed report (`dtl`). If gloss A was signed and gloss B recognised, A is
+*substituted* and B *falsely recognised*. A gloss is *deleted* if it was signed and nothing was recognised, and
+*inserted* if it was recognised and nothing was signed.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cslr_cli.scoring.alignment import AlignedPair, Counts, count, fold_case
-from cslr_cli.scoring.normalisation import Protocol
+from cslr_cli.scoring.normalisation import ScoringProtocol
 from cslr_cli.scoring.scorer import ClipScore
 
-Fault = Literal["substituted", "deleted", "inserted", "falsely_recognised"]
-FAULTS: tuple[Fault, ...] = ("substituted", "deleted", "inserted", "falsely_recognised")
+GlossError = Literal["substituted", "deleted", "inserted", "falsely_recognised"]
+GLOSS_ERRORS: tuple[GlossError, ...] = ("substituted", "deleted", "inserted", "falsely_recognised")
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """A pair of glosses of which the one was signed and the other recognised.
+    """A pair of different glosses that were signed and recognised.
 
     Attributes:
-        reference: the gloss that was signed.
-        hypothesis: the gloss that was recognised in its place.
-        count: how often.
+        reference: signed gloss.
+        hypothesis: gloss recognised in its place.
+        count: number of occurrences.
     """
 
     reference: str
@@ -37,16 +37,16 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class GlossCounts:
-    """How one gloss fared.
+    """The counts of one gloss.
 
     Attributes:
-        gloss: as the references write it, else as the hypotheses do.
-        correct: signed and recognised.
-        substituted: signed, and another recognised.
-        deleted: signed, and nothing recognised.
-        inserted: recognised where nothing was signed.
-        falsely_recognised: recognised where another was signed.
-        seen: whether it occurs in training; None if that is not known.
+        gloss: gloss, spelled as in the references or else as in the hypotheses.
+        correct: times it was signed and recognised.
+        substituted: times it was signed and another gloss recognised.
+        deleted: times it was signed and nothing recognised.
+        inserted: times it was recognised and nothing signed.
+        falsely_recognised: times it was recognised and another gloss signed.
+        seen: whether it occurs in training; None if unknown.
     """
 
     gloss: str
@@ -59,22 +59,22 @@ class GlossCounts:
 
     @property
     def references(self) -> int:
-        """How often it was signed."""
+        """Times it was signed."""
         return self.correct + self.substituted + self.deleted
 
     @property
     def hypotheses(self) -> int:
-        """How often it was recognised."""
+        """Times it was recognised."""
         return self.correct + self.inserted + self.falsely_recognised
 
     @property
     def precision(self) -> float | None:
-        """Percent of its recognitions that are right; None if it was never recognised."""
+        """Percent of its recognitions that are correct; None if it was never recognised."""
         return 100 * self.correct / self.hypotheses if self.hypotheses else None
 
     @property
     def recall(self) -> float | None:
-        """Percent of its signings that were recognised; None if it was never signed."""
+        """Percent of its occurrences that were recognised; None if it was never signed."""
         return 100 * self.correct / self.references if self.references else None
 
 
@@ -83,11 +83,10 @@ class UnseenGlosses:
     """Reference glosses that do not occur in training, which a network cannot recognise.
 
     Attributes:
-        glosses: those that occur, most frequent first, with how often.
-        clips: how many clips hold at least one.
-        counts: of the places of the alignments at which one of them stands in the reference.
-        seen: of the places at which another gloss does. An insertion stands at no reference gloss, so
-            neither has any.
+        glosses: the glosses with their counts, most frequent first.
+        clips: number of clips with at least one.
+        counts: counts of the pairs whose reference is one of these glosses; without insertions.
+        seen: counts of the pairs with another reference gloss; without insertions.
     """
 
     glosses: tuple[tuple[str, int], ...]
@@ -106,25 +105,25 @@ class UnseenGlosses:
 
 
 def count_glosses(clips: Iterable[ClipScore], seen: Collection[str] | None = None) -> tuple[GlossCounts, ...]:
-    """The counts of every gloss that was signed or recognised, in order of code points.
+    """Count each gloss that was signed or recognised, sorted by code points.
 
     Args:
-        clips: the alignments.
-        seen: the glosses of the training, as `seen_glosses` gives them; None if they are not known.
+        clips: alignments of the clips.
+        seen: training glosses from `fold_glosses`; None if unknown.
     """
-    written: dict[str, str] = {}  # how a gloss is shown, for the form in which it is compared
+    written: dict[str, str] = {}  # spelling in the references, by the folded gloss
     recognised: dict[str, str] = {}
-    fates: Counter[tuple[str, str]] = Counter()
+    outcomes: Counter[tuple[str, str]] = Counter()
     for clip in clips:
         for pair in clip.pairs:
-            for fate, gloss, shown in _fates(pair, written, recognised):
+            for outcome, gloss, shown in _outcomes(pair, written, recognised):
                 key = fold_case(gloss)
                 shown.setdefault(key, gloss)
-                fates[fate, key] += 1
+                outcomes[outcome, key] += 1
     rows = (
         GlossCounts(
             gloss,
-            **{fate: fates[fate, key] for fate in ("correct", *FAULTS)},
+            **{outcome: outcomes[outcome, key] for outcome in ("correct", *GLOSS_ERRORS)},
             seen=None if seen is None else key in seen,
         )
         for key, gloss in {**recognised, **written}.items()
@@ -133,11 +132,11 @@ def count_glosses(clips: Iterable[ClipScore], seen: Collection[str] | None = Non
 
 
 def count_confusions(clips: Iterable[ClipScore], rows: Sequence[GlossCounts]) -> tuple[Confusion, ...]:
-    """The pairs of glosses that were taken for each other, the most frequent first.
+    """Count the confused pairs of glosses, most frequent first.
 
     Args:
-        clips: the alignments.
-        rows: the glosses of the same clips: how each is shown.
+        clips: alignments of the clips.
+        rows: counts of the glosses of the same clips, for their spelling.
     """
     shown = {fold_case(row.gloss): row.gloss for row in rows}
     pairs = Counter(
@@ -150,34 +149,34 @@ def count_confusions(clips: Iterable[ClipScore], rows: Sequence[GlossCounts]) ->
     return tuple(Confusion(shown[reference], shown[hypothesis], number) for (reference, hypothesis), number in ranked)
 
 
-def most(rows: Iterable[GlossCounts], fault: Fault, limit: int | None = None) -> list[GlossCounts]:
-    """The glosses that suffered a fault, those that did most often first."""
-    faulty = [row for row in rows if getattr(row, fault)]
-    faulty.sort(key=lambda row: (-getattr(row, fault), row.gloss))
-    return faulty[:limit]
+def most_frequent(rows: Iterable[GlossCounts], error: GlossError, limit: int | None = None) -> list[GlossCounts]:
+    """Return the glosses with a kind of error, most frequent first."""
+    with_error = [row for row in rows if getattr(row, error)]
+    with_error.sort(key=lambda row: (-getattr(row, error), row.gloss))
+    return with_error[:limit]
 
 
-def seen_glosses(training_glosses: Iterable[str], protocol: Protocol) -> frozenset[str]:
-    """The glosses of a training in the form in which glosses are compared: as annotated, and as normalised."""
-    annotated = frozenset(training_glosses)
+def fold_glosses(glosses: Iterable[str], protocol: ScoringProtocol) -> frozenset[str]:
+    """Return glosses in the form in which glosses are compared, both as annotated and normalised."""
+    annotated = frozenset(glosses)
     normalised = {scored for gloss in annotated for scored in protocol.normalise([gloss])}
     return frozenset(map(fold_case, annotated | normalised))
 
 
 def count_unseen(clips: Iterable[ClipScore], seen: Collection[str]) -> UnseenGlosses:
-    """What became of the reference glosses that the training does not have.
+    """Count the reference glosses that are not in training.
 
     Args:
-        clips: the alignments.
-        seen: the glosses of the training, as `seen_glosses` gives them.
+        clips: alignments of the clips.
+        seen: training glosses from `fold_glosses`.
     """
     occurrences: Counter[str] = Counter()
     places: dict[bool, list[AlignedPair]] = {True: [], False: []}
     num_clips = 0
     for clip in clips:
-        strange = [gloss for gloss in clip.reference if fold_case(gloss) not in seen]
-        occurrences.update(strange)
-        num_clips += bool(strange)
+        unseen = [gloss for gloss in clip.reference if fold_case(gloss) not in seen]
+        occurrences.update(unseen)
+        num_clips += bool(unseen)
         for pair in clip.pairs:
             if pair.reference is not None:
                 places[fold_case(pair.reference) in seen].append(pair)
@@ -185,15 +184,15 @@ def count_unseen(clips: Iterable[ClipScore], seen: Collection[str]) -> UnseenGlo
     return UnseenGlosses(ranked, num_clips, count(places[False]), count(places[True]))
 
 
-def _fates(
+def _outcomes(
     pair: AlignedPair, written: dict[str, str], recognised: dict[str, str]
 ) -> list[tuple[str, str, dict[str, str]]]:
-    """What a place of an alignment means for the glosses that stand there, and where to note how each is written."""
+    """Return the outcome of each gloss of a pair, and the mapping that records its spelling."""
     result = []
     if pair.reference is not None:
-        fate = {"correct": "correct", "substitution": "substituted", "deletion": "deleted"}[pair.operation]
-        result.append((fate, pair.reference, written))
+        outcome = {"correct": "correct", "substitution": "substituted", "deletion": "deleted"}[pair.operation]
+        result.append((outcome, pair.reference, written))
     if pair.hypothesis is not None and pair.operation != "correct":
-        fate = "falsely_recognised" if pair.operation == "substitution" else "inserted"
-        result.append((fate, pair.hypothesis, recognised))
+        outcome = "falsely_recognised" if pair.operation == "substitution" else "inserted"
+        result.append((outcome, pair.hypothesis, recognised))
     return result

@@ -1,9 +1,8 @@
-"""Protocols: what is done to a hypothesis' glosses before they are compared with the reference.
+"""Scoring protocols: the normalisation of hypotheses before they are compared with references.
 
-A published word error rate stands for a corpus, a way of decoding and a normalisation. The last of
-the three is named here, so that a corpus can say which one it is scored with. Only hypotheses are
-normalised, never references: where a reference holds a gloss that no normalised hypothesis can hold
-(some of PHOENIX2014-T do), the published figures count an error, and so do these.
+A published word error rate depends on the corpus, the decoding and the normalisation. A corpus names its protocol. Only
+hypotheses are normalised, never references: if a reference has a gloss that no normalised hypothesis can have (as in
+PHOENIX2014-T), the published results count an error, and so does this scorer.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ _REMOVED_MARKS = ("loc-", "cl-", "qu-", "poss-", "lh-")
 _RESPELLED = (("S0NNE", "SONNE"), ("HABEN2", "HABEN"))
 _REMOVED_EVENTS = ("__EMOTION__", "__PU__", "__LEFTHAND__")
 _EPENTHESIS = "__EPENTHESIS__"  # the transition between two signs: a token with it is no gloss
-_ROOM_AFTER_CAPITALS = re.compile("([A-Z]{2})RAUM")
+_RAUM_AFTER_CAPITALS = re.compile("([A-Z]{2})RAUM")
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """A named way to prepare hypotheses for scoring.
+class ScoringProtocol:
+    """A named normalisation of hypotheses.
 
     Attributes:
-        name: what a corpus and the command line call it.
-        description: what it does to a hypothesis, one sentence.
-        comparable_when: under which conditions its figures may stand beside published ones.
-        normalise: glosses as decoded, in order, to glosses as scored; some may disappear.
+        name: name in corpora and on the command line.
+        description: effect on a hypothesis, one sentence.
+        comparable_when: conditions under which results can be compared with published ones.
+        normalise: function from decoded glosses to scored glosses; some may disappear.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Protocol:
 
 @lru_cache(maxsize=65536)
 def _normalise_gloss(gloss: str) -> str | None:
-    """One gloss under the rules of the PHOENIX evaluation, in their order; None if it disappears."""
+    """Apply the rules of the PHOENIX evaluation to one gloss; None if the gloss disappears."""
     for mark in _REMOVED_MARKS:
         gloss = gloss.replace(mark, "")
     for written, meant in _RESPELLED:
@@ -53,7 +52,7 @@ def _normalise_gloss(gloss: str) -> str | None:
         return None
     if gloss.endswith("ZEIGEN"):
         gloss += "-BILDSCHIRM"
-    gloss = _ROOM_AFTER_CAPITALS.sub(r"\1", gloss)
+    gloss = _RAUM_AFTER_CAPITALS.sub(r"\1", gloss)
     return gloss.replace("-PLUSPLUS", "") or None
 
 
@@ -66,8 +65,8 @@ def normalise_phoenix(glosses: Sequence[str]) -> tuple[str, ...]:
     return tuple(gloss for gloss in normalised if gloss is not None)
 
 
-def normalise_nothing(glosses: Sequence[str]) -> tuple[str, ...]:
-    """The glosses as they are."""
+def keep_glosses(glosses: Sequence[str]) -> tuple[str, ...]:
+    """Return the glosses unchanged."""
     return tuple(glosses)
 
 
@@ -77,10 +76,10 @@ _PHOENIX_RULES = (
 )
 _MERGED = "neighbouring repeats merged by the decoder (the default), and the corpus' split whole"
 
-PROTOCOLS: dict[str, Protocol] = {
+PROTOCOLS: dict[str, ScoringProtocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
+        ScoringProtocol(
             name="phoenix2014",
             description=_PHOENIX_RULES,
             comparable_when=(
@@ -89,33 +88,33 @@ PROTOCOLS: dict[str, Protocol] = {
             ),
             normalise=normalise_phoenix,
         ),
-        Protocol(
+        ScoringProtocol(
             name="csl",
             description=f"the rules of phoenix2014, which change no Chinese gloss: {_PHOENIX_RULES}",
             comparable_when=f"CSL's 5,000 dev clips against the glosses of the split files; {_MERGED}",
             normalise=normalise_phoenix,
         ),
-        Protocol(
+        ScoringProtocol(
             name="csl-daily",
             description=f"the rules of phoenix2014, which change no Chinese gloss: {_PHOENIX_RULES}",
             comparable_when=f"CSL-Daily's dev and test split against the annotation's glosses; {_MERGED}",
             normalise=normalise_phoenix,
         ),
-        Protocol(
+        ScoringProtocol(
             name="plain",
             description="changes nothing",
             comparable_when="only with systems that were scored on the same references in the same way",
-            normalise=normalise_nothing,
+            normalise=keep_glosses,
         ),
     )
 }
 
 
-def protocol(name: str) -> Protocol:
-    """The protocol of this name.
+def find_protocol(name: str) -> ScoringProtocol:
+    """Return the scoring protocol of a name.
 
     Raises:
-        UsageError: there is none; the message names those that there are and the nearest.
+        UsageError: there is none; the message lists the protocols and suggests the most similar.
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]

@@ -1,4 +1,4 @@
-"""sclite itself in place of the built-in alignment, for those who must say that they used it."""
+"""Alignment by sclite itself, for users who must report that they used it."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ _ENTRY = re.compile(r'(?:^|:)([CSDI]),(?=[",])')
 
 
 def sclite_score(scored: Score) -> Score:
-    """Align the same references and hypotheses once more, by sclite.
+    """Align the same references and hypotheses with sclite.
 
-    Hypotheses go to sclite as they were scored: normalised, `[EMPTY]` where there were none. Clips and signers
-    go under numbers, since sclite reads names in lower case and wants both files in one order.
+    sclite gets the normalised hypotheses, with `[EMPTY]` for empty ones. Clips get numbers as names, since sclite
+    converts names to lower case and expects both files in the same order.
 
     Raises:
         MissingPackageError: sclite is not installed.
-        ScoringError: sclite failed, or took a gloss for its own syntax and so has read other glosses.
+        ScoringError: sclite failed, or read a gloss as its own syntax.
     """
     command = [*sclite_command(), "-h", "h.ctm", "ctm", "-r", "r.stm", "stm", "-f", "0", "-o", "sgml", "stdout"]
     names = {f"c{number:08}": clip for number, clip in enumerate(scored.clips)}
-    # Where nothing was signed and nothing recognised there is nothing to align, and sclite takes no such clip.
+    # sclite refuses clips with an empty reference and an empty hypothesis.
     sent = {name: clip for name, clip in names.items() if clip.pairs}
     with tempfile.TemporaryDirectory(prefix="cslr-sclite-") as folder:
         write_stm(Path(folder) / "r.stm", [Reference(name, clip.reference) for name, clip in sent.items()])
-        write_ctm(Path(folder) / "h.ctm", {name: _placed(clip.hypothesis) for name, clip in sent.items()})
+        write_ctm(Path(folder) / "h.ctm", {name: _add_times(clip.hypothesis) for name, clip in sent.items()})
         done = subprocess.run(command, cwd=folder, capture_output=True, env={**os.environ, "LC_ALL": "C"})
     printed = done.stdout.decode("utf-8", errors="replace")
     if done.returncode:
-        told = "\n".join((done.stderr.decode(errors="replace") + printed).strip().splitlines()[-5:])
-        raise ScoringError(f"sclite ended with status {done.returncode}: {told}", "score with --tool builtin")
+        message = "\n".join((done.stderr.decode(errors="replace") + printed).strip().splitlines()[-5:])
+        raise ScoringError(f"sclite ended with status {done.returncode}: {message}", "score with --tool builtin")
     entries = {name: _ENTRY.findall(line) for name, line in _PATH.findall(printed)}
     clips = tuple(
         replace(clip, pairs=_pairs(clip, entries.get(name, []))) if name in sent else clip
@@ -56,10 +56,10 @@ def sclite_score(scored: Score) -> Score:
 
 
 def sclite_command() -> list[str]:
-    """How sclite is called here: by its name, or through Debian's `sctk`.
+    """Return the command of sclite: `sclite`, or `sctk sclite` as in Debian.
 
     Raises:
-        MissingPackageError: it is not installed.
+        MissingPackageError: sclite is not installed.
     """
     if shutil.which("sclite"):
         return ["sclite"]
@@ -72,13 +72,13 @@ def sclite_command() -> list[str]:
     )
 
 
-def _placed(glosses: Sequence[str]) -> list[TimedGloss]:
-    """Glosses one after another: sclite sorts them by time."""
+def _add_times(glosses: Sequence[str]) -> list[TimedGloss]:
+    """Give glosses increasing times, since sclite sorts by time."""
     return [TimedGloss(gloss, place / 100, (place + 1) / 100) for place, gloss in enumerate(glosses)]
 
 
 def _pairs(clip: ClipScore, letters: Sequence[str]) -> tuple[AlignedPair, ...]:
-    """The operations with the glosses as they were written: sclite gives them in lower case."""
+    """Combine sclite's operations with the original glosses, which sclite prints in lower case."""
     operations = [_OPERATIONS[letter] for letter in letters]
     reference, hypothesis = iter(clip.reference), iter(clip.hypothesis)
     num_references = sum(operation != "insertion" for operation in operations)

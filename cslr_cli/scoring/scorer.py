@@ -1,31 +1,28 @@
-"""Hypotheses against references: an alignment for each clip, and every figure as a view of them."""
+"""Scoring of hypotheses against references: one alignment per clip; all counts are views of the alignments."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
+from cslr_cli.choices import MissingHypotheses
 from cslr_cli.errors import ScoringError
 from cslr_cli.scoring.alignment import AlignedPair, Counts, align, count, fold_case
-from cslr_cli.scoring.normalisation import Protocol
+from cslr_cli.scoring.normalisation import ScoringProtocol
 from cslr_cli.scoring.transcripts import EMPTY_HYPOTHESIS, Reference
 
-Missing = Literal["error", "empty"]
-
-_NAMES_TOLD = 20
+_MAX_NAMES = 20
 
 
 @dataclass(frozen=True)
 class ClipScore:
-    """One clip's alignment.
+    """The alignment of one clip.
 
     Attributes:
-        sample_id: the name of the clip.
-        signer: who signs; None where that is not known.
-        pairs: the alignment of the normalised hypothesis with the reference.
+        sample_id: name of the clip.
+        signer: name of the signer; None if unknown.
+        pairs: alignment of the normalised hypothesis with the reference.
     """
 
     sample_id: str
@@ -34,31 +31,31 @@ class ClipScore:
 
     @cached_property
     def counts(self) -> Counts:
-        """The operations of the alignment, counted; `counts.wer` is None for an empty reference."""
+        """Counts of the operations; `counts.wer` is None for an empty reference."""
         return count(self.pairs)
 
     @property
     def reference(self) -> tuple[str, ...]:
-        """The glosses that were signed."""
+        """Glosses of the reference."""
         return tuple(pair.reference for pair in self.pairs if pair.reference is not None)
 
     @property
     def hypothesis(self) -> tuple[str, ...]:
-        """The glosses that were recognised, as scored: normalised, `[EMPTY]` where there were none."""
+        """Glosses of the normalised hypothesis; `[EMPTY]` if it had none."""
         return tuple(pair.hypothesis for pair in self.pairs if pair.hypothesis is not None)
 
 
 @dataclass(frozen=True)
 class Score:
-    """The alignments of all clips of a set of references.
+    """The alignments of all clips.
 
     Attributes:
-        protocol: how the hypotheses were normalised.
-        clips: one for each reference, in the references' order.
-        missing: the clips for which no hypothesis was given, and `[EMPTY]` taken.
+        protocol: scoring protocol that normalised the hypotheses.
+        clips: one per reference, in the same order.
+        missing: names of the clips without hypothesis, which were scored as empty.
     """
 
-    protocol: Protocol
+    protocol: ScoringProtocol
     clips: tuple[ClipScore, ...]
     missing: tuple[str, ...] = ()
 
@@ -76,28 +73,25 @@ class Score:
 def score(
     references: Sequence[Reference],
     hypotheses: Mapping[str, Sequence[str]],
-    protocol: Protocol,
-    missing: Missing = "error",
+    protocol: ScoringProtocol,
+    missing: MissingHypotheses = "error",
 ) -> Score:
     """Align each hypothesis with its reference.
 
-    A hypothesis that has no gloss, at first or after normalisation, is given the one gloss
-    `[EMPTY]`, as the published systems do: the sum of the errors is the same, but one deletion
-    becomes a substitution. The exception is an empty reference: there nothing is the right answer.
-    What is recognised in a clip with an empty reference counts as insertions; the clip's own word
-    error rate is undefined (None).
+    A hypothesis without glosses, before or after normalisation, becomes the one gloss `[EMPTY]`, as in published
+    systems: the sum of errors is the same, but one deletion becomes a substitution. An empty hypothesis for an empty
+    reference stays empty, which is correct. Glosses recognised in a clip with an empty reference are insertions; the
+    word error rate of such a clip is undefined (None).
 
     Args:
-        references: one for each clip; never normalised.
-        hypotheses: glosses for each clip, by its name, in any order, as decoded.
-        protocol: how hypotheses are normalised.
-        missing: what to do about clips that `hypotheses` does not name: `error` refuses to score,
-            `empty` takes them for clips in which nothing was recognised.
+        references: one reference per clip; never normalised.
+        hypotheses: decoded glosses of each clip, by its name, in any order.
+        protocol: scoring protocol that normalises the hypotheses.
+        missing: what to do if `hypotheses` lacks clips: `error` raises, `empty` scores them as empty hypotheses.
 
     Raises:
-        ScoringError: there is no reference, or none with a gloss; a clip has two references; there
-            are hypotheses for clips without reference, or, with `error`, none for some clips; there
-            is no hypothesis at all, which is no recognition, and so an error with `empty` too.
+        ScoringError: no reference has a gloss; a clip has two references; there are hypotheses without reference, or
+            (with `error`) references without hypothesis; or there is no hypothesis at all.
     """
     known = _check_references(references)
     if not hypotheses:
@@ -108,42 +102,24 @@ def score(
     unknown = [sample_id for sample_id in hypotheses if sample_id not in known]
     if unknown:
         raise ScoringError(
-            f"{told_clips(unknown)} a hypothesis and no reference",
-            f"the names in both files must be the same; {_why_unknown(unknown, known)}",
+            f"{format_clips(unknown)} a hypothesis and no reference",
+            f"the names in both files must be the same; {_unknown_clips_hint(unknown, known)}",
         )
     absent = [sample_id for sample_id in known if sample_id not in hypotheses]
     if absent and missing == "error":
         raise ScoringError(
-            f"{told_clips(absent)} a reference and no hypothesis",
+            f"{format_clips(absent)} a reference and no hypothesis",
             "give a hypothesis for each clip, or use --missing empty: nothing was recognised in these",
         )
-    clips = (
-        ClipScore(
-            reference.sample_id,
-            reference.signer,
-            align(reference.glosses, _as_scored(hypotheses.get(reference.sample_id, ()), reference, protocol)),
-        )
-        for reference in references
-    )
+    clips = []
+    for reference in references:
+        hypothesis = _normalise_hypothesis(hypotheses.get(reference.sample_id, ()), reference, protocol)
+        clips.append(ClipScore(reference.sample_id, reference.signer, align(reference.glosses, hypothesis)))
     return Score(protocol, tuple(clips), tuple(absent))
 
 
-def published_python_score(scored: Score) -> Score:
-    """The figure of the scorer in Python that the published code prints beside sclite's.
-
-    It merges equal neighbours of the normalised hypotheses once more. Where a reference repeats a
-    gloss or normalisation makes two the same, its figure is another than sclite's, mostly a lower
-    one. Papers quote sclite's: this one is for following the published code's logs.
-    """
-    clips = tuple(
-        replace(clip, pairs=align(clip.reference, [gloss for gloss, _ in itertools.groupby(clip.hypothesis)]))
-        for clip in scored.clips
-    )
-    return replace(scored, clips=clips)
-
-
 def _check_references(references: Sequence[Reference]) -> dict[str, Reference]:
-    """The references by name, or what is wrong with them."""
+    """Check the references, and return them by name."""
     if not any(reference.glosses for reference in references):
         what = "all references are empty" if references else "there is no reference"
         raise ScoringError(f"nothing to score: {what}", "expected at least one clip with a reference gloss")
@@ -154,30 +130,31 @@ def _check_references(references: Sequence[Reference]) -> dict[str, Reference]:
             twice.append(reference.sample_id)
         known[reference.sample_id] = reference
     if twice:
-        raise ScoringError(f"{told_clips(twice)} more than one reference", "expected one for each clip")
+        raise ScoringError(f"{format_clips(twice)} more than one reference", "expected one for each clip")
     return known
 
 
-def _why_unknown(unknown: Iterable[str], known: Iterable[str]) -> str:
-    """What may be wrong with names that no reference has; tools around sclite write them in lower case."""
-    spelt = {fold_case(sample_id): sample_id for sample_id in known}
+def _unknown_clips_hint(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """Return a hint about names without reference; tools around sclite write names in lower case."""
+    original_names = {fold_case(sample_id): sample_id for sample_id in known}
     for sample_id in unknown:
-        if fold_case(sample_id) in spelt:
-            return f"{sample_id} and {spelt[fold_case(sample_id)]} differ in case"
+        if fold_case(sample_id) in original_names:
+            return f"{sample_id} and {original_names[fold_case(sample_id)]} differ in case"
     return "are these the references of this split?"
 
 
-def _as_scored(glosses: Sequence[str], reference: Reference, protocol: Protocol) -> tuple[str, ...]:
-    """A hypothesis in the form in which it is aligned."""
+def _normalise_hypothesis(glosses: Sequence[str], reference: Reference, protocol: ScoringProtocol) -> tuple[str, ...]:
+    """Normalise a hypothesis, and mark an empty one."""
     normalised = protocol.normalise(glosses)
     if normalised or not reference.glosses:
         return normalised
     return (EMPTY_HYPOTHESIS,)
 
 
-def told_clips(sample_ids: Sequence[str]) -> str:
-    """`3 clips (a, b, c) have`, for a message: the first few names, and how many more."""
-    told = ", ".join(sample_ids[:_NAMES_TOLD])
-    rest = len(sample_ids) - _NAMES_TOLD
-    names = f"{told} and {rest} more" if rest > 0 else told
+def format_clips(sample_ids: Sequence[str]) -> str:
+    """Format `3 clips (a, b, c) have` for a message, with the first names and the number of the others."""
+    names = ", ".join(sample_ids[:_MAX_NAMES])
+    num_more = len(sample_ids) - _MAX_NAMES
+    if num_more > 0:
+        names = f"{names} and {num_more} more"
     return f"1 clip ({names}) has" if len(sample_ids) == 1 else f"{len(sample_ids)} clips ({names}) have"

@@ -29,12 +29,12 @@ _ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")  # in an STM line: sclite score
 
 @dataclass(frozen=True)
 class Reference:
-    """What was signed in one clip.
+    """The reference of one clip.
 
     Attributes:
-        sample_id: the name of the clip.
-        glosses: the glosses in order; none for a clip in which nothing is signed.
-        signer: who signs; None where that is not known.
+        sample_id: name of the clip.
+        glosses: signed glosses in order; empty if nothing is signed.
+        signer: name of the signer; None if unknown.
     """
 
     sample_id: str
@@ -44,14 +44,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class TimedGloss:
-    """A recognised gloss and when it was signed.
+    """A recognised gloss with its time.
 
     Attributes:
-        gloss: the label.
-        start: seconds from the beginning of the clip.
-        end: seconds from the beginning of the clip. Where somebody else's CTM has a duration here,
-            as NIST defines the column, it is that; scoring uses neither.
-        confidence: 0 to 1, the optional sixth field of a CTM line; None where it is not given.
+        gloss: label.
+        start: start in seconds from the beginning of the clip.
+        end: end in seconds from the beginning of the clip. In CTM files of other tools this may be a duration, as NIST
+            defines the column; scoring does not use it.
+        confidence: confidence, 0 to 1; None if unknown. It is the optional sixth field of a CTM line.
     """
 
     gloss: str
@@ -77,7 +77,7 @@ def read_stm(path: Path) -> list[Reference]:
     """
     references: dict[str, Reference] = {}
 
-    def take(fields: list[str]) -> str | None:
+    def parse_fields(fields: list[str]) -> str | None:
         if len(fields) < 5:
             return f"{len(fields)} fields, expected at least 5"
         sample_id, _, signer, start, end, *glosses = fields
@@ -94,7 +94,7 @@ def read_stm(path: Path) -> list[Reference]:
         references[sample_id] = Reference(sample_id, tuple(glosses), known_signer)
         return None
 
-    _read_lines(path, take, f"an STM file has one line for each clip: {STM_LAYOUT}")
+    _read_lines(path, parse_fields, f"an STM file has one line for each clip: {STM_LAYOUT}")
     return list(references.values())
 
 
@@ -111,7 +111,7 @@ def read_ctm(path: Path) -> dict[str, tuple[TimedGloss, ...]]:
     hypotheses: dict[str, list[TimedGloss]] = {}
     latest_id = latest_channel = ""
 
-    def take(fields: list[str]) -> str | None:
+    def parse_fields(fields: list[str]) -> str | None:
         nonlocal latest_id, latest_channel
         if len(fields) not in (5, 6):
             return f"{len(fields)} fields, expected 5 (or 6, the last a confidence)"
@@ -128,12 +128,12 @@ def read_ctm(path: Path) -> dict[str, tuple[TimedGloss, ...]]:
         hypotheses.setdefault(sample_id, []).append(timed)
         return None
 
-    _read_lines(path, take, f"a CTM file has one line for each gloss: {CTM_LAYOUT}")
-    return {sample_id: _in_order(glosses) for sample_id, glosses in hypotheses.items()}
+    _read_lines(path, parse_fields, f"a CTM file has one line for each gloss: {CTM_LAYOUT}")
+    return {sample_id: _sort_glosses(glosses) for sample_id, glosses in hypotheses.items()}
 
 
 def write_stm(path: Path, references: Iterable[Reference]) -> None:
-    """Write references, one line a clip; `read_stm` gives them back.
+    """Write references, one line per clip, in the form that `read_stm` reads.
 
     Raises:
         ScoringError: a name or a gloss is empty or has white space, which the format cannot hold.
@@ -142,10 +142,10 @@ def write_stm(path: Path, references: Iterable[Reference]) -> None:
 
 
 def write_ctm(path: Path, hypotheses: Mapping[str, Sequence[TimedGloss]]) -> None:
-    """Write hypotheses, one line a gloss, times in seconds to the millisecond.
+    """Write hypotheses, one line per gloss, with times in seconds (three decimals).
 
-    A clip without glosses gets the line that the published systems give it, the one gloss
-    `[EMPTY]`, so that the file says of every clip that it was decoded. `read_ctm` undoes this.
+    A clip without glosses gets the one gloss `[EMPTY]`, as in published systems, so that every decoded clip is in the
+    file. `read_ctm` removes it.
 
     Raises:
         ScoringError: a name or a gloss is empty or has white space, which the format cannot hold.
@@ -154,7 +154,7 @@ def write_ctm(path: Path, hypotheses: Mapping[str, Sequence[TimedGloss]]) -> Non
 
 
 def ctm_lines(sample_id: str, glosses: Sequence[TimedGloss]) -> list[str]:
-    """The lines of one clip in a CTM file, each with its line break; see `write_ctm`.
+    """Return the lines of one clip in a CTM file, with line breaks; see `write_ctm`.
 
     Raises:
         ScoringError: the name or a gloss is empty or has white space, which the format cannot hold.
@@ -162,19 +162,19 @@ def ctm_lines(sample_id: str, glosses: Sequence[TimedGloss]) -> list[str]:
     return [_ctm_line(sample_id, timed) for timed in (glosses or (TimedGloss(EMPTY_HYPOTHESIS, 0.0, 0.0),))]
 
 
-def untimed(hypotheses: Mapping[str, Sequence[TimedGloss]]) -> dict[str, tuple[str, ...]]:
-    """The glosses alone of each clip, which is what scoring compares."""
+def strip_times(hypotheses: Mapping[str, Sequence[TimedGloss]]) -> dict[str, tuple[str, ...]]:
+    """Return the glosses of each clip without their times."""
     return {sample_id: tuple(timed.gloss for timed in glosses) for sample_id, glosses in hypotheses.items()}
 
 
-def _in_order(glosses: list[TimedGloss]) -> tuple[TimedGloss, ...]:
+def _sort_glosses(glosses: list[TimedGloss]) -> tuple[TimedGloss, ...]:
     if [timed.gloss for timed in glosses] == [EMPTY_HYPOTHESIS]:
         return ()
     return tuple(sorted(glosses, key=lambda timed: timed.start))  # as sclite does
 
 
 def _has_label(glosses: Sequence[str]) -> bool:
-    """Whether the sixth field of an STM line is a label, as sclite has it: any word with such a beginning."""
+    """Return whether the sixth field of an STM line is a label: as for sclite, any word that begins with `<`."""
     return bool(glosses) and glosses[0].startswith("<")
 
 
@@ -210,23 +210,23 @@ def _check_fields(sample_id: str, *fields: str) -> None:
         raise ScoringError(f"clip {sample_id!r}: a line that begins with ;; is a comment in STM and CTM files")
 
 
-def _read_lines(path: Path, take: Callable[[list[str]], str | None], layout: str) -> None:
-    """Give the fields of each line to `take`, which answers what is wrong with them, or None.
+def _read_lines(path: Path, parse_fields: Callable[[list[str]], str | None], layout: str) -> None:
+    """Parse the fields of each line; `parse_fields` returns a fault or None.
 
     Raises:
-        ScoringError: with every fault of the file, up to a handful.
+        ScoringError: lines have faults; the message lists the first ones.
     """
     faults = []
-    for number, fields in _fields_of_lines(path, layout):
-        fault = take(fields)
+    for number, fields in _split_lines(path, layout):
+        fault = parse_fields(fields)
         if fault is not None:
             faults.append(f"{path}, line {number}: {fault}")
     if faults:
         raise ScoringError(join_faults(faults), layout)
 
 
-def _fields_of_lines(path: Path, layout: str) -> Iterator[tuple[int, list[str]]]:
-    """The number and the fields of each line that is neither blank nor a comment."""
+def _split_lines(path: Path, layout: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the fields of each line that is neither blank nor a comment."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:

@@ -14,7 +14,7 @@ from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import load_config
 from cslr_cli.corpora.synthetic.release import clip_folder
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.scoring import protocol, read_ctm, read_stm, score
+from cslr_cli.scoring import find_protocol, read_ctm, read_stm, score
 from cslr_cli.training.loop import TrainingResult
 from tests.cli.conftest import Command, command_line, environment, in_a_process
 
@@ -131,7 +131,7 @@ def test_evaluate_prints_the_figures_of_both_heads_and_all_signers(
             for sample_id, glosses in read_ctm(trained.parent / "evaluation" / f"{split}.ctm").items()
         }
         references = read_stm(trained.parent / "evaluation" / f"{split}.stm")
-        counts = score(references, hypotheses, protocol(tiny_corpus.protocol)).counts
+        counts = score(references, hypotheses, find_protocol(tiny_corpus.protocol)).counts
         names = ("wer", "substitutions", "deletions", "insertions", "references")
         assert [figures[name] for name in names] == [getattr(counts, name) for name in names]
         assert figures["clips"] == 4

@@ -65,6 +65,18 @@ def test_sclite_as_the_tool_prints_the_same(files: Path, cslr: Command) -> None:
     assert by_sclite == builtin
 
 
+def test_jiwer_as_the_tool_prints_the_same_fields(files: Path, cslr: Command) -> None:
+    Path("unlike.stm").write_text("a 1 s1 0.0 9.0 MORGEN REGEN WIND SONNE NORD\n")
+    recognised = enumerate(["WIND", "NORD", "MORGEN", "WOLKE", "REGEN"])
+    Path("unlike.ctm").write_text("".join(f"a 1 {place} {place + 1} {gloss}\n" for place, gloss in recognised))
+    by_jiwer = json.loads(cslr("score", "unlike.stm", "unlike.ctm", "--tool", "jiwer", "--json").stdout)
+    builtin = json.loads(cslr("score", "unlike.stm", "unlike.ctm", "--json").stdout)
+    assert by_jiwer.keys() == builtin.keys()
+    assert by_jiwer["tool"] == "jiwer"
+    assert (by_jiwer["wer"], builtin["wer"]) == (100, 120)
+    assert (by_jiwer["substitutions"], by_jiwer["deletions"], by_jiwer["insertions"]) == (5, 0, 0)
+
+
 def test_the_table_has_the_rate_with_its_interval_what_it_is_made_of_and_the_confusions(
     files: Path, cslr: Command
 ) -> None:

@@ -32,7 +32,7 @@ from cslr_cli.evaluation.results import oracle_score
 from cslr_cli.media.frames import open_frames
 from cslr_cli.model.network import NetworkOutput
 from cslr_cli.progress import Progress
-from cslr_cli.scoring import Reference, protocol, read_ctm, read_stm, score, write_stm
+from cslr_cli.scoring import Reference, find_protocol, read_ctm, read_stm, score, write_stm
 from cslr_cli.temporal_plan import TemporalPlan
 
 CPU = torch.device("cpu")
@@ -337,7 +337,7 @@ def test_the_files_score_to_the_same_figures(
         heads = {"sequence": ctm, "conv": ctm.with_suffix(".conv.ctm")}
         for head, path in heads.items():
             hypotheses = {name: [timed.gloss for timed in clip] for name, clip in read_ctm(path).items()}
-            scored = score(read_stm(stm), hypotheses, protocol(tiny_corpus.protocol))
+            scored = score(read_stm(stm), hypotheses, find_protocol(tiny_corpus.protocol))
             assert scored.counts == result.scores[head].counts
             assert scored.wer == result.scores[head].wer
 
@@ -508,7 +508,7 @@ def test_alternatives_are_normalised_before_the_oracle_chooses() -> None:
         "b": [["WIND"], []],  # [EMPTY] is no better than a wrong gloss: the likelier one stays
         "c": [["WIND"], []],  # and nothing is right where nothing is signed
     }
-    best = oracle_score(clips, alternatives, protocol("phoenix2014"))
+    best = oracle_score(clips, alternatives, find_protocol("phoenix2014"))
     assert [clip.hypothesis for clip in best.clips] == [("REGEN", "WIND"), ("WIND",), ()]
     assert best.wer == pytest.approx(100 / 3)
 

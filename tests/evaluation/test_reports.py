@@ -11,7 +11,7 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation import SplitResult
 from cslr_cli.evaluation.reports import report_section, rescore, write_evaluation
 from cslr_cli.recognition import Alternative
-from cslr_cli.scoring import Score, TimedGloss, protocol, read_stm, score
+from cslr_cli.scoring import Score, TimedGloss, find_protocol, read_stm, score
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def result(tiny_corpus: PreparedCorpus) -> SplitResult:
         }
         for head, clips in glosses.items()
     }
-    scores = {head: score(references, clips, protocol("phoenix2014")) for head, clips in glosses.items()}
+    scores = {head: score(references, clips, find_protocol("phoenix2014")) for head, clips in glosses.items()}
     return SplitResult(
         split="dev",
         scores=scores,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cslr_cli.report import Analysis, ClipFacts, Section, System, analyse
-from cslr_cli.scoring import Reference, Score, protocol, score
+from cslr_cli.scoring import Reference, Score, find_protocol, score
 
 REFERENCES = (
     Reference("clip-1", ("REGEN", "SCHNEE", "WIND"), "Signer01"),
@@ -17,7 +17,7 @@ THEIRS = {"clip-1": ["REGEN", "SCHNEE", "WIND"], "clip-2": ["WIND"], "clip-3": [
 
 
 def scored(hypotheses: Mapping[str, list[str]], references: tuple[Reference, ...] = REFERENCES) -> Score:
-    return score(references, hypotheses, protocol("plain"))
+    return score(references, hypotheses, find_protocol("plain"))
 
 
 def two_systems(clips: Mapping[str, ClipFacts] | None = None, name: str = "dev") -> Analysis:

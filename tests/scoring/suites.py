@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cslr_cli.scoring import Reference, read_ctm, read_stm, untimed
+from cslr_cli.scoring import Reference, read_ctm, read_stm, strip_times
 
 DATA_DIR = Path(__file__).parent.parent / "data" / "scoring"
 SUITES = ("phoenix2014-dev", "phoenix2014-T-dev")
@@ -20,4 +20,4 @@ def load_suite(name: str, folder: Path) -> tuple[list[Reference], dict[str, tupl
         (folder / file_name).write_bytes(gzip.decompress(packed.read_bytes()))
     expected = json.loads((DATA_DIR / name / "expected.json").read_text())
     references, hypotheses = read_stm(folder / "references.stm"), read_ctm(folder / "hypotheses.ctm")
-    return references, untimed(hypotheses), expected
+    return references, strip_times(hypotheses), expected

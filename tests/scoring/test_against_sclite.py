@@ -17,7 +17,7 @@ from cslr_cli.scoring import (
     Reference,
     Score,
     TimedGloss,
-    protocol,
+    find_protocol,
     sclite_score,
     score,
     write_ctm,
@@ -26,7 +26,7 @@ from cslr_cli.scoring import (
 from cslr_cli.scoring.alignment import fold_case
 from cslr_cli.scoring.breakdown import break_down
 from cslr_cli.scoring.comparison import matched_pairs
-from cslr_cli.scoring.gloss_counts import Fault, most
+from cslr_cli.scoring.gloss_counts import GlossError, most_frequent
 from tests.scoring.suites import SUITES, load_suite
 
 needs_sctk = pytest.mark.skipif(shutil.which("sctk") is None, reason="sctk is not installed")
@@ -87,7 +87,7 @@ def drawn_score(name: str, num_clips: int = NUM_CLIPS, seed: str = "") -> Score:
         else drawn_sentence(draw, glosses, longest=12)
         for reference in references
     }
-    return score(references, hypotheses, protocol(name))
+    return score(references, hypotheses, find_protocol(name))
 
 
 def sctk(command: str, folder: Path, given: str | None = None) -> str:
@@ -125,7 +125,7 @@ def test_the_suites_get_sclites_counts_clip_by_clip(suite: str, tmp_path: Path) 
     references, hypotheses, _ = load_suite(suite, tmp_path)
     lowered = [Reference(each.sample_id.lower(), each.glosses, each.signer) for each in references]
     by_lowered = {name.lower(): glosses for name, glosses in hypotheses.items()}
-    scored = score(lowered, by_lowered, protocol("phoenix2014"), missing="empty")
+    scored = score(lowered, by_lowered, find_protocol("phoenix2014"), missing="empty")
     as_scored = {clip.sample_id: clip.hypothesis for clip in scored.clips}
     by_sclite = counts_by_sclite(lowered, as_scored, tmp_path)
     assert {clip.sample_id: clip.counts for clip in scored.clips} == by_sclite
@@ -148,7 +148,7 @@ def test_sclite_as_the_tool_gives_the_built_in_alignments_place_by_place(name: s
 @pytest.mark.parametrize("suite", SUITES)
 def test_sclite_as_the_tool_gives_the_suites_alignments_whatever_their_names(suite: str, tmp_path: Path) -> None:
     references, hypotheses, _ = load_suite(suite, tmp_path)
-    scored = score(references, hypotheses, protocol("phoenix2014"), missing="empty")
+    scored = score(references, hypotheses, find_protocol("phoenix2014"), missing="empty")
     assert sclite_score(scored) == scored
 
 
@@ -159,7 +159,7 @@ def test_sclite_as_the_tool_takes_empty_references_and_glosses_with_signs_of_its
         Reference("c", ("a:C", 'S,"x"', "X", ";;y", "D,", "(Z)"), "s"),
     ]
     hypotheses = {"B": ["X"], "A": [], "c": ['"a"', 'S,"x"', "x", ";;y", "(Z)"], "d": ["<unk>"]}
-    scored = score(references, hypotheses, protocol("plain"))
+    scored = score(references, hypotheses, find_protocol("plain"))
     assert sclite_score(scored) == scored
     assert [clip.counts for clip in scored.clips[2:]] == [
         Counts(correct=1, deletions=1),
@@ -169,7 +169,7 @@ def test_sclite_as_the_tool_takes_empty_references_and_glosses_with_signs_of_its
 
 @needs_sctk
 def test_a_gloss_that_sclite_takes_for_its_own_syntax_is_an_error_that_names_the_clip() -> None:
-    scored = score([Reference("first", ("X", "@"))], {"first": ["X"]}, protocol("plain"))
+    scored = score([Reference("first", ("X", "@"))], {"first": ["X"]}, find_protocol("plain"))
     with pytest.raises(ScoringError, match="clip 'first': sclite has read 1 reference") as raised:
         sclite_score(scored)
     assert "--tool builtin" in str(raised.value.hint)
@@ -191,7 +191,7 @@ def test_an_sclite_that_fails_is_told_with_what_it_said(monkeypatch: pytest.Monk
 
 
 # sclite's detailed report: the titles of its lists, and the faults of a gloss that they stand for.
-LISTS: dict[str, Fault] = {
+LISTS: dict[str, GlossError] = {
     "INSERTIONS": "inserted",
     "DELETIONS": "deleted",
     "SUBSTITUTIONS": "substituted",
@@ -216,7 +216,7 @@ def test_the_breakdown_is_that_of_sclites_detailed_report(name: str, tmp_path: P
     assert {(signed, recognised): int(number) for number, signed, recognised in pairs} == ours
     for title, fault in LISTS.items():
         listed = re.findall(r"\d+: +(\d+) +-> +(\S+)$", sections[title], re.M)
-        counted = {fold_case(row.gloss): getattr(row, fault) for row in most(breakdown.glosses, fault)}
+        counted = {fold_case(row.gloss): getattr(row, fault) for row in most_frequent(breakdown.glosses, fault)}
         assert {gloss: int(number) for number, gloss in listed} == counted
 
 

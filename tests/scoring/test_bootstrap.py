@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cslr_cli.scoring.bootstrap import difference_interval, rate_interval, summed_by
+from cslr_cli.scoring.bootstrap import difference_interval, rate_interval, sum_by_group
 
 
 def drawn_counts(num_clips: int, seed: int = 0) -> tuple[list[int], list[int]]:
@@ -75,7 +75,7 @@ def test_signers_who_differ_make_the_interval_by_signer_the_wider_one() -> None:
     errors = [5 if index // 50 % 2 else 1 for index in range(400)]
     references = [10] * 400
     by_clip = rate_interval(errors, references)
-    sums = summed_by(signers, np.column_stack([errors, references]))
+    sums = sum_by_group(signers, np.column_stack([errors, references]))
     by_signer = rate_interval(sums[:, 0], sums[:, 1], "signer")
     assert by_clip is not None
     assert by_signer is not None
@@ -104,8 +104,8 @@ def test_clips_with_an_empty_reference_are_drawn_like_the_others() -> None:
 
 
 def test_sums_are_in_the_order_in_which_groups_first_occur() -> None:
-    assert summed_by(["b", "a", "b"], [1, 2, 4]).tolist() == [5, 2]
-    assert summed_by(["b", "a", "b"], [[1, 0], [2, 1], [4, 5]]).tolist() == [[5, 5], [2, 1]]
+    assert sum_by_group(["b", "a", "b"], [1, 2, 4]).tolist() == [5, 2]
+    assert sum_by_group(["b", "a", "b"], [[1, 0], [2, 1], [4, 5]]).tolist() == [[5, 5], [2, 1]]
 
 
 def test_ten_thousand_clips_cost_a_fraction_of_a_second() -> None:

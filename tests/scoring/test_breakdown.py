@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cslr_cli.scoring import Counts, Reference, Score, break_down, protocol, score
-from cslr_cli.scoring.breakdown import part
-from cslr_cli.scoring.gloss_counts import FAULTS, GlossCounts, most
+from cslr_cli.scoring import Counts, Reference, Score, break_down, find_protocol, score
+from cslr_cli.scoring.breakdown import score_group
+from cslr_cli.scoring.gloss_counts import GLOSS_ERRORS, GlossCounts, most_frequent
 
-PLAIN = protocol("plain")
+PLAIN = find_protocol("plain")
 SENTENCES = st.lists(st.sampled_from(["A", "a", "B", "C", "Ä", "ä"]), max_size=6)
 
 
@@ -49,7 +49,7 @@ def test_a_worked_example_is_broken_down_by_hand() -> None:
     assert (rain.precision, rain.recall) == (40, 100)  # recognised five times, signed twice
     assert (snow.precision, snow.recall) == (None, 0)
     assert (wind.precision, wind.recall) == (100, 100)
-    assert [[row.gloss for row in most(breakdown.glosses, fault)] for fault in FAULTS] == [
+    assert [[row.gloss for row in most_frequent(breakdown.glosses, fault)] for fault in GLOSS_ERRORS] == [
         *(["SCHNEE"], ["SCHNEE"], ["REGEN"], ["REGEN"])
     ]
 
@@ -66,7 +66,7 @@ def test_signers_are_told_apart_and_unknown_ones_are_named_so() -> None:
 
 
 def test_no_clips_at_all_have_no_rate_and_no_interval() -> None:
-    nobody = part("nobody", [])
+    nobody = score_group("nobody", [])
     assert (nobody.clips, nobody.counts.wer, nobody.by_clip, nobody.by_signer) == (0, None, None, None)
 
 
@@ -125,7 +125,7 @@ def test_glosses_that_are_not_in_training_stand_apart() -> None:
         Reference("c", ("WIND",)),
     ]
     hypotheses = {"a": ["REGEN", "WIND"], "b": ["REGEN", "REGEN", "REGEN"], "c": ["REGEN"]}
-    clips = score(references, hypotheses, protocol("phoenix2014"))
+    clips = score(references, hypotheses, find_protocol("phoenix2014"))
     unseen = break_down(clips, training_glosses=["loc-REGEN", "WIND"]).unseen
     assert unseen is not None
     assert unseen.glosses == (("FÖHN", 2), ("HAGEL", 1))

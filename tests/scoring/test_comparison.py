@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cslr_cli.errors import ScoringError
-from cslr_cli.scoring import Reference, Score, compare, protocol, score
+from cslr_cli.scoring import Reference, Score, compare, find_protocol, score
 from cslr_cli.scoring.comparison import matched_pairs
 
-PLAIN = protocol("plain")
+PLAIN = find_protocol("plain")
 # Each clip's reference ends with a gloss that both recognise, so that hypotheses differ before it.
 SENTENCES = st.lists(st.sampled_from("ABCD"), max_size=8)
 CLIPS = st.dictionaries(st.sampled_from("abcdefgh"), st.tuples(SENTENCES, SENTENCES, SENTENCES), min_size=1)

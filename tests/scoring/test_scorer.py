@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cslr_cli.errors import ScoringError
-from cslr_cli.scoring import Counts, Reference, protocol, published_python_score, score
+from cslr_cli.scoring import Counts, Reference, find_protocol, published_python_score, score
 from tests.scoring.suites import SUITES, load_suite
 
-PLAIN = protocol("plain")
+PLAIN = find_protocol("plain")
 GLOSSES = st.lists(st.sampled_from(["A", "B", "loc-A", "__PU__"]), max_size=5)
 
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_each_count_of_a_suite_equals_that_of_sclite(suite: str, tmp_path: Path) -> None:
     references, hypotheses, expected = load_suite(suite, tmp_path)
-    scored = score(references, hypotheses, protocol("phoenix2014"), missing="empty")
+    scored = score(references, hypotheses, find_protocol("phoenix2014"), missing="empty")
     assert scored.counts == Counts(expected["correct"][1], expected["sub"][1], expected["dele"][1], expected["ins"][1])
     assert scored.counts.references == expected["ref"][1]
     assert scored.counts.errors == expected["wer"][1]
@@ -30,7 +30,7 @@ def test_each_count_of_a_suite_equals_that_of_sclite(suite: str, tmp_path: Path)
 @pytest.mark.parametrize("suite", SUITES)
 def test_the_published_python_scorers_figure_is_reproduced(suite: str, tmp_path: Path) -> None:
     references, hypotheses, expected = load_suite(suite, tmp_path)
-    scored = score(references, hypotheses, protocol("phoenix2014"), missing="empty")
+    scored = score(references, hypotheses, find_protocol("phoenix2014"), missing="empty")
     wer, errors, num_references = expected["reference_python_tool"]
     variant = published_python_score(scored)
     assert variant.missing == scored.missing
@@ -41,7 +41,7 @@ def test_the_published_python_scorers_figure_is_reproduced(suite: str, tmp_path:
 @pytest.mark.parametrize("suite", SUITES)
 def test_jiwer_agrees_clip_by_clip_wherever_its_unit_costs_find_as_many_matches(suite: str, tmp_path: Path) -> None:
     references, hypotheses, _ = load_suite(suite, tmp_path)
-    clips = score(references, hypotheses, protocol("phoenix2014"), missing="empty").clips
+    clips = score(references, hypotheses, find_protocol("phoenix2014"), missing="empty").clips
     comparable = 0
     for clip in clips:
         reference, hypothesis = " ".join(clip.reference).lower(), " ".join(clip.hypothesis).lower()
@@ -55,20 +55,20 @@ def test_jiwer_agrees_clip_by_clip_wherever_its_unit_costs_find_as_many_matches(
 
 
 def test_references_are_not_normalised() -> None:
-    scored = score([Reference("a", ("HABEN2",))], {"a": ["HABEN2"]}, protocol("phoenix2014"))
+    scored = score([Reference("a", ("HABEN2",))], {"a": ["HABEN2"]}, find_protocol("phoenix2014"))
     assert scored.counts == Counts(substitutions=1)
     assert scored.clips[0].hypothesis == ("HABEN",)
 
 
 def test_scoring_does_not_merge_repeats() -> None:
     references = [Reference("a", ("REGEN", "REGEN"))]
-    assert score(references, {"a": ["REGEN", "loc-REGEN"]}, protocol("phoenix2014")).wer == 0
+    assert score(references, {"a": ["REGEN", "loc-REGEN"]}, find_protocol("phoenix2014")).wer == 0
     assert published_python_score(score(references, {"a": ["REGEN", "REGEN"]}, PLAIN)).wer == 50
 
 
 @pytest.mark.parametrize("hypothesis", [[], ["__PU__"], ["[EMPTY]"]])
 def test_a_hypothesis_without_glosses_is_given_the_gloss_empty(hypothesis: list[str]) -> None:
-    scored = score([Reference("a", ("X", "Y", "Z"))], {"a": hypothesis}, protocol("phoenix2014"))
+    scored = score([Reference("a", ("X", "Y", "Z"))], {"a": hypothesis}, find_protocol("phoenix2014"))
     assert scored.clips[0].hypothesis == ("[EMPTY]",)
     assert scored.counts == Counts(substitutions=1, deletions=2)
     assert scored.missing == ()
@@ -141,11 +141,11 @@ def test_totals_are_the_sums_of_the_clips_and_do_not_depend_on_their_order(
 ) -> None:
     references = [Reference(name, ("A", *reference)) for name, (reference, _) in clips.items()]
     hypotheses = {name: hypothesis for name, (_, hypothesis) in clips.items()}
-    scored = score(references, hypotheses, protocol("phoenix2014"))
+    scored = score(references, hypotheses, find_protocol("phoenix2014"))
     assert sum((clip.counts for clip in scored.clips), Counts()) == scored.counts
     assert scored.counts.references == sum(len(reference.glosses) for reference in references)
     backwards = dict(reversed(hypotheses.items()))
-    assert score(references[::-1], backwards, protocol("phoenix2014")).counts == scored.counts
+    assert score(references[::-1], backwards, find_protocol("phoenix2014")).counts == scored.counts
 
 
 def test_ten_thousand_clips_of_ten_glosses_are_scored_in_under_ten_seconds() -> None:
@@ -157,5 +157,5 @@ def test_ten_thousand_clips_of_ten_glosses_are_scored_in_under_ten_seconds() -> 
         for reference in references
     }
     start = time.process_time()
-    score(references, hypotheses, protocol("phoenix2014"))
+    score(references, hypotheses, find_protocol("phoenix2014"))
     assert time.process_time() - start < 10

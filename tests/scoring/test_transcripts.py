@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cslr_cli.errors import ScoringError
-from cslr_cli.scoring import Reference, TimedGloss, read_ctm, read_stm, untimed, write_ctm, write_stm
+from cslr_cli.scoring import Reference, TimedGloss, read_ctm, read_stm, strip_times, write_ctm, write_stm
 
 NAMES = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=" \ufeff"), min_size=1, max_size=6
@@ -90,12 +90,12 @@ def test_only_ascii_white_space_separates_glosses(tmp_path: Path) -> None:
 
 def test_glosses_of_a_clip_are_put_in_the_order_of_their_start(tmp_path: Path) -> None:
     path = written(tmp_path, "h.ctm", "a 1 0.5 0.6 LATER\na 1 0.1 0.2 FIRST\n")
-    assert untimed(read_ctm(path)) == {"a": ("FIRST", "LATER")}
+    assert strip_times(read_ctm(path)) == {"a": ("FIRST", "LATER")}
 
 
 def test_the_sign_of_an_empty_hypothesis_is_a_gloss_beside_others_as_to_sclite(tmp_path: Path) -> None:
     path = written(tmp_path, "h.ctm", "a 1 0 1 [EMPTY]\nb 1 0 1 [EMPTY]\nb 1 1 2 X\n")
-    assert untimed(read_ctm(path)) == {"a": (), "b": ("[EMPTY]", "X")}
+    assert strip_times(read_ctm(path)) == {"a": (), "b": ("[EMPTY]", "X")}
 
 
 def test_every_faulty_line_of_an_stm_file_is_named_with_what_was_expected(tmp_path: Path) -> None:
