@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cslr_cli.cam.options import CamMethod, CamOptions, Head
-from cslr_cli.cli import options
-from cslr_cli.cli import predict_options as given
+from cslr_cli.cli import options, predict_options
 from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
 from cslr_cli.cli.folders import refuse_file
@@ -75,11 +74,11 @@ def cam(
     sample: Annotated[
         str | None, typer.Option("--sample", metavar="ID", help="Name of the clip.", rich_help_panel=_CORPUS)
     ] = None,
-    fps: given.Fps = None,
-    start: given.Start = None,
-    end: given.End = None,
-    fit: given.FitOption = given.FitName.crop,
-    checkpoint: given.Checkpoint = None,
+    fps: predict_options.Fps = None,
+    start: predict_options.Start = None,
+    end: predict_options.End = None,
+    fit: predict_options.Fit = "crop",
+    checkpoint: predict_options.Checkpoint = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
@@ -108,7 +107,7 @@ def cam(
         place=None if place is None else _parse_place(place),
         at=at,
     )
-    reading = ReadOptions(fps, start, end, fit.value)
+    reading = ReadOptions(fps, start, end, fit)
     opened = open_for_use(checkpoint or newest_checkpoint(runs_dir), vocabulary)
     source = video if video is not None else _frames_of_sample(opened, corpus, str(sample))
     recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")

@@ -9,44 +9,42 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cslr_cli.cli import options, predict_live
-from cslr_cli.cli import predict_options as given
+from cslr_cli.cli import options, predict_live, predict_options
 from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
 from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.cli.decoding import chosen_decoding
-from cslr_cli.cli.predict_outputs import Output, chosen_format, plan_output
+from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
 from cslr_cli.errors import CslrError, UsageError
+from cslr_cli.media.options import ReadOptions
+from cslr_cli.recognizer.options import LiveOptions, Segmentation, SegmentationMethod
 
 if TYPE_CHECKING:
-    from cslr_cli.cli.predict_extras import Extras
+    from cslr_cli.cli.predict_side_outputs import SideOutputs
     from cslr_cli.media.clip_reader import ClipReader
-    from cslr_cli.media.options import ReadOptions
-    from cslr_cli.recognition import Recognition
-    from cslr_cli.recognizer import Recognizer, Segmentation
-
-_WINDOW, _OVERLAP = 10.0, 2.0  # seconds
+    from cslr_cli.recognition import Recognition, Sentence
+    from cslr_cli.recognizer import Recognizer
 
 
 def predict(
-    videos: given.Videos,
-    form: given.Form = None,
-    output: given.OutputPath = None,
-    as_json: given.JsonLines = False,
-    confidence: given.Confidence = False,
-    num_best: given.NumBest = None,
-    render: given.Render = None,
-    save_logits: given.SaveLogits = None,
-    preview: given.Preview = None,
-    fps: given.Fps = None,
-    start: given.Start = None,
-    end: given.End = None,
-    fit: given.FitOption = given.FitName.crop,
-    max_frames: given.MaxFrames = None,
-    live: given.Live = False,
-    split: given.Split = given.SplitName.auto,
-    window: given.Window = None,
-    overlap: given.Overlap = None,
-    checkpoint: given.Checkpoint = None,
+    videos: predict_options.Videos,
+    format_name: predict_options.Format = None,
+    output: predict_options.OutputPath = None,
+    as_json: predict_options.JsonLines = False,
+    confidence: predict_options.Confidence = False,
+    num_best: predict_options.NumBest = None,
+    render: predict_options.Render = None,
+    save_logits: predict_options.SaveLogits = None,
+    preview: predict_options.Preview = None,
+    fps: predict_options.Fps = None,
+    start: predict_options.Start = None,
+    end: predict_options.End = None,
+    fit: predict_options.Fit = "crop",
+    max_frames: predict_options.MaxFrames = None,
+    live: predict_options.Live = False,
+    split: predict_options.Split = "auto",
+    window: predict_options.Window = None,
+    overlap: predict_options.Overlap = None,
+    checkpoint: predict_options.Checkpoint = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
@@ -67,34 +65,37 @@ def predict(
     """
     decoding = {"decoder": decoder, "lm": lm, "lm_weight": lm_weight, "gloss_bonus": gloss_bonus}
     decoding |= {"beam_width": beam_width, "keep_repeats": keep_repeats or None, "num_best": num_best}
-    network = _Network(checkpoint, runs_dir, vocabulary, device, precision.value, decoding)
-    chosen = chosen_format(None if form is None else form.value, as_json, output)
+    loader = _RecognizerLoader(checkpoint, runs_dir, vocabulary, device, precision.value, decoding)
+    output_format = choose_format(format_name, as_json, output)
     if predict_live.is_live(videos, live):
-        places = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
+        outputs = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
         reading = {"--fps": fps, "--start": start, "--end": end, "--max-frames": max_frames, "--overlap": overlap}
-        cut = None if split is given.SplitName.auto else split
-        predict_live.refuse({**places, **reading, "--split": cut, "--nbest": num_best, "--format": form})
-        seconds = _WINDOW if window is None else window
-        predict_live.watch(videos[0], network.recognizer, seconds, fit.value, as_json=as_json, confidence=confidence)
+        results = {"--split": None if split == "auto" else split, "--nbest": num_best, "--format": format_name}
+        predict_live.refuse_options({**outputs, **reading, **results})
+        live_options = LiveOptions() if window is None else LiveOptions(window)
+        predict_live.recognize_camera(videos[0], loader.load, live_options, fit, as_json=as_json, confidence=confidence)
         return
-    from cslr_cli.cli.inputs import find_inputs, standard_input
-    from cslr_cli.cli.predict_extras import plan_extras
-    from cslr_cli.media.options import ReadOptions
+    from cslr_cli.cli.inputs import find_inputs, read_standard_input
+    from cslr_cli.cli.predict_side_outputs import plan_side_outputs
 
-    inputs = find_inputs(videos, standard_input)
+    inputs = find_inputs(videos, read_standard_input)
     if not inputs:
         raise UsageError("standard input names no video", "expected the path of a video or a folder on each line")
-    how = _How(
-        ReadOptions(fps, start, end, fit.value, max_frames), _long_video(split.value, window, overlap), confidence
+    job = _Job(
+        inputs,
+        ReadOptions(fps, start, end, fit, max_frames),
+        _make_segmentation(split, window, overlap),
+        plan_output(output_format, output, inputs),
+        plan_side_outputs(render, save_logits, preview, inputs),
+        confidence,
     )
-    planned = plan_output(chosen, output, inputs), plan_extras(render, save_logits, preview, inputs)
-    if not _recognize_all(inputs, network.recognizer, how, *planned):
+    if not job.run(loader.load):
         raise typer.Exit(1)
 
 
 @dataclass(frozen=True)
-class _Network:
-    """Which network recognises, and what its decoder does; see the options of the same names."""
+class _RecognizerLoader:
+    """The options that determine the recognizer; see the options of the same names."""
 
     checkpoint: Path | None
     runs_dir: Path
@@ -103,8 +104,8 @@ class _Network:
     precision: Any  # one of `PrecisionName`, as text
     decoding_changes: dict[str, Any]
 
-    def recognizer(self) -> Recognizer:
-        """Load it."""
+    def load(self) -> Recognizer:
+        """Load the recognizer."""
         from cslr_cli.model.device import resolve_device
         from cslr_cli.recognizer import Recognizer
 
@@ -118,69 +119,71 @@ class _Network:
 
 
 @dataclass(frozen=True)
-class _How:
-    """How each input is read and shown.
+class _Job:
+    """The recognition of several inputs.
 
     Attributes:
-        reading: what of it is read.
-        long: how it is split if it is long.
-        confidence: whether the result says how sure each gloss is, where it need not.
+        inputs: recordings.
+        read_options: how they are read.
+        segmentation: how long ones are divided.
+        output: destination of the results.
+        side_outputs: additional files.
+        confidence: whether text shows confidences.
     """
 
-    reading: ReadOptions
-    long: Segmentation
+    inputs: Sequence[Path]
+    read_options: ReadOptions
+    segmentation: Segmentation
+    output: Output
+    side_outputs: SideOutputs
     confidence: bool
 
+    def run(self, load_recognizer: Callable[[], Recognizer]) -> bool:
+        """Recognize the inputs in order and write their results; return whether all succeeded."""
+        from cslr_cli.cli.inputs import is_video_file, output_names
+        from cslr_cli.output.formats import FormatOptions
+        from cslr_cli.recognizer.batch import recognize_files
 
-def _recognize_all(
-    inputs: Sequence[Path], make_recognizer: Callable[[], Recognizer], how: _How, output: Output, extras: Extras
-) -> bool:
-    """Recognise the inputs in turn, and write down what comes of each.
+        recognizer = load_recognizer()
+        font = self.side_outputs.find_font(recognizer.vocabulary.glosses)
+        names = output_names(self.inputs)
 
-    Returns:
-        Whether all went well.
-    """
-    from cslr_cli.cli.inputs import is_video_file, output_names
-    from cslr_cli.output.formats import FormatOptions
-    from cslr_cli.recognizer.batch import recognize_files
+        def format_options(index: int) -> FormatOptions:
+            video = self.inputs[index] if is_video_file(self.inputs[index]) else None
+            return FormatOptions(self.confidence, video, self.output.folder(index), names[index])
 
-    recognizer = make_recognizer()
-    font = extras.font(recognizer.vocabulary.glosses)
-    names = output_names(inputs)
+        def recognize(index: int, clip: ClipReader) -> Recognition:
+            def write_sentence(sentence: Sentence) -> None:
+                results.write_sentence(index, self.inputs[index], sentence, format_options(index))
 
-    def format_options(place: int) -> FormatOptions:
-        video = inputs[place] if is_video_file(inputs[place]) else None
-        return FormatOptions(how.confidence, video, output.folder(place), names[place])
+            return recognizer.recognize(
+                clip,
+                segmentation=self.segmentation,
+                keep_logits=self.side_outputs.logits is not None,
+                on_sentence=write_sentence,
+            )
 
-    def recognize(place: int, clip: ClipReader) -> Recognition:
-        return recognizer.recognize(
-            clip,
-            segmentation=how.long,
-            keep_logits=extras.logits is not None,
-            on_sentence=lambda sentence: results.begin_sentence(place, inputs[place], sentence, format_options(place)),
-        )
-
-    errors = 0
-    with output.opened() as results:
-        for place, outcome in enumerate(recognize_files(recognizer, inputs, how.reading, recognize)):
-            if outcome.recognition is None:
-                print_error(str(outcome.error))
-                errors += 1
-                continue
-            for warning in outcome.recognition.warnings:
-                print_error(f"{outcome.path}: {warning}", kind="warning")
-            _tell_rests(outcome.recognition)
-            try:
-                results.add(place, outcome.recognition, format_options(place))
-                extras.write(place, outcome.recognition, recognizer, how.reading, font)
-            except CslrError as error:
-                print_error(str(error))
-                errors += 1
-    return errors == 0
+        num_errors = 0
+        with self.output.open() as results:
+            for index, outcome in enumerate(recognize_files(recognizer, self.inputs, self.read_options, recognize)):
+                if outcome.recognition is None:
+                    print_error(str(outcome.error))
+                    num_errors += 1
+                    continue
+                for warning in outcome.recognition.warnings:
+                    print_error(f"{outcome.path}: {warning}", kind="warning")
+                _print_skipped_rests(outcome.recognition)
+                try:
+                    results.write(index, outcome.recognition, format_options(index))
+                    self.side_outputs.write(index, outcome.recognition, recognizer, self.read_options, font)
+                except CslrError as error:
+                    print_error(str(error))
+                    num_errors += 1
+        return num_errors == 0
 
 
-def _tell_rests(recognition: Recognition) -> None:
-    """Say how much of a recording was passed over, for signing that moves little may be in it."""
+def _print_skipped_rests(recognition: Recognition) -> None:
+    """Print how much of a recording was skipped, because it may contain signing that moves little."""
     if not recognition.rests:
         return
     start, end = max(recognition.rests, key=lambda rest: rest[1] - rest[0])
@@ -191,17 +194,15 @@ def _tell_rests(recognition: Recognition) -> None:
     )
 
 
-def _long_video(split: Any, window: float | None, overlap: float | None) -> Segmentation:
-    """How a long recording is split.
+def _make_segmentation(method: SegmentationMethod, window: float | None, overlap: float | None) -> Segmentation:
+    """Return how a long recording is divided.
 
     Raises:
-        UsageError: a value makes no sense, or windows are described for another way to split.
+        UsageError: a value is out of range, or there are options of windows for another method.
     """
-    from cslr_cli.recognizer import Segmentation
-
     if (window, overlap) != (None, None):
-        if split not in ("auto", "windows"):
-            raise UsageError(f"--split {split} has no windows", "leave out --window and --overlap, or --split")
-        split = "windows"
-    seconds = _WINDOW if window is None else window
-    return Segmentation(split, seconds, min(_OVERLAP, seconds / 2) if overlap is None else overlap)
+        if method not in ("auto", "windows"):
+            raise UsageError(f"--split {method} has no windows", "leave out --window and --overlap, or --split")
+        method = "windows"
+    seconds = Segmentation.window if window is None else window
+    return Segmentation(method, seconds, min(Segmentation.overlap, seconds / 2) if overlap is None else overlap)

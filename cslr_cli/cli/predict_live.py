@@ -1,4 +1,4 @@
-"""`cslr predict` with a camera in place of videos."""
+"""`cslr predict` with a camera instead of videos."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.errors import UsageError
+from cslr_cli.media.options import FitMode, ReadOptions
+from cslr_cli.recognizer.options import LiveOptions
 
 if TYPE_CHECKING:
     from cslr_cli.recognizer import Recognizer
     from cslr_cli.recognizer.live.camera import Camera
     from cslr_cli.recognizer.live.live_recognizer import LiveGloss, LiveRecognizer, LiveSummary
 
-# Seconds from one remark on lost frames to the next.
-_REMARK_INTERVAL = 5.0
+# Time between two warnings about dropped frames, seconds.
+_WARNING_INTERVAL = 5.0
 
 
 def is_live(videos: Sequence[str], play_files: bool) -> bool:
-    """Whether a camera is meant, or a file is to play one.
+    """Return whether the input is a camera, or a file that is played like a camera.
 
     Args:
         videos: the arguments.
-        play_files: whether `--live` was given.
+        play_files: the value of `--live`.
 
     Raises:
-        UsageError: there are other inputs beside it.
+        UsageError: there are several inputs.
     """
     from cslr_cli.recognizer.live.camera import is_camera
 
@@ -42,28 +44,28 @@ def is_live(videos: Sequence[str], play_files: bool) -> bool:
 
 
 def open_live(video: str, picture_fps: float) -> Camera:
-    """Open a camera, or the file that plays one.
+    """Open a camera, or a file that is played like a camera.
 
     Args:
         video: the number of a camera, the address of a stream, or a file.
-        picture_fps: frames a second of a folder of pictures.
+        picture_fps: frame rate of a folder of pictures, frames per second.
 
     Raises:
-        MediaError: it is not there.
+        MediaError: the camera or file does not exist.
     """
     from cslr_cli.recognizer.live.camera import FileCamera, is_camera, open_camera
 
     return open_camera(video) if is_camera(video) else FileCamera(Path(video), picture_fps=picture_fps)
 
 
-def refuse(given: dict[str, object]) -> None:
-    """Refuse options that mean nothing for a camera.
+def refuse_options(given: dict[str, object]) -> None:
+    """Refuse options that do not apply to a camera.
 
     Args:
-        given: what was given for each; None for nothing.
+        given: values of these options; None if not given.
 
     Raises:
-        UsageError: some were given.
+        UsageError: an option was given.
     """
     wrong = [option for option, value in given.items() if value is not None]
     if wrong:
@@ -73,69 +75,65 @@ def refuse(given: dict[str, object]) -> None:
         )
 
 
-def watch(
+def recognize_camera(
     video: str,
-    make_recognizer: Callable[[], Recognizer],
-    window: float,
-    fit: Any,
+    load_recognizer: Callable[[], Recognizer],
+    options: LiveOptions,
+    fit: FitMode,
     *,
     as_json: bool,
     confidence: bool,
 ) -> None:
-    """Print what is signed before a camera until it ends, or until Ctrl-C, and then what there was to see.
+    """Print the glosses of a camera until it ends or until Ctrl-C, and then a summary.
 
     Args:
-        video: the number of a camera, the address of a stream, or a file that plays the camera.
-        make_recognizer: loads the network.
-        window: seconds that are recognised together.
-        fit: how frames of another shape become the corpus', the name of a `Fit`.
-        as_json: a JSON object a gloss, in place of text.
-        confidence: show in the text how sure each gloss is.
+        video: the number of a camera, the address of a stream, or a file that is played like a camera.
+        load_recognizer: function that loads the recognizer.
+        options: window and interval of the recognition.
+        fit: how frames get the proportions of the corpus' original frames.
+        as_json: print one JSON object per gloss instead of text.
+        confidence: show confidences in the text.
 
     Raises:
-        UsageError: the window is too short.
-        MediaError: the camera is not there, or a frame of a file cannot be read.
+        MediaError: the camera does not exist, or a frame of a file cannot be read.
         DeviceError: the device is out of memory.
     """
-    from cslr_cli.media.options import ReadOptions
     from cslr_cli.recognizer.live.live_recognizer import LiveRecognizer
     from cslr_cli.recognizer.live.sliding_window import SlidingWindowRecognizer
-    from cslr_cli.recognizer.options import LiveOptions
 
-    live = LiveOptions(window)
-    recognizer = make_recognizer()
-    seen = SlidingWindowRecognizer(recognizer, live.window, ReadOptions(fit=fit))
+    recognizer = load_recognizer()
+    window = SlidingWindowRecognizer(recognizer, options.window, ReadOptions(fit=fit))
     camera = open_live(video, recognizer.fps)
-    watching = LiveRecognizer(camera, seen, live)
-    remarks = _LossRemarks(camera)
+    live_recognizer = LiveRecognizer(camera, window, options)
+    warnings = _DropWarnings(camera)
 
-    def show(glosses: Sequence[LiveGloss]) -> None:
+    def print_glosses(glosses: Sequence[LiveGloss]) -> None:
         for gloss in glosses:
-            _print(gloss, as_json=as_json, confidence=confidence)
+            _print_gloss(gloss, as_json=as_json, confidence=confidence)
 
     try:
-        with _stopped_by_ctrl_c(watching):
+        with _stop_on_ctrl_c(live_recognizer):
             print_note(f"watching {camera.name}; Ctrl-C ends it")
             if camera.is_recording:
                 print_note("it is a recording, played at its own pace; as a file it is recognised faster and better")
-            while not watching.is_over:
-                show(watching.step())
-                remarks.tell()
-            show(watching.finish())
+            while not live_recognizer.is_over:
+                print_glosses(live_recognizer.step())
+                warnings.print_if_due()
+            print_glosses(live_recognizer.finish())
     finally:
-        watching.stop()
-        print_note(summary_text(watching.summary()))
+        live_recognizer.stop()
+        print_note(format_summary(live_recognizer.summary()))
 
 
 @contextmanager
-def _stopped_by_ctrl_c(watching: LiveRecognizer) -> Iterator[None]:
-    """Let the first Ctrl-C end the watching in order, and another one all else."""
+def _stop_on_ctrl_c(live_recognizer: LiveRecognizer) -> Iterator[None]:
+    """Stop the recognition at the first Ctrl-C; another one interrupts the program."""
 
     def stop(number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, before)
-        watching.stop()
+        live_recognizer.stop()
 
-    if threading.current_thread() is not threading.main_thread():  # signals are for the main thread
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield
         return
     before = signal.signal(signal.SIGINT, stop)
@@ -145,26 +143,27 @@ def _stopped_by_ctrl_c(watching: LiveRecognizer) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _LossRemarks:
-    """Says now and then that frames were lost."""
+class _DropWarnings:
+    """Prints warnings about dropped frames at intervals."""
 
     def __init__(self, camera: Camera) -> None:
         self._camera = camera
-        self._told = 0
-        self._last = -_REMARK_INTERVAL
+        self._num_reported = 0
+        self._last_time = -_WARNING_INTERVAL
 
-    def tell(self) -> None:
-        """Say it, if some were since the last time, and that was not just now."""
-        lost, now = self._camera.num_dropped, self._camera.clock.now()
-        if lost == self._told or now - self._last < _REMARK_INTERVAL:
+    def print_if_due(self) -> None:
+        """Print a warning if frames were dropped since the last one, but not too often."""
+        num_dropped, now = self._camera.num_dropped, self._camera.clock.now()
+        if num_dropped == self._num_reported or now - self._last_time < _WARNING_INTERVAL:
             return
         print_error(
-            f"{lost - self._told} frames dropped: this machine is too slow for this camera and network", kind="warning"
+            f"{num_dropped - self._num_reported} frames dropped: this machine is too slow for this camera and network",
+            kind="warning",
         )
-        self._told, self._last = lost, now
+        self._num_reported, self._last_time = num_dropped, now
 
 
-def _print(gloss: LiveGloss, *, as_json: bool, confidence: bool) -> None:
+def _print_gloss(gloss: LiveGloss, *, as_json: bool, confidence: bool) -> None:
     timed = gloss.timed
     if as_json:
         print(
@@ -181,12 +180,12 @@ def _print(gloss: LiveGloss, *, as_json: bool, confidence: bool) -> None:
             flush=True,
         )
         return
-    sure = f"  ({timed.confidence:.0%})" if confidence and timed.confidence is not None else ""
-    print(f"{timed.start:8.2f} {timed.end:8.2f}  {timed.gloss}{sure}  +{gloss.delay:.1f} s", flush=True)
+    percent = f"  ({timed.confidence:.0%})" if confidence and timed.confidence is not None else ""
+    print(f"{timed.start:8.2f} {timed.end:8.2f}  {timed.gloss}{percent}  +{gloss.delay:.1f} s", flush=True)
 
 
-def summary_text(summary: LiveSummary) -> str:
-    """What there was to see, in a line."""
+def format_summary(summary: LiveSummary) -> str:
+    """Format the statistics of a live recognition as one line."""
     lost = 100 * summary.num_dropped / max(1, summary.num_frames)
     text = (
         f"watched {summary.seconds:.1f} s: {summary.num_frames} frames, {summary.num_dropped} dropped ({lost:.0f} %); "

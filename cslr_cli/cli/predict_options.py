@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from cslr_cli.cli.options import NETWORK
+from cslr_cli.media.options import FitMode
+from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, Segmentation, SegmentationMethod
 
 _VIDEO = "The video"
 _RESULT = "The result"
 _LONG = "Long recordings"
 
 
-class FitName(str, Enum):
-    """How a frame of another shape becomes the training shape."""
-
-    crop = "crop"
-    squash = "squash"
-    pad = "pad"
-
-
-class SplitName(str, Enum):
-    """How a long recording is split."""
-
-    auto = "auto"
-    rests = "rests"
-    windows = "windows"
-    none = "none"
-
-
-class FormatName(str, Enum):
-    """How the result is written down: the names in `cslr_cli.output.formats`, which help does not import."""
-
-    text = "text"
-    glosses = "glosses"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
-    ctm = "ctm"
-    srt = "srt"
-    vtt = "vtt"
-    eaf = "eaf"
-    textgrid = "textgrid"
-
+# The names of `cslr_cli.output.formats`, which help does not import.
+FormatName = Literal["text", "glosses", "json", "jsonl", "csv", "ctm", "srt", "vtt", "eaf", "textgrid"]
 
 Videos = Annotated[
     list[str],
@@ -62,12 +34,12 @@ Checkpoint = Annotated[
 
 # The result
 
-Form = Annotated[
+Format = Annotated[
     FormatName | None,
     typer.Option(
         "--format",
         metavar="NAME",
-        help=f"{', '.join(form.value for form in FormatName)}. Default: what the output's name says, else text.",
+        help=f"{', '.join(get_args(FormatName))}. Default: what the output's name says, else text.",
         rich_help_panel=_RESULT,
     ),
 ]
@@ -132,8 +104,8 @@ Fps = Annotated[
 ]
 Start = Annotated[float | None, typer.Option("--start", help="Where to begin, seconds.", rich_help_panel=_VIDEO)]
 End = Annotated[float | None, typer.Option("--end", help="Where to end, seconds.", rich_help_panel=_VIDEO)]
-FitOption = Annotated[
-    FitName,
+Fit = Annotated[
+    FitMode,
     typer.Option(
         "--fit",
         help="Frames of another shape than the corpus': crop out the middle, squash, or pad with black.",
@@ -156,10 +128,11 @@ Live = Annotated[
 # Long recordings
 
 Split = Annotated[
-    SplitName,
+    SegmentationMethod,
     typer.Option(
         "--split",
-        help="auto: up to 30 s whole, longer ones at rests. Or always at rests, in windows, or never.",
+        help=f"auto: up to {MAX_UNDIVIDED_SECONDS:g} s whole, longer ones at rests. "
+        "Or always at rests, in windows, or never.",
         rich_help_panel=_LONG,
     ),
 ]
@@ -168,11 +141,15 @@ Window = Annotated[
     typer.Option(
         "--window",
         help="Seconds of a window; means --split windows. Live: the seconds that are recognised together.  "
-        "[default: 10]",
+        f"[default: {Segmentation.window:g}]",
         rich_help_panel=_LONG,
     ),
 ]
 Overlap = Annotated[
     float | None,
-    typer.Option("--overlap", help="Seconds that a window shares with the next.  [default: 2]", rich_help_panel=_LONG),
+    typer.Option(
+        "--overlap",
+        help=f"Seconds that a window shares with the next.  [default: {Segmentation.overlap:g}]",
+        rich_help_panel=_LONG,
+    ),
 ]

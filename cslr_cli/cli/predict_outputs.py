@@ -1,4 +1,4 @@
-"""Where `cslr predict` puts what it recognised: the screen, one file, or a file an input; and what it adds to it."""
+"""Write the results of `cslr predict`: to the screen, to one file, or to one file per input."""
 
 from __future__ import annotations
 
@@ -21,159 +21,160 @@ if TYPE_CHECKING:
     from cslr_cli.output.formats import FormatOptions, OutputFormat
     from cslr_cli.recognition import Recognition, Sentence
 
-# Seconds from one remark on how far a long recording is to the next.
-_REMARK_INTERVAL = 15.0
+# Time between two notes about the progress of a long recording, seconds.
+_NOTE_INTERVAL = 15.0
 
 
-class Results(ABC):
-    """Takes what is recognised, and says now and then how far a long recording is."""
+class ResultWriter(ABC):
+    """Writes results, and prints notes about the progress of a long recording."""
 
     def __init__(self) -> None:
-        self._last_remark = time.monotonic()
+        self._last_note = time.monotonic()
 
-    def begin_sentence(self, place: int, path: Path, sentence: Sentence, options: FormatOptions) -> None:
-        """Take a sentence of a recording that goes on; `add` gets it again, with all others."""
-        if time.monotonic() - self._last_remark > _REMARK_INTERVAL:
-            self._last_remark = time.monotonic()
+    def write_sentence(self, index: int, path: Path, sentence: Sentence, options: FormatOptions) -> None:
+        """Write a sentence of a recording in progress; `write` gets it again, with all others."""
+        if time.monotonic() - self._last_note > _NOTE_INTERVAL:
+            self._last_note = time.monotonic()
             print_note(f"{path}: recognised up to {duration(sentence.end)}")
 
     @abstractmethod
-    def add(self, place: int, recognition: Recognition, options: FormatOptions) -> None:
-        """Take the recognition of an input, by its place among all."""
+    def write(self, index: int, recognition: Recognition, options: FormatOptions) -> None:
+        """Write the recognition of an input, given its index."""
 
 
-class _OneDocument(Results):
-    """All results in one document, as they come.
+class _DocumentWriter(ResultWriter):
+    """Writes all results to one document.
 
     Args:
-        chosen: the format.
-        write: takes its text.
+        output_format: format of the document.
+        write_text: function that writes text.
     """
 
-    def __init__(self, chosen: OutputFormat, write: Callable[[str], object]) -> None:
+    def __init__(self, output_format: OutputFormat, write_text: Callable[[str], object]) -> None:
         super().__init__()
-        self._chosen = chosen
-        self._write = write
-        self._before = chosen.header
+        self._chosen = output_format
+        self._write_text = write_text
+        self._prefix = output_format.header
 
-    def add(self, place: int, recognition: Recognition, options: FormatOptions) -> None:
-        """Write it."""
-        self._write(self._before + self._chosen.to_text(recognition, options))
-        self._before = self._chosen.separator
+    def write(self, index: int, recognition: Recognition, options: FormatOptions) -> None:
+        """Append the result to the document."""
+        self._write_text(self._prefix + self._chosen.to_text(recognition, options))
+        self._prefix = self._chosen.separator
 
 
-class _PrintedText(_OneDocument):
-    """Text on the screen, each sentence as soon as it is there."""
+class _TextPrinter(_DocumentWriter):
+    """Prints text, each sentence as soon as it is recognized."""
 
-    def __init__(self, chosen: OutputFormat) -> None:
-        super().__init__(chosen, _print)
-        self._begun: int | None = None  # place of the input whose sentences are being printed
+    def __init__(self, output_format: OutputFormat) -> None:
+        super().__init__(output_format, _print)
+        self._current_index: int | None = None  # index of the input whose sentences are being printed
 
-    def begin_sentence(self, place: int, path: Path, sentence: Sentence, options: FormatOptions) -> None:
-        """Print it."""
+    def write_sentence(self, index: int, path: Path, sentence: Sentence, options: FormatOptions) -> None:
+        """Print the sentence."""
         from cslr_cli.output.text import format_sentence
 
-        # The input before may have broken off: what tells its sentences from these is its place alone.
-        _print("\n" if place == self._begun else f"{self._before}{path}\n")
+        # The index tells the sentences of this input from those of an input that failed before.
+        _print("\n" if index == self._current_index else f"{self._prefix}{path}\n")
         _print(format_sentence(sentence, options))
-        self._begun, self._before = place, self._chosen.separator
+        self._current_index, self._prefix = index, self._chosen.separator
 
-    def add(self, place: int, recognition: Recognition, options: FormatOptions) -> None:
-        """Print what is not there yet."""
-        if place != self._begun:
-            super().add(place, recognition, options)
+    def write(self, index: int, recognition: Recognition, options: FormatOptions) -> None:
+        """Print the result, unless its sentences were printed."""
+        if index != self._current_index:
+            super().write(index, recognition, options)
 
 
-class _Files(Results):
-    """A document an input.
+class _FileWriter(ResultWriter):
+    """Writes one document per input.
 
     Args:
-        chosen: the format.
-        paths: in the order of the inputs.
+        output_format: format of the documents.
+        paths: paths of the documents, in the order of the inputs.
     """
 
-    def __init__(self, chosen: OutputFormat, paths: Sequence[Path]) -> None:
+    def __init__(self, output_format: OutputFormat, paths: Sequence[Path]) -> None:
         super().__init__()
-        self._chosen = chosen
+        self._chosen = output_format
         self._paths = paths
 
-    def add(self, place: int, recognition: Recognition, options: FormatOptions) -> None:
-        """Write its document, whole, and say where."""
-        write_text(self._paths[place], self._chosen.document(recognition, options))
-        print_note(f"{recognition.source}: {self._paths[place]}")
+    def write(self, index: int, recognition: Recognition, options: FormatOptions) -> None:
+        """Write the document of an input and print its path."""
+        write_text(self._paths[index], self._chosen.document(recognition, options))
+        print_note(f"{recognition.source}: {self._paths[index]}")
 
 
 @dataclass(frozen=True)
 class Output:
-    """Where the results go.
+    """The destination of the results.
 
     Attributes:
-        chosen: how they are written down.
-        paths: a file an input; one for all of them; or None for standard output.
+        output_format: format of the results.
+        paths: one file per input; one file for all inputs; or None for standard output.
     """
 
-    chosen: OutputFormat
+    output_format: OutputFormat
     paths: tuple[Path, ...] | Path | None
 
-    def folder(self, place: int) -> Path | None:
-        """Where the document of an input will lie; None if it is printed."""
+    def folder(self, index: int) -> Path | None:
+        """Return the folder of an input's document; None if it is printed."""
         if isinstance(self.paths, Path):
             return self.paths.parent
-        return None if self.paths is None else self.paths[place].parent
+        return None if self.paths is None else self.paths[index].parent
 
     @contextmanager
-    def opened(self) -> Iterator[Results]:
-        """Give what takes the results one by one."""
+    def open(self) -> Iterator[ResultWriter]:
+        """Return the writer of the results."""
         if isinstance(self.paths, Path):
             with whole_file(self.paths) as unfinished, open(unfinished, "w", encoding="utf-8", newline="\n") as file:
-                yield _OneDocument(self.chosen, file.write)
+                yield _DocumentWriter(self.output_format, file.write)
             print_note(f"written: {self.paths}")
         elif self.paths is not None:
-            yield _Files(self.chosen, self.paths)
-        elif self.chosen.name == "text":
-            yield _PrintedText(self.chosen)
+            yield _FileWriter(self.output_format, self.paths)
+        elif self.output_format.name == "text":
+            yield _TextPrinter(self.output_format)
         else:
-            yield _OneDocument(self.chosen, _print)
+            yield _DocumentWriter(self.output_format, _print)
 
 
-def plan_output(chosen: OutputFormat, given: str | None, inputs: Sequence[Path]) -> Output:
-    """Decide where the results go, and make sure that they can be written there.
+def plan_output(output_format: OutputFormat, given: str | None, inputs: Sequence[Path]) -> Output:
+    """Determine the destination of the results and check that it can be written.
 
     Args:
-        chosen: how they are written down.
+        output_format: format of the results.
         given: the value of `--output`: a file or a folder, see `is_file_name`; None for standard output.
-        inputs: what will be recognised.
+        inputs: paths of the inputs.
 
     Raises:
-        UsageError: there are several inputs, and no place for the file of each; or an input would be overwritten.
-        CslrError: nothing can be written there.
+        UsageError: the format needs a file per input but there is no folder, or an input would be overwritten.
+        CslrError: the destination cannot be written.
         MissingPackageError: the format needs a package that is not installed.
     """
-    chosen.check_packages()
+    output_format.check_packages()
     if given is not None and not is_file_name(given):
-        return Output(chosen, places("--output", given, chosen.suffix, inputs))
-    if len(inputs) > 1 and not chosen.holds_several:
+        return Output(output_format, output_paths("--output", given, output_format.suffix, inputs))
+    if len(inputs) > 1 and not output_format.holds_several:
         raise UsageError(
-            f"--format {chosen.name} makes a file for each of the {len(inputs)} inputs", "say where: --output FOLDER/"
+            f"--format {output_format.name} makes a file for each of the {len(inputs)} inputs",
+            "say where: --output FOLDER/",
         )
     if given is None:
-        return Output(chosen, None)
-    check_free("--output", [Path(given)], inputs)
-    return Output(chosen, Path(given))
+        return Output(output_format, None)
+    check_writable("--output", [Path(given)], inputs)
+    return Output(output_format, Path(given))
 
 
-def places(option: str, given: str, suffix: str, inputs: Sequence[Path]) -> tuple[Path, ...]:
-    """Find the files, one an input, that an option writes, and make sure that they can be written.
+def output_paths(option: str, given: str, suffix: str, inputs: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the files, one per input, that an option writes; check that they can be written.
 
     Args:
-        option: its name.
-        given: its value: a folder, or the file where there is one input.
-        suffix: of the files in a folder.
-        inputs: what will be recognised.
+        option: name of the option.
+        given: value of the option: a folder, or a file if there is one input.
+        suffix: suffix of the files in a folder.
+        inputs: paths of the inputs.
 
     Raises:
         UsageError: there are several inputs for one file, or an input would be overwritten.
-        CslrError: nothing can be written there.
+        CslrError: a file cannot be written.
     """
     from cslr_cli.cli.inputs import output_names
 
@@ -185,17 +186,17 @@ def places(option: str, given: str, suffix: str, inputs: Sequence[Path]) -> tupl
         raise UsageError(
             f"{option} {given}: one file for {len(inputs)} inputs", f"give a folder: {option} {Path(given).stem}/"
         )
-    check_free(option, paths, inputs)
+    check_writable(option, paths, inputs)
     return tuple(paths)
 
 
 def is_file_name(given: str) -> bool:
-    """Whether the value of an option means a file: it has a suffix, and is not a folder that is there already."""
+    """Return whether the value of an option is a file: it has a suffix and is not an existing folder."""
     return not (given.endswith(("/", os.sep)) or Path(given).is_dir()) and Path(given).suffix != ""
 
 
-def check_free(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Make sure that files can be written, now and not after the work, and that none of them is an input.
+def check_writable(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Check before the work that files can be written, and that none of them is an input.
 
     Raises:
         UsageError: an input would be overwritten, or a folder has the name of a file.
@@ -218,13 +219,13 @@ def check_free(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -> No
             ) from error
 
 
-def chosen_format(name: str | None, as_json: bool, output: str | None) -> OutputFormat:
-    """The format that the options ask for.
+def choose_format(name: str | None, as_json: bool, output: str | None) -> OutputFormat:
+    """Return the format that the options determine.
 
     Args:
         name: the value of `--format`.
         as_json: whether `--json` is given.
-        output: the value of `--output`, whose suffix says the format if nothing else does.
+        output: the value of `--output`, whose suffix determines the format by default.
 
     Raises:
         UsageError: `--format` and `--json` contradict each other, or the name of the output means no format.
@@ -248,4 +249,4 @@ def chosen_format(name: str | None, as_json: bool, output: str | None) -> Output
 
 def _print(text: str) -> None:
     sys.stdout.write(text)
-    sys.stdout.flush()  # whoever reads it need not wait for the next
+    sys.stdout.flush()  # readers get each result at once

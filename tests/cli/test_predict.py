@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cslr_cli.cli.predict_options import FitName, FormatName, SplitName
+from cslr_cli.cli import predict_options
+from cslr_cli.cli.predict_options import FormatName
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.corpora.synthetic.release import clip_folder
 from cslr_cli.dataset.manifest import PreparedCorpus
@@ -74,9 +75,9 @@ def test_the_glosses_of_a_video_are_printed_with_their_times_and_nothing_else(
 
 
 def test_the_options_name_what_there_is() -> None:
-    assert [form.value for form in FormatName] == list(FORMATS)
-    assert {fit.value for fit in FitName} == set(get_args(FitMode))
-    assert {split.value for split in SplitName} == set(get_args(SegmentationMethod))
+    assert list(get_args(FormatName)) == list(FORMATS)
+    assert get_args(predict_options.Fit)[0] == FitMode
+    assert get_args(predict_options.Split)[0] == SegmentationMethod
 
 
 def test_several_videos_are_printed_in_their_order_each_as_alone(

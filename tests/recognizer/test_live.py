@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint
-from cslr_cli.cli.predict_live import summary_text
+from cslr_cli.cli.predict_live import format_summary
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import MediaError, UsageError
@@ -485,4 +485,4 @@ def test_nothing_is_recognised_before_there_is_anything(recognizer: Recognizer) 
 )
 def test_what_there_was_to_see_is_told_in_a_line(num_glosses: int, expected: str) -> None:
     delays = (None, None) if num_glosses == 0 else (1.5, 2.5)
-    assert summary_text(LiveSummary(2.0, 50, 5, num_glosses, *delays)) == expected
+    assert format_summary(LiveSummary(2.0, 50, 5, num_glosses, *delays)) == expected

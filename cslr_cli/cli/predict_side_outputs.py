@@ -1,4 +1,4 @@
-"""What `cslr predict` writes beside its results: captioned videos, logits, and pictures of what the network sees."""
+"""The additional files of `cslr predict`: captioned videos, logits, and previews of what the network sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cslr_cli.cli.console import print_error, print_note, shown_progress
-from cslr_cli.cli.predict_outputs import places
+from cslr_cli.cli.predict_outputs import output_paths
 from cslr_cli.errors import UsageError
 from cslr_cli.files import whole_file
 from cslr_cli.media.options import ReadOptions
@@ -24,26 +24,26 @@ from cslr_cli.recognizer.preview import write_preview
 if TYPE_CHECKING:
     from cslr_cli.recognizer import Recognizer
 
-_LONG = 60.0  # seconds of a video from which on the writing of its captions takes a while
+_PROGRESS_SECONDS = 60.0  # length of a video from which on writing its captions shows progress
 _PREVIEW_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 @dataclass(frozen=True)
-class Extras:
-    """Files beside the results; each is a file an input, or None for none.
+class SideOutputs:
+    """The paths of additional files, one per input, or None for none.
 
     Attributes:
-        render: of videos with captions.
-        logits: of logits.
-        preview: of pictures of what the network sees.
+        render: paths of videos with captions.
+        logits: paths of logits.
+        preview: paths of previews.
     """
 
     render: tuple[Path, ...] | None
     logits: tuple[Path, ...] | None
     preview: tuple[Path, ...] | None
 
-    def font(self, glosses: Sequence[str]) -> CaptionFont | None:
-        """The font for the captions, if there are to be any; what it lacks is told."""
+    def find_font(self, glosses: Sequence[str]) -> CaptionFont | None:
+        """Return the font of captions, None without captions; print a warning about missing characters."""
         if self.render is None:
             return None
         font = find_font(glosses)
@@ -53,42 +53,42 @@ class Extras:
 
     def write(
         self,
-        place: int,
+        index: int,
         recognition: Recognition,
         recognizer: Recognizer,
-        reading: ReadOptions,
+        options: ReadOptions,
         font: CaptionFont | None,
     ) -> None:
         """Write the files of one input.
 
         Args:
-            place: of the input among all.
-            recognition: of it.
-            recognizer: that it comes from.
-            reading: how the input was read.
-            font: for captions.
+            index: index of the input.
+            recognition: its recognition.
+            recognizer: recognizer of the input.
+            options: how the input was read.
+            font: font of captions.
 
         Raises:
-            MediaError: the video cannot be read once more, or not be written.
+            MediaError: the video cannot be read again, or not be written.
         """
         source = Path(recognition.source)
         if self.preview is not None:
-            with recognizer.open(source, reading) as clip:
-                write_preview(clip, self.preview[place])
-            print_note(f"{source}: {self.preview[place]}")
+            with recognizer.open(source, options) as clip:
+                write_preview(clip, self.preview[index])
+            print_note(f"{source}: {self.preview[index]}")
         if self.logits is not None and recognition.logits is not None:
-            write_logits(recognition.logits, self.logits[place])
-            print_note(f"{source}: {self.logits[place]}")
+            write_logits(recognition.logits, self.logits[index])
+            print_note(f"{source}: {self.logits[index]}")
         if self.render is not None and font is not None:
             with shown_progress() as progress:
                 written = render_captions(
                     source,
                     recognition,
-                    self.render[place],
+                    self.render[index],
                     font,
-                    fps=reading.fps,
+                    fps=options.fps,
                     picture_fps=recognizer.fps,
-                    progress=progress if recognition.duration > _LONG else no_progress,
+                    progress=progress if recognition.duration > _PROGRESS_SECONDS else no_progress,
                 )
             remark = (
                 "" if written.codec == "H.264" else " (no H.264 encoder here; with ffmpeg installed it would be that)"
@@ -96,28 +96,30 @@ class Extras:
             print_note(f"{source}: {written.path}, {written.codec}{remark}")
 
 
-def plan_extras(render: str | None, logits: str | None, preview: str | None, inputs: Sequence[Path]) -> Extras:
-    """Decide where the files go, and make sure that they can be written there.
+def plan_side_outputs(
+    render: str | None, logits: str | None, preview: str | None, inputs: Sequence[Path]
+) -> SideOutputs:
+    """Determine the paths of additional files and check that they can be written.
 
     Args:
         render: the value of `--render`.
         logits: the value of `--save-logits`.
         preview: the value of `--preview`.
-        inputs: what will be recognised.
+        inputs: paths of the inputs.
 
     Raises:
         UsageError: a name has the wrong suffix, there are several inputs for one file, or an input would be
             overwritten.
-        CslrError: nothing can be written there.
+        CslrError: a path cannot be written.
     """
-    rendered = None if render is None else places("--render", render, ".glosses.mp4", inputs)
+    rendered = None if render is None else output_paths("--render", render, ".glosses.mp4", inputs)
     for path in rendered or ():
         check_video_name(path)
-    saved = None if logits is None else places("--save-logits", logits, ".npz", inputs)
+    saved = None if logits is None else output_paths("--save-logits", logits, ".npz", inputs)
     _check_suffix("--save-logits", saved, (".npz",))
-    previews = None if preview is None else places("--preview", preview, ".png", inputs)
+    previews = None if preview is None else output_paths("--preview", preview, ".png", inputs)
     _check_suffix("--preview", previews, _PREVIEW_SUFFIXES)
-    return Extras(rendered, saved, previews)
+    return SideOutputs(rendered, saved, previews)
 
 
 def write_logits(logits: StepLogits, path: Path) -> None:
