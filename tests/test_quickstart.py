@@ -52,7 +52,7 @@ def test_everything_is_made_and_each_stage_names_its_command(small: Path) -> Non
     assert len(clips) == 2, "as many different ones to try as there are test clips, at most three"
 
 
-def test_called_again_it_trains_no_more_and_ends_at_the_same(small: Path) -> None:
+def test_a_second_call_does_not_train_again_and_gives_the_same_results(small: Path) -> None:
     first, _, _ = run()
     best = (small / "runs/quickstart/best.pt").read_bytes()
     second, _, epochs = run()

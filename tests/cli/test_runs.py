@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.cli.conftest import Command
 
 
-def test_runs_are_a_table_and_as_json_a_line_each(cslr: Command, trained: Path) -> None:
+def test_runs_are_a_table_or_one_json_line_each(cslr: Command, trained: Path) -> None:
     outcome = cslr("runs")
     assert outcome.status == 0
     (row,) = [line for line in outcome.stdout.splitlines() if "tiny" in line]

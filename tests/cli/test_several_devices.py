@@ -22,7 +22,7 @@ from tests.training.processes import run_launched
 from tests.training.test_loop import assert_same_state
 
 
-def test_a_training_on_two_devices_saves_when_it_is_asked_to_end_and_goes_on(workplace: Path) -> None:
+def test_a_training_on_two_devices_saves_after_a_signal_and_can_be_resumed(workplace: Path) -> None:
     process = started(
         *("train", "--config", "tiny.yaml", "--device", "cpu,cpu", "--name", "two", "--json"),
         *("--set", "training.epochs=9000", "--set", "training.evaluation_interval=9000"),
@@ -82,7 +82,7 @@ def on_three_processes(*arguments: str, screen: Path) -> list[int]:
     return run_launched(3, run)
 
 
-def test_torchrun_starts_a_training_whose_batch_has_a_clip_for_each_process(workplace: Path) -> None:
+def test_torchrun_grows_the_batch_to_one_clip_per_process(workplace: Path) -> None:
     command = ("train", "--config", without_a_batch_size(workplace), "--name", "three", "--device", "cpu")
     done = subprocess.run(
         [
@@ -108,7 +108,7 @@ def test_torchrun_starts_a_training_whose_batch_has_a_clip_for_each_process(work
     assert load_checkpoint(run / "last.pt").history[0]["step"] == 3  # 8 clips, three a step
 
 
-def test_a_training_whose_batch_has_grown_goes_on_exactly_and_says_nothing_of_it_again(workplace: Path) -> None:
+def test_a_training_with_a_grown_batch_resumes_exactly_without_a_second_warning(workplace: Path) -> None:
     # A shipped recipe, whose file says how many clips a batch has; made small.
     small = [
         "data.crop_size=32",
@@ -130,7 +130,7 @@ def test_a_training_whose_batch_has_grown_goes_on_exactly_and_says_nothing_of_it
 
 
 @pytest.mark.parametrize("by", ["--set", "own file"])
-def test_a_batch_that_the_user_has_set_is_refused_where_processes_cannot_share_it_and_one_of_them_says_so(
+def test_a_batch_size_of_the_user_that_processes_cannot_share_is_rejected_by_one_message(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     monkeypatch.setattr(launch, "wait_for_launcher", lambda: sys.exit(7))  # as the launcher would end them

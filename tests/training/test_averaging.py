@@ -77,7 +77,7 @@ def test_the_network_has_the_average_as_long_as_the_block_lasts_and_its_own_weig
     assert all(torch.equal(average.weights[name], averaged[name]) for name in averaged)
 
 
-def test_what_is_saved_is_the_same_whether_the_network_has_the_average_or_not(network: Network) -> None:
+def test_saved_weights_do_not_depend_on_whether_the_average_is_swapped_in(network: Network) -> None:
     # A training that is asked to end while it evaluates saves at that moment.
     average = MovingAverage(network, decay=0.5)
     change(network, by=1.0)
@@ -89,7 +89,7 @@ def test_what_is_saved_is_the_same_whether_the_network_has_the_average_or_not(ne
         assert torch.equal(average.trained[NAME], outside[1])
 
 
-def test_an_average_that_was_saved_goes_on_as_if_it_had_not_been(network: Network) -> None:
+def test_a_restored_average_continues_exactly(network: Network) -> None:
     whole = MovingAverage(network, decay=0.9)
     change(network, by=1.0)
     whole.update()
@@ -105,7 +105,7 @@ def test_an_average_that_was_saved_goes_on_as_if_it_had_not_been(network: Networ
 # The mean of checkpoints
 
 
-def test_the_mean_of_weights_is_that_of_the_stacked_tensors() -> None:
+def test_mean_weights_equal_the_mean_of_stacked_tensors() -> None:
     torch.manual_seed(0)
     checkpoints = [
         {"weight": torch.randn(3, 4), "half": torch.randn(2).half(), "seen": torch.tensor(7 + index)}

@@ -33,7 +33,7 @@ def recipe(**training: object) -> Config:
 
 
 @given(num_clips=st.integers(1, 40), accumulation=st.integers(1, 8), world_size=st.integers(1, 8))
-def test_every_clip_of_a_batch_is_counted_once_and_all_ranks_keep_step(
+def test_every_clip_counts_once_and_all_ranks_have_equally_many_micro_batches(
     num_clips: int, accumulation: int, world_size: int
 ) -> None:
     batch = [ClipKey(index, 1) for index in range(num_clips)]
@@ -51,7 +51,7 @@ def test_every_clip_of_a_batch_is_counted_once_and_all_ranks_keep_step(
     batch_frames=st.integers(300, 2000),
     seed=st.integers(0, 5),
 )
-def test_batches_by_frames_have_each_clip_once_and_never_more_frames_than_asked_for(
+def test_batches_by_frames_have_each_clip_once_and_never_exceed_the_limit(
     lengths: dict[int, int], batch_frames: int, seed: int
 ) -> None:
     batches = batches_by_frames(lengths, batch_frames, seed, 1)
@@ -104,7 +104,7 @@ def test_the_longest_that_a_clip_can_be_without_resampling_is_its_length_or_the_
         ({"batch_frames": 300}, 2, ("batch_frames is 300", "2 devices", "244 frames", "488")),
     ],
 )
-def test_batches_that_cannot_be_shared_out_are_refused(
+def test_batches_that_ranks_cannot_share_evenly_are_rejected(
     training: dict[str, object], world_size: int, told: tuple[str, ...]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -141,13 +141,13 @@ def test_a_batch_grows_to_a_clip_for_each_process_where_there_are_more_processes
 @pytest.mark.parametrize(
     ("batch_size", "world_size", "clips"), [(2, 1, 2), (2, 2, 2), (1, 1, 1), (32, 32, 2), (32, 4, 8), (6, 1, 6)]
 )
-def test_a_process_evaluates_no_more_clips_at_once_than_it_trains_on_but_for_the_published_two(
+def test_a_rank_evaluates_as_many_clips_at_once_as_it_trains_on_but_at_least_two(
     batch_size: int, world_size: int, clips: int
 ) -> None:
     assert evaluation_config(recipe(batch_size=batch_size), world_size).training.batch_size == clips
 
 
-def test_other_batches_have_another_number() -> None:
+def test_different_batches_have_different_checksums() -> None:
     batches = EpochBatches(SAMPLES, recipe(), PLAN)
     numbers = {batches_checksum(batches.epoch_batches(epoch)) for epoch in range(1, 11)}
     assert len(numbers) == 10

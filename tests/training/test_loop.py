@@ -79,7 +79,7 @@ def test_another_seed_ends_at_other_weights(tiny_config: Config, tiny_training: 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # torch's own choice, from Python 3.12 on
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_training_stopped_after_an_epoch_and_resumed_ends_as_one_that_was_not(
+def test_a_training_resumed_after_an_epoch_ends_at_the_same_weights(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, workers: int
 ) -> None:
     config = changed(tiny_config, data={"num_workers": workers})
@@ -97,7 +97,7 @@ def test_a_training_stopped_after_an_epoch_and_resumed_ends_as_one_that_was_not(
 
 
 @pytest.mark.parametrize("step", [1, 6])
-def test_a_training_stopped_within_an_epoch_does_that_epoch_again(
+def test_a_training_stopped_within_an_epoch_repeats_it(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, step: int
 ) -> None:
     run = tmp_path / "run"
@@ -108,7 +108,7 @@ def test_a_training_stopped_within_an_epoch_does_that_epoch_again(
     assert_same_state(run / "last.pt", tiny_training.run.last)
 
 
-def test_a_run_killed_while_it_was_put_in_place_can_be_resumed(
+def test_a_run_killed_before_its_first_save_can_be_resumed(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -118,7 +118,7 @@ def test_a_run_killed_while_it_was_put_in_place_can_be_resumed(
     assert_same_state(run / "last.pt", tiny_training.run.last)
 
 
-def test_a_one_cycle_training_goes_on_at_the_rate_where_it_stopped(tiny_config: Config, tmp_path: Path) -> None:
+def test_a_resumed_one_cycle_training_continues_at_its_learning_rate(tiny_config: Config, tmp_path: Path) -> None:
     config = changed(tiny_config, schedule={"kind": "one-cycle"}, training={"group_by_length": True})
     whole = train(config, tmp_path / "whole", device=CPU)
     with pytest.raises(KeyboardInterrupt):
@@ -254,7 +254,7 @@ def test_progress_goes_up_to_the_last_step_with_loss_and_speed(tiny_config: Conf
 # Courses of training
 
 
-def test_short_clips_come_first_where_that_is_asked_for(
+def test_the_first_epochs_have_only_short_clips_if_configured(
     tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
     num_short = sum(len(sample.glosses) <= 3 for sample in tiny_corpus.samples("train"))
@@ -263,7 +263,7 @@ def test_short_clips_come_first_where_that_is_asked_for(
     assert [record.step for record in result.history] == [2, 2 + 4]  # batches of two: 4 clips, then all 8
 
 
-def test_no_clip_being_short_enough_is_told_before_anything_is_made(tiny_config: Config, tmp_path: Path) -> None:
+def test_no_short_enough_clip_fails_before_the_run_is_created(tiny_config: Config, tmp_path: Path) -> None:
     config = changed(tiny_config, training={"short_first_epochs": 1, "short_glosses": 1})
     with pytest.raises(ConfigError, match="short_glosses is 1"):
         train(config, tmp_path / "run", device=CPU)

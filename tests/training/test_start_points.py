@@ -87,7 +87,7 @@ def test_the_classifier_s_columns_of_new_glosses_stay_as_they_were_drawn(
     assert torch.equal(after[:, :2], source.weights["classifier.weight"])
 
 
-def test_what_was_kept_is_told_in_numbers() -> None:
+def test_the_start_point_counts_kept_new_and_dropped_glosses() -> None:
     assert str(StartPoint(PATH, glosses=1295, kept=1102, dropped=0)) == (
         "start.pt; 1,102 of 1,295 glosses kept, 193 new"
     )
@@ -168,7 +168,7 @@ def network(tiny_config: Config) -> Network:
     return build_network(tiny_config.model, 9)
 
 
-def test_a_frozen_module_is_left_to_no_optimizer_and_its_batch_norm_stays_as_in_evaluation(network: Network) -> None:
+def test_a_frozen_module_is_not_optimized_and_its_batch_norm_stays_in_evaluation_mode(network: Network) -> None:
     frozen = ["backbone.layer1", "backbone.alpha"]
     trained = freeze_parts(network, frozen)
     names = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
@@ -183,7 +183,7 @@ def test_a_frozen_module_is_left_to_no_optimizer_and_its_batch_norm_stays_as_in_
     ]
 
 
-def test_layer1_is_not_layer10(network: Network) -> None:
+def test_freezing_layer1_does_not_freeze_layer10(network: Network) -> None:
     layer10 = nn.Linear(2, 2)
     network.backbone.add_module("layer10", layer10)
     freeze_parts(network, ["backbone.layer1"])
@@ -204,7 +204,7 @@ def test_a_network_with_nothing_to_train_is_refused(network: Network) -> None:
         freeze_parts(network, ["backbone", "temporal", "lstm", "classifier"])
 
 
-def test_frozen_parts_end_a_training_as_they_began_it_and_the_others_do_not(
+def test_training_changes_only_the_parts_that_are_not_frozen(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
     config = changed(

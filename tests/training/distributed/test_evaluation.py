@@ -100,7 +100,7 @@ class EndlessEvaluator:
         return "scored"
 
 
-def test_an_evaluation_is_left_by_all_ranks_soon_after_one_of_them_was_asked_to_end() -> None:
+def test_all_ranks_leave_the_evaluation_soon_after_a_stop_request_to_one() -> None:
     def rank(ranks: Ranks) -> object:
         interruption = Interruption()
         if ranks.rank == 1:

@@ -41,7 +41,7 @@ def act_at(stage: str, done: int, act: Callable[[], None]) -> TrainingObserver:
     return CallbackObserver(progress=on_progress)
 
 
-def test_a_training_killed_at_random_moments_ends_at_the_weights_of_one_that_was_not(
+def test_a_training_killed_at_random_moments_ends_at_the_same_weights(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
     config, run = changed(tiny_config, training={"save_minutes": ALWAYS}), tmp_path / "run"
@@ -100,7 +100,7 @@ def test_a_signal_saves_and_ends_with_a_status_of_its_own(
     assert_same_state(tmp_path / "run" / "last.pt", tiny_training.run.last)
 
 
-def test_the_end_of_the_launcher_is_a_request_to_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_the_launcher_is_a_stop_request(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = Interruption()
     for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
         monkeypatch.setenv(name, "0")
@@ -114,7 +114,7 @@ def test_the_end_of_the_launcher_is_a_request_to_end_too(monkeypatch: pytest.Mon
     assert not alone.requested  # a shell may end, and what it started in the background goes on
 
 
-def test_an_epoch_begins_again_if_its_batches_are_others(tiny_config: Config, tmp_path: Path) -> None:
+def test_an_interrupted_epoch_starts_again_if_its_batches_have_changed(tiny_config: Config, tmp_path: Path) -> None:
     come = act_at("train", 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(StoppedBySignalError):
         train(tiny_config, tmp_path / "run", device=CPU, observer=come)
@@ -144,7 +144,7 @@ class FullDisk:
         monkeypatch.setattr(torch, "save", limited)
 
 
-def test_a_full_disk_is_told_and_the_next_save_makes_up_for_it(
+def test_a_full_disk_is_a_warning_and_the_next_save_catches_up(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk, run = FullDisk(monkeypatch), tmp_path / "run"
@@ -173,7 +173,7 @@ def test_a_full_disk_is_told_and_the_next_save_makes_up_for_it(
     assert all(torch.equal(value, expected.weights[name]) for name, value in best.weights.items())
 
 
-def test_the_best_checkpoint_stays_what_it_is_while_later_steps_are_saved(
+def test_later_saves_do_not_change_the_best_checkpoint(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ScriptedEvaluator, "wers", [50.0, 60.0], raising=False)
@@ -196,7 +196,7 @@ def test_a_disk_that_is_full_at_the_end_fails_the_training(
     assert load_checkpoint(tmp_path / "run" / "last.pt").epoch == 1
 
 
-def test_what_was_counted_of_an_epoch_must_be_numbers(
+def test_damaged_sums_of_an_unfinished_epoch_are_rejected(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
     run = shutil.copytree(tiny_training.run.path, tmp_path / "run")

@@ -44,18 +44,18 @@ def second_rank_is_killed_while_the_first_computes(has_waited: Path) -> None:
         ranks.barrier()
 
 
-def test_the_error_of_a_process_ends_all_of_them_and_is_the_launchers() -> None:
+def test_the_error_of_one_process_ends_all_and_is_raised_by_launch() -> None:
     with pytest.raises(DataError) as caught:
         launch(second_rank_fails, None, 2)
     assert (caught.value.message, caught.value.hint) == ("clip 7 is gone", "put it back")
 
 
-def test_a_process_that_is_killed_ends_all_of_them_and_says_how() -> None:
+def test_a_killed_process_ends_all_and_the_error_names_the_signal() -> None:
     with pytest.raises(TrainingError, match="process 1 of the training was ended by SIGKILL"):
         launch(second_rank_is_killed, None, 2)
 
 
-def test_a_process_that_was_asked_to_end_before_it_missed_another_does_not_wait_for_launcher(tmp_path: Path) -> None:
+def test_a_process_with_a_stop_request_does_not_wait_for_the_launcher(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="process 1 of the training was ended by SIGKILL"):
         launch(second_rank_is_killed_while_the_first_computes, tmp_path / "has waited", 2)
     assert not (tmp_path / "has waited").exists()

@@ -148,7 +148,7 @@ def test_two_processes_with_half_the_batch_each_have_the_gradients_of_one_with_t
         assert_same(outcome, expected)
 
 
-def test_a_process_without_a_clip_of_its_own_changes_nothing() -> None:
+def test_a_rank_without_a_clip_does_not_change_the_gradients() -> None:
     config, there = recipe(), clips(1)
     expected = a_step(config, [(there[0], True)])
     outcomes = run_ranks(2, lambda ranks: a_step(config, [(there[0], ranks.is_first)], ranks))
@@ -159,7 +159,7 @@ def test_a_process_without_a_clip_of_its_own_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2])
-def test_a_batch_in_parts_has_the_gradients_of_the_whole_batch_where_batch_norm_stands_still(num_ranks: int) -> None:
+def test_micro_batches_have_the_gradients_of_the_whole_batch_if_batch_norm_is_frozen(num_ranks: int) -> None:
     config, there = recipe(accumulation=2), clips(4)
     expected = a_step(config, [(together(there), True)], frozen_norms=True)
     if num_ranks == 1:
@@ -222,7 +222,7 @@ def test_a_training_in_two_processes_sees_every_clip_once_and_evaluates_as_one_p
     assert (first["wer"], first["conv_wer"]) == (alone.wer, alone.scores["conv"].wer)
 
 
-def test_only_the_first_process_has_the_screen_also_for_what_is_logged(
+def test_only_the_first_process_writes_to_the_log_and_none_to_the_screen(
     tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
     corpus, impossible = with_an_impossible_clip(tiny_corpus, tmp_path / "prepared")

@@ -72,6 +72,6 @@ def test_nothing_unfinished_is_left_beside_the_picture(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
-def test_no_window_system_is_asked_for(tmp_path: Path) -> None:
+def test_drawing_does_not_import_pyplot(tmp_path: Path) -> None:
     drawn(tmp_path / "curves.png", history(3))
     assert "matplotlib.pyplot" not in sys.modules

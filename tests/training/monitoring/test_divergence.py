@@ -36,7 +36,7 @@ def diagnosis(scale: float | None, unfit: int = 0) -> str:
     return str(caught.value)
 
 
-def test_what_is_no_overflow_and_no_target_is_a_learning_rate_and_the_course_of_the_gradient_is_told() -> None:
+def test_the_remaining_reason_is_the_learning_rate_with_the_course_of_the_gradient() -> None:
     told = diagnosis(scale=None)
     assert "too high a learning rate (0.0001)" in told
     assert "gradient norm 7.25 at step 1" in told
@@ -50,7 +50,7 @@ def test_an_overflow_is_what_remains_when_the_scale_of_the_loss_is_at_its_end() 
     assert "--precision bf16" in told
 
 
-def test_targets_are_the_reason_only_if_each_batch_has_one_that_does_not_fit() -> None:
+def test_long_targets_are_the_reason_only_if_each_skipped_batch_has_one() -> None:
     told = diagnosis(scale=None, unfit=1)
     assert "targets longer than steps" in told
     assert "clip 3, clip 4" in told
@@ -61,7 +61,7 @@ def test_targets_are_the_reason_only_if_each_batch_has_one_that_does_not_fit() -
         monitor.check(a_step(MAX_SKIPPED_IN_A_ROW, finite=False, unfit=1), None)
 
 
-def test_skipped_steps_are_borne_as_long_as_they_are_few_or_the_scale_can_still_fall() -> None:
+def test_few_skipped_steps_or_a_scale_that_can_fall_do_not_stop_the_training() -> None:
     monitor = DivergenceMonitor(1e-4)
     for number in range(10 * MAX_SKIPPED_IN_A_ROW):
         monitor.check(a_step(number, finite=number % MAX_SKIPPED_IN_A_ROW == 0), None)

@@ -66,12 +66,12 @@ def test_out_of_memory_says_which_settings_are_left_to_try(
     assert "data.max_clip_frames" in str(caught.value)
 
 
-def test_where_clips_may_have_any_length_a_longest_one_is_advised() -> None:
+def test_memory_advice_suggests_a_longest_clip_if_there_is_no_limit() -> None:
     advice = memory_advice(load_config("csl-daily"), CPU, Path("runs/a"))
     assert "--set data.max_clip_frames=N: shorter clips than they are" in advice
 
 
-def test_what_is_set_already_is_not_advised_again(tiny_config: Config) -> None:
+def test_memory_advice_omits_settings_that_are_set(tiny_config: Config) -> None:
     config = changed(
         tiny_config,
         training={"accumulation": 2, "activation_checkpointing": True, "batch_frames": 900},

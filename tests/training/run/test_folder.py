@@ -41,9 +41,7 @@ def test_a_new_run_has_the_configuration_that_made_it_and_its_environment(tmp_pa
     assert recorded["command"] == sys.argv
 
 
-def test_a_run_for_which_there_is_no_room_leaves_no_folder_that_has_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_no_folder_of_a_new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
@@ -55,9 +53,7 @@ def test_a_run_for_which_there_is_no_room_leaves_no_folder_that_has_its_name(
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_the_environment_names_the_commit_and_what_was_changed_since(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_has_the_commit_and_the_changed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*command: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
         return subprocess.run(
@@ -84,7 +80,7 @@ def test_an_installed_package_has_no_commit(tmp_path: Path, monkeypatch: pytest.
     assert current_environment()["git"] is None
 
 
-def test_a_folder_that_is_no_run_is_neither_taken_nor_offered_for_resuming(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_neither_overwritten_nor_offered_for_resuming(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError) as caught:
@@ -100,7 +96,7 @@ def test_a_run_is_found_by_its_folder_or_a_checkpoint_in_it(tmp_path: Path, part
     assert RunFolder.existing(created.path / part) == created
 
 
-def test_what_is_no_run_cannot_be_resumed_and_says_why(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_cannot_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         RunFolder.existing(tmp_path / "missing")
     with pytest.raises(UsageError, match=r"no config\.yaml"):
@@ -119,7 +115,7 @@ def test_the_newest_run_is_the_one_whose_best_checkpoint_was_written_last(tmp_pa
     assert newest_run(tmp_path) == RunFolder(tmp_path / "m")
 
 
-def test_metrics_are_a_line_of_json_an_epoch(tmp_path: Path) -> None:
+def test_metrics_have_one_json_line_per_epoch(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     history: list[EpochRecord] = [EpochRecord(epoch=1, wer=None, skipped=("SÜD",)), EpochRecord(epoch=2, wer=30.5)]
     run.write_metrics(history)
@@ -129,7 +125,7 @@ def test_metrics_are_a_line_of_json_an_epoch(tmp_path: Path) -> None:
     ]
 
 
-def test_the_log_has_what_was_said_and_what_ended_it(tmp_path: Path) -> None:
+def test_the_log_has_the_messages_and_the_error_that_ended_the_training(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     with run.logging():
         LOGGER.info("all is well")
@@ -146,7 +142,7 @@ def test_the_log_has_what_was_said_and_what_ended_it(tmp_path: Path) -> None:
     assert not [handler for handler in LOGGER.handlers if isinstance(handler, logging.FileHandler)]
 
 
-def test_a_resumption_is_recorded_with_what_it_goes_on_with(tmp_path: Path) -> None:
+def test_a_resumption_records_the_environment(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "a", Config())
     begun = json.loads(run.environment.read_text())
     run.record_resumption(3)
@@ -169,7 +165,7 @@ def test_a_run_of_a_newer_version_is_refused_with_that_version(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("damaged", [None, "{", "[]"])
-def test_a_run_without_a_readable_environment_can_be_gone_on_with(tmp_path: Path, damaged: str | None) -> None:
+def test_a_run_without_a_readable_environment_can_be_resumed(tmp_path: Path, damaged: str | None) -> None:
     run = RunFolder.create(tmp_path / "a", Config())
     run.environment.unlink()
     if damaged is not None:

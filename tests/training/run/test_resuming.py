@@ -22,7 +22,7 @@ from tests.training.test_loop import changed, copied, rewrite_samples
 CPU = torch.device("cpu")
 
 
-def test_another_configuration_is_taken_only_where_settings_name_what_differs(
+def test_another_configuration_is_rejected_unless_settings_name_the_differences(
     tiny_config: Config, tmp_path: Path
 ) -> None:
     run = RunFolder.create(tmp_path / "run", tiny_config)
@@ -38,7 +38,7 @@ def test_another_configuration_is_taken_only_where_settings_name_what_differs(
     assert load_resumed_config(run) == tiny_config
 
 
-def test_a_configuration_that_was_edited_in_the_run_is_taken_only_where_settings_name_what_differs(
+def test_an_edited_configuration_is_rejected_unless_settings_name_the_differences(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
     run = RunFolder(shutil.copytree(tiny_training.run.path, tmp_path / "run"))
@@ -57,9 +57,7 @@ def test_a_configuration_that_was_edited_in_the_run_is_taken_only_where_settings
     assert load_resumed_config(run) == edited
 
 
-def test_settings_that_a_run_was_resumed_with_are_its_own_from_the_next_save_on(
-    tiny_config: Config, tmp_path: Path
-) -> None:
+def test_settings_of_a_resumption_are_saved_with_the_run(tiny_config: Config, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(tiny_config, tmp_path / "run", device=CPU, observer=stop_after_epoch(1))
     run = RunFolder(tmp_path / "run")
@@ -117,9 +115,7 @@ def test_a_corpus_without_frames_is_refused_before_a_run_is_made(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_scale_of_the_loss_is_saved_and_goes_on(
-    tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
-) -> None:
+def test_the_loss_scale_is_saved_and_restored(tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path) -> None:
     def state(scale: float) -> TrainingState:
         network = build_network(tiny_config.model, tiny_corpus.vocabulary.num_classes)
         scaler = torch.amp.GradScaler("cpu", init_scale=scale)
@@ -133,7 +129,7 @@ def test_the_scale_of_the_loss_is_saved_and_goes_on(
     assert other.scaler.get_scale() == 2.0**9
 
 
-def test_a_batch_in_parts_is_one_step_of_the_same_clips(
+def test_micro_batches_are_one_step_with_the_same_clips(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
     config = changed(tiny_config, training={"accumulation": 2, "epochs": 1}, loss={"distillation": 0.0})

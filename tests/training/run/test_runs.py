@@ -30,7 +30,7 @@ def make_run(
     return run
 
 
-def test_a_run_is_told_with_all_that_its_folder_says(tmp_path: Path) -> None:
+def test_a_summary_has_the_figures_of_the_run(tmp_path: Path) -> None:
     run = make_run(tmp_path, "mine", [50.0, None, 20.0], network="corrnet-plus")
     (summary,) = list_runs(tmp_path).runs
     assert summary.to_dict() == {
@@ -59,7 +59,7 @@ def test_a_run_says_how_far_it_is(tmp_path: Path, wers: list[float | None], stat
     assert (summary.checkpoint is None) == (best is None)
 
 
-def test_runs_stand_by_corpus_the_best_first_and_those_without_a_wer_last(tmp_path: Path) -> None:
+def test_runs_are_sorted_by_corpus_then_by_wer(tmp_path: Path) -> None:
     make_run(tmp_path, "a", [None], corpus="csl")
     make_run(tmp_path, "b", [20.0], corpus="phoenix2014")
     make_run(tmp_path, "c", [30.0], corpus="csl")
@@ -68,7 +68,7 @@ def test_runs_stand_by_corpus_the_best_first_and_those_without_a_wer_last(tmp_pa
     assert [run.name for run in list_runs(tmp_path).runs] == ["d", "c", "e", "a", "b"]
 
 
-def test_a_broken_run_is_named_and_the_others_are_told(tmp_path: Path) -> None:
+def test_a_broken_run_is_named_and_the_others_are_summarized(tmp_path: Path) -> None:
     make_run(tmp_path, "whole", [20.0])
     make_run(tmp_path, "torn", [20.0]).metrics.write_text('{"epoch": 1, "we')
     make_run(tmp_path, "newer", [20.0]).config.write_text("training:\n  quantum: 1\n")
@@ -78,7 +78,7 @@ def test_a_broken_run_is_named_and_the_others_are_told(tmp_path: Path) -> None:
     assert len(found.broken) == 2
 
 
-def test_what_is_no_run_is_passed_over(tmp_path: Path) -> None:
+def test_other_folders_and_files_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "readme.txt").touch()
     assert list_runs(tmp_path).runs == ()

@@ -40,7 +40,7 @@ __all__ = ["scripted"]  # a fixture
 # Told at the start
 
 
-def test_the_outline_says_what_is_trained_on_what(tiny_config: Config, tmp_path: Path) -> None:
+def test_the_outline_describes_network_corpus_and_epochs(tiny_config: Config, tmp_path: Path) -> None:
     told: list[TrainingOutline] = []
     config = changed(tiny_config, training={"frozen": ["backbone"], "epochs": 1})
     train(config, tmp_path / "run", device=CPU, observer=CallbackObserver(start=told.append))
@@ -54,9 +54,7 @@ def test_the_outline_says_what_is_trained_on_what(tiny_config: Config, tmp_path:
     assert (rows["batches an epoch"], rows["epochs"], rows["precision"]) == ("4", "1", "fp32")
 
 
-def test_a_run_is_of_the_corpus_that_it_learned_whatever_the_recipe_was_made_for(
-    tiny_config: Config, tmp_path: Path
-) -> None:
+def test_a_run_has_the_name_of_its_corpus_not_that_of_the_recipe(tiny_config: Config, tmp_path: Path) -> None:
     # What `--corpus` does to a shipped recipe.
     config = changed(tiny_config, corpus={"name": "phoenix2014"}, training={"epochs": 1})
     run = train(config, tmp_path / "run", device=CPU).run
@@ -65,7 +63,7 @@ def test_a_run_is_of_the_corpus_that_it_learned_whatever_the_recipe_was_made_for
     assert load_checkpoint(run.last).config == load_config(run.config)
 
 
-def test_a_resumed_training_says_from_where_it_goes_on(tiny_config: Config, tmp_path: Path) -> None:
+def test_the_outline_of_a_resumed_training_names_checkpoint_and_step(tiny_config: Config, tmp_path: Path) -> None:
     told: list[TrainingOutline] = []
     with pytest.raises(KeyboardInterrupt):
         train(tiny_config, tmp_path / "run", device=CPU, observer=stop_after_epoch(1))
@@ -88,7 +86,7 @@ def estimated(seconds_a_frame: float, batches: list[list[int]], evaluated: int, 
     return told
 
 
-def test_the_estimate_is_the_time_that_it_takes_told_once_and_early() -> None:
+def test_the_time_estimate_is_accurate_and_reported_once() -> None:
     # 1,000 batches of 4 to 6 frames a clip; an evaluation's frames count a third.
     batches = [[4 + number % 3, 5] for number in range(1000)]
     frames = sum(map(sum, batches))
@@ -128,7 +126,7 @@ def test_a_run_keeps_the_weights_of_its_best_and_its_newest_epochs(
     assert all(torch.equal(value, second.weights[name]) for name, value in best.weights.items())
 
 
-def test_the_hypotheses_of_the_best_epoch_lie_beside_their_references(
+def test_hypotheses_of_the_best_epoch_are_written_with_their_references(
     tiny_training: TrainingResult, tiny_corpus: PreparedCorpus
 ) -> None:
     run = tiny_training.run
@@ -145,7 +143,7 @@ def test_the_hypotheses_of_the_best_epoch_lie_beside_their_references(
     assert (run.hypotheses / "dev.conv.ctm").is_file()
 
 
-def test_what_cannot_be_written_beside_the_checkpoints_is_told_and_ends_nothing(
+def test_files_that_cannot_be_written_are_a_warning(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*args: Any) -> None:
@@ -188,7 +186,7 @@ def test_tensorboard_reads_the_figures_of_each_epoch(tiny_config: Config, tmp_pa
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_was_told_before_an_interruption_and_is_done_again_is_taken_back(tmp_path: Path) -> None:
+def test_tensorboard_figures_of_repeated_steps_are_removed(tmp_path: Path) -> None:
     tensorboard_or_skip()
     # Begun, told of 50 steps, and resumed after step 20; the second time it is told of 40 only.
     for step, value, last in ((0, 1.0, 50), (20, 2.0, 40)):
@@ -198,7 +196,7 @@ def test_what_was_told_before_an_interruption_and_is_done_again_is_taken_back(tm
     assert scalars(tmp_path)["step/loss"] == [(10, 1.0), (20, 1.0), (30, 2.0), (40, 2.0)]
 
 
-def test_a_missing_tensorboard_is_told_with_what_to_install_before_anything_is_made(
+def test_missing_tensorboard_fails_before_the_run_is_created(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -227,9 +225,7 @@ def test_the_averaged_weights_are_evaluated_and_are_those_of_the_checkpoints(
     assert all(torch.equal(value, kept[name]) for name, value in last.weights.items())
 
 
-def test_a_training_with_an_average_that_was_stopped_ends_as_one_that_was_not(
-    tiny_config: Config, tmp_path: Path
-) -> None:
+def test_a_resumed_training_with_an_average_ends_at_the_same_weights(tiny_config: Config, tmp_path: Path) -> None:
     config = changed(tiny_config, training={"ema_decay": 0.9})
     whole = train(config, tmp_path / "whole", device=CPU)
     with pytest.raises(KeyboardInterrupt):
@@ -242,7 +238,7 @@ def test_a_training_with_an_average_that_was_stopped_ends_as_one_that_was_not(
     assert all(torch.equal(value, other["weights"][name]) for name, value in one["weights"].items())
 
 
-def test_two_processes_average_evaluate_and_freeze_as_one_would(
+def test_two_processes_average_evaluate_and_freeze_like_one(
     tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
     config = changed(tiny_config, training={"ema_decay": 0.5, "frozen": ["backbone"], "epochs": 1})
@@ -257,7 +253,7 @@ def test_two_processes_average_evaluate_and_freeze_as_one_would(
     assert differing == {"temporal", "lstm", "classifier"}
 
 
-def test_an_average_can_be_begun_and_left_out_where_a_training_goes_on(
+def test_a_resumed_training_can_start_or_drop_the_average(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
     averaged = changed(tiny_config, training={"ema_decay": 0.9})
