@@ -1,4 +1,4 @@
-"""ImageNet weights to start a training from; nothing here is used when a checkpoint is loaded."""
+"""ImageNet weights of a ResNet-18, from torchvision: what a training starts from. Loading a checkpoint needs none."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ from torch import Tensor
 from cslr_cli.errors import CheckpointError
 from cslr_cli.model.backbone import STAGES, ResNet
 
-# Torchvision's ResNet18_Weights.IMAGENET1K_V1; the name ends with the beginning of the file's SHA-256.
-_WEIGHTS_FILE = "resnet18-f37072fd.pth"
-_WEIGHTS_URL = f"https://download.pytorch.org/models/{_WEIGHTS_FILE}"
 _EXPECTED = "expected torchvision's resnet18 .pth"
 _RESNET_LAYERS = ("conv1.", "bn1.", *(f"{stage}." for stage in STAGES))
 
 
 def load_imagenet_weights(backbone: ResNet, path: Path | None) -> None:
-    """Put ResNet-18's ImageNet weights into a backbone; what a ResNet has not stays as it is.
+    """Load the ImageNet weights of ResNet-18 into a backbone; tensors that a ResNet does not have stay unchanged.
 
     Args:
-        backbone: of width 64.
-        path: a file with torchvision's ResNet-18; None fetches it, once, into torch's cache.
+        backbone: backbone of width 64.
+        path: file with the weights of torchvision's ResNet-18; by default torchvision's own, downloaded once into
+            torch's cache.
 
     Raises:
-        CheckpointError: it cannot be fetched or read, or is no ResNet-18.
+        CheckpointError: the weights cannot be downloaded or read, or are not those of a ResNet-18.
     """
-    path = path if path is not None else _fetched()
-    weights = _read(path)
+    path = path if path is not None else _find_or_download()
+    weights = _read_weights(path)
     trunk = {name: value for name, value in weights.items() if not name.startswith("fc.")}
     own = {
         name: value
@@ -47,7 +45,7 @@ def load_imagenet_weights(backbone: ResNet, path: Path | None) -> None:
     backbone.load_state_dict({name: trunk[name] for name in own}, strict=False)
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
+def _read_weights(path: Path) -> Mapping[str, Tensor]:
     try:
         weights: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -59,19 +57,22 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     return weights
 
 
-def _fetched() -> Path:
-    """The weights in torch's cache, fetched if they are not there yet."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / _WEIGHTS_FILE
+def _find_or_download() -> Path:
+    """Return the weights in torch's cache; download them if they are not there."""
+    from torchvision.models import ResNet18_Weights  # slow to import, and needed by such a training only
+
+    url = ResNet18_Weights.IMAGENET1K_V1.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if path.exists():
         return path
-    digest = path.stem.rpartition("-")[2]
+    digest = path.stem.rpartition("-")[2]  # the file name ends with the first digits of the file's SHA-256
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(_WEIGHTS_URL, str(path), hash_prefix=digest, progress=False)
-    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: another file came than was asked for
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
+    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: the file has another hash
         raise CheckpointError(
             f"the ImageNet weights could not be fetched ({error})",
-            f"put torchvision's {_WEIGHTS_FILE} at {path},\n"
+            f"put torchvision's {path.name} at {path},\n"
             "or name it by --backbone-weights FILE, or train without by --set model.pretrained=false",
         ) from error
     return path

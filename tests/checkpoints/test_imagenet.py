@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.error import URLError
@@ -233,9 +235,37 @@ def test_another_file_than_was_asked_for_is_not_kept(
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_address_is_torchvision_s() -> None:
+@pytest.mark.usefixtures("torch_home")
+def test_a_downloaded_file_is_checked_kept_and_not_downloaded_again(
+    weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hashlib
+    from urllib.request import urlopen
+
     from torchvision.models import ResNet18_Weights
 
-    from cslr_cli.checkpoints import imagenet as pretrained
+    digest = hashlib.sha256(weights_file.read_bytes()).hexdigest()[:8]
+    source = tmp_path / f"resnet18-{digest}.pth"
+    source.write_bytes(weights_file.read_bytes())
+    monkeypatch.setattr(type(ResNet18_Weights.IMAGENET1K_V1), "url", source.as_uri(), raising=False)
+    monkeypatch.setattr(torch.hub, "urlopen", lambda request: urlopen(request.full_url))
+    for _ in range(2):
+        backbone = ResNet()
+        load_imagenet_weights(backbone, None)
+        assert torch.equal(backbone.conv1.weight, torch.load(weights_file, weights_only=True)["conv1.weight"])
+        source.unlink(missing_ok=True)
+    assert (tmp_path / "torch" / "hub" / "checkpoints" / source.name).is_file()
 
-    assert ResNet18_Weights.IMAGENET1K_V1.url == pretrained._WEIGHTS_URL
+
+def test_neither_a_network_nor_a_file_of_weights_needs_torchvision(weights_file: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from cslr_cli.checkpoints.imagenet import load_imagenet_weights
+from cslr_cli.config import ModelConfig
+from cslr_cli.model.network import build_network
+network = build_network(ModelConfig(name="corrnet", hidden_size=2), num_classes=3)
+load_imagenet_weights(network.backbone, Path({str(weights_file)!r}))
+sys.exit("torchvision" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
