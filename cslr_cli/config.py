@@ -37,7 +37,7 @@ Stage = Literal["layer1", "layer2", "layer3", "layer4"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-def _readable_layer(text: str) -> str:
+def _validate_layer(text: str) -> str:
     try:
         TemporalLayer.parse(text)
     except ConfigError as error:
@@ -45,10 +45,10 @@ def _readable_layer(text: str) -> str:
     return text
 
 
-Layer = Annotated[str, AfterValidator(_readable_layer)]
+Layer = Annotated[str, AfterValidator(_validate_layer)]
 
 
-def _known_network(name: str) -> str:
+def _validate_network_name(name: str) -> str:
     if name not in NETWORKS:
         question = did_you_mean(name, NETWORKS)
         raise PydanticCustomError(
@@ -57,7 +57,7 @@ def _known_network(name: str) -> str:
     return name
 
 
-NetworkName = Annotated[str, AfterValidator(_known_network)]
+NetworkName = Annotated[str, AfterValidator(_validate_network_name)]
 
 
 class _Section(BaseModel):
@@ -68,7 +68,7 @@ class _Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _yes_and_no_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+    def _reject_booleans_as_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         expected = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and bool not in (expected, *get_args(expected)):
             raise PydanticCustomError("truth_value", "input should be neither true nor false")
@@ -116,7 +116,7 @@ class DataConfig(_Section):
 
     @field_validator("image_scale")
     @classmethod
-    def _input_is_a_multiple_of_16(cls, value: float, info: ValidationInfo) -> float:
+    def _check_input_size(cls, value: float, info: ValidationInfo) -> float:
         crop = info.data.get("crop_size")
         size = 32 if crop is None else int(crop * value)  # a wrong crop_size is told already
         if size < 32 or size % 16:  # 16: what the stages before the last divide by
@@ -152,7 +152,7 @@ class ModelConfig(_Section):
 
     @field_validator("temporal_layers", mode="before")
     @classmethod
-    def _a_number_is_a_published_schedule(cls, value: Any) -> Any:
+    def _expand_schedule_number(cls, value: Any) -> Any:
         if not isinstance(value, int) or isinstance(value, bool):
             return value
         if value not in range(len(PUBLISHED_SCHEDULES)):
@@ -161,7 +161,7 @@ class ModelConfig(_Section):
 
     @field_validator("temporal_layers")
     @classmethod
-    def _there_are_layers(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_has_layers(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
         # Not by min_length: that counts only the layers that can be read.
         if not layers:
             raise ValueError("expected at least one layer, for example K5")
@@ -169,7 +169,7 @@ class ModelConfig(_Section):
 
     @field_validator("pool")
     @classmethod
-    def _the_pool_can_pool_so(cls, pool: Pool | None, info: ValidationInfo) -> Pool | None:
+    def _check_pool_size(cls, pool: Pool | None, info: ValidationInfo) -> Pool | None:
         entry = NETWORKS.get(info.data.get("name", ""))  # an unknown name has its own error
         effective = pool or (entry.parts.pool if entry else "max")
         size = POOLS[effective].size
@@ -182,7 +182,7 @@ class ModelConfig(_Section):
 
     @field_validator("pretrained")
     @classmethod
-    def _pretrained_weights_fit(cls, pretrained: bool, info: ValidationInfo) -> bool:
+    def _check_pretrained_fits(cls, pretrained: bool, info: ValidationInfo) -> bool:
         # Where width or blocks are wrong, that is told already.
         width, blocks = info.data.get("width", 64), info.data.get("blocks", (2, 2, 2, 2))
         if pretrained and (width, blocks) != (64, (2, 2, 2, 2)):
@@ -215,7 +215,7 @@ class LossConfig(_Section):
 
     @field_validator("conv_ctc")
     @classmethod
-    def _something_is_learned_from_glosses(cls, value: float, info: ValidationInfo) -> float:
+    def _check_ctc_weights(cls, value: float, info: ValidationInfo) -> float:
         if value == 0 and info.data.get("sequence_ctc") == 0:
             raise ValueError("sequence_ctc is 0 as well; one of the two must be more, or no gloss is ever learned")
         return value
@@ -289,7 +289,7 @@ class TrainingConfig(_Section):
 
     @field_validator("init_vocabulary")
     @classmethod
-    def _a_vocabulary_is_of_weights(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+    def _check_init_vocabulary(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         if path is not None and info.data.get("init_weights") is None:
             raise ValueError("without init_weights there is no checkpoint that it could be the vocabulary of")
         return path
@@ -313,7 +313,7 @@ class DecodingConfig(_Section):
 
     @field_validator("language_model")
     @classmethod
-    def _the_decoder_takes_a_language_model(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+    def _check_language_model(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         decoder = info.data.get("decoder", "pyctcdecode")  # a wrong name is told already
         if path is not None and decoder != "pyctcdecode":
             raise ValueError(f"a language model needs the decoder pyctcdecode, and decoding.decoder is {decoder}")
@@ -334,7 +334,7 @@ class Config(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _empty_sections_have_the_defaults(cls, values: Any) -> Any:
+    def _fill_empty_sections(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
         return {name: {} if section is None else section for name, section in values.items()}

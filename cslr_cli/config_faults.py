@@ -21,14 +21,14 @@ def translate_validation_error(error: ValidationError, where: str, known: KnownK
         where: what to call the configuration.
         known: the keys of each section.
     """
-    faults = list(dict.fromkeys(_fault(item["loc"], item, known) for item in error.errors()))
+    faults = list(dict.fromkeys(_describe_fault(item["loc"], item, known) for item in error.errors()))
     if len(faults) == 1:
         return ConfigError(f"{where}: {faults[0][0]}", faults[0][1])
     lines = [message if hint is None else f"{message}: {hint}" for message, hint in faults]
     return ConfigError(f"{where}: {len(faults)} settings are wrong", "\n".join(lines))
 
 
-def _fault(location: tuple[int | str, ...], item: Any, known: KnownKeys) -> tuple[str, str | None]:
+def _describe_fault(location: tuple[int | str, ...], item: Any, known: KnownKeys) -> tuple[str, str | None]:
     if item["type"] in ("extra_forbidden", "invalid_key"):
         key = ".".join(str(part) for part in location)
         return f"unknown key {key}", f"the nearest known key is {_nearest_key(key, known)}"

@@ -135,7 +135,7 @@ class Vocabulary:
         counts: dict[str, int] = {}
         faults = []
         for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
-            fault = _read_line(line, counts)
+            fault = _parse_line(line, counts)
             if fault is not None:
                 faults.append(f"{path}:{number}: {fault}")
         if faults:
@@ -146,7 +146,7 @@ class Vocabulary:
         return cls(tuple(counts), tuple(counts.values()))
 
 
-def _read_line(line: str, counts: dict[str, int]) -> str | None:
+def _parse_line(line: str, counts: dict[str, int]) -> str | None:
     """Put a line's gloss into `counts`, or say what is wrong with the line."""
     fields = line.split("\t")
     if len(fields) != 2:

@@ -90,7 +90,7 @@ def test_the_published_recipe_stands_in_the_file_of_phoenix2014_and_in_the_defau
     assert value_of(Config().to_dict(), key) == PUBLISHED[key]
 
 
-def test_nothing_that_the_published_recipe_has_not_is_on_by_default() -> None:
+def test_additions_to_the_published_recipe_are_off_by_default() -> None:
     recipe = load_config("phoenix2014")
     assert {key: value_of(recipe.to_dict(), key) for key in ABSENT} == ABSENT
     assert recipe == Config()
@@ -188,7 +188,7 @@ def test_a_configuration_that_was_written_is_read_as_the_same(tmp_path_factory: 
 # What is refused
 
 
-def test_all_faults_are_told_at_once_each_with_what_was_expected(tmp_path: Path) -> None:
+def test_all_faults_are_reported_together_with_what_was_expected(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         """
@@ -211,7 +211,7 @@ def test_all_faults_are_told_at_once_each_with_what_was_expected(tmp_path: Path)
     ]
 
 
-def test_one_fault_is_told_in_two_lines(tmp_path: Path) -> None:
+def test_one_fault_has_a_message_and_a_hint(tmp_path: Path) -> None:
     path = written(tmp_path, "model:\n  temporal_layers: [K5, K6, K5]\n")
     assert str(refused(path)) == (
         f"{path}: model.temporal_layers[1] is 'K6'\n"
@@ -284,7 +284,7 @@ def test_imagenet_weights_for_another_network_than_resnet_18_are_refused(values:
     assert not Config.from_dict({"model": {**values, "pretrained": False}}, "own.yaml").model.pretrained
 
 
-def test_one_wrong_value_is_not_told_as_two() -> None:
+def test_one_wrong_value_is_reported_once() -> None:
     assert refused_values({"model": {"width": 0}}).message == "own.yaml: model.width is 0"
     assert refused_values({"data": {"crop_size": 0}}).message == "own.yaml: data.crop_size is 0"
 
@@ -294,7 +294,7 @@ def test_a_recipe_from_which_no_gloss_is_learned_is_refused() -> None:
     assert Config.from_dict({"loss": {"conv_ctc": 0}}, "own.yaml").loss.conv_ctc == 0
 
 
-def test_settings_that_are_none_are_told_at_once() -> None:
+def test_malformed_settings_are_reported_together() -> None:
     error = refused("phoenix2014", "epochs=3", "training.epochs", "a.b.c=1", "training.epochs=[", "training.seed=1")
     assert error.message.splitlines() == [
         "--set epochs=3: not a setting",
@@ -353,7 +353,7 @@ def test_the_distillation_counts_from_its_first_epoch_on() -> None:
     assert {(loss.weights(epoch)["sequence_ctc"], loss.weights(epoch)["conv_ctc"]) for epoch in (1, 3)} == {(1, 1)}
 
 
-def test_each_network_has_its_own_parts_unless_others_are_named() -> None:
+def test_each_network_has_its_default_parts_unless_configured() -> None:
     parts = {name: ModelConfig(name=name).parts for name in NETWORKS}
     assert parts == {name: entry.parts for name, entry in NETWORKS.items()}
     own = ModelConfig(name="vac", shared_classifier=True, classifier="normalised").parts
@@ -361,7 +361,7 @@ def test_each_network_has_its_own_parts_unless_others_are_named() -> None:
     assert ModelConfig(name="corrnet-plus", pool="max").parts.pool == "max"
 
 
-def test_an_unknown_network_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_network_is_reported_with_the_known_names() -> None:
     hint = str(refused("phoenix2014", "model.name=corrnet+").hint)
     assert all(name in hint for name in NETWORKS)
     assert "did you mean corrnet" in hint

@@ -93,7 +93,7 @@ def test_every_frame_stands_once_in_order_between_the_padding(plan: TemporalPlan
 
 @settings(deadline=None)
 @given(PLANS, st.integers(1, 300))
-def test_the_layers_of_any_plan_end_with_one_step_for_each_stride_begun(plan: TemporalPlan, num_frames: int) -> None:
+def test_every_plan_ends_with_one_step_per_started_stride(plan: TemporalPlan, num_frames: int) -> None:
     lengths = plan.layer_lengths(plan.padded_length(num_frames))
     assert lengths[-1] == plan.num_steps(num_frames)
     assert (lengths[-1] - 1) * plan.stride < num_frames <= lengths[-1] * plan.stride

@@ -44,10 +44,10 @@ def read_any_vocabulary(path: Path) -> Vocabulary:
         return Vocabulary.read(path)  # it tells what is wrong with the file
     if any("\t" in line for line in lines):
         return Vocabulary.read(path)
-    return _list_of_glosses([line.strip() for line in lines if line.strip()], path)
+    return _vocabulary_from_glosses([line.strip() for line in lines if line.strip()], path)
 
 
-def _list_of_glosses(glosses: list[str], path: Path) -> Vocabulary:
+def _vocabulary_from_glosses(glosses: list[str], path: Path) -> Vocabulary:
     repeated = sorted({gloss for gloss in glosses if glosses.count(gloss) > 1})
     with_spaces = [gloss for gloss in glosses if len(gloss.split()) > 1]
     faults = [f"{gloss!r} occurs twice" for gloss in repeated] + [f"{gloss!r} has spaces" for gloss in with_spaces]
@@ -66,7 +66,7 @@ def read_gloss_dict(path: Path) -> Vocabulary:
         DataError: the file cannot be read, holds something else, or asks for code to be run.
     """
     try:
-        content = _content(path)
+        content = _read_object(path)
     except OSError as error:
         raise DataError(f"{path}: the vocabulary cannot be read ({error.strerror})") from error
     except ForbiddenContentError as error:
@@ -75,14 +75,14 @@ def read_gloss_dict(path: Path) -> Vocabulary:
         ) from error
     except Exception as error:  # whatever a damaged pickle makes of itself
         raise DataError(f"{path}: not a gloss_dict.npy, or one that was cut off", _EXPECTED) from error
-    faults = _faults(content)
+    faults = _find_faults(content)
     if faults:
         raise DataError(f"{path}: not a gloss_dict.npy\n{join_faults(faults)}", _EXPECTED)
     glosses = sorted(content, key=lambda gloss: int(content[gloss][0]))
     return Vocabulary(tuple(glosses), tuple(int(content[gloss][1]) for gloss in glosses))
 
 
-def _content(path: Path) -> Any:
+def _read_object(path: Path) -> Any:
     """The object in an array without axes; for any other file, an error of some kind."""
     with open(path, "rb") as file:
         is_version_1 = _NPY.read_magic(file) == (1, 0)
@@ -94,7 +94,7 @@ def _content(path: Path) -> Any:
         return array.item() if isinstance(array, np.ndarray) else None
 
 
-def _faults(content: Any) -> list[str]:
+def _find_faults(content: Any) -> list[str]:
     if not isinstance(content, Mapping) or not content:
         return ["there is no dictionary in it"]
     wrong = [

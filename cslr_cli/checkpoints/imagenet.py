@@ -61,7 +61,7 @@ def _find_or_download() -> Path:
     """Return the weights in torch's cache; download them if they are not there."""
     from torchvision.models import ResNet18_Weights  # slow to import, and needed by such a training only
 
-    url = ResNet18_Weights.IMAGENET1K_V1.url
+    url = str(ResNet18_Weights.IMAGENET1K_V1.url)
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if path.exists():
         return path

@@ -155,7 +155,7 @@ def _convert(
     if published.added.vocabulary_hash is not None:
         _check_vocabulary_hash(vocabulary, source, published.added.vocabulary_hash, path)
     origin, notes = _find_corpus_origin(published, source, vocabulary, corpus)
-    config = _config(published, origin, settings)
+    config = _build_config(published, origin, settings)
     weights, unused = from_published(published.state, config.model, str(path))
     if list(vocabulary.glosses) != sorted(vocabulary.glosses):
         notes.append("the glosses are not in the order of their code points, in which published vocabularies are")
@@ -173,7 +173,7 @@ def _check_vocabulary_hash(vocabulary: Vocabulary, source: Path, expected: str, 
         )
 
 
-def _config(published: _PublishedFile, origin: CorpusOrigin, settings: Sequence[str]) -> Config:
+def _build_config(published: _PublishedFile, origin: CorpusOrigin, settings: Sequence[str]) -> Config:
     values = published.added.config  # where it was once ours: nothing has to be recognised
     values = {"model": recognise_network(published.state)} if values is None else dict(values)
     values["corpus"] = {"name": origin.name, "path": origin.path}
@@ -238,8 +238,8 @@ def write_published(checkpoint: Checkpoint, path: Path) -> Path:
         CheckpointError: it cannot be written, or a `gloss_dict.npy` of another vocabulary is there.
     """
     gloss_dict = path.with_name(GLOSS_DICT)
-    is_there = gloss_dict.exists()
-    if is_there and read_gloss_dict(gloss_dict).hash != checkpoint.vocabulary.hash:
+    exists = gloss_dict.exists()
+    if exists and read_gloss_dict(gloss_dict).hash != checkpoint.vocabulary.hash:
         raise CheckpointError(
             f"{gloss_dict}: the vocabulary of another network is there",
             "choose another folder by --output, or move that file away",
@@ -255,7 +255,7 @@ def write_published(checkpoint: Checkpoint, path: Path) -> Path:
         },
     }
     write_checkpoint_file(content, path)
-    if not is_there:
+    if not exists:
         write_gloss_dict(checkpoint.vocabulary, gloss_dict)
     return gloss_dict
 

@@ -106,7 +106,7 @@ def _from_published(
         print_note(f"note: {note}")
     for warning in conversion.checkpoint.warnings:
         print_error(warning, kind="warning")
-    _tell(conversion.checkpoint, {"checkpoint": output}, as_json=as_json)
+    _print_summary(conversion.checkpoint, {"checkpoint": output}, as_json=as_json)
 
 
 def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> None:
@@ -128,7 +128,7 @@ def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> 
         print_note(f"note: the mean of {len(epochs)} checkpoints, not of {number}: {average.evaluated} were evaluated")
     for warning in average.checkpoint.warnings:
         print_error(warning, kind="warning")
-    _tell(average.checkpoint, {"checkpoint": output}, as_json=as_json)
+    _print_summary(average.checkpoint, {"checkpoint": output}, as_json=as_json)
 
 
 def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
@@ -141,10 +141,10 @@ def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
         print_note(f"note: the published code as it is cannot build {departure}")
     for warning in checkpoint.warnings:
         print_error(warning, kind="warning")
-    _tell(checkpoint, {"checkpoint": output, "vocabulary": gloss_dict}, as_json=as_json)
+    _print_summary(checkpoint, {"checkpoint": output, "vocabulary": gloss_dict}, as_json=as_json)
 
 
-def _tell(checkpoint: Checkpoint, written: dict[str, Path], *, as_json: bool) -> None:
+def _print_summary(checkpoint: Checkpoint, written: dict[str, Path], *, as_json: bool) -> None:
     model = checkpoint.config.model
     if as_json:
         facts: dict[str, Any] = {

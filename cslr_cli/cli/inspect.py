@@ -9,7 +9,7 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result, shown_progress, table
-from cslr_cli.cli.inspect_checkpoint import find_checkpoint, tell_checkpoint
+from cslr_cli.cli.inspect_checkpoint import find_checkpoint, print_checkpoint
 from cslr_cli.errors import FAULTS_SHOWN, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def inspect(
     if (checkpoint := find_checkpoint(path)) is not None:
         if plot is not None:
             raise UsageError(f"--plot: {path} is a checkpoint", "plots of its training are in curves.png of its run")
-        tell_checkpoint(checkpoint, as_json=as_json)
+        print_checkpoint(checkpoint, as_json=as_json)
         return
     if plot is not None:
         from cslr_cli.corpora.inspection import check_plot_name

@@ -32,7 +32,7 @@ def find_checkpoint(path: Path) -> Path | None:
     return saved[0] if saved else None
 
 
-def tell_checkpoint(path: Path, *, as_json: bool) -> None:
+def print_checkpoint(path: Path, *, as_json: bool) -> None:
     """Print what a checkpoint is."""
     from cslr_cli.checkpoints.inspection import inspect_checkpoint
 

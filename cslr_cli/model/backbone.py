@@ -45,26 +45,26 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, channels, H/stride, W/stride)."""
-        if can_train(*zip(*(pairs := self._pairs()), strict=True)):
+        if can_train(*zip(*(pairs := self._conv_norm_pairs()), strict=True)):
             return train_block(x, pairs, recompute=self.recompute)
         if not (self.recompute and self.training and torch.is_grad_enabled()):
-            return self._by_modules(x)
+            return self._forward_by_modules(x)
         # Norms that several processes share, or that are frozen.
-        twice: Tensor = checkpoint(
-            self._by_modules,
+        output: Tensor = checkpoint(
+            self._forward_by_modules,
             x,
             use_reentrant=False,
             preserve_rng_state=False,
-            context_fn=lambda: (nullcontext(), _statistics_kept(self)),
+            context_fn=lambda: (nullcontext(), _preserve_statistics(self)),
         )
-        return twice
+        return output
 
-    def _by_modules(self, x: Tensor) -> Tensor:
+    def _forward_by_modules(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         x = torch.relu_(self.bn1(self.conv1(x)))
         return torch.relu_(self.bn2(self.conv2(x)) + shortcut)
 
-    def _pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    def _conv_norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
         """The convolutions with their norms, the shortcut's last."""
         pairs = [(self.conv1, self.bn1), (self.conv2, self.bn2)]
         if isinstance(self.downsample, nn.Sequential):
@@ -74,7 +74,7 @@ class BasicBlock(nn.Module):
 
 
 @contextmanager
-def _statistics_kept(block: nn.Module) -> Iterator[None]:
+def _preserve_statistics(block: nn.Module) -> Iterator[None]:
     """Leave batch norm's running statistics as they are: the block sees a batch for the second time."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm) and module.training]
     buffers = [buffer for norm in norms for buffer in norm.buffers()]
@@ -90,7 +90,7 @@ class ResNet(nn.Module):
     """ResNet-18 over single frames: VAC's and SMKD's backbone, and the trunk of the others.
 
     Args:
-        width: channels of the first stage; each further stage has twice as many. 64 in ResNet-18.
+        width: channels of the first stage; each further stage has output as many. 64 in ResNet-18.
         blocks: residual blocks of each stage.
     """
 
@@ -112,9 +112,9 @@ class ResNet(nn.Module):
             in_channels = channels
         self.num_features = in_channels
         self._checkpoint_activations = False
-        self._start_from_scratch()
+        self._initialise_weights()
 
-    def _start_from_scratch(self) -> None:
+    def _initialise_weights(self) -> None:
         """Draw the convolutions' weights as He et al. (2015) do, by the outputs that each input reaches.
 
         PyTorch's own are a third as wide. Batch norm hides that from the first outputs, but not from
@@ -132,11 +132,11 @@ class ResNet(nn.Module):
         return self._checkpoint_activations
 
     @checkpoint_activations.setter
-    def checkpoint_activations(self, wanted: bool) -> None:
-        self._checkpoint_activations = wanted
+    def checkpoint_activations(self, enabled: bool) -> None:
+        self._checkpoint_activations = enabled
         for module in self.modules():
             if isinstance(module, BasicBlock):
-                module.recompute = wanted
+                module.recompute = enabled
 
     @classmethod
     def from_config(cls, config: ModelConfig) -> ResNet:
@@ -146,14 +146,14 @@ class ResNet(nn.Module):
     def forward(self, pictures: Tensor, clips: ClipLayout) -> Tensor:
         """Pictures (N, 3, H, W), float in -1…1 -> features (N, num_features)."""
         if not (self.training or torch.is_grad_enabled()):
-            return self._infer(pictures, clips)
+            return self._forward_in_runs(pictures, clips)
         x = self.stem(pictures)
         for stage in STAGES:
             x = self.after_stage(stage, self.get_submodule(stage)(x), clips)
         features: Tensor = x.mean(dim=(2, 3))
         return features
 
-    def _infer(self, pictures: Tensor, clips: ClipLayout) -> Tensor:
+    def _forward_in_runs(self, pictures: Tensor, clips: ClipLayout) -> Tensor:
         """The same, a few frames at a time through the layers that look at single frames.
 
         Their features are large before the third stage. So they stay in a processor's caches, and in memory
@@ -165,7 +165,7 @@ class ResNet(nn.Module):
         for index, stage in enumerate(STAGES):
             layers.append(self.get_submodule(stage))
             if index > 0 or self.stage_context(stage):
-                x = self.after_stage(stage, _in_runs(x, layers, frame_elements), clips)
+                x = self.after_stage(stage, _apply_in_runs(x, layers, frame_elements), clips)
                 layers, frame_elements = [], x[0].numel()
         features: Tensor = x.mean(dim=(2, 3))
         return features
@@ -186,7 +186,7 @@ class ResNet(nn.Module):
         return x
 
 
-def _in_runs(x: Tensor, layers: Sequence[Callable[[Tensor], Tensor]], frame_elements: int) -> Tensor:
+def _apply_in_runs(x: Tensor, layers: Sequence[Callable[[Tensor], Tensor]], frame_elements: int) -> Tensor:
     """Frames through layers, as many at a time as have `INFERENCE_RUN_BYTES` with so many elements each."""
     run_bytes = INFERENCE_RUN_BYTES.get(x.device.type, INFERENCE_RUN_BYTES["cpu"])
     results = []

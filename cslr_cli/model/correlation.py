@@ -39,9 +39,9 @@ class _Correlate(torch.autograd.Function):
             return fused
         output = torch.empty_like(query)
         for block in _blocks(query):
-            neighbours = _neighbours(keys, following[block], preceding[block])  # (n, 2P, C)
+            neighbours = _neighbour_places(keys, following[block], preceding[block])  # (n, 2P, C)
             gates = affinities(query[block], neighbours).sigmoid_().sub_(0.5)  # (n, P, 2P)
-            output[block] = weighted_sum(gates, _weighed(neighbours, weights))
+            output[block] = weighted_sum(gates, _weight_directions(neighbours, weights))
         return output
 
     @staticmethod
@@ -58,16 +58,18 @@ class _Correlate(torch.autograd.Function):
         grad_weights = torch.zeros(2, dtype=grad_keys.dtype, device=keys.device)
         places = query.shape[1]
         for block in _blocks(query):
-            neighbours = _neighbours(keys, following[block], preceding[block])
+            neighbours = _neighbour_places(keys, following[block], preceding[block])
             gates = affinities(query[block], neighbours).sigmoid_()
-            grad_affinities = affinities(grad_output[block], _weighed(neighbours, weights))
+            grad_affinities = affinities(grad_output[block], _weight_directions(neighbours, weights))
             torch.ops.aten.sigmoid_backward(grad_affinities, gates, grad_input=grad_affinities)
             grad_query[block] = weighted_sum(grad_affinities, neighbours)
-            given_back = transposed_weighted_sum(gates.sub_(0.5), grad_output[block])  # (n, 2P, C)
+            grad_values = transposed_weighted_sum(gates.sub_(0.5), grad_output[block])  # (n, 2P, C)
             # The weight of a direction scales what its neighbours give.
-            products = (given_back * neighbours).view(-1, 2, places, query.shape[2])
+            products = (grad_values * neighbours).view(-1, 2, places, query.shape[2])
             grad_weights += products.sum((0, 2, 3), dtype=grad_weights.dtype)
-            grad_neighbours = _weighed(given_back, weights).add_(transposed_weighted_sum(grad_affinities, query[block]))
+            grad_neighbours = _weight_directions(grad_values, weights).add_(
+                transposed_weighted_sum(grad_affinities, query[block])
+            )
             grad_keys.index_add_(0, following[block], grad_neighbours[:, :places].to(grad_keys.dtype))
             grad_keys.index_add_(0, preceding[block], grad_neighbours[:, places:].to(grad_keys.dtype))
         return grad_query, grad_keys.to(keys.dtype), grad_weights.to(weights.dtype), None, None
@@ -94,12 +96,12 @@ def _blocks(query: Tensor) -> list[slice]:
     return [slice(start, min(start + size, frames)) for start in range(0, frames, size)]
 
 
-def _neighbours(keys: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
+def _neighbour_places(keys: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
     """(n, 2P, C): the places of the next frame, then those of the previous one."""
     return torch.cat([keys[following], keys[preceding]], dim=1)
 
 
-def _weighed(neighbours: Tensor, weights: Tensor) -> Tensor:
+def _weight_directions(neighbours: Tensor, weights: Tensor) -> Tensor:
     """Each direction's half of (n, 2P, C) times its weight."""
     halves: Tensor = neighbours.unflatten(1, (2, -1)) * weights.to(neighbours.dtype)[:, None, None]
     return halves.flatten(1, 2)
@@ -133,50 +135,50 @@ def correlate(query: Tensor, keys: Tensor, weights: Tensor, clips: ClipLayout) -
 
 def affinities(query: Tensor, keys: Tensor) -> Tensor:
     """(n, P, C) and (n, Q, C) -> their inner products (n, P, Q)."""
-    if not _convolves(query):
+    if not _is_convolution_faster(query):
         return torch.bmm(query, keys.mT)
-    return _convolved(query[0], keys[0])
+    return _multiply_by_convolution(query[0], keys[0])
 
 
 def weighted_sum(gates: Tensor, values: Tensor) -> Tensor:
     """Values (n, Q, C) weighed by gates (n, P, Q) -> (n, P, C)."""
-    if not _convolves(gates):
+    if not _is_convolution_faster(gates):
         return torch.bmm(gates, values)
-    return _convolved(gates[0], values[0].T)
+    return _multiply_by_convolution(gates[0], values[0].T)
 
 
 def transposed_weighted_sum(gates: Tensor, values: Tensor) -> Tensor:
     """Values (n, P, C) given back through gates (n, P, Q) -> (n, Q, C)."""
-    if not _convolves(gates):
+    if not _is_convolution_faster(gates):
         return torch.bmm(gates.mT, values)
     gates, values = gates[0], values[0]
     weight = values.new_empty(gates.shape[1], values.shape[1], 1, 1)  # its shape alone is asked for
     _, grad, _ = torch.ops.aten.convolution_backward(
-        *(_pictures(gates), _pictures(values), weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1),
+        *(_as_images(gates), _as_images(values), weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1),
         [False, True, False],
     )
     result: Tensor = grad[None, :, :, 0, 0]
     return result
 
 
-def _convolves(x: Tensor) -> bool:
+def _is_convolution_faster(x: Tensor) -> bool:
     """Whether a convolution is the faster way for x, (n, P, ...)."""
     is_cpu_float = x.device.type == "cpu" and x.dtype == torch.float32
-    return is_cpu_float and len(x) == 1 and x.shape[1] >= _LEAST_PLACES and _batch(x.shape[1]) is not None
+    return is_cpu_float and len(x) == 1 and x.shape[1] >= _LEAST_PLACES and _convolution_batch(x.shape[1]) is not None
 
 
-def _batch(places: int) -> int | None:
+def _convolution_batch(places: int) -> int | None:
     """The smallest batch of at least `_LEAST_BATCH` into which the places of a frame fall."""
     return next((size for size in range(_LEAST_BATCH, places // 2) if places % size == 0), None)
 
 
-def _convolved(x: Tensor, weight: Tensor) -> Tensor:
+def _multiply_by_convolution(x: Tensor, weight: Tensor) -> Tensor:
     """(P, C) and (Q, C) -> x · weightᵀ, (1, P, Q)."""
-    convolved = functional.conv2d(_pictures(x), weight[:, :, None, None].contiguous())
+    convolved = functional.conv2d(_as_images(x), weight[:, :, None, None].contiguous())
     # (batch, Q, P / batch, 1) -> (1, P, Q): the same memory
     return convolved.permute(0, 2, 3, 1).reshape(1, len(x), len(weight))
 
 
-def _pictures(x: Tensor) -> Tensor:
+def _as_images(x: Tensor) -> Tensor:
     """(P, C) -> (batch, C, P / batch, 1), channels last: the same memory."""
-    return x.view(_batch(len(x)) or 1, -1, 1, x.shape[1]).permute(0, 3, 1, 2)
+    return x.view(_convolution_batch(len(x)) or 1, -1, 1, x.shape[1]).permute(0, 3, 1, 2)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Lifted:
+class LiftingOutput:
     """What a lifting pool makes of steps.
 
     Attributes:
@@ -38,12 +38,12 @@ class LiftingPool(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.predict = _step_to_step(channels)
-        self.update = _step_to_step(channels)
+        self.predict = _make_step_map(channels)
+        self.update = _make_step_map(channels)
         self.sums = _Emphasis(channels)
         self.differences = _Emphasis(channels)
 
-    def forward(self, x: Tensor, lengths: Sequence[int]) -> Lifted:
+    def forward(self, x: Tensor, lengths: Sequence[int]) -> LiftingOutput:
         """Each clip for itself: its convolutions end, and its norm is taken, where the clip ends.
 
         Args:
@@ -52,7 +52,7 @@ class LiftingPool(nn.Module):
         """
         if all(length == x.shape[2] for length in lengths):
             features, sums, differences = self._lift(x)
-            return Lifted(features, _norm([sums]), _norm([differences]))
+            return LiftingOutput(features, _euclidean_norm([sums]), _euclidean_norm([differences]))
         features = x.new_zeros(len(x), x.shape[1], x.shape[2] // 2)
         all_sums, all_differences = [], []
         for clip, length in enumerate(lengths):
@@ -60,7 +60,7 @@ class LiftingPool(nn.Module):
             features[clip, :, : length // 2] = lifted[0]
             all_sums.append(sums)
             all_differences.append(differences)
-        return Lifted(features, _norm(all_sums), _norm(all_differences))
+        return LiftingOutput(features, _euclidean_norm(all_sums), _euclidean_norm(all_differences))
 
     def _lift(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(b, C, T) -> features, s − o and d, each (b, C, T / 2)."""
@@ -70,7 +70,7 @@ class LiftingPool(nn.Module):
         return self.sums(sums) + self.differences(differences), sums - odd, differences
 
 
-def _norm(parts: Sequence[Tensor]) -> Tensor:
+def _euclidean_norm(parts: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all elements together, in fp32 or better."""
     dtype = torch.promote_types(parts[0].dtype, torch.float32)
     norms = [torch.linalg.vector_norm(part.to(dtype)) for part in parts]
@@ -78,7 +78,7 @@ def _norm(parts: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def _step_to_step(channels: int) -> nn.Sequential:
+def _make_step_map(channels: int) -> nn.Sequential:
     """P and U: from a step and its neighbours to -1…1; zero at the start of training."""
     neighbours = nn.Conv1d(channels, channels, 3, padding=1, groups=channels)
     channels_mixed = nn.Conv1d(channels, channels, 1)

@@ -89,7 +89,7 @@ class Network(nn.Module):
             frame_lengths: int64 (B,), real frames before padding.
         """
         # (B, T, C) -> (B, C, T) -> (B, C, T') -> (B, T', C)
-        temporal = self.temporal(features.transpose(1, 2), self._seen_lengths(features, frame_lengths))
+        temporal = self.temporal(features.transpose(1, 2), self._visible_lengths(features, frame_lengths))
         steps = temporal.features.transpose(1, 2)
         step_lengths = torch.tensor([self.plan.num_steps(int(length)) for length in frame_lengths])
         return NetworkOutput(
@@ -101,11 +101,11 @@ class Network(nn.Module):
 
     def frame_features(self, frames: Tensor, frame_lengths: Tensor) -> Tensor:
         """The backbone's features (B, T, C) of padded frames; zeros where a clip has none."""
-        clips = ClipLayout.from_lengths(self._seen_lengths(frames, frame_lengths), frames.device)
+        clips = ClipLayout.from_lengths(self._visible_lengths(frames, frame_lengths), frames.device)
         features = self.backbone(self.normalise_frames(clips.fold(frames)), clips)
         return clips.unfold(features, frames.shape[1])
 
-    def _seen_lengths(self, frames: Tensor, frame_lengths: Tensor) -> list[int]:
+    def _visible_lengths(self, frames: Tensor, frame_lengths: Tensor) -> list[int]:
         """How many frames of each clip the network sees: in evaluation, no other clip's padding.
 
         Args:

@@ -61,7 +61,7 @@ class _Layer:
 
 
 @dataclass
-class _Normalised:
+class _NormalisedLayer:
     """A layer's outputs before its norm, in runs, with what the norm needs to know of all of them."""
 
     layer: _Layer
@@ -70,7 +70,7 @@ class _Normalised:
     variance: Tensor
 
     @classmethod
-    def of(cls, layer: _Layer, runs: Iterable[Tensor]) -> _Normalised:
+    def from_runs(cls, layer: _Layer, runs: Iterable[Tensor]) -> _NormalisedLayer:
         """Measure mean and variance over all frames and places."""
         kept, counts, means, variances = [], [], [], []
         # torch measures in the dtype of the running statistics that it is given, which stay as they are.
@@ -83,10 +83,10 @@ class _Normalised:
             variances.append(variance)
         if len(kept) == 1:
             return cls(layer, kept, means[0], variances[0])
-        shares = torch.tensor(counts, dtype=means[0].dtype, device=means[0].device)[:, None] / sum(counts)
+        weights_of_runs = torch.tensor(counts, dtype=means[0].dtype, device=means[0].device)[:, None] / sum(counts)
         each = torch.stack(means)
-        mean = (each * shares).sum(0)
-        variance = ((torch.stack(variances) + (each - mean).square()) * shares).sum(0)
+        mean = (each * weights_of_runs).sum(0)
+        variance = ((torch.stack(variances) + (each - mean).square()) * weights_of_runs).sum(0)
         return cls(layer, kept, mean, variance)
 
     @property
@@ -100,7 +100,7 @@ class _Normalised:
             run, layer.gamma, layer.beta, self.mean, self.variance, False, 0.0, layer.eps, torch.backends.cudnn.enabled
         )
 
-    def follow(self, norm: nn.BatchNorm2d) -> None:
+    def update_running_statistics(self, norm: nn.BatchNorm2d) -> None:
         """Move the running statistics of the module, as torch does."""
         if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
             return
@@ -114,8 +114,8 @@ class _Normalised:
 class _NormGradient:
     """The backward pass of a batch norm in two parts: sums over all runs, then each run's gradient."""
 
-    def __init__(self, normalised: _Normalised) -> None:
-        self._of = normalised
+    def __init__(self, normalised: _NormalisedLayer) -> None:
+        self._layer_outputs = normalised
         self._invstd = (normalised.variance + normalised.layer.eps).rsqrt()
         self.gamma = torch.zeros_like(normalised.mean)
         self.beta = torch.zeros_like(normalised.mean)
@@ -125,30 +125,38 @@ class _NormGradient:
         _, gamma, beta = torch.ops.aten.native_batch_norm_backward(
             grad,
             run,
-            self._of.layer.gamma,
-            *(None, None, self._of.mean, self._invstd, True, self._of.layer.eps, [False, True, True]),
+            self._layer_outputs.layer.gamma,
+            *(
+                None,
+                None,
+                self._layer_outputs.mean,
+                self._invstd,
+                True,
+                self._layer_outputs.layer.eps,
+                [False, True, True],
+            ),
         )
         self.gamma += gamma
         self.beta += beta
 
     def through(self, grad: Tensor, run: Tensor) -> Tensor:
         """Give γ/σ · (g − Σg/M − x̂ · Σ(g·x̂)/M), once all runs are in the sums."""
-        of, zeros, ones = self._of, torch.zeros_like(self.gamma), torch.ones_like(self.gamma)
+        of, zeros, ones = self._layer_outputs, torch.zeros_like(self.gamma), torch.ones_like(self.gamma)
         scale = of.layer.gamma * self._invstd
         # Two affine maps a channel, which is what a batch norm with given statistics is.
-        mine = torch.batch_norm(
+        grad_run = torch.batch_norm(
             run,
             -scale * self.gamma / of.count,
             -scale * self.beta / of.count,
             *(of.mean, of.variance, False, 0.0, of.layer.eps, torch.backends.cudnn.enabled),
         )
-        return mine.add_(
+        return grad_run.add_(
             torch.batch_norm(grad, scale, zeros, zeros, ones, False, 0.0, 0.0, torch.backends.cudnn.enabled)
         )
 
 
 @dataclass(frozen=True)
-class _Options:
+class _LayerOptions:
     """What of a stem or block is no tensor: strides, paddings and eps of its layers, and their norms."""
 
     norms: tuple[nn.BatchNorm2d, ...]
@@ -158,12 +166,14 @@ class _Options:
     recompute: bool
 
     @classmethod
-    def of(cls, pairs: Sequence[tuple[nn.Conv2d, nn.BatchNorm2d]], x: Tensor, *, recompute: bool) -> _Options:
+    def from_pairs(
+        cls, pairs: Sequence[tuple[nn.Conv2d, nn.BatchNorm2d]], x: Tensor, *, recompute: bool
+    ) -> _LayerOptions:
         return cls(
             tuple(norm for _, norm in pairs),
             tuple(convolution.stride[0] for convolution, _ in pairs),
             tuple(int(convolution.padding[0]) for convolution, _ in pairs),
-            computing_dtype(x),
+            compute_dtype(x),
             recompute,
         )
 
@@ -182,7 +192,7 @@ class _Options:
         ]
 
 
-def computing_dtype(x: Tensor) -> torch.dtype:
+def compute_dtype(x: Tensor) -> torch.dtype:
     """What convolutions compute in here: autocast's dtype where it is on, else that of x."""
     if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
         return torch.get_autocast_dtype(x.device.type)
@@ -208,7 +218,7 @@ def train_stem(pictures: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, *
     Returns:
         (N, C, H/4, W/4), channels last.
     """
-    options = _Options.of([(convolution, norm)], pictures, recompute=recompute)
+    options = _LayerOptions.from_pairs([(convolution, norm)], pictures, recompute=recompute)
     result: Tensor = _Stem.apply(options, pictures.to(options.dtype), convolution.weight, norm.weight, norm.bias)
     return result
 
@@ -224,7 +234,7 @@ def train_block(x: Tensor, pairs: Sequence[tuple[nn.Conv2d, nn.BatchNorm2d]], *,
     Returns:
         (N, C', H', W'), channels last.
     """
-    options = _Options.of(pairs, x, recompute=recompute)
+    options = _LayerOptions.from_pairs(pairs, x, recompute=recompute)
     parameters = [value for convolution, norm in pairs for value in (convolution.weight, norm.weight, norm.bias)]
     result: Tensor = _Block.apply(options, x.to(options.dtype), *parameters)
     return result
@@ -232,15 +242,15 @@ def train_block(x: Tensor, pairs: Sequence[tuple[nn.Conv2d, nn.BatchNorm2d]], *,
 
 class _Stem(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, options: _Options, pictures: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Any, options: _LayerOptions, pictures: Tensor, *parameters: Tensor) -> Tensor:
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         with torch.autocast(pictures.device.type, enabled=False):
             (layer,) = options.layers(parameters)
-            convolved = _Normalised.of(layer, map(layer.convolve, _runs(pictures, layer)))
-            convolved.follow(options.norms[0])
-            pooled = [_pooled(convolved.normalise(run)).relu_() for run in convolved.runs]
+            convolved = _NormalisedLayer.from_runs(layer, map(layer.convolve, _split_runs(pictures, layer)))
+            convolved.update_running_statistics(options.norms[0])
+            pooled = [_max_pool(convolved.normalise(run)).relu_() for run in convolved.runs]
         ctx.options = options
-        result = _joined(pooled)
+        result = _concatenate(pooled)
         kept = [] if options.recompute else convolved.runs
         ctx.save_for_backward(pictures, result, convolved.mean, convolved.variance, *parameters, *kept)
         return result
@@ -250,13 +260,13 @@ class _Stem(torch.autograd.Function):
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         pictures, output, mean, variance, *saved = ctx.saved_tensors
         (layer,) = ctx.options.layers(saved[:3])
-        inputs = _runs(pictures, layer)
-        convolved = _Normalised(layer, saved[3:] or [layer.convolve(run) for run in inputs], mean, variance)
+        inputs = _split_runs(pictures, layer)
+        convolved = _NormalisedLayer(layer, saved[3:] or [layer.convolve(run) for run in inputs], mean, variance)
         grad_output = grad_output.contiguous(memory_format=torch.channels_last)
         sums, grads = _NormGradient(convolved), []
         lengths = [len(run) for run in inputs]
         for run, grad, out in zip(convolved.runs, grad_output.split(lengths), output.split(lengths), strict=True):
-            grads.append(_unpooled(_masked(grad, out), convolved.normalise(run)))
+            grads.append(_max_pool_backward(_relu_backward(grad, out), convolved.normalise(run)))
             sums.add(grads[-1], run)
         weights = torch.zeros_like(layer.weight, dtype=sums.gamma.dtype)
         for index, (run, x) in enumerate(zip(convolved.runs, inputs, strict=True)):
@@ -267,15 +277,15 @@ class _Stem(torch.autograd.Function):
 
 class _Block(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, options: _Options, x: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Any, options: _LayerOptions, x: Tensor, *parameters: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, enabled=False):
             layers = options.layers(parameters)
-            inputs = _runs(x, layers[0])
-            normalised = _forward(layers, inputs)
+            inputs = _split_runs(x, layers[0])
+            normalised = _run_layers(layers, inputs)
             for one, norm in zip(normalised, options.norms, strict=True):
-                one.follow(norm)
-            output = _joined([_block_output(normalised, index, inputs) for index in range(len(inputs))])
+                one.update_running_statistics(norm)
+            output = _concatenate([_combine_output(normalised, index, inputs) for index in range(len(inputs))])
         statistics = [value for one in normalised for value in (one.mean, one.variance)]
         kept = [] if options.recompute else [run for one in normalised for run in one.runs]
         ctx.options = options
@@ -285,12 +295,12 @@ class _Block(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        options: _Options = ctx.options
+        options: _LayerOptions = ctx.options
         x, output, *saved = ctx.saved_tensors
         count = len(options.norms)
         layers, statistics, kept = options.layers(saved), saved[3 * count : 5 * count], saved[5 * count :]
-        inputs = _runs(x, layers[0])
-        normalised = _remembered(layers, statistics, kept, inputs)
+        inputs = _split_runs(x, layers[0])
+        normalised = _restore_layers(layers, statistics, kept, inputs)
         grad_output = grad_output.contiguous(memory_format=torch.channels_last)
         grads = _BlockGradient(normalised)
         lengths = [len(run) for run in inputs]
@@ -298,32 +308,34 @@ class _Block(torch.autograd.Function):
         grads.through_second()
         grad_x = torch.empty_like(x)
         grads.through_first(inputs, grad_x.split(lengths))
-        return None, grad_x, *grads.of_parameters()
+        return None, grad_x, *grads.parameter_gradients()
 
 
-def _forward(layers: Sequence[_Layer], inputs: Sequence[Tensor]) -> list[_Normalised]:
+def _run_layers(layers: Sequence[_Layer], inputs: Sequence[Tensor]) -> list[_NormalisedLayer]:
     """What the layers of a block make of its input, before their norms."""
-    first = _Normalised.of(layers[0], map(layers[0].convolve, inputs))
-    second = _Normalised.of(layers[1], (layers[1].convolve(first.normalise(run).relu_()) for run in first.runs))
-    shortcut = [_Normalised.of(layer, map(layer.convolve, inputs)) for layer in layers[2:]]
+    first = _NormalisedLayer.from_runs(layers[0], map(layers[0].convolve, inputs))
+    second = _NormalisedLayer.from_runs(
+        layers[1], (layers[1].convolve(first.normalise(run).relu_()) for run in first.runs)
+    )
+    shortcut = [_NormalisedLayer.from_runs(layer, map(layer.convolve, inputs)) for layer in layers[2:]]
     return [first, second, *shortcut]
 
 
-def _remembered(
+def _restore_layers(
     layers: Sequence[_Layer], statistics: Sequence[Tensor], kept: Sequence[Tensor], inputs: Sequence[Tensor]
-) -> list[_Normalised]:
-    """The same as `_forward` gave, of what was kept; of nothing kept, by running the convolutions again."""
-    normalised: list[_Normalised] = []
+) -> list[_NormalisedLayer]:
+    """The same as `_run_layers` gave, of what was kept; of nothing kept, by running the convolutions again."""
+    normalised: list[_NormalisedLayer] = []
     for index, layer in enumerate(layers):
         runs = list(kept[index * len(inputs) : (index + 1) * len(inputs)])
         if not kept:
             before = map(normalised[0].normalise, normalised[0].runs) if index == 1 else inputs
             runs = [layer.convolve(run.relu_() if index == 1 else run) for run in before]
-        normalised.append(_Normalised(layer, runs, *statistics[2 * index : 2 * index + 2]))
+        normalised.append(_NormalisedLayer(layer, runs, *statistics[2 * index : 2 * index + 2]))
     return normalised
 
 
-def _block_output(normalised: Sequence[_Normalised], index: int, inputs: Sequence[Tensor]) -> Tensor:
+def _combine_output(normalised: Sequence[_NormalisedLayer], index: int, inputs: Sequence[Tensor]) -> Tensor:
     _, second, *shortcut = normalised
     result = second.normalise(second.runs[index])
     result += shortcut[0].normalise(shortcut[0].runs[index]) if shortcut else inputs[index]
@@ -333,38 +345,38 @@ def _block_output(normalised: Sequence[_Normalised], index: int, inputs: Sequenc
 class _BlockGradient:
     """The backward pass of a block, from its output to its input, in three passes over the frames."""
 
-    def __init__(self, normalised: Sequence[_Normalised]) -> None:
+    def __init__(self, normalised: Sequence[_NormalisedLayer]) -> None:
         self._normalised = normalised
         self._sums = [_NormGradient(one) for one in normalised]
         self._weights = [torch.zeros_like(one.layer.weight, dtype=one.mean.dtype) for one in normalised]
-        self._of_sum: list[Tensor] = []  # gradients of both terms of the sum, after the ReLU's mask
-        self._of_first: list[Tensor] = []  # gradients of the first norm's output
+        self._sum_grads: list[Tensor] = []  # gradients of both terms of the sum, after the ReLU's mask
+        self._first_norm_grads: list[Tensor] = []  # gradients of the first norm's output
 
     def through_sum(self, grads: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         _, second, *shortcut = range(len(self._normalised))
         for index, (grad, output) in enumerate(zip(grads, outputs, strict=True)):
-            masked = _masked(grad, output)
+            masked = _relu_backward(grad, output)
             for layer in (second, *shortcut):
                 self._sums[layer].add(masked, self._normalised[layer].runs[index])
-            self._of_sum.append(masked)
+            self._sum_grads.append(masked)
 
     def through_second(self) -> None:
         first, second = self._normalised[:2]
-        for index, (masked, run) in enumerate(zip(self._of_sum, second.runs, strict=True)):
+        for index, (masked, run) in enumerate(zip(self._sum_grads, second.runs, strict=True)):
             grad = self._sums[1].through(masked, run)
             between = first.normalise(first.runs[index]).relu_()
             grad_between, weight = second.layer.gradients(grad, between, of_input=True)
             assert grad_between is not None
             self._weights[1] += weight
-            grad_between = _masked(grad_between, between)
+            grad_between = _relu_backward(grad_between, between)
             self._sums[0].add(grad_between, first.runs[index])
-            self._of_first.append(grad_between)
+            self._first_norm_grads.append(grad_between)
 
     def through_first(self, inputs: Sequence[Tensor], grad_inputs: Sequence[Tensor]) -> None:
         """Write the gradients of the block's input."""
         for index, (x, grad_x) in enumerate(zip(inputs, grad_inputs, strict=True)):
-            grad = self._through(0, self._of_first[index], index, x)
-            shortcut = self._of_sum[index]
+            grad = self._through(0, self._first_norm_grads[index], index, x)
+            shortcut = self._sum_grads[index]
             if len(self._normalised) > 2:
                 shortcut = self._through(2, shortcut, index, x)
             torch.add(grad, shortcut, out=grad_x)
@@ -377,13 +389,13 @@ class _BlockGradient:
         self._weights[layer] += weight
         return grad_x
 
-    def of_parameters(self) -> list[Tensor]:
+    def parameter_gradients(self) -> list[Tensor]:
         """In the order in which `train_block` gives them."""
         pairs = zip(self._weights, self._sums, strict=True)
         return [value for weight, sums in pairs for value in (weight, sums.gamma, sums.beta)]
 
 
-def _runs(x: Tensor, layer: _Layer) -> list[Tensor]:
+def _split_runs(x: Tensor, layer: _Layer) -> list[Tensor]:
     """Frames in runs: of such a length that a layer's output for them has `RUN_BYTES`."""
     places = (x.shape[2] // layer.stride) * (x.shape[3] // layer.stride)
     frame_bytes = places * layer.weight.shape[0] * x.element_size()
@@ -393,22 +405,22 @@ def _runs(x: Tensor, layer: _Layer) -> list[Tensor]:
     return list(x.tensor_split(count))
 
 
-def _joined(runs: Sequence[Tensor]) -> Tensor:
+def _concatenate(runs: Sequence[Tensor]) -> Tensor:
     return runs[0] if len(runs) == 1 else torch.cat(list(runs))
 
 
-def _masked(grad: Tensor, output: Tensor) -> Tensor:
+def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:
     """The gradient before a ReLU, from the one behind it."""
     masked: Tensor = torch.ops.aten.threshold_backward(grad, output, 0)
     return masked
 
 
-def _pooled(x: Tensor) -> Tensor:
+def _max_pool(x: Tensor) -> Tensor:
     return functional.max_pool2d(x, 3, stride=2, padding=1)
 
 
-def _unpooled(grad: Tensor, x: Tensor) -> Tensor:
-    """The gradient of what went into `_pooled`: each maximum gets its own."""
+def _max_pool_backward(grad: Tensor, x: Tensor) -> Tensor:
+    """The gradient of what went into `_max_pool`: each maximum gets its own."""
     size, stride, padding = [3, 3], [2, 2], [1, 1]
     _, indices = torch.ops.aten.max_pool2d_with_indices(x, size, stride, padding)
     unpooled: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(

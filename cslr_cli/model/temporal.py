@@ -19,7 +19,7 @@ from cslr_cli.temporal_plan import TemporalPlan
 
 
 @dataclass(frozen=True)
-class Steps:
+class TemporalOutput:
     """What a temporal convolution makes of frames.
 
     Attributes:
@@ -57,8 +57,8 @@ class TemporalConvolution(nn.ModuleList):
         self.plan = plan
         self.num_features = num_features
 
-    def forward(self, x: Tensor, lengths: Sequence[int]) -> Steps:
-        """Steps of frames.
+    def forward(self, x: Tensor, lengths: Sequence[int]) -> TemporalOutput:
+        """TemporalOutput of frames.
 
         Args:
             x: (B, C, T), frame features.
@@ -78,7 +78,7 @@ class TemporalConvolution(nn.ModuleList):
             else:
                 x = pool(x)
             lengths = [layer.output_length(length) for length in lengths]
-        return Steps(x, {name: torch.stack(values).sum() for name, values in losses.items()})
+        return TemporalOutput(x, {name: torch.stack(values).sum() for name, values in losses.items()})
 
 
 class BiLSTM(nn.Module):

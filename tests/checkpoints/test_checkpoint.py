@@ -87,7 +87,7 @@ def test_weights_survive_bit_by_bit_even_where_they_are_no_numbers(best: Path, t
     assert torch.equal(loaded.view(torch.int32), weights[name].view(torch.int32))
 
 
-def test_a_checkpoint_says_by_itself_what_it_was_trained_on(
+def test_a_checkpoint_records_the_corpus_it_was_trained_on(
     tiny_training: TrainingResult, tiny_corpus: PreparedCorpus, best: Path
 ) -> None:
     loaded = load_checkpoint(best)
@@ -188,7 +188,7 @@ def test_no_damage_to_the_file_goes_unnoticed(best: Path, tmp_path: Path) -> Non
         assert "damaged" in refused(path).message
 
 
-def test_any_other_damage_is_an_error_of_ours_or_does_no_harm(best: Path, tmp_path: Path) -> None:
+def test_random_damage_raises_a_cslr_error_or_is_harmless(best: Path, tmp_path: Path) -> None:
     content = best.read_bytes()
     path = tmp_path / "damaged.pt"
     rng = random.Random(1)
@@ -207,7 +207,7 @@ def test_a_newer_format_is_refused_with_the_version_that_reads_it(best: Path, tm
     assert "7.8.9" in str(error.hint)
 
 
-def test_all_that_is_not_as_it_should_be_is_told_at_once(best: Path, tmp_path: Path) -> None:
+def test_all_faults_of_a_file_are_reported_together(best: Path, tmp_path: Path) -> None:
     def spoil(content: dict[str, Any]) -> None:
         del content["epoch"]
         content["weights"] = [1, 2]
@@ -240,7 +240,7 @@ def test_a_setting_that_this_version_does_not_know_is_named(best: Path, tmp_path
     assert "model.depth" in str(refused(path).hint)
 
 
-def test_a_network_that_this_version_does_not_know_is_told_with_those_that_it_does(best: Path, tmp_path: Path) -> None:
+def test_an_unknown_network_is_reported_with_the_known_ones(best: Path, tmp_path: Path) -> None:
     path = changed(best, tmp_path / "wrong.pt", lambda content: content["config"]["model"].update(name="slowfast"))
     hint = str(refused(path).hint)
     assert "model.name is 'slowfast'" in hint
@@ -317,7 +317,7 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_told_and_leaves_the_older_checkpoint_whole(best: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_keeps_the_older_checkpoint(best: Path, tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     path.write_bytes(best.read_bytes())
     checkpoint = load_checkpoint(best)

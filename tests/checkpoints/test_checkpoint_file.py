@@ -114,7 +114,7 @@ def test_a_number_type_with_fields_is_refused() -> None:
 # Tensors of a network
 
 
-def test_weights_that_are_no_numbers_or_infinite_are_named_and_no_others() -> None:
+def test_exactly_the_weights_that_are_not_finite_are_named() -> None:
     weights = {
         "good": torch.randn(5, 5),
         "steps": torch.tensor([7]),

@@ -118,7 +118,7 @@ def test_an_array_of_numbers_is_refused(tmp_path: Path) -> None:
     assert "no dictionary" in refused(tmp_path / "numbers.npy").message
 
 
-def test_a_damaged_gloss_dict_is_an_error_of_ours_or_does_no_harm(tmp_path: Path) -> None:
+def test_a_damaged_gloss_dict_raises_a_cslr_error_or_is_harmless(tmp_path: Path) -> None:
     whole = saved(tmp_path / "gloss_dict.npy", {f"GLOSS{i}": [i, i] for i in range(1, 30)}).read_bytes()
     path, rng = tmp_path / "damaged.npy", random.Random(0)
     for _ in range(200):

@@ -153,7 +153,7 @@ def test_loading_weights_runs_no_code_from_the_file(tmp_path: Path) -> None:
     assert not ran.exists()
 
 
-def test_a_missing_file_and_a_folder_are_told_as_such(tmp_path: Path) -> None:
+def test_errors_distinguish_a_missing_file_from_a_folder(tmp_path: Path) -> None:
     assert refused(tmp_path / "no.pth").message == f"{tmp_path / 'no.pth'}: cannot be read (No such file or directory)"
     assert refused(tmp_path).message == f"{tmp_path}: cannot be read (Is a directory)"
 
@@ -198,7 +198,7 @@ def test_building_a_network_fetches_nothing(torch_home: Path, name: str) -> None
 
 
 @pytest.mark.usefixtures("torch_home")
-def test_the_file_that_the_message_asks_for_is_used_where_it_says(weights_file: Path) -> None:
+def test_the_file_at_the_place_in_the_message_is_used(weights_file: Path) -> None:
     place = place_named_in(refused(None))
     place.write_bytes(weights_file.read_bytes())
     backbone = ResNet()
@@ -214,7 +214,7 @@ def test_a_wrong_file_in_the_cache_is_named() -> None:
 
 
 @pytest.mark.usefixtures("torch_home")
-def test_another_file_than_was_asked_for_is_not_kept(
+def test_a_download_with_the_wrong_hash_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = place_named_in(refused(None))

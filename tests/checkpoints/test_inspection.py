@@ -14,7 +14,7 @@ from tests.checkpoints.published_files import GLOSSES, save_gloss_dict, save_pub
 from tests.model.batches import NETWORK_NAMES
 
 
-def test_all_that_a_checkpoint_says_of_itself_is_told(tiny_training: TrainingResult) -> None:
+def test_inspection_shows_everything_in_a_checkpoint(tiny_training: TrainingResult) -> None:
     told = inspect_checkpoint(tiny_training.run.best).to_dict()
     assert json.loads(json.dumps(told)) == told
     assert (told["network"], told["model"]["width"], told["model"]["pool"]) == ("corrnet", 8, "max")
@@ -43,7 +43,7 @@ def test_the_parameters_of_the_parts_are_all_there_are(name: str, tmp_path: Path
     assert ("temporal weighting" in inspection.parameters) == (name == "corrnet-plus")
 
 
-def test_a_converted_checkpoint_says_where_it_came_from_and_has_no_history(tmp_path: Path) -> None:
+def test_a_converted_checkpoint_names_its_source_and_has_no_history(tmp_path: Path) -> None:
     path = save_published(tmp_path / "dev_18.80.pt", "corrnet")
     published = inspect_checkpoint(path)
     assert (published.written_by, published.vocabulary, published.corpus) == ("the published code", None, None)

@@ -140,16 +140,14 @@ def test_settings_say_what_the_tensors_do_not(tmp_path: Path, vocabulary: Path) 
 # Vocabulary and corpus
 
 
-def test_a_vocabulary_of_another_size_is_told_with_both_sizes(tmp_path: Path) -> None:
+def test_a_vocabulary_of_another_size_is_an_error_with_both_sizes(tmp_path: Path) -> None:
     path = save_published(tmp_path / "dev.pt", "vac", num_classes=1296)
     error = refused(path, save_gloss_dict(tmp_path))
     assert error.message == f"{tmp_path / 'gloss_dict.npy'}: a vocabulary of 12 glosses, and {path} knows 1295"
     assert "1295 is the size of phoenix2014's" in str(error.hint)
 
 
-def test_a_vocabulary_in_another_order_is_told_by_its_hash_where_that_is_known(
-    tmp_path: Path, vocabulary: Path
-) -> None:
+def test_a_vocabulary_in_another_order_is_found_by_its_hash(tmp_path: Path, vocabulary: Path) -> None:
     path = save_published(tmp_path / "dev.pt", "vac")
     checkpoint = convert_published(path, vocabulary, corpus="csl").checkpoint
     save_checkpoint(checkpoint, tmp_path / "ours.pt")
@@ -197,7 +195,7 @@ def test_a_published_corpus_is_known_by_the_number_of_its_glosses(
     assert f"taken to be of {corpus}" in conversion.notes[0]
 
 
-def test_a_corpus_that_nothing_tells_has_to_be_said(tmp_path: Path, vocabulary: Path) -> None:
+def test_an_unknown_corpus_must_be_named(tmp_path: Path, vocabulary: Path) -> None:
     path = save_published(tmp_path / "dev.pt", "vac")
     assert isinstance(refused(path, vocabulary, corpus=None), UsageError)
     assert "no corpus named 'phonix2014'" in refused(path, vocabulary, corpus="phonix2014").message
@@ -288,7 +286,7 @@ def test_weights_that_are_no_numbers_are_named_in_a_warning(tmp_path: Path, voca
     assert convert_published(path, vocabulary, corpus="csl").checkpoint.warnings == []
 
 
-def test_another_network_s_vocabulary_beside_the_output_is_not_overwritten(
+def test_the_vocabulary_of_another_network_is_not_overwritten(
     tmp_path: Path, vocabulary: Path, tiny_checkpoint: Any
 ) -> None:
     before = vocabulary.read_bytes()
@@ -310,7 +308,7 @@ def test_a_published_checkpoint_without_a_vocabulary_is_refused_with_the_command
         assert f"cslr convert {path} --vocabulary gloss_dict.npy" in str(caught.value.hint)
 
 
-def test_what_a_stranger_put_where_our_own_notes_go_does_no_harm(tmp_path: Path, vocabulary: Path) -> None:
+def test_foreign_content_under_the_key_of_cslr_is_ignored(tmp_path: Path, vocabulary: Path) -> None:
     for added in (3, {"config": 5}, {"corpus": {"name": "x"}}, {"vocabulary_hash": [1]}, {"config": {"model": 5}}):
         torch.save({**content_of(state_of("vac")), "cslr": added}, tmp_path / "dev.pt")
         with contextlib.suppress(CslrError):

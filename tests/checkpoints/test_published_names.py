@@ -78,7 +78,7 @@ def test_there_and_back_gives_equal_bits(name: str) -> None:
     assert same_bits(to_published(weights, config, unused), state)
 
 
-def test_a_network_of_ours_has_all_that_the_published_code_asks_for() -> None:
+def test_an_exported_network_has_every_published_tensor() -> None:
     config = published_model_config(narrow("corrnet-plus"))
     fresh = to_published(build_network(config, 13).state_dict(), config)
     assert {key: list(value.shape) for key, value in fresh.items()} == narrow_shapes("corrnet_plus")
@@ -204,7 +204,7 @@ def test_tensors_of_another_network_are_none_of_the_published(missing: str) -> N
 
 
 @by_network
-def test_whatever_happens_to_the_tensors_is_an_error_of_ours_or_does_no_harm(name: str) -> None:
+def test_damaged_tensors_raise_a_cslr_error_or_are_accepted(name: str) -> None:
     whole, rng = narrow(name), random.Random(0)
     for _ in range(60):
         state = dict(whole)

@@ -90,9 +90,7 @@ def test_a_published_checkpoint_is_refused_with_the_command_that_converts_it(
     assert "Traceback" not in outcome.stderr
 
 
-def test_a_published_checkpoint_is_used_as_it_is_with_its_vocabulary(
-    cslr: Command, published: Path, clip: Path
-) -> None:
+def test_a_published_checkpoint_works_with_its_vocabulary(cslr: Command, published: Path, clip: Path) -> None:
     for vocabulary in ("gloss_dict.npy", "prepared/synthetic"):
         options = ("--vocabulary", vocabulary, "--corpus", "prepared/synthetic", "--workers", 0)
         outcome = cslr("evaluate", published, *options)
@@ -105,7 +103,7 @@ def test_a_published_checkpoint_is_used_as_it_is_with_its_vocabulary(
 # inspect
 
 
-def test_inspect_says_what_a_checkpoint_is(cslr: Command, trained: Path) -> None:
+def test_inspect_describes_a_checkpoint(cslr: Command, trained: Path) -> None:
     outcome = cslr("inspect", trained)
     assert outcome.status == 0
     for words in ("corrnet", "parameters", "BiLSTM", "8: ", "synthetic", "cropped to 32", "best WER on dev", "cslr 0"):
@@ -114,9 +112,7 @@ def test_inspect_says_what_a_checkpoint_is(cslr: Command, trained: Path) -> None
     assert "cslr train --resume" in cslr("inspect", trained.parent / "last.pt").stdout
 
 
-def test_inspect_of_a_run_takes_the_best_checkpoint_that_there_is_or_says_that_there_is_none(
-    cslr: Command, trained: Path
-) -> None:
+def test_inspect_of_a_run_uses_its_best_checkpoint_or_reports_that_none_exists(cslr: Command, trained: Path) -> None:
     run = trained.parent
     outcome = cslr("inspect", run.parent)
     assert (outcome.status, "a folder of runs" in outcome.stderr) == (2, True)
@@ -127,7 +123,7 @@ def test_inspect_of_a_run_takes_the_best_checkpoint_that_there_is_or_says_that_t
     assert (outcome.status, "a run that has saved no checkpoint yet" in outcome.stderr) == (2, True)
 
 
-def test_inspect_says_what_a_published_checkpoint_is(cslr: Command, published: Path, converted: Path) -> None:
+def test_inspect_describes_a_published_checkpoint(cslr: Command, published: Path, converted: Path) -> None:
     outcome = cslr("inspect", published)
     assert outcome.status == 0
     assert "8; which ones, the file does not say" in outcome.stdout
@@ -146,7 +142,7 @@ def test_inspect_refuses_what_is_no_checkpoint(cslr: Command, workplace: Path) -
 # Bad input
 
 
-def test_weights_that_are_no_numbers_are_warned_of_by_every_command(
+def test_every_command_warns_of_weights_that_are_not_finite(
     cslr: Command, published: Path, tiny_corpus: PreparedCorpus, clip: Path
 ) -> None:
     state = state_of("vac", tiny_corpus.vocabulary.num_classes)
@@ -165,7 +161,9 @@ def test_weights_that_are_no_numbers_are_warned_of_by_every_command(
         assert "classifier.bias" in outcome.stderr, command
 
 
-def test_convert_says_what_it_lacks_and_overwrites_nothing(cslr: Command, published: Path, converted: Path) -> None:
+def test_convert_reports_missing_options_and_overwrites_nothing(
+    cslr: Command, published: Path, converted: Path
+) -> None:
     cases = {
         ("convert", published, "--output", "new.pt"): "--vocabulary gloss_dict.npy",
         ("convert", published, "--vocabulary", "gloss_dict.npy", "--output", "ours.pt"): "is there already",

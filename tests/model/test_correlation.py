@@ -108,7 +108,7 @@ def test_gradients_reach_only_what_asks_for_them() -> None:
     torch.testing.assert_close(gradients(result, keys)[0], expected)
 
 
-def test_a_clip_is_correlated_alone_as_in_any_company() -> None:
+def test_correlation_of_a_clip_does_not_depend_on_the_batch() -> None:
     query, keys, weights = inputs()
     together = correlate(query, keys, weights, layout()).split(list(LENGTHS))
     parts = zip(query.split(list(LENGTHS)), keys.split(list(LENGTHS)), strict=True)

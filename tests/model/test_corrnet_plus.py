@@ -96,12 +96,12 @@ def test_summary_correlation_is_its_plain_formula_with_its_gradients(reach: int)
     torch.testing.assert_close(ours, theirs)
 
 
-def test_a_clip_of_one_frame_finds_nothing() -> None:
+def test_the_summary_of_a_single_frame_finds_no_neighbours() -> None:
     assert not correlate_summaries(*inputs(3, [1]), layout([1])).any()
 
 
 @torch.no_grad()
-def test_a_clip_is_correlated_alone_as_in_any_company() -> None:
+def test_correlation_of_a_clip_does_not_depend_on_the_batch() -> None:
     summaries, keys, weights = inputs(3)
     together = correlate_summaries(summaries, keys, weights, layout()).split(list(LENGTHS))
     parts = zip(summaries.split(list(LENGTHS)), keys.split(list(LENGTHS)), together, strict=True)
@@ -124,7 +124,7 @@ def test_a_block_is_the_correlation_of_mean_maximum_and_attention_gated_by_the_i
 
 
 @torch.no_grad()
-def test_temporal_weighting_is_that_of_convolutions_over_each_clip_alone() -> None:
+def test_temporal_weighting_equals_convolutions_over_each_clip() -> None:
     module = randomised(TemporalWeighting(32))
     assert isinstance(module, TemporalWeighting)
     x = torch.randn(sum(LENGTHS), 32, 3, 4).double()

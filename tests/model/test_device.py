@@ -33,7 +33,7 @@ def test_auto_is_the_first_gpu_and_without_one_the_cpu(gpus: list[str]) -> None:
     assert resolve_device("auto") == torch.device("cuda", 0)
 
 
-def test_cpu_is_the_cpu_whatever_else_there_is(gpus: list[str]) -> None:
+def test_cpu_selects_the_cpu_on_any_machine(gpus: list[str]) -> None:
     gpus.append("RTX 3090")
     assert resolve_device("cpu") == CPU
 
@@ -52,7 +52,7 @@ def test_a_gpu_where_there_is_none_is_an_error_and_no_fall_back(gpus: list[str],
     assert caught.value.hint == "this machine has cpu only: torch sees no GPU here"
 
 
-def test_a_gpu_that_is_not_there_is_an_error_that_says_what_there_is(gpus: list[str]) -> None:
+def test_a_missing_gpu_is_an_error_that_lists_the_devices(gpus: list[str]) -> None:
     gpus += ["RTX 3090", "RTX 4090"]
     with pytest.raises(DeviceError) as caught:
         resolve_device("2")
@@ -116,7 +116,7 @@ def test_auto_on_a_cpu_is_bf16_where_its_instructions_have_it(
     assert resolve_precision("auto", CPU) == dtype
 
 
-def test_auto_on_a_cpu_is_fp32_where_torch_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_on_a_cpu_is_fp32_if_torch_does_not_report_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
     assert resolve_precision("auto", CPU) == torch.float32
 
@@ -128,7 +128,7 @@ def test_auto_on_a_gpu_asks_that_gpu_and_not_the_first_one(monkeypatch: pytest.M
     assert resolve_precision("auto", torch.device("cuda", 0)) == torch.bfloat16
 
 
-def test_in_bf16_products_are_computed_in_it_and_in_fp32_nothing_changes() -> None:
+def test_autocast_uses_bf16_and_leaves_fp32_unchanged() -> None:
     x = torch.randn(3, 3)
     with autocast(CPU, torch.bfloat16):
         assert (x @ x).dtype == torch.bfloat16

@@ -40,7 +40,7 @@ def test_in_bf16_its_logits_are_near_and_its_weights_of_two_bytes(name: str) -> 
     assert error.norm() / expected.norm() < 0.1
 
 
-def test_the_network_stays_as_it_is_and_names_stay() -> None:
+def test_the_original_network_and_the_module_names_are_unchanged() -> None:
     network = small_network("corrnet").train()
     before = copy.deepcopy(network.state_dict())
     made = prepare_for_inference(network, torch.float32)

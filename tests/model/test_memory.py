@@ -9,7 +9,7 @@ from cslr_cli.errors import DeviceError
 from cslr_cli.model.device import translate_out_of_memory, use_cpu_threads
 
 
-def test_a_machine_that_is_out_of_memory_is_told_with_what_to_do() -> None:
+def test_running_out_of_memory_is_an_error_with_advice() -> None:
     with pytest.raises(DeviceError, match="out of memory") as raised, translate_out_of_memory("give a shorter video"):
         torch.empty(2**60)  # more than any machine has
     assert raised.value.hint == "give a shorter video"

@@ -96,7 +96,7 @@ def test_the_shortest_clip_has_5_frames_in_corrnet_plus_and_one_in_the_others() 
 
 @by_network
 @torch.inference_mode()
-def test_a_clip_gets_the_same_logits_alone_and_in_a_batch(name: str) -> None:
+def test_clip_logits_do_not_depend_on_batch(name: str) -> None:
     network = small_network(name)
     videos = random_videos(9, network.plan.min_frames, 24, 13)
     together = network(*padded_batch(videos, network.plan))
@@ -131,7 +131,7 @@ def test_in_training_batch_norm_sees_a_batch_s_padding_as_published(name: str, s
 
 @by_network
 @torch.inference_mode()
-def test_in_evaluation_nothing_sees_a_batch_s_padding(name: str) -> None:
+def test_evaluation_ignores_the_padding_of_a_batch(name: str) -> None:
     network = small_network(name)
     frames, lengths = padded_batch(random_videos(24, 9), network.plan)
     expected = network(frames, lengths)

@@ -79,7 +79,7 @@ def test_the_stem_in_training_is_its_layers(recompute: bool, run_bytes: int, mon
     assert_same(backbone, torch.randn(5, 3, 32, 24, dtype=torch.float64), run="stem")
 
 
-def test_a_frozen_block_leaves_its_statistics_alone_and_passes_gradients_on() -> None:
+def test_a_frozen_block_keeps_its_statistics_and_passes_gradients() -> None:
     block = with_random_norms(BasicBlock(6, 6, 1)).eval().requires_grad_(False)
     before = copy.deepcopy(block.state_dict())
     x = torch.randn(3, 6, 8, 8, dtype=torch.float64, requires_grad=True)
