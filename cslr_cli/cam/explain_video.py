@@ -62,9 +62,8 @@ def explain(
     checkpoint = recognizer.checkpoint
     vocabulary = checkpoint.vocabulary
     network = checkpoint.build_network().to(recognizer.device)
-    layer = options.layer
-    if layer is None:
-        layer = default_layer(network.backbone, checkpoint.config.data.input_size)
+    default = default_layer(network.backbone, checkpoint.config.data.input_size)
+    layer = default if options.layer is None else options.layer
     # All options are checked before the work starts.
     check_method(options.method)
     split_backbone(network.backbone, layer)

@@ -25,55 +25,65 @@ _MAPS = "The maps"
 _CORPUS = "A clip of a corpus, in place of a video"
 
 
+Video = Annotated[
+    Path | None, typer.Argument(metavar="VIDEO", help="A video, or a folder or zip of pictures; at most 30 s.")
+]
+Glosses = Annotated[
+    list[str] | None,
+    typer.Option("--gloss", help="Only this recognised gloss; repeatable. Default: all.", rich_help_panel=_MAPS),
+]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--reference",
+        metavar="'A B C'",
+        help="What was signed: look for that, whatever the network would recognise.",
+        rich_help_panel=_MAPS,
+    ),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option("--layer", help="Whose maps: stem, layer1 to layer4, layer2.correlated …", rich_help_panel=_MAPS),
+]
+Method = Annotated[CamMethod, typer.Option("--method", help="How gradients become a map.", rich_help_panel=_MAPS)]
+ExplainedHead = Annotated[
+    Head, typer.Option("--head", help="Which head's logits are explained.", rich_help_panel=_MAPS)
+]
+Place = Annotated[
+    str | None,
+    typer.Option(
+        "--place",
+        metavar="X,Y",
+        help="Pixels of the frame: the place whose correlation maps are drawn. Default: the hottest.",
+        rich_help_panel=_MAPS,
+    ),
+]
+PlaceTime = Annotated[
+    float | None,
+    typer.Option("--at", help="Seconds: the frame that the place is in.", rich_help_panel=_MAPS),
+]
+Corpus = Annotated[
+    Path | None,
+    typer.Option("--corpus", help="Prepared corpus; default: the one of training.", rich_help_panel=_CORPUS),
+]
+SampleId = Annotated[
+    str | None, typer.Option("--sample", metavar="ID", help="Name of the clip.", rich_help_panel=_CORPUS)
+]
+
+
 def cam(
-    video: Annotated[
-        Path | None, typer.Argument(metavar="VIDEO", help="A video, or a folder or zip of pictures; at most 30 s.")
-    ] = None,
+    video: Video = None,
     output: Annotated[Path, typer.Option("--output", help="Folder for the maps.")] = Path("cam"),
     as_json: options.Json = False,
-    gloss: Annotated[
-        list[str] | None,
-        typer.Option("--gloss", help="Only this recognised gloss; repeatable. Default: all.", rich_help_panel=_MAPS),
-    ] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            "--reference",
-            metavar="'A B C'",
-            help="What was signed: look for that, whatever the network would recognise.",
-            rich_help_panel=_MAPS,
-        ),
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option("--layer", help="Whose maps: stem, layer1 to layer4, layer2.correlated …", rich_help_panel=_MAPS),
-    ] = None,
-    method: Annotated[
-        CamMethod, typer.Option("--method", help="How gradients become a map.", rich_help_panel=_MAPS)
-    ] = "grad-cam",
-    head: Annotated[
-        Head, typer.Option("--head", help="Which head's logits are explained.", rich_help_panel=_MAPS)
-    ] = "sequence",
-    place: Annotated[
-        str | None,
-        typer.Option(
-            "--place",
-            metavar="X,Y",
-            help="Pixels of the frame: the place whose correlation maps are drawn. Default: the hottest.",
-            rich_help_panel=_MAPS,
-        ),
-    ] = None,
-    at: Annotated[
-        float | None,
-        typer.Option("--at", help="Seconds: the frame that the place is in.", rich_help_panel=_MAPS),
-    ] = None,
-    corpus: Annotated[
-        Path | None,
-        typer.Option("--corpus", help="Prepared corpus; default: the one of training.", rich_help_panel=_CORPUS),
-    ] = None,
-    sample: Annotated[
-        str | None, typer.Option("--sample", metavar="ID", help="Name of the clip.", rich_help_panel=_CORPUS)
-    ] = None,
+    glosses: Glosses = None,
+    reference: Reference = None,
+    layer: Layer = None,
+    method: Method = "grad-cam",
+    head: ExplainedHead = "sequence",
+    place: Place = None,
+    at: PlaceTime = None,
+    corpus: Corpus = None,
+    sample_id: SampleId = None,
     fps: predict_options.Fps = None,
     start: predict_options.Start = None,
     end: predict_options.End = None,
@@ -88,9 +98,9 @@ def cam(
     Writes a sheet of pictures (cam.png), a video (cam.mp4) and the maps as numbers (cam.npz); for networks that
     correlate frames also what their blocks see (correlation.png). Computes in fp32.
     """
-    if (video is None) == (sample is None):
+    if (video is None) == (sample_id is None):
         raise UsageError("expected a video, or a clip of a corpus by --sample", "one of the two, and not both")
-    if corpus is not None and sample is None:
+    if corpus is not None and sample_id is None:
         raise UsageError("--corpus is for --sample", "name the clip: --sample ID")
     refuse_file(output)
     from cslr_cli.cam import explain
@@ -99,7 +109,7 @@ def cam(
     from cslr_cli.recognizer import Recognizer
 
     cam_options = CamOptions(
-        glosses=tuple(gloss or ()),
+        glosses=tuple(glosses or ()),
         reference=None if reference is None else tuple(reference.split()),
         head=head,
         layer=layer,
@@ -109,7 +119,7 @@ def cam(
     )
     reading = ReadOptions(fps, start, end, fit)
     opened = open_for_use(checkpoint or newest_checkpoint(runs_dir), vocabulary)
-    source = video if video is not None else _frames_of_sample(opened, corpus, str(sample))
+    source = video if video is not None else _frames_of_sample(opened, corpus, str(sample_id))
     recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")
     with shown_progress() as progress:
         explanation = explain(recognizer, source, cam_options, reading=reading, progress=progress)
@@ -139,7 +149,7 @@ def _frames_of_sample(checkpoint: Checkpoint, corpus_path: Path | None, sample_i
     corpus = find_prepared_corpus(checkpoint, corpus_path)
     sample = find_sample(corpus, sample_id)
     print_note(f"signed: {' '.join(sample.glosses)}")
-    check_frame_size(corpus, checkpoint)
+    checkpoint.corpus.check_frame_size(corpus)
     return corpus.frames_path(sample)
 
 
@@ -158,15 +168,6 @@ def find_sample(corpus: PreparedCorpus, sample_id: str) -> Sample:
             sample_ids.append(sample.sample_id)
     hint = did_you_mean(sample_id, sample_ids, most=3) or (f"its first clip is {sample_ids[0]}" if sample_ids else None)
     raise UsageError(f"{corpus.path}: {corpus.name} has no clip {sample_id!r} among {len(sample_ids)}", hint)
-
-
-def check_frame_size(corpus: PreparedCorpus, checkpoint: Checkpoint) -> None:
-    """Check that a corpus was prepared with frames of the network's size.
-
-    Raises:
-        DataError: its frames have another size.
-    """
-    checkpoint.corpus.check_frame_size(corpus)
 
 
 def _write_files(explanation: Explanation, folder: Path, progress: ProgressCallback) -> dict[str, Path]:

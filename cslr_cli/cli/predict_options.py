@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import typer
 
 from cslr_cli.cli.options import NETWORK
 from cslr_cli.media.options import FitMode
+from cslr_cli.output.output_format import FormatName
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, Segmentation, SegmentationMethod
 
 _VIDEO = "The video"
 _RESULT = "The result"
 _LONG = "Long recordings"
 
-
-# The names of `cslr_cli.output.formats`, which help does not import.
-FormatName = Literal["text", "glosses", "json", "jsonl", "csv", "ctm", "srt", "vtt", "eaf", "textgrid"]
 
 Videos = Annotated[
     list[str],

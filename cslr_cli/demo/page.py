@@ -39,10 +39,7 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
     with gr.Blocks(title="cslr: sign language recognition", analytics_enabled=False) as page:
         gr.Markdown(_ABOUT)
         _list_broken_checkpoints(service)
-        names = service.checkpoints.names
-        network = gr.Dropdown(
-            names, value=names[0], label="Network", interactive=True, visible=len(names) > 1, elem_id="network"
-        )
+        network = _add_network_choice(service.checkpoints.names)
         answer = gr.State(None)
         with gr.Tab("Video"):
             video, video_button = _add_video_input(service.limits)
@@ -52,10 +49,7 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
             label="What was recognised, as a video for this page", visible=False, interactive=False, height=360
         )
         timeline = gr.HTML(elem_id="answer")
-        with gr.Row():
-            subtitles = gr.DownloadButton("Subtitles (SRT)", visible=False, elem_id="srt")
-            document = gr.DownloadButton("Everything (JSON)", visible=False, elem_id="json")
-            explain_button = gr.Button("Where did the network look?", visible=False, elem_id="look")
+        subtitles, document, explain_button = _add_answer_buttons()
         explain_error = gr.HTML(elem_id="unexplained")
         sheet = _add_sheet()
         if examples:
@@ -99,6 +93,22 @@ def _list_broken_checkpoints(service: DemoService) -> None:
     if broken:
         lines = [f"- **{name}** cannot be used: {message.splitlines()[0]}" for name, message in broken.items()]
         gr.Markdown("\n".join(lines), elem_classes="cslr-broken")
+
+
+def _add_network_choice(names: Sequence[str]) -> gr.Dropdown:
+    return gr.Dropdown(
+        names, value=names[0], label="Network", interactive=True, visible=len(names) > 1, elem_id="network"
+    )
+
+
+def _add_answer_buttons() -> tuple[gr.DownloadButton, gr.DownloadButton, gr.Button]:
+    """Add the downloads of subtitles and of the JSON document, and the button for heat maps."""
+    with gr.Row():
+        return (
+            gr.DownloadButton("Subtitles (SRT)", visible=False, elem_id="srt"),
+            gr.DownloadButton("Everything (JSON)", visible=False, elem_id="json"),
+            gr.Button("Where did the network look?", visible=False, elem_id="look"),
+        )
 
 
 def _add_video_input(limits: Limits) -> tuple[gr.Video, gr.Button]:

@@ -1,6 +1,7 @@
 """The output formats of `cslr predict`: text, JSON, CSV, CTM, subtitles, ELAN and Praat.
 
-To add a format, write one function from a recognition to its text, and add one line to `FORMATS`.
+To add a format, write one function from a recognition to its text, and add its name to `FormatName` and one line to
+`FORMATS`.
 """
 
 from __future__ import annotations

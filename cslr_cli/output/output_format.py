@@ -1,12 +1,17 @@
-"""What an output format is: a name, a suffix, and one function from a recognition to text."""
+"""What an output format is: a name, a suffix, and one function from a recognition to text. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from cslr_cli.recognition import Recognition
+if TYPE_CHECKING:
+    from cslr_cli.recognition import Recognition
+
+# The choices of `--format`, each with one line in `formats.FORMATS`.
+FormatName = Literal["text", "glosses", "json", "jsonl", "csv", "ctm", "srt", "vtt", "eaf", "textgrid"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class OutputFormat:
         check_packages: raises MissingPackageError if a package that `to_text` needs is not installed.
     """
 
-    name: str
+    name: FormatName
     suffix: str
     description: str
     to_text: Callable[[Recognition, FormatOptions], str]

@@ -8,13 +8,13 @@ import pytest
 from benchmarks.cam import share_near
 
 
-def test_a_uniform_map_has_the_circle_s_share_of_the_picture() -> None:
+def test_the_share_of_a_uniform_map_is_the_area_of_the_circle() -> None:
     places = np.array([[105.0, 130.0], [60.0, 80.0]])
     share = share_near(np.ones((2, 260, 210), np.float32), places, 21)
     assert share == pytest.approx(math.pi * 21**2 / (210 * 260), rel=0.01)
 
 
-def test_the_share_is_of_all_maps_together() -> None:
+def test_the_share_is_computed_over_all_maps_together() -> None:
     maps = np.zeros((2, 20, 30), np.float32)
     maps[0, 10, 5] = 3  # its middle is at x 5.5, y 10.5
     maps[1, 2, 20] = 1

@@ -40,7 +40,7 @@ def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def test_a_place_finds_itself_in_the_next_and_previous_frame_as_the_formula_says() -> None:
+def test_correlation_maps_of_a_place_match_the_formula() -> None:
     network = random_network("corrnet")
     clip = ClipMaps(network, random_pictures(NUM_FRAMES))
     x, _ = into_block(network, "layer2")  # 4 × 4 places
@@ -57,7 +57,7 @@ def test_a_place_finds_itself_in_the_next_and_previous_frame_as_the_formula_says
             assert found[p, q] == pytest.approx(sigmoid(affinity) - 0.5, abs=1e-5)
 
 
-def test_the_summary_of_a_frame_finds_itself_in_all_neighbours_of_corrnet_plus() -> None:
+def test_correlation_maps_of_a_frame_summary_match_the_formula_of_corrnet_plus() -> None:
     network = random_network("corrnet-plus")
     clip = ClipMaps(network, random_pictures(NUM_FRAMES))
     x, _ = into_block(network, "layer3")  # 2 × 2 places, three neighbours on each side
@@ -76,7 +76,7 @@ def test_the_summary_of_a_frame_finds_itself_in_all_neighbours_of_corrnet_plus()
 
 
 @pytest.mark.parametrize("name", ["corrnet", "corrnet-plus"])
-def test_the_identification_map_is_that_of_a_run_over_the_whole_clip(name: str) -> None:
+def test_identification_maps_match_a_run_over_the_whole_clip(name: str) -> None:
     network = random_network(name)
     clip = ClipMaps(network, random_pictures(NUM_FRAMES))
     _, expected = into_block(network, "layer3")
@@ -85,6 +85,6 @@ def test_the_identification_map_is_that_of_a_run_over_the_whole_clip(name: str) 
     np.testing.assert_allclose(clip.identification_maps("layer3"), gate[first : first + NUM_FRAMES], atol=1e-6)
 
 
-def test_networks_without_correlation_have_no_such_stages() -> None:
+def test_networks_without_correlation_blocks_have_no_correlated_stages() -> None:
     assert correlated_stages(random_network("vac").backbone) == ()
     assert correlated_stages(random_network("corrnet").backbone) == ("layer2", "layer3", "layer4")

@@ -14,9 +14,8 @@ from cslr_cli.cam.clip_maps import ClipMaps
 from cslr_cli.cam.explanation import explanation_arrays
 from cslr_cli.cam.video import map_of_each_picture
 from cslr_cli.checkpoints.checkpoint import Checkpoint
-from cslr_cli.cli.cam import check_frame_size, find_sample
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.errors import CslrError, DataError, MediaError, UsageError
+from cslr_cli.errors import CslrError, MediaError, UsageError
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.recognition import Alternative, Sentence
 from cslr_cli.recognizer import Recognizer
@@ -30,7 +29,7 @@ def video(tiny_corpus: PreparedCorpus) -> Path:
     return tiny_corpus.frames_path(tiny_corpus.samples("test")[1])
 
 
-def test_what_is_hot_in_the_network_s_picture_is_hot_at_that_place_of_the_source(square_explained: Explanation) -> None:
+def test_the_hottest_place_is_given_in_pixels_of_the_source(square_explained: Explanation) -> None:
     film = square_explained.film
     assert film.size == (210, 260)
     for gloss_map in square_explained.glosses:
@@ -46,7 +45,7 @@ def test_what_is_hot_in_the_network_s_picture_is_hot_at_that_place_of_the_source
         assert abs(rows.mean() - SQUARE[1]) < SIDE / 2
 
 
-def test_the_place_in_a_frame_is_where_that_frame_is_hot_and_there_is_none_in_a_cold_one(
+def test_a_frame_with_a_blank_map_has_no_hottest_place(
     square_explained: Explanation,
 ) -> None:
     film, (gloss_map, _) = square_explained.film, square_explained.glosses
@@ -63,7 +62,7 @@ def test_the_place_in_a_frame_is_where_that_frame_is_hot_and_there_is_none_in_a_
     assert spot.y == pytest.approx(film.box.top + (row + 0.5) / 8 * film.box.height)
 
 
-def test_where_no_gloss_has_any_heat_a_place_is_asked_for(
+def test_a_frame_without_heat_needs_the_place_option(
     recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heat = ClipMaps.heat_maps
@@ -78,7 +77,7 @@ def test_where_no_gloss_has_any_heat_a_place_is_asked_for(
         explain(recognizer, video, CamOptions(at=0.1))
 
 
-def test_what_is_explained_is_what_is_recognised(recognizer: Recognizer, video: Path) -> None:
+def test_the_explained_sentence_is_the_recognised_one(recognizer: Recognizer, video: Path) -> None:
     explanation = explain(recognizer, video)
     recognised = recognizer.recognize(video).glosses
     assert [(t.gloss, t.start, t.end) for t in explanation.sentence] == [(t.gloss, t.start, t.end) for t in recognised]
@@ -87,7 +86,7 @@ def test_what_is_explained_is_what_is_recognised(recognizer: Recognizer, video: 
         assert len(gloss_map.maps) == len(gloss_map.pictures)
 
 
-def test_glosses_are_chosen_by_name_and_a_reference_goes_before_what_is_recognised(
+def test_glosses_are_chosen_by_name_and_a_reference_replaces_the_recognised_sentence(
     recognizer: Recognizer, video: Path
 ) -> None:
     first = explain(recognizer, video).sentence[0].gloss
@@ -98,7 +97,7 @@ def test_glosses_are_chosen_by_name_and_a_reference_goes_before_what_is_recognis
     assert [timed.gloss for timed in asked.sentence] == other
 
 
-def test_a_part_of_a_video_is_explained_with_its_own_times(recognizer: Recognizer, video: Path) -> None:
+def test_part_of_a_video_is_explained_with_times_of_the_whole_video(recognizer: Recognizer, video: Path) -> None:
     gloss = recognizer.checkpoint.vocabulary.glosses[0]
     part = explain(recognizer, video, CamOptions(reference=(gloss,)), reading=ReadOptions(start=0.4, end=1.2))
     assert part.film.edges[0] == pytest.approx(0.4)
@@ -107,15 +106,13 @@ def test_a_part_of_a_video_is_explained_with_its_own_times(recognizer: Recognize
     assert 0.4 <= part.sentence[0].start < part.sentence[0].end <= 1.2
 
 
-def test_gradients_are_of_the_evaluation_and_training_or_chance_changes_nothing(
-    recognizer: Recognizer, video: Path
-) -> None:
+def test_maps_are_deterministic(recognizer: Recognizer, video: Path) -> None:
     first, second = (explain(recognizer, video).glosses[0].maps for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("layers", PUBLISHED_SCHEDULES)
-def test_the_frames_of_steps_are_those_that_the_temporal_convolution_sees(layers: tuple[str, ...]) -> None:
+def test_frames_seen_by_steps_match_the_temporal_convolution(layers: tuple[str, ...]) -> None:
     torch.manual_seed(0)
     plan, steps, num_frames = TemporalPlan.parse(layers), (2, 4), 40
     padded = torch.zeros(1, 1, plan.padded_length(num_frames), requires_grad=True)
@@ -136,14 +133,14 @@ def test_the_frames_of_steps_are_those_that_the_temporal_convolution_sees(layers
     assert expected.start == max(0, steps[0] * plan.stride - plan.left_padding)
 
 
-def test_a_picture_shows_the_map_of_the_gloss_that_it_belongs_to(square_explained: Explanation) -> None:
+def test_a_picture_shows_the_map_of_its_gloss(square_explained: Explanation) -> None:
     owners = map_of_each_picture(square_explained)
     for gloss_map in square_explained.glosses:
         first = square_explained.film.picture_at(gloss_map.timed.middle)
         assert owners[first] is gloss_map
 
 
-def test_the_correlations_are_of_the_place_that_is_asked_for(recognizer: Recognizer, video: Path) -> None:
+def test_correlations_are_of_the_place_in_the_options(recognizer: Recognizer, video: Path) -> None:
     correlations = explain(recognizer, video, CamOptions(place=(30.0, 5.0), at=0.5)).correlations
     assert correlations is not None
     assert correlations.place == (30.0, 5.0)
@@ -160,21 +157,23 @@ def test_the_correlations_are_of_the_place_that_is_asked_for(recognizer: Recogni
 # What is refused
 
 
-def test_a_gloss_that_is_not_known_is_refused_with_those_that_are_like_it(recognizer: Recognizer, video: Path) -> None:
+def test_an_unknown_gloss_is_refused_with_suggestions(recognizer: Recognizer, video: Path) -> None:
     known = recognizer.checkpoint.vocabulary.glosses[0]
     for options in (CamOptions(glosses=(known.lower() + "x",)), CamOptions(reference=(known.lower() + "x",))):
         with pytest.raises(UsageError, match=rf"not in the vocabulary; did you mean .*{known}"):
             explain(recognizer, video, options)
 
 
-def test_a_gloss_that_was_not_recognised_is_refused_with_those_that_were(recognizer: Recognizer, video: Path) -> None:
+def test_a_gloss_that_was_not_recognised_is_refused_with_the_recognised_ones(
+    recognizer: Recognizer, video: Path
+) -> None:
     recognised = [timed.gloss for timed in recognizer.recognize(video).glosses]
     absent = next(gloss for gloss in recognizer.checkpoint.vocabulary.glosses if gloss not in recognised)
     with pytest.raises(CslrError, match=rf"not recognised: {absent}(.|\n)*{' '.join(recognised)}(.|\n)*--reference"):
         explain(recognizer, video, CamOptions(glosses=(absent,)))
 
 
-def test_a_video_without_glosses_says_so(
+def test_a_video_without_recognised_glosses_is_an_error(
     recognizer: Recognizer, square_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silence = Sentence(0.0, 0.48, (Alternative((), -1.0),))
@@ -183,7 +182,7 @@ def test_a_video_without_glosses_says_so(
         explain(recognizer, square_clip)
 
 
-def test_a_blank_map_is_told_with_its_reason(recognizer: Recognizer, video: Path) -> None:
+def test_a_blank_map_is_reported_with_its_reason(recognizer: Recognizer, video: Path) -> None:
     gloss = recognizer.checkpoint.vocabulary.glosses[0]
     deaf = {key: value * 0 if "lstm" in key else value for key, value in recognizer.checkpoint.weights.items()}
     checkpoint = dataclasses.replace(recognizer.checkpoint, weights=deaf)
@@ -194,7 +193,7 @@ def test_a_blank_map_is_told_with_its_reason(recognizer: Recognizer, video: Path
         explain(without_gradient, video, CamOptions(reference=(gloss,)))
 
 
-def test_where_some_maps_are_blank_the_others_are_made(
+def test_other_maps_are_made_when_some_are_blank(
     recognizer: Recognizer, square_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     see_brightness(monkeypatch)
@@ -214,7 +213,7 @@ def test_where_some_maps_are_blank_the_others_are_made(
     assert explanation.film.hottest(explanation.glosses[0]) is None
 
 
-def test_a_long_video_is_refused_unless_a_part_is_chosen(
+def test_a_long_video_is_refused_without_start_and_end(
     recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cslr_cli.cam.explain_video.MAX_UNDIVIDED_SECONDS", 0.5)
@@ -222,14 +221,14 @@ def test_a_long_video_is_refused_unless_a_part_is_chosen(
         explain(recognizer, video)
 
 
-def test_places_and_times_that_are_not_there_are_refused(recognizer: Recognizer, video: Path) -> None:
+def test_places_and_times_outside_the_film_are_refused(recognizer: Recognizer, video: Path) -> None:
     with pytest.raises(UsageError, match=r"1,1 is not in what the network sees(.|\n)*x from 2 to 34"):
         explain(recognizer, video, CamOptions(place=(1, 1)))
     with pytest.raises(UsageError, match="no frame is shown at 99 s"):
         explain(recognizer, video, CamOptions(at=99))
 
 
-def test_a_place_is_refused_where_nothing_correlates(
+def test_a_place_is_refused_without_correlation_blocks(
     recognizer: Recognizer, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Checkpoint, "build_network", lambda checkpoint: random_network("vac").float())
@@ -237,7 +236,7 @@ def test_a_place_is_refused_where_nothing_correlates(
         explain(recognizer, video, CamOptions(place=(10, 10)))
 
 
-def test_corrnet_plus_is_asked_for_a_frame_and_not_for_a_place(
+def test_corrnet_plus_accepts_a_time_but_no_place(
     recognizer: Recognizer, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vocabulary = recognizer.checkpoint.vocabulary
@@ -257,24 +256,9 @@ def test_corrnet_plus_is_asked_for_a_frame_and_not_for_a_place(
     assert "place" not in arrays
 
 
-def test_a_sentence_that_does_not_fit_is_refused(recognizer: Recognizer, video: Path) -> None:
+def test_a_reference_too_long_for_the_clip_is_refused(recognizer: Recognizer, video: Path) -> None:
     gloss = recognizer.checkpoint.vocabulary.glosses[0]
     with pytest.raises(UsageError, match="200 glosses: more than fit"):
         explain(recognizer, video, CamOptions(reference=(gloss,) * 200))
     with pytest.raises(UsageError, match="the reference has no gloss"):
         explain(recognizer, video, CamOptions(reference=()))
-
-
-def test_a_clip_is_found_in_whatever_split_and_the_nearest_is_named(tiny_corpus: PreparedCorpus) -> None:
-    for split in tiny_corpus.splits:
-        sample = tiny_corpus.samples(split)[-1]
-        assert find_sample(tiny_corpus, sample.sample_id) == sample
-    with pytest.raises(UsageError, match=r"no clip 'synthetic_test-00001'(.|\n)*did you mean .*synthetic_test-0001"):
-        find_sample(tiny_corpus, "synthetic_test-00001")
-
-
-def test_a_corpus_of_other_frames_is_refused(tiny_corpus: PreparedCorpus, tiny_checkpoint: Checkpoint) -> None:
-    origin = dataclasses.replace(tiny_checkpoint.corpus, frame_size=256)
-    checkpoint = dataclasses.replace(tiny_checkpoint, corpus=origin)
-    with pytest.raises(DataError, match=r"36 pixels(.|\n)*--size 256"):
-        check_frame_size(tiny_corpus, checkpoint)

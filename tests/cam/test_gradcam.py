@@ -62,7 +62,7 @@ def plain_grad_cam(network: Network, pictures: NDArray[np.uint8], layer: str, he
         ("corrnet-plus", "layer3.correlated", "sequence"),
     ],
 )
-def test_the_maps_of_some_frames_are_those_of_the_whole_graph(name: str, layer: str, head: Head) -> None:
+def test_maps_of_some_frames_match_those_of_the_whole_graph(name: str, layer: str, head: Head) -> None:
     network, pictures = random_network(name), random_pictures(NUM_FRAMES)
     expected = plain_grad_cam(network, pictures, layer, head)
     clip = ClipMaps(network, pictures)
@@ -84,7 +84,7 @@ def test_maps_do_not_depend_on_how_many_frames_are_computed_together(
     )
 
 
-def test_the_weights_of_the_channels_are_finite_differences_of_the_score() -> None:
+def test_channel_weights_match_finite_differences_of_the_score() -> None:
     network, pictures = random_network("corrnet"), random_pictures(12)
     frame, layer, epsilon = 5, "layer3", 1e-4
     inputs = whole_clip(network, pictures)
@@ -123,7 +123,7 @@ def bright_square(num_frames: int, row: int, column: int) -> NDArray[np.uint8]:
     return pictures
 
 
-def test_what_a_gloss_is_made_of_is_hot_and_the_rest_is_not() -> None:
+def test_only_the_evidence_for_a_gloss_is_hot() -> None:
     clip = ClipMaps(brightness_network(4), bright_square(8, row=12, column=24))
     maps = clip.heat_maps(clip.score_gradient("sequence", 1, (1, 3)), range(8), "layer2")
     expected = np.zeros((8, 8), bool)
@@ -133,7 +133,7 @@ def test_what_a_gloss_is_made_of_is_hot_and_the_rest_is_not() -> None:
         assert ((heat_map > 0) == expected).all()
 
 
-def test_hires_cam_leaves_out_what_the_score_does_not_depend_on_and_grad_cam_cannot() -> None:
+def test_hires_cam_is_zero_where_the_score_does_not_depend_on_the_place() -> None:
     pictures = bright_square(8, row=12, column=24) | bright_square(8, row=4, column=4)
     clip = ClipMaps(brightness_network(4), pictures)
     gradient = clip.score_gradient("sequence", 1, (1, 3))
@@ -145,7 +145,7 @@ def test_hires_cam_leaves_out_what_the_score_does_not_depend_on_and_grad_cam_can
     assert sharp[1, 1] == 0
 
 
-def test_weights_that_have_diverged_are_told() -> None:
+def test_diverged_weights_are_an_error() -> None:
     network = random_network("vac")
     frames = single_clip_batch(random_pictures(8), network.plan, "clip").frames[0]
     gradient = torch.full((len(frames), network.backbone.num_features), float("nan"), dtype=torch.float64)
@@ -153,6 +153,6 @@ def test_weights_that_have_diverged_are_told() -> None:
         grad_cam(network, split_backbone(network.backbone, "layer1"), frames, gradient, range(6, 8))
 
 
-def test_a_method_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"score-cam(.|\n)*grad-cam, hires-cam"):
         check_method("score-cam")

@@ -49,9 +49,7 @@ def test_the_sheet_has_colour_where_the_maps_are_hot(square_explained: Explanati
     assert abs(rows.mean() / scale - SQUARE[1]) < 8
 
 
-def test_the_video_has_the_network_s_pictures_with_the_maps_over_them(
-    square_explained: Explanation, tmp_path: Path
-) -> None:
+def test_the_video_has_the_frames_with_their_maps(square_explained: Explanation, tmp_path: Path) -> None:
     write_video(square_explained, tmp_path / "cam.mp4")
     video = open_frames(tmp_path / "cam.mp4")
     film = square_explained.film
@@ -68,13 +66,13 @@ def test_the_video_has_the_network_s_pictures_with_the_maps_over_them(
     assert abs((rows.mean() + 60) / 2 - SQUARE[1]) < 10
 
 
-def test_a_video_of_another_name_is_refused(square_explained: Explanation, tmp_path: Path) -> None:
+def test_a_video_name_without_mp4_is_refused(square_explained: Explanation, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.mp4"):
         write_video(square_explained, tmp_path / "cam.avi")
     assert not list(tmp_path.iterdir())
 
 
-def test_the_archive_has_the_arrays_that_the_manual_names(explanation: Explanation, tmp_path: Path) -> None:
+def test_the_archive_has_the_documented_arrays(explanation: Explanation, tmp_path: Path) -> None:
     write_maps(explanation, tmp_path / "cam.npz")
     arrays: Any = np.load(tmp_path / "cam.npz")  # without pickles
     table = (Path(__file__).parents[2] / "docs" / "cam.md").read_text(encoding="utf-8")
@@ -90,7 +88,7 @@ def test_the_archive_has_the_arrays_that_the_manual_names(explanation: Explanati
     assert arrays["affinity_layer2"].shape == (len(arrays["offsets_layer2"]), 4, 4)
 
 
-def test_the_network_s_own_maps_are_drawn_where_it_has_some(
+def test_the_correlation_sheet_is_written_only_for_networks_with_correlation_blocks(
     explanation: Explanation, square_explained: Explanation, tmp_path: Path
 ) -> None:
     assert write_correlation_sheet(explanation, tmp_path / "correlation.png")
@@ -100,7 +98,7 @@ def test_the_network_s_own_maps_are_drawn_where_it_has_some(
 
 
 @pytest.mark.parametrize("at", [0.0, 99.0])
-def test_at_the_ends_of_a_clip_a_frame_is_its_own_neighbour(
+def test_a_frame_is_its_own_neighbour_at_the_ends_of_a_clip(
     recognizer: Recognizer, explanation: Explanation, tiny_corpus: PreparedCorpus, tmp_path: Path, at: float
 ) -> None:
     end = float(explanation.film.edges[-1])
@@ -111,7 +109,7 @@ def test_at_the_ends_of_a_clip_a_frame_is_its_own_neighbour(
     assert write_correlation_sheet(at_the_end, tmp_path / "correlation.png")
 
 
-def test_where_a_map_is_zero_the_frame_stays_grey_and_signs_differ_in_colour() -> None:
+def test_zero_stays_grey_and_signs_differ_in_colour() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     assert (colour(overlay_map(frame, np.zeros((4, 6), np.float32))) == 0).all()
     both = np.array([[1.0, -1.0]], np.float32)
@@ -120,7 +118,7 @@ def test_where_a_map_is_zero_the_frame_stays_grey_and_signs_differ_in_colour() -
     assert blue[2] > blue[0]
 
 
-def test_maps_are_relative_to_their_largest_value_and_blank_ones_stay_blank() -> None:
+def test_maps_are_normalised_by_their_largest_value() -> None:
     assert normalise_maps(np.array([[[0.0, -4.0, 2.0]]], np.float32)).tolist() == [[[0.0, -1.0, 0.5]]]
     assert not normalise_maps(np.zeros((1, 2, 2), np.float32)).any()
 
@@ -131,9 +129,7 @@ def test_pictures_are_chosen_evenly() -> None:
 
 
 @given(st.integers(0, 50), st.integers(1, 100), st.data())
-def test_a_picture_that_must_be_among_those_chosen_takes_the_place_of_a_neighbour(
-    first: int, number: int, data: st.DataObject
-) -> None:
+def test_an_included_picture_replaces_the_nearest_chosen_one(first: int, number: int, data: st.DataObject) -> None:
     pictures = range(first, first + number)
     wanted = data.draw(st.sampled_from(pictures))
     plain, chosen = choose_evenly(pictures, 8), choose_evenly(pictures, 8, including=wanted)
@@ -158,7 +154,7 @@ def test_the_hottest_frame_of_a_gloss_is_on_the_sheet(
         assert (colour(np.asarray(picture, np.uint8))[80:300] > 60).any()
 
 
-def test_text_has_room_on_a_sheet_of_one_frame(explanation: Explanation, tmp_path: Path) -> None:
+def test_text_fits_on_a_sheet_with_one_frame(explanation: Explanation, tmp_path: Path) -> None:
     gloss_map = explanation.glosses[0]
     short = dataclasses.replace(gloss_map, pictures=gloss_map.pictures[:1], maps=gloss_map.maps[:1])
     assert explanation.correlations is not None
@@ -183,9 +179,7 @@ def test_a_sheet_of_any_height_can_be_drawn(tmp_path: Path) -> None:
     assert not (picture[:, picture.shape[1] // 5 :] < 255).any(), "the name should be as wide as it may be"
 
 
-def test_glosses_in_letters_that_no_font_has_are_drawn_without_a_warning(
-    explanation: Explanation, tmp_path: Path
-) -> None:
+def test_glosses_without_a_font_are_drawn_without_a_warning(explanation: Explanation, tmp_path: Path) -> None:
     gloss_map = explanation.glosses[0]
     strange = dataclasses.replace(gloss_map, timed=dataclasses.replace(gloss_map.timed, gloss="\U00013000\U00013001"))
     write_sheet(dataclasses.replace(explanation, glosses=(strange,)), tmp_path / "cam.png")

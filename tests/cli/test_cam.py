@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.cli.cam import find_sample
 from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.errors import DataError, UsageError
 from tests.cam.conftest import see_brightness
 from tests.cli.conftest import Command
 from tests.cli.test_bad_input import assert_told
@@ -24,7 +28,7 @@ def gloss(tiny_corpus: PreparedCorpus) -> str:
     return tiny_corpus.vocabulary.glosses[0]
 
 
-def test_a_clip_of_the_corpus_gives_pictures_a_video_and_numbers(
+def test_a_sample_of_the_corpus_gives_all_files(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str
 ) -> None:
     sample = tiny_corpus.samples("test")[0]
@@ -38,7 +42,9 @@ def test_a_clip_of_the_corpus_gives_pictures_a_video_and_numbers(
     assert f"signed: {' '.join(sample.glosses)}" in outcome.stderr
 
 
-def test_a_video_is_told_as_a_table(cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str) -> None:
+def test_the_maps_of_a_video_are_listed_in_a_table(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str
+) -> None:
     pictures = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
     options = ("--reference", gloss, "--method", "hires-cam", "--head", "conv", "--layer", "layer2.correlated")
     outcome = cslr("cam", pictures, "--checkpoint", trained, "--output", "maps", "--place", "10,12", *options)
@@ -48,7 +54,7 @@ def test_a_video_is_told_as_a_table(cslr: Command, trained: Path, tiny_corpus: P
     assert names("maps") == list(FILES)
 
 
-def test_a_network_without_correlation_blocks_leaves_no_map_of_another_s(
+def test_a_network_without_correlation_blocks_removes_an_old_correlation_sheet(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
@@ -61,7 +67,7 @@ def test_a_network_without_correlation_blocks_leaves_no_map_of_another_s(
     assert json.loads(outcome.stdout)["warnings"] == []
 
 
-def test_what_is_wrong_with_the_question_is_told(
+def test_wrong_options_are_errors(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, gloss: str, tmp_path: Path
 ) -> None:
     video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
@@ -81,3 +87,18 @@ def test_what_is_wrong_with_the_question_is_told(
     assert_told(cslr("cam", video, "--output", text), 2, "a file, not a folder")
     assert_told(cslr("cam", video, "--runs-dir", "nowhere"), 2, "nowhere: there is no run")
     assert not Path("cam").exists()
+
+
+def test_a_sample_is_found_in_any_split_and_similar_ids_are_suggested(tiny_corpus: PreparedCorpus) -> None:
+    for split in tiny_corpus.splits:
+        sample = tiny_corpus.samples(split)[-1]
+        assert find_sample(tiny_corpus, sample.sample_id) == sample
+    with pytest.raises(UsageError, match=r"no clip 'synthetic_test-00001'(.|\n)*did you mean .*synthetic_test-0001"):
+        find_sample(tiny_corpus, "synthetic_test-00001")
+
+
+def test_a_corpus_with_another_frame_size_is_refused(tiny_corpus: PreparedCorpus, tiny_checkpoint: Checkpoint) -> None:
+    origin = dataclasses.replace(tiny_checkpoint.corpus, frame_size=256)
+    checkpoint = dataclasses.replace(tiny_checkpoint, corpus=origin)
+    with pytest.raises(DataError, match=r"36 pixels(.|\n)*--size 256"):
+        checkpoint.corpus.check_frame_size(tiny_corpus)

@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 
 from cslr_cli.cli import predict_options
-from cslr_cli.cli.predict_options import FormatName
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.corpora.synthetic.release import clip_folder
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.options import FitMode
 from cslr_cli.output.formats import FORMATS
+from cslr_cli.output.output_format import FormatName
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.options import SegmentationMethod
 from cslr_cli.scoring import read_ctm

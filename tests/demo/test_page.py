@@ -133,7 +133,7 @@ def visit(browser: Any, served: tuple[str, Path]) -> Iterator[Callable[..., Visi
         page.close()
 
 
-def test_an_unexpected_fault_reaches_the_log_and_not_the_visitor(
+def test_an_unexpected_error_is_logged_and_hidden_from_the_visitor(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     from cslr_cli.demo.page import _replace_answer
@@ -148,7 +148,7 @@ def test_an_unexpected_fault_reaches_the_log_and_not_the_visitor(
     assert f"ValueError: {tmp_path}/secret" in caplog.text
 
 
-def test_the_files_of_an_answer_go_when_another_takes_its_place(runs: Path, clip: Path, tmp_path: Path) -> None:
+def test_a_new_answer_removes_the_files_of_the_last_one(runs: Path, clip: Path, tmp_path: Path) -> None:
     from cslr_cli.demo.page import _replace_answer
 
     service = DemoService(find_checkpoints([], runs, device=torch.device("cpu")), tmp_path)
@@ -210,7 +210,7 @@ def test_a_click_on_a_gloss_of_an_example_moves_the_player_there(visit: Callable
 
 
 @in_a_browser
-def test_on_a_phone_a_text_file_named_mp4_gets_a_message_and_nothing_is_wider_than_the_screen(
+def test_the_page_fits_a_phone_and_shows_an_error_for_a_text_file_named_mp4(
     visit: Callable[..., Visitor], clip: Path, tmp_path: Path, served: tuple[str, Path]
 ) -> None:
     fake = tmp_path / "fake.mp4"

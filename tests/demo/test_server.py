@@ -17,17 +17,17 @@ from cslr_cli.errors import CslrError, MissingPackageError, UsageError
 NONE = CheckpointMenu({}, {}, torch.device("cpu"))
 
 
-def test_an_address_for_this_computer_alone_needs_no_warning() -> None:
+def test_a_local_address_has_no_warning() -> None:
     assert Address().warnings == []
 
 
-def test_what_opens_the_page_to_others_is_said_plainly() -> None:
+def test_an_address_open_to_others_has_warnings() -> None:
     open_to_all = Address(host="0.0.0.0", share=True).warnings
     assert any("over the network" in warning for warning in open_to_all)
     assert any("anybody with the link" in warning for warning in open_to_all)
 
 
-def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_an_error_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     imported = builtins.__import__
 
     def without_gradio(name: str, *rest: Any, **named: Any) -> Any:
@@ -72,13 +72,13 @@ def test_a_public_link_that_cannot_be_made_is_an_error(unserved: Unserved) -> No
 
 
 @pytest.mark.parametrize(("host", "as_in_a_link"), [("::1", "[::1]"), ("127.0.0.1", "127.0.0.1")])
-def test_gradio_gets_the_host_as_it_stands_in_a_link(unserved: Unserved, host: str, as_in_a_link: str) -> None:
+def test_gradio_gets_the_host_as_in_a_url(unserved: Unserved, host: str, as_in_a_link: str) -> None:
     with serve_page(NONE, Address(host=host)):
         assert unserved.asked["server_name"] == as_in_a_link
     assert unserved.closed
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_in_use_is_refused() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -87,14 +87,14 @@ def test_a_port_that_is_taken_is_told() -> None:
             check_port(Address(port=port))
 
 
-def test_a_host_that_is_none_of_this_computer_is_refused() -> None:
+def test_a_host_of_another_computer_is_refused() -> None:
     with pytest.raises(UsageError, match="--host"):
         check_port(Address(host="203.0.113.7", port=0))
     with pytest.raises(UsageError, match="no such host"):
         check_port(Address(host="no.such.host.invalid", port=0))
 
 
-def test_paths_change_their_names_on_the_way_out_and_in(tmp_path: Path) -> None:
+def test_the_folder_is_hidden_in_responses_and_restored_in_requests(tmp_path: Path) -> None:
     import asyncio
 
     from cslr_cli.demo.hidden_paths import HiddenPaths
@@ -134,7 +134,7 @@ def test_paths_change_their_names_on_the_way_out_and_in(tmp_path: Path) -> None:
     assert dict(sent[0]["headers"])[b"content-length"] == str(len(body)).encode()
 
 
-def test_each_event_of_a_stream_is_sent_at_once_with_the_other_name(tmp_path: Path) -> None:
+def test_events_of_a_stream_are_sent_at_once_with_the_alias(tmp_path: Path) -> None:
     import asyncio
 
     from cslr_cli.demo.hidden_paths import HiddenPaths

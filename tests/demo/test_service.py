@@ -49,25 +49,21 @@ def made_in(service: DemoService) -> list[Path]:
     return list(service._folder.iterdir())
 
 
-def test_an_uploaded_video_gets_the_glosses_that_the_recognizer_gives(
-    service: DemoService, clip: Path, runs: Path
-) -> None:
+def test_an_uploaded_video_gets_the_glosses_of_the_recognizer(service: DemoService, clip: Path, runs: Path) -> None:
     answer = service.recognize_video(clip, "first")
     expected = Recognizer.load(runs / "first" / "best.pt", device="cpu").recognize(clip)
     assert answer.recognition.glosses == expected.glosses != ()
     assert len(answer.recognition.nbest) > 1
 
 
-def test_the_network_that_was_chosen_is_the_one_that_answers(service: DemoService, clip: Path) -> None:
+def test_the_chosen_checkpoint_is_used(service: DemoService, clip: Path) -> None:
     assert (
         service.recognize_video(clip, "first").recognition.text
         != service.recognize_video(clip, "second").recognition.text
     )
 
 
-def test_uploaded_pictures_are_recognised_in_the_order_of_their_numbers(
-    service: DemoService, clip: Path, tmp_path: Path
-) -> None:
+def test_uploaded_pictures_are_sorted_by_their_numbers(service: DemoService, clip: Path, tmp_path: Path) -> None:
     pictures = pictures_of(clip, tmp_path / "pictures")
     assert len(pictures) > 10, "else names in alphabetical order would do"
     folder = tmp_path / "numbered"
@@ -81,7 +77,7 @@ def test_uploaded_pictures_are_recognised_in_the_order_of_their_numbers(
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == len(pictures)
 
 
-def test_what_is_taken_away_names_the_upload_as_its_owner_does(service: DemoService, clip: Path) -> None:
+def test_downloads_have_the_visitor_s_name_of_the_upload(service: DemoService, clip: Path) -> None:
     answer = service.recognize_video(clip, "first")
     assert answer.subtitles.name == "my clip.srt"
     subtitles = answer.subtitles.read_text()
@@ -92,14 +88,14 @@ def test_what_is_taken_away_names_the_upload_as_its_owner_does(service: DemoServ
     assert str(service._folder) not in answer.document.read_text()
 
 
-def test_a_discarded_answer_leaves_nothing(service: DemoService, clip: Path) -> None:
+def test_a_discarded_answer_leaves_no_files(service: DemoService, clip: Path) -> None:
     answer = service.recognize_video(clip, "first")
     assert made_in(service)
     answer.discard()
     assert not made_in(service)
 
 
-def test_a_text_named_like_a_video_gets_a_message_without_a_path_and_leaves_nothing(
+def test_a_text_file_named_mp4_is_an_error_without_a_path_and_leaves_no_files(
     service: DemoService, tmp_path: Path
 ) -> None:
     fake = tmp_path / "fake.mp4"
@@ -112,13 +108,13 @@ def test_a_text_named_like_a_video_gets_a_message_without_a_path_and_leaves_noth
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "clip.exe", "archive.zip", "list.m3u8"])
-def test_only_videos_are_taken_for_videos(service: DemoService, tmp_path: Path, name: str) -> None:
+def test_uploads_that_are_not_videos_are_refused(service: DemoService, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(MediaError, match=f"{name}: not a video"):
         service.recognize_video(tmp_path / name, "first")
 
 
-def test_of_a_video_that_is_cut_off_there_is_what_can_be_read_and_a_warning(
+def test_a_truncated_video_is_read_as_far_as_possible_with_a_warning(
     service: DemoService, clip: Path, tmp_path: Path
 ) -> None:
     capture = cv2.VideoCapture(str(clip))
@@ -137,12 +133,12 @@ def test_of_a_video_that_is_cut_off_there_is_what_can_be_read_and_a_warning(
     assert shown == answer.recognition.num_frames
 
 
-def test_only_pictures_are_taken_for_pictures(service: DemoService, clip: Path) -> None:
+def test_uploads_that_are_not_pictures_are_refused(service: DemoService, clip: Path) -> None:
     with pytest.raises(MediaError, match=r"my clip\.mp4: not a picture"):
         service.recognize_pictures([clip], "first")
 
 
-def test_of_many_pictures_the_one_that_is_wrong_is_named(service: DemoService, clip: Path, tmp_path: Path) -> None:
+def test_an_unreadable_picture_among_many_is_named(service: DemoService, clip: Path, tmp_path: Path) -> None:
     pictures = pictures_of(clip, tmp_path / "pictures")
     strange = pictures[5]
     strange.write_bytes(b"")
@@ -156,7 +152,7 @@ def test_of_many_pictures_the_one_that_is_wrong_is_named(service: DemoService, c
         service.recognize_pictures(pictures, "first")
 
 
-def test_no_upload_is_told(service: DemoService) -> None:
+def test_an_empty_upload_is_an_error(service: DemoService) -> None:
     with pytest.raises(MediaError, match="nothing was uploaded"):
         service.recognize_pictures([], "first")
 
@@ -172,12 +168,12 @@ def test_a_video_beyond_the_limits_is_refused_before_any_work(
         DemoService(checkpoints, tmp_path, Limits(megabytes=1)).recognize_video(large, "first")
 
 
-def test_a_network_that_is_not_offered_is_refused(service: DemoService, clip: Path) -> None:
+def test_an_unknown_checkpoint_is_refused(service: DemoService, clip: Path) -> None:
     with pytest.raises(UsageError, match="no such checkpoint"):
         service.recognize_video(clip, "../../secret")
 
 
-def test_a_checkpoint_that_went_away_is_told_without_its_path(
+def test_a_removed_checkpoint_is_an_error_without_its_path(
     checkpoints: CheckpointMenu, runs: Path, clip: Path, tmp_path: Path
 ) -> None:
     gone = runs.parent / "gone" / "best.pt"
@@ -190,14 +186,14 @@ def test_a_checkpoint_that_went_away_is_told_without_its_path(
     assert str(runs.parent) not in str(caught.value)
 
 
-def test_where_the_network_looked_is_a_picture(service: DemoService, clip: Path) -> None:
+def test_explain_writes_a_picture(service: DemoService, clip: Path) -> None:
     sheet = service.explain(service.recognize_video(clip, "first"))
     picture = cv2.imread(str(sheet))
     assert picture is not None
     assert np.ptp(picture) > 0
 
 
-def test_what_nobody_has_used_for_a_while_is_removed_and_that_is_told(service: DemoService, clip: Path) -> None:
+def test_unused_answers_are_removed_and_cannot_be_explained(service: DemoService, clip: Path) -> None:
     left, used = service.recognize_video(clip, "first"), service.recognize_video(clip, "first")
     for file in (*left.folder.iterdir(), *used.folder.iterdir()):
         os.utime(file, (time.time() - 100, time.time() - 100))
@@ -209,7 +205,7 @@ def test_what_nobody_has_used_for_a_while_is_removed_and_that_is_told(service: D
         service.explain(left)
 
 
-def test_an_answer_that_is_discarded_while_others_are_looked_through_does_not_end_that(
+def test_an_answer_discarded_during_the_cleanup_does_not_stop_it(
     service: DemoService, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
@@ -226,13 +222,13 @@ def test_an_answer_that_is_discarded_while_others_are_looked_through_does_not_en
     assert not made_in(service)
 
 
-def test_an_upload_that_was_removed_in_the_meantime_is_asked_for_again(service: DemoService, tmp_path: Path) -> None:
+def test_a_removed_upload_must_be_uploaded_again(service: DemoService, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"gone\.mp4: removed in the meantime\s+upload it again"):
         service.recognize_video(tmp_path / "gone.mp4", "first")
     assert not made_in(service)
 
 
-def test_a_video_too_long_for_heat_maps_is_told_so_in_words_for_a_visitor(service: DemoService, clip: Path) -> None:
+def test_a_video_too_long_for_heat_maps_is_an_error_without_options(service: DemoService, clip: Path) -> None:
     answer = service.recognize_video(clip, "first")
     long = dataclasses.replace(answer, recognition=dataclasses.replace(answer.recognition, duration=31.0))
     with pytest.raises(MediaError, match="cut it first") as caught:
@@ -240,7 +236,7 @@ def test_a_video_too_long_for_heat_maps_is_told_so_in_words_for_a_visitor(servic
     assert "--" not in str(caught.value)
 
 
-def test_a_visitor_is_not_told_of_options_of_the_command_line(
+def test_hints_about_command_line_options_are_dropped(
     service: DemoService, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def blank(*_: object, **__: object) -> None:
@@ -256,12 +252,12 @@ def test_a_visitor_is_not_told_of_options_of_the_command_line(
 # The checkpoints to choose from
 
 
-def test_broken_checkpoints_are_named_and_the_others_offered(checkpoints: CheckpointMenu) -> None:
+def test_broken_checkpoints_are_listed_apart_from_the_others(checkpoints: CheckpointMenu) -> None:
     assert sorted(checkpoints.names) == ["first", "second"]
     assert list(checkpoints.broken) == ["broken"]
 
 
-def test_checkpoints_of_one_name_are_told_apart(runs: Path, tmp_path: Path) -> None:
+def test_checkpoints_with_equal_names_are_numbered(runs: Path, tmp_path: Path) -> None:
     paths = []
     for parent in ("a", "b"):
         (tmp_path / parent / "run").mkdir(parents=True)
@@ -270,7 +266,7 @@ def test_checkpoints_of_one_name_are_told_apart(runs: Path, tmp_path: Path) -> N
     assert find_checkpoints(paths, runs, device=CPU).names == ["run", "run (2)"]
 
 
-def test_no_checkpoint_at_all_says_how_to_get_one(tmp_path: Path) -> None:
+def test_no_checkpoint_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cslr quickstart"):
         find_checkpoints([], tmp_path, device=CPU)
 

@@ -45,7 +45,7 @@ def test_an_elan_document_has_a_tier_for_each_hypothesis(tmp_path: Path) -> None
     }
 
 
-def test_how_sure_each_gloss_is_stands_in_a_tier_if_that_is_wanted(tmp_path: Path) -> None:
+def test_confidences_have_a_tier_if_wanted(tmp_path: Path) -> None:
     tiers = tiers_of(eaf(tmp_path, recognised(*GLOSSES), show_confidence=True))
     assert list(tiers) == ["glosses", "confidence"]
     assert tiers["confidence"] == [(40, 360, "0.62"), (800, 1120, "0.90")]  # nobody knows it of the third
@@ -67,7 +67,7 @@ def test_an_elan_document_has_tiers_for_the_other_head_and_for_the_sentences(tmp
     }
 
 
-def test_an_elan_document_is_as_version_3_wants_it(tmp_path: Path) -> None:
+def test_an_elan_document_follows_version_3(tmp_path: Path) -> None:
     root = ElementTree.parse(eaf(tmp_path, two_sentences())).getroot()
     assert root.tag == "ANNOTATION_DOCUMENT"
     assert (root.get("VERSION"), root.get("FORMAT")) == ("3.0", "3.0")
@@ -102,7 +102,7 @@ def linked(path: Path) -> dict[str, str]:
     return {} if found is None else dict(found.attrib)
 
 
-def test_the_video_is_linked_in_full_and_from_where_the_document_lies(tmp_path: Path) -> None:
+def test_the_video_is_linked_by_absolute_and_relative_path(tmp_path: Path) -> None:
     video = tmp_path / "my talks" / "täglich 1.MOV"
     path = eaf(tmp_path, recognised(ONE), video=video, output_dir=tmp_path / "out")
     assert linked(path) == {
@@ -115,18 +115,18 @@ def test_the_video_is_linked_in_full_and_from_where_the_document_lies(tmp_path: 
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".mp4", "video/mp4"), (".mpg", "video/mpeg"), (".mkv", "video/*")])
-def test_the_kind_of_the_video_is_one_that_elan_knows(tmp_path: Path, suffix: str, kind: str) -> None:
+def test_the_mime_type_is_one_that_elan_knows(tmp_path: Path, suffix: str, kind: str) -> None:
     assert linked(eaf(tmp_path, recognised(ONE), video=tmp_path / f"talk{suffix}"))["MIME_TYPE"] == kind
 
 
-def test_pictures_are_no_video_to_link(tmp_path: Path) -> None:
+def test_a_recording_without_video_has_no_link(tmp_path: Path) -> None:
     assert linked(eaf(tmp_path, recognised(ONE))) == {}
 
 
 # Praat
 
 
-def test_a_textgrid_has_an_interval_tier_for_each_hypothesis_over_all_of_the_time(tmp_path: Path) -> None:
+def test_a_textgrid_has_one_tier_per_hypothesis_over_the_whole_time(tmp_path: Path) -> None:
     path = tmp_path / "talk.TextGrid"
     quoted = TimedGloss('SAY "NO"', 1.5, 1.75)
     other = Alternative((ODD,), -2.0)
@@ -142,7 +142,7 @@ def test_a_textgrid_has_an_interval_tier_for_each_hypothesis_over_all_of_the_tim
         assert edges[1:-1:2] == edges[2::2]  # no gaps, as Praat wants it
 
 
-def test_a_textgrid_of_nothing_is_one_empty_interval(tmp_path: Path) -> None:
+def test_an_empty_textgrid_is_one_empty_interval(tmp_path: Path) -> None:
     path = tmp_path / "talk.TextGrid"
     path.write_text(FORMATS["textgrid"].document(recognised()), encoding="utf-8")
     (tier,) = praat.TextGrid(str(path)).get_tiers()
@@ -150,9 +150,7 @@ def test_a_textgrid_of_nothing_is_one_empty_interval(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["eaf", "textgrid"])
-def test_a_package_that_is_not_there_is_named_with_the_command_that_installs_it(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_is_an_error_with_the_install_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("pympi", "pympi.Elan", "pympi.Praat"):
         monkeypatch.setitem(sys.modules, module, None)
     for act in (FORMATS[name].check_packages, lambda: FORMATS[name].document(recognised(ONE))):

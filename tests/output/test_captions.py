@@ -64,15 +64,13 @@ def caption_is_shown(frames: NDArray[np.uint8]) -> list[bool]:
     return [bool(value) for value in (region.min(axis=3) > 170).sum(axis=(1, 2)) > 10]
 
 
-def test_a_gloss_stands_in_the_picture_while_it_is_signed_and_only_then(
-    video: Path, tmp_path: Path, font: CaptionFont
-) -> None:
+def test_a_gloss_is_shown_only_while_it_is_signed(video: Path, tmp_path: Path, font: CaptionFont) -> None:
     glosses = (TimedGloss("HELLO", 0.3, 0.7), TimedGloss("WORLD", 1.4, 1.75))
     shown = caption_is_shown(rendered(video, tmp_path / "out.mp4", recognised(*glosses), font))
     assert [place for place, is_shown in enumerate(shown) if is_shown] == [*range(6, 14), *range(28, 35)]
 
 
-def test_the_rest_of_the_picture_stays_as_it_is(video: Path, tmp_path: Path, font: CaptionFont) -> None:
+def test_the_frame_above_the_band_is_unchanged(video: Path, tmp_path: Path, font: CaptionFont) -> None:
     frames = rendered(video, tmp_path / "out.mp4", recognised(TimedGloss("HELLO", 0.0, 2.0)), font)
     assert frames.shape == (NUM_FRAMES, HEIGHT, WIDTH, 3)
     above = frames[:, : HEIGHT // 2].astype(int)
@@ -80,7 +78,7 @@ def test_the_rest_of_the_picture_stays_as_it_is(video: Path, tmp_path: Path, fon
     assert frames[:, -3:].mean() < GREY - 20  # the band is darker
 
 
-def test_the_time_line_shows_each_gloss_at_its_time_and_a_mark_that_moves(
+def test_the_time_line_shows_glosses_at_their_times_and_a_moving_mark(
     video: Path, tmp_path: Path, font: CaptionFont
 ) -> None:
     frames = rendered(video, tmp_path / "out.mp4", recognised(TimedGloss("X", 0.5, 1.0)), font)
@@ -113,7 +111,7 @@ def probe(path: Path) -> dict[str, Any]:
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffmpeg is not installed")
 @pytest.mark.parametrize(("fps", "size"), [(20.0, (160, 120)), (29.97, (120, 160)), (12.5, (97, 71))])
-def test_the_video_has_the_rate_and_size_of_its_source_and_is_what_it_says(
+def test_the_video_has_the_rate_size_and_codec_that_are_reported(
     tmp_path: Path, font: CaptionFont, fps: float, size: tuple[int, int]
 ) -> None:
     pictures = tmp_path / "pictures"
@@ -130,7 +128,7 @@ def test_the_video_has_the_rate_and_size_of_its_source_and_is_what_it_says(
     assert stream["codec_name"] == {"H.264": "h264", "VP9": "vp9"}[result.codec]
 
 
-def test_without_an_encoder_for_h264_the_video_is_one_that_browsers_show_all_the_same(
+def test_without_an_h264_encoder_the_video_has_another_browser_codec(
     video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cslr_cli.media.video_writer._find_ffmpeg", lambda: None)
@@ -139,7 +137,7 @@ def test_without_an_encoder_for_h264_the_video_is_one_that_browsers_show_all_the
     assert open_frames(result.path).num_frames == NUM_FRAMES
 
 
-def test_an_encoder_that_fails_is_told_and_leaves_nothing(
+def test_a_failing_encoder_is_an_error_and_leaves_no_file(
     video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "ffmpeg"
@@ -165,7 +163,7 @@ def test_only_the_part_that_was_recognised_is_written(tmp_path: Path, font: Capt
     assert caption_is_shown(frames) == [False, False, True, True, False, False]
 
 
-def test_frames_at_uneven_times_keep_the_length_of_the_video(
+def test_a_variable_frame_rate_keeps_the_length_of_the_video(
     video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = np.concatenate((np.arange(20) * 0.02, 0.4 + np.arange(20) * 0.08))
@@ -174,20 +172,20 @@ def test_frames_at_uneven_times_keep_the_length_of_the_video(
     assert result.num_frames / result.fps == pytest.approx(times[-1], abs=0.1)
 
 
-def test_progress_is_told_and_ends_with_the_last_frame(video: Path, tmp_path: Path, font: CaptionFont) -> None:
+def test_progress_ends_with_the_last_frame(video: Path, tmp_path: Path, font: CaptionFont) -> None:
     told: list[Progress] = []
     result = render_captions(video, recognised(), tmp_path / "out.mp4", font, progress=told.append)
     assert [progress.done for progress in told] == [20, 40]
     assert {progress.total for progress in told} == {result.num_frames}
 
 
-def test_another_kind_of_video_is_refused(video: Path, tmp_path: Path, font: CaptionFont) -> None:
+def test_other_video_formats_are_refused(video: Path, tmp_path: Path, font: CaptionFont) -> None:
     with pytest.raises(UsageError, match="MP4"):
         render_captions(video, recognised(), tmp_path / "out.avi", font)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_source_that_cannot_be_read_leaves_nothing(tmp_path: Path, font: CaptionFont) -> None:
+def test_an_unreadable_source_leaves_no_file(tmp_path: Path, font: CaptionFont) -> None:
     with pytest.raises(MediaError):
         render_captions(tmp_path / "missing.mp4", recognised(), tmp_path / "out.mp4", font)
     assert list(tmp_path.iterdir()) == []
@@ -210,7 +208,7 @@ def test_the_font_of_matplotlib_has_german_glosses() -> None:
     assert (found.path.name, found.missing, found.warning()) == ("DejaVuSans.ttf", "", None)
 
 
-def test_characters_that_no_font_has_are_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_characters_are_reported_with_a_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     class NoFonts:
         ttflist: tuple[()] = ()
 
@@ -221,7 +219,7 @@ def test_characters_that_no_font_has_are_told_with_what_to_install(monkeypatch: 
     assert "fonts-noto-cjk" in str(found.warning())
 
 
-def test_the_font_that_has_the_characters_is_found_among_those_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_font_with_the_characters_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def has(path: Path, wanted: set[str]) -> CaptionFont:
         missing = "" if path.name == "chinese.ttf" else "今" if path.name == "half.ttf" else "今天"
         return CaptionFont(path, missing)

@@ -44,7 +44,7 @@ def at(picture: NDArray[np.uint8], across: float, down: float) -> list[int]:
     return [int(value) for value in picture[int(down * height), int(across * width)]]
 
 
-def test_ten_frames_are_shown_each_from_the_middle_of_its_tenth(tmp_path: Path) -> None:
+def test_ten_frames_are_shown_from_the_middle_of_each_tenth(tmp_path: Path) -> None:
     picture = drawn(grey_frames(tmp_path / "clip", 20), recognised(20), tmp_path / "strip.png")
     shown = [at(picture, LEFT + WIDTH * (place + 0.5) / 10, 0.2) for place in range(10)]
     # Of 20 frames in tenths of two, the middle begins the second one.
@@ -52,13 +52,13 @@ def test_ten_frames_are_shown_each_from_the_middle_of_its_tenth(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("num_frames", [1, 3])
-def test_a_clip_of_fewer_frames_than_pictures_shows_some_of_them_again(tmp_path: Path, num_frames: int) -> None:
+def test_a_short_clip_repeats_frames(tmp_path: Path, num_frames: int) -> None:
     picture = drawn(grey_frames(tmp_path / "clip", num_frames), recognised(num_frames), tmp_path / "strip.png")
     shown = [at(picture, LEFT + WIDTH * (place + 0.5) / 10, 0.2)[0] for place in range(10)]
     assert shown == [10 * int((place + 0.5) / 10 * num_frames) for place in range(10)]
 
 
-def test_glosses_stand_below_at_their_times(tmp_path: Path) -> None:
+def test_glosses_are_drawn_at_their_times(tmp_path: Path) -> None:
     recognition = recognised(20, TimedGloss("ONE", 0.08, 0.24, 1.0), TimedGloss("TWO", 0.4, 0.72, 1.0))
     picture = drawn(grey_frames(tmp_path / "clip", 20), recognition, tmp_path / "strip.png")
     white = [255, 255, 255]
@@ -73,7 +73,7 @@ def test_glosses_stand_below_at_their_times(tmp_path: Path) -> None:
     assert at_time(0.16) != at_time(0.5)  # neighbours differ in colour
 
 
-def test_what_was_signed_is_written_where_it_is_known(tmp_path: Path) -> None:
+def test_a_known_reference_is_written_below(tmp_path: Path) -> None:
     clip = grey_frames(tmp_path / "clip", 20)
     without = drawn(clip, recognised(20), tmp_path / "without.png")
     with_reference = drawn(clip, recognised(20), tmp_path / "with.png", ["ONE", "TWO"])
@@ -83,13 +83,13 @@ def test_what_was_signed_is_written_where_it_is_known(tmp_path: Path) -> None:
     assert rows.min() > 0.6  # below the frames
 
 
-def test_a_video_that_cannot_be_read_leaves_no_picture(tmp_path: Path) -> None:
+def test_an_unreadable_video_leaves_no_picture(tmp_path: Path) -> None:
     with pytest.raises(MediaError):
         draw_film_strip(tmp_path / "missing.mp4", recognised(20), tmp_path / "strip.png")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_chinese_glosses_are_drawn_without_a_warning_whatever_fonts_there_are(tmp_path: Path) -> None:
+def test_chinese_glosses_are_drawn_without_a_warning_with_any_fonts(tmp_path: Path) -> None:
     source = grey_frames(tmp_path / "frames", 10)
     picture = drawn(source, recognised(10, TimedGloss("今天", 0.0, 0.2)), tmp_path / "strip.png", ["今天"])
     assert picture.size > 0

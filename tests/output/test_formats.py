@@ -23,7 +23,7 @@ def written(name: str, recognition: Recognition, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_document_ends_with_a_line_break_and_can_be_stored_as_utf_8(name: str) -> None:
+def test_a_document_ends_with_a_line_break_and_is_valid_utf_8(name: str) -> None:
     for recognition in (recognised(*GLOSSES), recognised(), two_sentences()):
         document = written(name, recognition)
         assert document.encode("utf-8").decode("utf-8") == document
@@ -49,19 +49,19 @@ def test_a_format_is_found_by_its_name_and_by_the_suffix_of_a_file() -> None:
 # Text
 
 
-def test_text_has_a_line_a_gloss_with_its_times_in_seconds() -> None:
+def test_text_has_one_line_per_gloss_with_its_times_in_seconds() -> None:
     assert written("text", recognised(*GLOSSES)) == (
         'a folder/talk.mp4\n    0.04     0.36  GESTERN\n    0.80     1.12  A<B&C>\n 3599.96  3600.20  今天"x",ÄÖÜ\n'
     )
 
 
-def test_text_says_how_sure_a_gloss_is_if_that_is_wanted_and_known() -> None:
+def test_text_shows_known_confidences_if_wanted() -> None:
     lines = written("text", recognised(*GLOSSES), show_confidence=True).splitlines()
     assert [line.rpartition("  ")[2] for line in lines[1:3]] == ["(62%)", "(90%)"]
     assert lines[3].endswith(CHINESE.gloss)
 
 
-def test_text_sets_sentences_apart_and_alternatives_under_them() -> None:
+def test_text_separates_sentences_and_lists_alternatives_below_them() -> None:
     assert written("text", two_sentences()).splitlines() == [
         "a folder/talk.mp4",
         "    0.04     0.36  GESTERN",
@@ -72,11 +72,11 @@ def test_text_sets_sentences_apart_and_alternatives_under_them() -> None:
     ]
 
 
-def test_text_says_that_there_is_nothing() -> None:
+def test_text_says_that_no_gloss_was_recognised() -> None:
     assert written("text", recognised()) == "a folder/talk.mp4\n  no gloss recognised\n"
 
 
-def test_glosses_alone_are_one_line_a_recording() -> None:
+def test_glosses_are_one_line_per_recording() -> None:
     assert written("glosses", recognised(*GLOSSES)) == 'GESTERN A<B&C> 今天"x",ÄÖÜ\n'
     pieces = find_format("glosses").stream([(recognised(ONE), FormatOptions()), (recognised(), FormatOptions())])
     assert "".join(pieces) == "GESTERN\n\n"
@@ -86,7 +86,7 @@ def test_glosses_alone_are_one_line_a_recording() -> None:
 
 
 @pytest.mark.parametrize("name", ["json", "jsonl"])
-def test_json_holds_all_that_was_recognised(name: str) -> None:
+def test_json_holds_the_whole_recognition(name: str) -> None:
     document = written(name, two_sentences())
     result = json.loads(document)
     assert result["source"] == "a folder/talk.mp4"
@@ -102,7 +102,7 @@ def test_json_holds_all_that_was_recognised(name: str) -> None:
     assert document.count("\n") == 1 or name == "json"
 
 
-def test_json_has_no_infinities_and_writes_characters_as_they_are() -> None:
+def test_json_has_no_infinities_and_no_escaped_characters() -> None:
     impossible = Alternative((ONE,), float("-inf"))
     document = written("jsonl", recognised(CHINESE, nbest=(impossible,)))
     assert "今天" in document
@@ -110,7 +110,7 @@ def test_json_has_no_infinities_and_writes_characters_as_they_are() -> None:
     assert json.loads(document)["nbest"][1]["score"] is None
 
 
-def test_json_lines_of_several_recordings_are_a_line_each() -> None:
+def test_jsonl_has_one_line_per_recording() -> None:
     stream = "".join(FORMATS["jsonl"].stream([(recognised(ONE), FormatOptions()), (recognised(ODD), FormatOptions())]))
     assert [json.loads(line)["glosses"][0]["gloss"] for line in stream.splitlines()] == ["GESTERN", "A<B&C>"]
 
@@ -118,7 +118,7 @@ def test_json_lines_of_several_recordings_are_a_line_each() -> None:
 # CSV
 
 
-def test_csv_quotes_what_has_to_be_quoted_and_has_its_header_once() -> None:
+def test_csv_quotes_special_characters_and_has_one_header() -> None:
     recordings = [(recognised(*GLOSSES, source="a, b.mp4"), FormatOptions()), (recognised(ONE), FormatOptions())]
     rows = list(csv.DictReader(io.StringIO("".join(FORMATS["csv"].stream(recordings)))))
     assert [row["gloss"] for row in rows] == ["GESTERN", "A<B&C>", '今天"x",ÄÖÜ', "GESTERN"]
@@ -147,7 +147,7 @@ def test_csv_numbers_the_hypotheses() -> None:
 # CTM
 
 
-def test_ctm_is_read_back_by_the_scorer(tmp_path: Path) -> None:
+def test_the_scorer_reads_ctm(tmp_path: Path) -> None:
     glosses = (ONE, ODD, TimedGloss("今天", 2.0, 2.04))
     (tmp_path / "both.ctm").write_text(
         "".join(
@@ -164,7 +164,7 @@ def test_ctm_is_read_back_by_the_scorer(tmp_path: Path) -> None:
     assert (tmp_path / "both.ctm").read_text(encoding="utf-8").splitlines()[0] == "talk 1 0.040 0.360 GESTERN 0.6200"
 
 
-def test_ctm_refuses_a_gloss_that_would_be_two_fields() -> None:
+def test_ctm_refuses_a_gloss_with_white_space() -> None:
     with pytest.raises(ScoringError, match="GUTEN TAG"):
         written("ctm", recognised(TimedGloss("GUTEN TAG", 0.0, 1.0)))
 
@@ -173,7 +173,7 @@ def test_ctm_refuses_a_gloss_that_would_be_two_fields() -> None:
 
 
 @pytest.mark.parametrize("name", ["json", "srt", "vtt", "eaf", "textgrid"])
-def test_two_recordings_do_not_go_into_a_document_for_one(name: str) -> None:
+def test_formats_for_one_recording_refuse_two(name: str) -> None:
     two = [(recognised(ONE), FormatOptions()), (recognised(ODD), FormatOptions())]
     with pytest.raises(ValueError, match="holds one recognition"):
         "".join(FORMATS[name].stream(two))

@@ -51,7 +51,7 @@ def test_srt_has_the_glosses_at_their_times_with_commas() -> None:
     assert "00:59:59,960 --> 01:00:00,200" in document
 
 
-def test_vtt_begins_with_its_name_and_escapes_what_would_be_markup() -> None:
+def test_vtt_has_its_header_and_escapes_markup() -> None:
     document = FORMATS["vtt"].document(recognised(*GLOSSES, TimedGloss("A-->B", 3601.0, 3602.0)))
     assert document.splitlines()[:6] == [
         "WEBVTT",
@@ -65,7 +65,7 @@ def test_vtt_begins_with_its_name_and_escapes_what_would_be_markup() -> None:
     assert document.count("-->") == 4  # the arrow of a gloss is none of a cue
 
 
-def test_glosses_that_overlap_give_way_and_those_at_once_share_a_cue() -> None:
+def test_overlapping_glosses_are_cut_and_simultaneous_ones_share_a_cue() -> None:
     glosses = [
         TimedGloss("LATE", 2.0, 2.5),
         TimedGloss("LONG", 0.0, 1.9),
@@ -85,7 +85,7 @@ times = st.floats(0, 40000, allow_nan=False)
 
 
 @given(st.lists(st.tuples(times, st.floats(0, 5), st.sampled_from(["A", "B C", "今\n天"]))))
-def test_cues_are_in_order_never_empty_and_never_two_at_once(spans: list[tuple[float, float, str]]) -> None:
+def test_cues_are_ordered_not_empty_and_do_not_overlap(spans: list[tuple[float, float, str]]) -> None:
     glosses = [TimedGloss(gloss, start, start + length) for start, length, gloss in spans]
     found = make_cues(glosses)
     assert all(cue.start < cue.end for cue in found)
@@ -107,7 +107,7 @@ def test_ffmpeg_reads_the_cues_at_their_times(tmp_path: Path, name: str, codec: 
     assert shown == pytest.approx([seconds for timed in GLOSSES for seconds in (timed.start, timed.end - timed.start)])
 
 
-def test_subtitles_say_how_sure_each_gloss_is_if_that_is_wanted() -> None:
+def test_subtitles_show_confidences_if_wanted() -> None:
     sure = FormatOptions(show_confidence=True)
     assert [cue.text for cue in read_srt(FORMATS["srt"].document(recognised(*GLOSSES), sure))] == [
         *("GESTERN (62%)", "A<B&C> (90%)"),

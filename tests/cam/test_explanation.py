@@ -13,20 +13,20 @@ def random_maps(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
-def test_over_a_whole_frame_a_map_is_enlarged_as_torch_enlarges() -> None:
+def test_resizing_to_a_whole_frame_matches_torch() -> None:
     maps = random_maps(2, 4, 7)
     expected = functional.interpolate(torch.from_numpy(maps)[:, None], size=(40, 63), mode="bilinear")[:, 0]
     np.testing.assert_allclose(resize_maps(maps, Box(0, 0, 63, 40), 40, 63), expected.numpy(), atol=1e-6)
 
 
-def test_what_the_network_does_not_see_is_zero_and_the_rest_lies_in_its_box() -> None:
+def test_resized_maps_are_zero_outside_the_box() -> None:
     placed = resize_maps(random_maps(1, 4, 4) + 1, Box(20, 10, 40, 80), 100, 90)[0]
     seen = np.zeros((100, 90), bool)
     seen[10:90, 20:60] = True
     assert ((placed > 0) == seen).all()
 
 
-def test_of_a_box_beyond_the_frame_the_part_within_is_shown() -> None:
+def test_a_box_beyond_the_frame_is_cut_at_its_edge() -> None:
     maps = random_maps(1, 6, 6)
     beyond = resize_maps(maps, Box(-30, 0, 120, 60), 60, 60)[0]
     whole = resize_maps(maps, Box(0, 0, 120, 60), 60, 120)[0]
