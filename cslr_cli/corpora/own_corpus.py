@@ -27,7 +27,7 @@ from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.corpora.release_paths import ReleasePaths
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import DataError, UsageError, did_you_mean
-from cslr_cli.media.options import Segment
+from cslr_cli.media.options import DEFAULT_FPS, Segment
 
 # Whether each clip, or all clips of a signer together, are assigned to a split.
 SplitUnit = Literal["clip", "signer"]
@@ -155,7 +155,7 @@ class OwnCorpus(CorpusReader):
 
     name: str
     title: str = "the manifest"
-    fps: float = 25.0
+    fps: float = DEFAULT_FPS
     protocol: str = "plain"
     layout: str = _LAYOUT
     frame_pattern: str = ""

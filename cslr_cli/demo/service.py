@@ -18,6 +18,7 @@ from cslr_cli.demo.checkpoint_menu import CheckpointMenu
 from cslr_cli.errors import CslrError, MediaError
 from cslr_cli.files import write_text
 from cslr_cli.media.frames import open_frames
+from cslr_cli.media.options import DEFAULT_FPS
 from cslr_cli.media.pictures import PICTURE_SUFFIXES, natural_sort_key
 from cslr_cli.media.video import VIDEO_SUFFIXES
 from cslr_cli.media.video_writer import video_writer
@@ -262,7 +263,7 @@ def _write_player_video(source: Path, video: Path, fps: float | None) -> None:
     frames = open_frames(source, partial=True)  # reads truncated files as far as possible
     times = frames.timestamps
     if fps is None:
-        fps = (len(times) - 1) / float(times[-1] - times[0]) if times is not None and len(times) > 1 else 25.0
+        fps = (len(times) - 1) / float(times[-1] - times[0]) if times is not None and len(times) > 1 else DEFAULT_FPS
     first = frames.read([0])[0]
     with video_writer(video, first.shape[1], first.shape[0], fps) as writer:
         for frame in frames.iterate(range(frames.num_frames)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from cslr_cli.errors import UsageError
 
@@ -14,6 +14,9 @@ FitMode = Literal["crop", "squash", "pad"]
 Aspect = Literal["stretch", "crop", "pad"]
 # How pixels are interpolated when a frame is resized.
 Interpolation = Literal["lanczos", "area", "cubic", "linear"]
+
+# Frame rate of pictures and videos that have none, frames per second.
+DEFAULT_FPS: Final = 25.0
 
 # Range of plausible frame rates, frames per second; other values are typing errors.
 _MIN_FPS, _MAX_FPS = 1.0, 1000.0

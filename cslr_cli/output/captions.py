@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cslr_cli.media.frame_source import Frame, FrameSource
 from cslr_cli.media.frames import open_frames
+from cslr_cli.media.options import DEFAULT_FPS
 from cslr_cli.media.resampling import resample_indices
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.fonts import CaptionFont
@@ -60,7 +61,7 @@ def render_captions(
     font: CaptionFont,
     *,
     fps: float | None = None,
-    picture_fps: float = 25.0,
+    picture_fps: float = DEFAULT_FPS,
     progress: ProgressCallback = no_progress,
 ) -> CaptionedVideo:
     """Write the recognised part of a video with its glosses as captions.

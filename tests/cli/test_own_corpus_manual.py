@@ -76,7 +76,7 @@ def test_its_json_says_what_its_csv_says(manifest: Path, tmp_path: Path) -> None
     assert (same.sample_id, same.split, same.glosses) == (first.sample_id, first.split, first.glosses)
 
 
-def test_its_way_from_elan_makes_a_manifest(manifest: Path) -> None:
+def test_its_instructions_for_elan_makes_a_manifest(manifest: Path) -> None:
     manifest.unlink()
     document = pytest.importorskip("pympi.Elan").Eaf()
     document.add_tier("sentences")
@@ -100,7 +100,7 @@ def test_its_way_from_elan_makes_a_manifest(manifest: Path) -> None:
     assert (second.glosses, second.translation) == (("ÜBER",), None)
 
 
-def test_its_way_of_drawing_splits_is_understood(manifest: Path, cslr: Command) -> None:
+def test_its_instructions_for_drawing_splits_work(manifest: Path, cslr: Command) -> None:
     drawn = next(command for command in commands() if "--split-shares" in command)
     text = re.sub(",(train|dev|test),", ",,", manifest.read_text(encoding="utf-8"))
     manifest.write_text(text, encoding="utf-8")
@@ -124,7 +124,7 @@ def test_its_commands_and_options_exist() -> None:
         assert options <= declared, f"cslr {name}: {options - declared}"
 
 
-def test_what_was_left_out_is_prepared_after_mending(manifest: Path) -> None:
+def test_what_was_left_out_is_prepared_after_fixing(manifest: Path) -> None:
     video = manifest.parent / "clips" / "anna-002.mp4"
     whole = video.read_bytes()
     video.write_bytes(b"")

@@ -41,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("CSL-Daily", write_csl_daily),
     ],
 )
-def test_every_corpus_is_prepared_from_where_it_lies_by_default(name: str, write: object, cslr: Command) -> None:
+def test_every_corpus_is_prepared_from_where_it_is_by_default(name: str, write: object, cslr: Command) -> None:
     known = {"phoenix2014-t": "phoenix2014-T"}.get(name, name.lower())
     assert callable(write)
     write(Path("dataset") / known)
@@ -53,7 +53,7 @@ def test_every_corpus_is_prepared_from_where_it_lies_by_default(name: str, write
     assert PreparedCorpus.open(f"prepared/{known}").name == known
 
 
-def test_split_files_may_lie_elsewhere(cslr: Command) -> None:
+def test_split_files_may_be_elsewhere(cslr: Command) -> None:
     sentence = write_csl_daily(Path("release"), annotations=Path("lists"))
     outcome = cslr("prepare", "csl-daily", "--source", sentence, "--annotations", "lists", *SMALL)
     assert outcome.status == 0
@@ -61,7 +61,7 @@ def test_split_files_may_lie_elsewhere(cslr: Command) -> None:
     assert "train" in outcome.stdout
 
 
-def test_where_references_come_from_and_what_training_never_sees_is_said(cslr: Command) -> None:
+def test_where_references_come_from_and_what_training_never_sees_is_reported(cslr: Command) -> None:
     source = write_phoenix2014(Path("release"))
     outcome = cslr("prepare", "phoenix2014", "--source", source, "--no-frames")
     assert "references of train, test: made from the annotation" in outcome.stderr
@@ -114,7 +114,7 @@ def test_parts_are_joined_by_a_last_call(cslr: Command) -> None:
     assert cslr("inspect", "prepared/csl").status == 0
 
 
-def test_frames_are_prepared_as_asked(cslr: Command) -> None:
+def test_frames_are_prepared_with_the_given_options(cslr: Command) -> None:
     source = write_csl(Path("release"))
     options = [
         "--interpolation",
@@ -135,7 +135,7 @@ def test_frames_are_prepared_as_asked(cslr: Command) -> None:
     assert len(list(Path("prepared/csl/frames/train/video450").glob("*.jpg"))) == 3
 
 
-def test_ones_own_corpus_is_prepared_from_its_manifest(cslr: Command) -> None:
+def test_your_own_corpus_is_prepared_from_its_manifest(cslr: Command) -> None:
     for number in range(6):
         write_frames(Path("mine/clips") / f"{number}", number)
     rows = [f"clips/{number},HELLO WORLD,anna{number % 3}" for number in range(6)]
@@ -180,7 +180,7 @@ def test_ones_own_corpus_is_prepared_from_its_manifest(cslr: Command) -> None:
         (["csl", "--annotations", "nowhere"], "there is no such folder"),
     ],
 )
-def test_wrong_usage_is_told_with_status_2(arguments: list[object], message: str, cslr: Command) -> None:
+def test_wrong_usage_is_reported_with_status_2(arguments: list[object], message: str, cslr: Command) -> None:
     outcome = cslr("prepare", *arguments)
     assert outcome.status == 2
     assert message in outcome.stderr
@@ -257,7 +257,7 @@ def test_plots_that_cannot_be_written_are_refused_before_the_work(corpus: Path, 
     assert "plots.docx: no picture of this kind" in outcome.stderr
 
 
-def test_a_result_is_told_before_its_plots_fail(corpus: Path, cslr: Command) -> None:
+def test_a_result_is_reported_before_its_plots_fail(corpus: Path, cslr: Command) -> None:
     Path("file").touch()
     outcome = cslr("inspect", corpus, "--quick", "--plot", "file/plots.png")
     assert outcome.status == 1

@@ -43,7 +43,7 @@ def read(name: str, paths: ReleasePaths) -> Release:
 
 
 @EVERY
-def test_a_release_is_prepared_for_real(name: str, tmp_path: Path) -> None:
+def test_a_release_is_prepared_with_real_frames(name: str, tmp_path: Path) -> None:
     write, clips = RELEASES[name]
     source = write(tmp_path / "release")
     report = prepare(find_reader(name), source, tmp_path / "prepared", PreparationOptions(frame_size=32), workers=1)
@@ -89,7 +89,7 @@ def test_a_release_is_found_from_within_its_folder(name: str, tmp_path: Path, mo
 
 
 @EVERY
-def test_annotations_may_lie_elsewhere(name: str, tmp_path: Path) -> None:
+def test_annotations_may_be_elsewhere(name: str, tmp_path: Path) -> None:
     write, clips = RELEASES[name]
     source = write(tmp_path / "release")
     lists = tmp_path / "lists"
@@ -106,7 +106,7 @@ def test_annotations_may_lie_elsewhere(name: str, tmp_path: Path) -> None:
 
 
 @EVERY
-def test_annotations_that_are_nowhere_are_named_with_the_layout_and_the_option(name: str, tmp_path: Path) -> None:
+def test_annotations_that_are_not_found_are_named_with_the_layout_and_the_option(name: str, tmp_path: Path) -> None:
     write, _ = RELEASES[name]
     source = write(tmp_path / "release")
     (path, *_) = [*source.rglob("*dev*.csv"), *sorted((tmp_path / "release").rglob("*.txt"))]
@@ -119,7 +119,7 @@ def test_annotations_that_are_nowhere_are_named_with_the_layout_and_the_option(n
     assert "--annotations" in caught.value.hint
 
 
-def test_an_annotation_in_both_places_is_taken_from_the_release_and_it_is_said(tmp_path: Path) -> None:
+def test_an_annotation_in_both_places_is_taken_from_the_release_with_a_note(tmp_path: Path) -> None:
     root = write_csl(tmp_path / "release")
     lists = tmp_path / "lists"
     lists.mkdir()
@@ -130,7 +130,7 @@ def test_an_annotation_in_both_places_is_taken_from_the_release_and_it_is_said(t
 
 
 @EVERY
-def test_references_that_are_given_go_before_those_of_the_release(name: str, tmp_path: Path) -> None:
+def test_references_that_are_given_are_preferred_to_those_of_the_release(name: str, tmp_path: Path) -> None:
     write, clips = RELEASES[name]
     source = write(tmp_path / "release")
     given = tmp_path / "stm"
@@ -149,7 +149,7 @@ def test_references_that_are_given_go_before_those_of_the_release(name: str, tmp
     assert [reference.glosses for reference in references] == [("GIVEN",)] * clips["dev"]
 
 
-def test_a_folder_of_references_without_any_is_told(tmp_path: Path) -> None:
+def test_a_folder_of_references_without_any_is_reported(tmp_path: Path) -> None:
     source = write_csl(tmp_path / "release")
     (tmp_path / "stm").mkdir()
     with pytest.raises(DataError, match=r"stm: there are no references; files sought: train\.stm, dev\.stm"):
@@ -180,7 +180,7 @@ def test_every_corpus_says_how_it_is_scored_and_how_fast_it_is(name: str) -> Non
 
 
 @pytest.mark.parametrize("spelling", ["CSL-Daily", "csl-daily", "CSL-DAILY"])
-def test_names_are_understood_in_any_case(spelling: str) -> None:
+def test_names_are_found_in_any_case(spelling: str) -> None:
     assert find_reader(spelling) is CORPORA["csl-daily"]
     assert find_reader("PHOENIX2014-t") is CORPORA["phoenix2014-T"]
 

@@ -50,7 +50,7 @@ def test_the_folder_of_videos_itself_may_be_named(tmp_path: Path) -> None:
     assert (release.root / "video450").is_dir()
 
 
-def test_videos_that_are_nowhere_name_the_pattern_the_folder_and_what_lies_there(tmp_path: Path) -> None:
+def test_videos_that_are_not_found_name_the_pattern_the_folder_and_its_contents(tmp_path: Path) -> None:
     root = write_csl(tmp_path)
     shutil.move(root / "CSL_Continuous", root / "color")
     for folder in (root / "color").iterdir():
@@ -75,7 +75,7 @@ def test_wrong_lines_of_split_files_are_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such folder"):
         read(tmp_path / "nowhere")
 
@@ -99,7 +99,7 @@ def test_a_line_of_the_map_becomes_a_sample(tmp_path: Path) -> None:
     assert [sample.split for sample in release.samples] == ["train"] * 5 + ["dev", "test"]
 
 
-def test_a_clip_that_is_in_no_split_is_trained_on_and_it_is_said(tmp_path: Path) -> None:
+def test_a_clip_that_is_in_no_split_is_trained_on_with_a_note(tmp_path: Path) -> None:
     release = read_daily(write_csl_daily(tmp_path))
     last = "S000153_P0008_T00"
     assert next(sample for sample in release.samples if sample.sample_id == last).split == "train"
@@ -107,7 +107,7 @@ def test_a_clip_that_is_in_no_split_is_trained_on_and_it_is_said(tmp_path: Path)
     assert note.endswith(f"taken for training: {last}")
 
 
-def test_the_clip_that_every_copy_forgets_is_said_to_be_known(tmp_path: Path) -> None:
+def test_the_clip_that_every_copy_lacks_is_reported_as_known(tmp_path: Path) -> None:
     root = write_csl_daily(tmp_path)
     path = root.parent / "sentence_label" / "video_map.txt"
     path.write_text(path.read_text(encoding="utf-8").replace("S000153_P0008_T00", "S000007_P0003_T00"), "utf-8")
@@ -116,7 +116,7 @@ def test_the_clip_that_every_copy_forgets_is_said_to_be_known(tmp_path: Path) ->
     assert release.notes[0].endswith("S000007_P0003_T00 (as in every copy of CSL-Daily)")
 
 
-def test_everything_wrong_with_both_tables_is_told(tmp_path: Path) -> None:
+def test_everything_wrong_with_both_tables_is_reported(tmp_path: Path) -> None:
     root = write_csl_daily(tmp_path, annotations=tmp_path / "lists")
     splits = tmp_path / "lists" / "split_1.txt"
     splits.write_text(splits.read_text() + "S000020_P0000_T00|dev\nS9_P0_T0|train\nS8_P0_T0|holdout\n")
@@ -132,7 +132,7 @@ def test_everything_wrong_with_both_tables_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_frames_that_are_not_there_are_told(tmp_path: Path) -> None:
+def test_frames_that_do_not_exist_are_reported(tmp_path: Path) -> None:
     root = write_csl_daily(tmp_path)
     shutil.rmtree(root / "frames_512x512")
     with pytest.raises(DataError) as caught:

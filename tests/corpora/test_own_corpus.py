@@ -117,7 +117,7 @@ def test_an_unknown_column_gets_the_nearest_known_one(tmp_path: Path) -> None:
     assert faults[1:] == ["1: there are two columns 'path'", "1: there is no column 'glosses'"]
 
 
-def test_all_wrong_lines_are_told_with_their_numbers(tmp_path: Path) -> None:
+def test_all_wrong_lines_are_reported_with_their_numbers(tmp_path: Path) -> None:
     text = """path,glosses,split,signer,id,start,end
 ../a.mp4,A,train,,,,
 /etc/passwd,A,train,,,,
@@ -147,7 +147,7 @@ clips\\j.mp4,A,train,,,,
     assert "'anna b' cannot be the name of a signer" in faults["12"]
 
 
-def test_wrong_lines_of_json_are_told(tmp_path: Path) -> None:
+def test_wrong_lines_of_json_are_reported(tmp_path: Path) -> None:
     text = '{"path": "a.mp4"}\n[1]\n{"path": \n{"path": "b.mp4", "glosses": "A", "splits": "train"}\n'
     faults = refused(written(tmp_path, text, "clips.jsonl"))
     assert faults[0] == "1: 'glosses' missing"
@@ -156,7 +156,7 @@ def test_wrong_lines_of_json_are_told(tmp_path: Path) -> None:
     assert faults[3].startswith("4: there is a column 'splits'; did you mean split?")
 
 
-def test_a_clip_without_glosses_is_left_out_and_said(tmp_path: Path) -> None:
+def test_a_clip_without_glosses_is_left_out_with_a_reason(tmp_path: Path) -> None:
     release = read(written(tmp_path, "path,glosses,split\na.mp4,,train\nb.mp4,B,train\n"))
     assert [sample.sample_id for sample in release.samples] == ["b"]
     (left_out,) = release.left_out
@@ -172,11 +172,11 @@ def test_a_manifest_that_is_not_utf_8_is_named_with_its_line(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "fault"), [("", "there is no column 'path'"), ("path,glosses\n", "there are no clips")]
 )
-def test_an_empty_manifest_is_told(tmp_path: Path, text: str, fault: str) -> None:
+def test_an_empty_manifest_is_reported(tmp_path: Path, text: str, fault: str) -> None:
     assert fault in refused(written(tmp_path, text))[0]
 
 
-def test_a_manifest_of_another_kind_or_none_is_told(tmp_path: Path) -> None:
+def test_a_manifest_of_another_kind_or_none_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a manifest of an unknown kind"):
         read(written(tmp_path, "", "clips.xlsx"))
     with pytest.raises(DataError, match="there is no such manifest") as caught:
@@ -196,7 +196,7 @@ def splits(release: Release) -> dict[str, str]:
     return {sample.sample_id: sample.split for sample in release.samples}
 
 
-def test_a_manifest_without_splits_is_divided_and_it_is_said(tmp_path: Path) -> None:
+def test_a_manifest_without_splits_is_divided_with_a_note(tmp_path: Path) -> None:
     release = read(written(tmp_path, CLIPS))
     assert release.notes == ("splits drawn for 40 clips, shares 80,10,10 by clip, seed 0: 32 train, 4 dev, 4 test",)
     drawn = list(splits(release).values())
@@ -211,7 +211,7 @@ def test_what_is_drawn_follows_from_the_seed_and_not_from_the_order_of_lines(tmp
     assert splits(read(written(tmp_path, CLIPS), SplitDrawing(seed=4))) != first
 
 
-def test_drawn_by_signer_nobody_is_in_two_splits(tmp_path: Path) -> None:
+def test_drawn_by_signer_no_signer_is_in_two_splits(tmp_path: Path) -> None:
     release = read(written(tmp_path, CLIPS), SplitDrawing(unit="signer"))
     people = {split: {s.signer for s in release.samples if s.split == split} for split in ("train", "dev", "test")}
     assert all(people.values())
@@ -258,7 +258,7 @@ def test_every_split_gets_its_share_as_far_as_it_goes(
 
 
 @pytest.mark.parametrize("text", ["80,10", "a,b,c", "80;10;10", ""])
-def test_shares_that_are_none_are_refused(text: str) -> None:
+def test_shares_that_are_invalid_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--split-shares"):
         SplitDrawing.parse_shares(text)
 
@@ -332,7 +332,7 @@ def test_another_frame_rate_or_other_times_make_another_corpus(tmp_path: Path) -
         prepare(OwnCorpus("mine", manifest=manifest), tmp_path, tmp_path / "prepared", options, workers=1)
 
 
-def test_a_part_behind_the_end_of_its_video_is_left_out_and_said(tmp_path: Path) -> None:
+def test_a_part_after_the_end_of_its_video_is_left_out_with_a_reason(tmp_path: Path) -> None:
     write_counting_video(tmp_path / "a.avi", 50, 25.0)
     text = "path,glosses,split,id,start,end\na.avi,A,train,in,1,2.3\na.avi,A,train,out,1,9\nb.avi,A,train,gone,,\n"
     reader = OwnCorpus("mine", manifest=written(tmp_path, text))

@@ -65,7 +65,7 @@ def test_official_references_are_found(tmp_path: Path) -> None:
     assert read(root).official_references == {"dev": path}
 
 
-def test_the_clip_that_is_known_to_be_unusable_is_left_out_and_said(tmp_path: Path) -> None:
+def test_the_clip_that_is_known_to_be_unusable_is_left_out_with_a_reason(tmp_path: Path) -> None:
     lines = (f"{UNUSABLE}|{UNUSABLE}/1/*.png|Signer05|", "other|other/1/*.png|Signer05|WETTER")
     release = read(with_train(tmp_path, *lines))
     assert [sample.sample_id for sample in release.samples if sample.split == "train"] == ["other"]
@@ -139,7 +139,7 @@ def test_an_annotation_that_is_not_utf_8_is_named_with_its_line(tmp_path: Path) 
         ("name|video|start|end|speaker|orth|translation\n", "the first line is 'name|video|start"),
     ],
 )
-def test_an_annotation_without_clips_or_with_another_header_is_told(tmp_path: Path, text: str, fault: str) -> None:
+def test_an_annotation_without_clips_or_with_another_header_is_reported(tmp_path: Path, text: str, fault: str) -> None:
     write_release(tmp_path, num_frames=0)
     write_annotation(tmp_path, "test", text)
     error = refused(tmp_path)
@@ -159,7 +159,7 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     assert "├── annotations/manual/{train,dev,test}.corpus.csv" in error.hint
 
 
-def test_a_source_that_is_not_there_shows_the_layout_that_was_expected(tmp_path: Path) -> None:
+def test_a_source_that_does_not_exist_shows_the_layout_that_was_expected(tmp_path: Path) -> None:
     error = refused(tmp_path / "nowhere")
     assert error.message == f"{tmp_path / 'nowhere'}: there is no such folder"
     assert error.hint is not None
@@ -167,7 +167,7 @@ def test_a_source_that_is_not_there_shows_the_layout_that_was_expected(tmp_path:
     assert "--source" in error.hint
 
 
-def test_a_folder_with_something_else_says_what_lies_there(tmp_path: Path) -> None:
+def test_a_folder_with_something_else_says_its_contents(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
     (tmp_path / "music").mkdir()
     error = refused(tmp_path)
@@ -176,7 +176,7 @@ def test_a_folder_with_something_else_says_what_lies_there(tmp_path: Path) -> No
     assert error.hint.endswith("the folder holds holiday.jpg, music/")
 
 
-def test_a_file_instead_of_a_folder_is_told(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_folder_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "phoenix-2014.v3.tar.gz"
     path.touch()
     assert "this is a file" in refused(path).message
@@ -200,7 +200,7 @@ def test_another_release_is_recognised(tmp_path: Path, path: str, title: str) ->
     assert title in error.hint.splitlines()[0]
 
 
-def test_an_ordinary_folder_is_not_taken_for_a_release(tmp_path: Path) -> None:
+def test_an_ordinary_folder_is_not_mistaken_for_a_release(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     assert recognise_release(tmp_path) is None
 

@@ -69,7 +69,7 @@ def test_the_annotation_of_another_corpus_is_recognised_by_its_first_line(tmp_pa
         read_t(root)
 
 
-def test_faults_of_all_files_are_told_together(tmp_path: Path) -> None:
+def test_faults_of_all_files_are_reported_together(tmp_path: Path) -> None:
     root = write_phoenix2014_t(tmp_path)
     annotations = root / "annotations/manual"
     (annotations / "PHOENIX-2014-T.train.corpus.csv").write_bytes(
@@ -116,7 +116,7 @@ def test_the_signer_independent_half_may_have_frames_of_its_own(tmp_path: Path) 
     assert all((release.root / sample.frames).is_dir() for sample in release.samples)
 
 
-def test_frames_that_are_in_neither_half_are_told(tmp_path: Path) -> None:
+def test_frames_that_are_in_neither_half_are_reported(tmp_path: Path) -> None:
     half = write_si5(tmp_path)
     shutil.rmtree(half.with_name("phoenix-2014-multisigner"))
     with pytest.raises(AnnotationError) as caught:

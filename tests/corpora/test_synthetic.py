@@ -234,7 +234,7 @@ def test_the_processes_that_draw_end_with_one_that_is_killed(tmp_path: Path) -> 
     assert done.returncode == -signal.SIGKILL
 
 
-def test_progress_is_told_clip_by_clip(tmp_path: Path) -> None:
+def test_progress_is_reported_clip_by_clip(tmp_path: Path) -> None:
     told: list[Progress] = []
     make_release(tmp_path, TINY, workers=1, progress=told.append)
     assert [(progress.done, progress.total) for progress in told] == [(n, 7) for n in range(1, 8)]
@@ -250,7 +250,7 @@ def test_a_release_made_with_other_options_is_refused_and_the_difference_named(m
     assert contents(made.folder) == before
 
 
-def test_a_release_that_is_not_synthetic_is_left_alone(tmp_path: Path) -> None:
+def test_a_release_that_is_not_synthetic_is_not_changed(tmp_path: Path) -> None:
     annotations = tmp_path / "phoenix2014-release/phoenix-2014-multisigner/annotations/manual"
     annotations.mkdir(parents=True)
     (annotations / "train.corpus.csv").write_text("somebody's work")
@@ -292,7 +292,7 @@ def test_an_option_out_of_its_range_is_named_with_the_range(name: str, value: in
         SyntheticOptions(**{name: value})
 
 
-def test_all_options_out_of_range_are_told_at_once() -> None:
+def test_all_options_out_of_range_are_reported_together() -> None:
     with pytest.raises(ConfigError, match=r"(?s)num_dev_clips is -2.*num_signers is 1"):
         SyntheticOptions(num_dev_clips=-2, num_signers=1)
 
@@ -466,7 +466,7 @@ def test_a_clip_becomes_a_video_of_the_same_pictures(made: Made, tmp_path: Path)
     assert not video.read()[0]
 
 
-def test_a_video_of_a_clip_that_is_not_there_is_refused(made: Made, tmp_path: Path) -> None:
+def test_a_video_of_a_clip_that_does_not_exist_is_refused(made: Made, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no clip 'nobody'"):
         write_clip_video(made.folder, "nobody", tmp_path / "clip.mp4")
     assert not list(tmp_path.iterdir())

@@ -202,7 +202,7 @@ def test_a_scaled_picture_is_the_crop_as_pillow_resizes_it(image_scale: float, s
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_what_comes_out_is_contiguous_bytes(mirrored: bool) -> None:
+def test_pictures_are_contiguous_bytes(mirrored: bool) -> None:
     result = apply_clip_plan(random_frames(), ClipPlan((0, 1, 2), 0, 0, mirrored, NO_CHANGE), config_of())
     assert result.flags.c_contiguous
     assert result.dtype == np.uint8

@@ -142,7 +142,7 @@ def test_frames_lie_channels_last_in_memory(corpus: PreparedCorpus) -> None:
     assert frames.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_glosses_that_the_vocabulary_has_not_are_left_out_of_the_targets(corpus: PreparedCorpus) -> None:
+def test_glosses_that_the_vocabulary_lacks_are_left_out_of_the_targets(corpus: PreparedCorpus) -> None:
     batch = read(dataset_of(corpus), [[ClipKey(2), ClipKey(3), ClipKey(1)]])[0]
     assert batch.targets.tolist() == [3, 1, 1, 3]
     assert batch.target_lengths.tolist() == [3, 0, 1]
@@ -215,7 +215,7 @@ def test_a_worker_gives_the_same_batches_in_the_same_order_pass_after_pass(corpu
             assert there.frames.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_pass_that_was_broken_off_does_not_disturb_the_next(corpus: PreparedCorpus) -> None:
+def test_a_pass_that_was_cancelled_does_not_disturb_the_next(corpus: PreparedCorpus) -> None:
     loader = Loader(dataset_of(corpus), PLAN, num_workers=1)
     next(iter(loader.batches([[ClipKey(index)] for index in (0, 1, 2, 3)])))
     names = [batch.sample_ids for batch in loader.batches([[ClipKey(3)], [ClipKey(1), ClipKey(0)]])]
@@ -226,7 +226,7 @@ def test_a_pass_that_was_broken_off_does_not_disturb_the_next(corpus: PreparedCo
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_broken_clip_gives_its_own_error_from_whichever_process(corpus: PreparedCorpus, num_workers: int) -> None:
+def test_a_broken_clip_gives_its_own_error_from_any_process(corpus: PreparedCorpus, num_workers: int) -> None:
     path = corpus.path / "frames" / "train" / "b.zip"
     path.write_bytes(path.read_bytes()[:200])
     error = fault_of(dataset_of(corpus), [ClipKey(0), ClipKey(1)], num_workers=num_workers)
@@ -278,7 +278,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_no_garbage_collection")
 @pytest.mark.parametrize("end", ["whole", "broken off", "error"])
-def test_a_loader_that_nobody_holds_ends_its_workers_at_once(corpus: PreparedCorpus, end: str) -> None:
+def test_a_loader_without_references_ends_its_workers_at_once(corpus: PreparedCorpus, end: str) -> None:
     # Left to the garbage collector, it would wait five seconds for each of them.
     if end == "error":
         (corpus.path / "frames" / "train" / "b.zip").unlink()
@@ -303,9 +303,7 @@ def begin_as_worker(parent: int | None) -> None:
 
 
 @pytest.mark.parametrize(("parent", "status"), [(None, 3), (-1, 0)])
-def test_a_worker_whose_parent_was_killed_before_it_began_does_not_stay_for_ever(
-    parent: int | None, status: int
-) -> None:
+def test_a_worker_whose_parent_was_killed_before_it_began_ends(parent: int | None, status: int) -> None:
     worker = multiprocessing.get_context("spawn").Process(target=begin_as_worker, args=[parent])
     worker.start()
     worker.join()
@@ -331,7 +329,7 @@ def padding_of(batches: list[list[ClipKey]], lengths: Mapping[int, int]) -> int:
     epoch=st.integers(1, 50),
     by_length=st.booleans(),
 )
-def test_every_clip_of_an_epoch_comes_once(
+def test_every_clip_of_an_epoch_occurs_once(
     lengths: dict[int, int], batch_size: int, epoch: int, by_length: bool
 ) -> None:
     batches = training_batches(lengths, batch_size, seed=0, epoch=epoch, by_length=by_length)

@@ -94,7 +94,7 @@ def test_a_corpus_can_be_sent_to_another_process(folder: Path) -> None:
         ("disk/prepared/synthetic", "make it with: cslr prepare synthetic --output disk/prepared/synthetic"),
     ],
 )
-def test_a_corpus_that_is_not_there_says_which_command_makes_it(
+def test_a_corpus_that_does_not_exist_says_which_command_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -103,13 +103,13 @@ def test_a_corpus_that_is_not_there_says_which_command_makes_it(
     assert error.hint == command
 
 
-def test_a_folder_that_is_no_prepared_corpus_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_prepared_corpus_is_reported(tmp_path: Path) -> None:
     assert "there is no corpus.yaml in it" in refused(tmp_path).message
     (tmp_path / "file").touch()
     assert "this is a file" in refused(tmp_path / "file").message
 
 
-def test_a_preparation_that_has_not_come_to_its_end_is_told(tmp_path: Path) -> None:
+def test_a_preparation_that_is_unfinished_is_reported(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     assert "has not come to its end" in refused(tmp_path).message
 
@@ -120,12 +120,12 @@ def test_a_newer_format_is_refused_with_both_versions(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[1, 2", "- a\n- b\n", "name: x\n", ""])
-def test_a_description_that_is_none_is_told(folder: Path, text: str) -> None:
+def test_a_description_that_is_invalid_is_reported(folder: Path, text: str) -> None:
     (folder / "corpus.yaml").write_text(text)
     assert str(folder / "corpus.yaml") in refused(folder).message
 
 
-def test_all_faults_of_a_description_are_told_at_once(folder: Path) -> None:
+def test_all_faults_of_a_description_are_reported_together(folder: Path) -> None:
     change(folder, frame_size="large", colour="blue")
     message = refused(folder).message
     assert "colour is unknown" in message
@@ -139,12 +139,12 @@ def test_all_faults_of_a_description_are_told_at_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("splits", [{"train": {"clips": 1}}, {"train": 3}, ["train"]])
-def test_counts_that_cannot_be_read_are_told(folder: Path, splits: object) -> None:
+def test_counts_that_cannot_be_read_are_reported(folder: Path, splits: object) -> None:
     change(folder, splits=splits)
     assert "the counts of the splits" in refused(folder).message
 
 
-def test_a_split_that_is_not_there_names_those_that_are(folder: Path) -> None:
+def test_a_split_that_does_not_exist_names_those_that_are(folder: Path) -> None:
     corpus = PreparedCorpus.open(folder)
     for ask in (corpus.samples, corpus.references):
         with pytest.raises(DataError, match="phoenix2014 has no test split") as caught:
@@ -159,13 +159,15 @@ def test_a_wrong_line_of_a_manifest_is_named_with_its_number(folder: Path) -> No
         PreparedCorpus.open(folder).samples("train")
 
 
-def test_a_manifest_that_is_gone_is_told(folder: Path) -> None:
+def test_a_manifest_that_is_gone_is_reported(folder: Path) -> None:
     with pytest.raises(DataError, match=r"dev\.jsonl: the manifest cannot be read"):
         PreparedCorpus.open(folder).samples("dev")
 
 
 @pytest.mark.parametrize("size", ["210", [210], [210, 0], [210, "260"]])
-def test_an_original_size_that_is_none_is_told(tiny_corpus: PreparedCorpus, tmp_path: Path, size: object) -> None:
+def test_an_original_size_that_is_invalid_is_reported(
+    tiny_corpus: PreparedCorpus, tmp_path: Path, size: object
+) -> None:
     values = yaml.safe_load((tiny_corpus.path / "corpus.yaml").read_text())
     assert values["original_size"] == [210, 260]
     (tmp_path / "corpus.yaml").write_text(yaml.safe_dump({**values, "original_size": size}))

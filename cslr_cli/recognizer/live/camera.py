@@ -22,6 +22,7 @@ import cv2
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.frames import open_frames
+from cslr_cli.media.options import DEFAULT_FPS
 from cslr_cli.media.presentation import Presentation, find_presentation
 
 # Maximum time that a frame waits for the network, seconds.
@@ -265,7 +266,7 @@ class FileCamera(Camera):
         path: Path,
         clock: Clock | None = None,
         max_wait: float = MAX_WAIT_SECONDS,
-        picture_fps: float = 25.0,
+        picture_fps: float = DEFAULT_FPS,
     ) -> None:
         super().__init__(str(path), clock or RealClock(), max_wait)
         source = open_frames(path, partial=True)

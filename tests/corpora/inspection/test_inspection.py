@@ -63,7 +63,7 @@ def test_the_histogram_has_every_clip_in_the_bin_of_its_length(folder: Path) -> 
     ]
 
 
-def test_the_same_stands_in_json(folder: Path) -> None:
+def test_json_has_the_same_values(folder: Path) -> None:
     values = json.loads(json.dumps(inspected(folder).to_dict()))
     assert values["splits"]["train"]["frames_per_clip"] == {"min": 9, "median": 10, "mean": 10, "max": 11}
     assert values["splits"]["dev"]["glosses_per_clip"] == {"min": 1, "median": 2, "mean": 2, "max": 3}
@@ -72,7 +72,7 @@ def test_the_same_stands_in_json(folder: Path) -> None:
     assert {finding["kind"] for finding in values["findings"]} == {"unseen_glosses", "equal_sentences"}
 
 
-def test_progress_is_told_clip_by_clip(folder: Path) -> None:
+def test_progress_is_reported_clip_by_clip(folder: Path) -> None:
     steps: list[Progress] = []
     inspect_corpus(folder, plan=PLAN, workers=1, progress=steps.append)
     assert [step.done for step in steps] == [1, 2, 3, 4, 5, 6]
@@ -81,7 +81,7 @@ def test_progress_is_told_clip_by_clip(folder: Path) -> None:
 # What is worth knowing
 
 
-def test_glosses_that_training_never_sees_and_sentences_that_it_sees_are_told(folder: Path) -> None:
+def test_glosses_that_training_never_sees_and_sentences_that_it_sees_are_reported(folder: Path) -> None:
     (unseen,) = findings(folder, "unseen_glosses")
     assert not unseen.breaks_training
     assert unseen.what == "glosses of dev that training never sees: 2 (1 different)"
@@ -92,7 +92,7 @@ def test_glosses_that_training_never_sees_and_sentences_that_it_sees_are_told(fo
     assert equal.details == ("d-1: the same glosses as a-3",)
 
 
-def test_clips_too_short_for_their_glosses_are_told_under_the_plan_of_the_network(folder: Path) -> None:
+def test_clips_too_short_for_their_glosses_are_reported_under_the_plan_of_the_network(folder: Path) -> None:
     assert findings(folder, "too_short_for_glosses") == []
     plan = TemporalPlan.parse(["K5", "P2", "K5", "P2"])  # nine or ten frames make three steps
     (short,) = findings(folder, "too_short_for_glosses", plan)
@@ -131,7 +131,7 @@ def test_a_missing_clip_and_a_damaged_one_are_named(folder: Path) -> None:
     assert third.startswith(f"test clip t-1: {cut}: the file is no zip, or is cut off")
 
 
-def test_a_quick_look_counts_frames_and_does_not_read_them(folder: Path) -> None:
+def test_a_quick_inspection_counts_frames_and_does_not_read_them(folder: Path) -> None:
     path = folder / "frames/dev/d-1.zip"
     with zipfile.ZipFile(path) as archive:
         last = archive.infolist()[-1]
@@ -162,7 +162,7 @@ def test_frames_of_another_size_are_named(folder: Path) -> None:
     assert finding.details == (f"dev clip d-1: {path}: frames of 20×24 pixels, not 16×16",)
 
 
-def test_names_and_frames_that_occur_twice_are_told(folder: Path) -> None:
+def test_names_and_frames_that_occur_twice_are_reported(folder: Path) -> None:
     change_line(folder / "dev.jsonl", lambda values: values.update(sample_id="a-1"))
     change_line(folder / "test.jsonl", lambda values: values.update(frames="frames/train/a-2.zip", num_frames=10))
     (names,) = findings(folder, "duplicate_sample_id")
@@ -171,7 +171,7 @@ def test_names_and_frames_that_occur_twice_are_told(folder: Path) -> None:
     assert frames.details == ("frames/train/a-2.zip: train, test",)
 
 
-def test_a_vocabulary_that_disagrees_with_the_manifests_is_told(folder: Path) -> None:
+def test_a_vocabulary_that_disagrees_with_the_manifests_is_reported(folder: Path) -> None:
     path = folder / "vocabulary.txt"
     assert path.read_text() == "ICH\t2\nMORGEN\t4\nOSTERN\t1\nS+H\t2\nWARM\t2\nWETTER\t2\n"
     path.write_text("MORGEN\t3\nICH\t2\nNEBEL\t1\nS+H\t2\nWARM\t2\nWETTER\t2\n")
@@ -215,7 +215,7 @@ def test_references_that_lack_a_clip_break_training(folder: Path) -> None:
     assert finding.details == ("d-2",)
 
 
-def test_clips_in_the_manifest_of_another_split_are_told(folder: Path) -> None:
+def test_clips_in_the_manifest_of_another_split_are_reported(folder: Path) -> None:
     change_line(folder / "dev.jsonl", lambda values: values.update(split="train"))
     (finding,) = findings(folder, "wrong_split")
     assert finding.details == ("d-1: in the manifest of dev, but its split is 'train'",)
@@ -279,7 +279,7 @@ def test_plots_of_a_corpus_without_frames_have_its_glosses(folder: Path, tmp_pat
         assert picture.width > 1000
 
 
-def test_a_format_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) -> None:
+def test_a_format_that_cannot_be_written_is_reported(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no picture of this kind") as caught:
         draw_plots(inspected(folder), tmp_path / "plot.docx")
     assert caught.value.hint is not None

@@ -28,7 +28,7 @@ def report_of(output: Path) -> dict[str, Any]:
     return report
 
 
-def test_faults_of_annotation_references_and_frames_are_told_together(release: Path, tmp_path: Path) -> None:
+def test_faults_of_annotation_references_and_frames_are_reported_together(release: Path, tmp_path: Path) -> None:
     annotation = write_annotation(release, "train", f"{HEADER}\na|a/1/*.png|Signer01\nb|b/1/*.png|Signer01|WARM\n")
     stm = release / "evaluation" / "phoenix2014-groundtruth-dev.stm"
     stm.parent.mkdir()
@@ -55,7 +55,7 @@ def test_of_many_faults_the_report_has_all(release: Path, tmp_path: Path) -> Non
     assert len(report_of(tmp_path / "prepared")["faults"]) == 500
 
 
-def test_after_mending_the_report_tells_of_the_corpus(release: Path, tmp_path: Path) -> None:
+def test_after_fixing_the_report_tells_of_the_corpus(release: Path, tmp_path: Path) -> None:
     text = (release / "annotations/manual/train.corpus.csv").read_text()
     write_annotation(release, "train", "wrong")
     refused(release, tmp_path / "mended")
@@ -83,7 +83,7 @@ def test_with_strict_clips_without_glosses_are_faults_like_the_others(release: P
     assert "clip 'b'" in lines[1]
 
 
-def test_where_no_frame_is_found_the_pattern_the_folder_and_the_layout_are_told(tmp_path: Path) -> None:
+def test_where_no_frame_is_found_the_pattern_the_folder_and_the_layout_are_reported(tmp_path: Path) -> None:
     root = write_phoenix2014_t(tmp_path / "release")
     dev = root / FRAMES / "dev"
     (clip,) = dev.iterdir()
@@ -127,9 +127,7 @@ def test_the_layout_comes_with_the_report_where_some_clips_have_no_frames(releas
         (b"text", "cannot be read"),
     ],
 )
-def test_a_picture_that_is_none_leaves_its_clip_out_by_name(
-    release: Path, tmp_path: Path, data: bytes, why: str
-) -> None:
+def test_an_invalid_picture_leaves_its_clip_out_by_name(release: Path, tmp_path: Path, data: bytes, why: str) -> None:
     path = sorted(clip_dir(release, "train", CLIPS["train"][1][0]).iterdir())[2]
     path.write_bytes(data)
     (left_out,) = prepared(release, tmp_path / "prepared").faults
@@ -148,7 +146,7 @@ def test_a_picture_of_another_size_leaves_its_clip_out(release: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("option", ["annotations", "references"])
-def test_a_folder_that_was_named_and_is_not_there_is_told(release: Path, tmp_path: Path, option: str) -> None:
+def test_a_folder_that_was_named_and_is_not_there_is_reported(release: Path, tmp_path: Path, option: str) -> None:
     nowhere = tmp_path / "nowhere"
     paths = ReleasePaths(release, nowhere) if option == "annotations" else ReleasePaths(release, None, nowhere)
     with pytest.raises(UsageError, match=f"--{option} .*nowhere: there is no such folder"):

@@ -170,7 +170,7 @@ def test_two_preparations_do_not_work_in_one_folder(release: Path, tmp_path: Pat
         os.close(descriptor)
 
 
-def test_an_output_that_cannot_be_made_is_told(release: Path, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_made_is_reported(release: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "cannot be read or written (Not a directory)" in refused(release, tmp_path / "file" / "prepared").message
 

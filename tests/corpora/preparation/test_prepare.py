@@ -65,7 +65,7 @@ def test_glosses_that_training_never_sees_are_counted(release: Path, tmp_path: P
     assert report.unseen_glosses == {"dev": {"S+H": 1}, "test": {"UEBER": 2}}
 
 
-def test_frames_are_those_of_lanczos_to_the_pixel(release: Path, tmp_path: Path) -> None:
+def test_frames_equal_lanczos_resizing_exactly(release: Path, tmp_path: Path) -> None:
     prepared(release, tmp_path / "prepared", PreparationOptions())
     sample_id = CLIPS["train"][1][0]
     sources = sorted(clip_dir(release, "train", sample_id).glob("*.png"))
@@ -103,7 +103,7 @@ def test_jpeg_frames_are_close_to_the_exact_ones(release: Path, tmp_path: Path) 
 # References
 
 
-def test_references_are_made_from_the_annotation_and_it_is_said(release: Path, tmp_path: Path) -> None:
+def test_references_are_made_from_the_annotation_with_a_note(release: Path, tmp_path: Path) -> None:
     report = prepared(release, tmp_path / "prepared")
     assert report.references["dev"] == "made from the annotation"
     text = PreparedCorpus.open(tmp_path / "prepared").references("dev").read_text()
@@ -142,7 +142,7 @@ def damage(release: Path, split: str, number: int) -> Path:
     return path
 
 
-def test_a_clip_with_a_frame_that_cannot_be_read_is_left_out_and_said(release: Path, tmp_path: Path) -> None:
+def test_a_clip_with_a_frame_that_cannot_be_read_is_left_out_with_a_reason(release: Path, tmp_path: Path) -> None:
     path = damage(release, "train", 0)
     output = tmp_path / "prepared"
     report = prepared(release, output)
@@ -170,7 +170,7 @@ def test_strict_refuses_with_every_clip_that_cannot_be_read(release: Path, tmp_p
     assert (output / "prepare-report.json").exists()
 
 
-def test_after_mending_only_the_clip_left_out_is_done(release: Path, tmp_path: Path) -> None:
+def test_after_fixing_only_the_clip_left_out_is_done(release: Path, tmp_path: Path) -> None:
     path = damage(release, "train", 0)
     prepared(release, tmp_path / "prepared")
     write_picture(path, picture(1))
@@ -182,7 +182,7 @@ def test_after_mending_only_the_clip_left_out_is_done(release: Path, tmp_path: P
     assert contents(tmp_path / "prepared") == contents(tmp_path / "anew")
 
 
-def test_a_clip_without_a_folder_says_what_lies_beside_it(release: Path, tmp_path: Path) -> None:
+def test_a_clip_without_a_folder_says_the_contents_of_its_parent_folder(release: Path, tmp_path: Path) -> None:
     folder = clip_dir(release, "train", CLIPS["train"][0][0])
     folder.rename(folder.with_name("2"))
     (left_out,) = prepared(release, tmp_path / "prepared").faults
@@ -208,7 +208,7 @@ def test_clips_known_to_be_unusable_are_no_fault_even_if_strict(release: Path, t
     assert report.splits["train"].clips == 1
 
 
-def test_all_wrong_options_are_told_at_once() -> None:
+def test_all_wrong_options_are_reported_together() -> None:
     with pytest.raises(UsageError) as caught:
         PreparationOptions(frame_size=0, interpolation="magic", layout="tar", image_format="tiff")  # type: ignore[arg-type]
     assert len(caught.value.message.splitlines()) == 4

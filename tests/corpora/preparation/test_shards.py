@@ -25,7 +25,7 @@ def part(release: Path, output: Path, number: int, count: int, options: Preparat
 
 @pytest.mark.parametrize("layout", ["zip", "folder"])
 @pytest.mark.parametrize("count", [1, 3, 7])
-def test_the_parts_joined_are_the_same_bytes_as_the_whole(
+def test_the_shards_joined_are_the_same_bytes_as_the_whole(
     release: Path, tmp_path: Path, layout: Layout, count: int
 ) -> None:
     options = dataclasses.replace(SMALL, layout=layout)
@@ -40,7 +40,7 @@ def test_the_parts_joined_are_the_same_bytes_as_the_whole(
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
-def test_a_part_that_is_done_is_not_done_again(release: Path, tmp_path: Path) -> None:
+def test_a_shard_that_is_done_is_not_done_again(release: Path, tmp_path: Path) -> None:
     assert part(release, tmp_path / "parts", 1, 2).clips_finished_before == 0
     finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("parts/frames/*/*")}
     assert len(finished) == 2
@@ -50,7 +50,7 @@ def test_a_part_that_is_done_is_not_done_again(release: Path, tmp_path: Path) ->
     assert prepared(release, tmp_path / "parts").clips_finished_before == 2
 
 
-def test_parts_work_side_by_side_but_not_beside_the_whole(release: Path, tmp_path: Path) -> None:
+def test_shards_work_side_by_side_but_not_beside_the_whole(release: Path, tmp_path: Path) -> None:
     output = tmp_path / "parts"
     part(release, output, 1, 2)
     descriptor = os.open(output, os.O_RDONLY)
@@ -62,13 +62,13 @@ def test_parts_work_side_by_side_but_not_beside_the_whole(release: Path, tmp_pat
         os.close(descriptor)
 
 
-def test_parts_of_different_preparations_do_not_mix(release: Path, tmp_path: Path) -> None:
+def test_shards_of_different_preparations_do_not_mix(release: Path, tmp_path: Path) -> None:
     part(release, tmp_path / "parts", 1, 2)
     with pytest.raises(DataError, match="frame_size is 32 there, 64 now"):
         part(release, tmp_path / "parts", 2, 2, PreparationOptions(frame_size=64))
 
 
-def test_clips_of_a_part_that_cannot_be_read_are_said(release: Path, tmp_path: Path) -> None:
+def test_clips_of_a_shard_that_cannot_be_read_are_reported(release: Path, tmp_path: Path) -> None:
     sample_id = CLIPS["train"][0][0]
     next(clip_dir(release, "train", sample_id).iterdir()).write_bytes(b"")
     report = part(release, tmp_path / "parts", 1, 2)
@@ -83,19 +83,19 @@ def test_without_frames_there_is_nothing_to_divide(release: Path, tmp_path: Path
 
 
 @given(st.integers(1, 20), st.integers(0, 100))
-def test_every_clip_is_in_exactly_one_part(count: int, num_clips: int) -> None:
+def test_every_clip_is_in_exactly_one_shard(count: int, num_clips: int) -> None:
     clips = list(range(num_clips))
     parts = [Shard(number, count).select(clips) for number in range(1, count + 1)]
     assert sorted(clip for chosen in parts for clip in chosen) == clips
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_parts_are_written_with_a_stroke() -> None:
+def test_a_shard_is_formatted_with_a_slash() -> None:
     assert Shard.parse("3/16") == Shard(3, 16)
     assert str(Shard(3, 16)) == "3/16"
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "3", "3/", "a/b", "-1/4", "1/0", "1/2/3"])
-def test_what_is_no_part_is_refused(text: str) -> None:
+def test_an_invalid_shard_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a part"):
         Shard.parse(text)

@@ -38,7 +38,7 @@ def test_no_frames_are_needed_for_manifest_vocabulary_and_references(release: Pa
     assert not (tmp_path / "bare" / "frames").exists()
 
 
-def test_who_wants_the_frames_of_such_a_corpus_is_told(release: Path, tmp_path: Path) -> None:
+def test_asking_for_frames_of_a_corpus_without_frames_is_an_error(release: Path, tmp_path: Path) -> None:
     prepared(release, tmp_path / "bare", BARE)
     corpus = PreparedCorpus.open(tmp_path / "bare")
     with pytest.raises(DataError, match="was prepared without frames") as caught:
@@ -66,7 +66,7 @@ def test_the_numbers_of_frames_may_come_from_a_file(release: Path, tmp_path: Pat
     assert report.notes == ()
 
 
-def test_clips_that_the_file_does_not_have_stay_without_a_number_and_it_is_said(release: Path, tmp_path: Path) -> None:
+def test_clips_missing_in_the_file_have_no_number_of_frames_with_a_note(release: Path, tmp_path: Path) -> None:
     options = counts_file(tmp_path, f"{NAMES[0]} 7\n")
     report = prepared(release, tmp_path / "bare", options)
     assert [sample.num_frames for sample in PreparedCorpus.open(tmp_path / "bare").samples("train")] == [7, None]
@@ -74,14 +74,14 @@ def test_clips_that_the_file_does_not_have_stay_without_a_number_and_it_is_said(
     assert report.notes == (f"{options.frame_counts} does not say how many frames 3 clips have, first {NAMES[1]}",)
 
 
-def test_wrong_lines_of_the_file_are_told_together(release: Path, tmp_path: Path) -> None:
+def test_wrong_lines_of_the_file_are_reported_together(release: Path, tmp_path: Path) -> None:
     options = counts_file(tmp_path, "a 7\nb seven\na 8\nc 0\nd 1 2\n")
     error = refused(release, tmp_path / "bare", options)
     assert [line.removeprefix(f"{options.frame_counts}:")[0] for line in error.message.splitlines()] == list("2345")
     assert "clip 'a' was there already" in error.message
 
 
-def test_such_a_file_makes_no_sense_with_frames(tmp_path: Path) -> None:
+def test_a_file_of_frame_counts_is_refused_with_frames(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--frame-counts is for --no-frames"):
         PreparationOptions(frame_counts=tmp_path)
 
@@ -111,6 +111,6 @@ def test_another_choice_of_splits_is_another_corpus(release: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("splits", "fault"), [(("dev",), "must have the glosses of train"), (("train", "x"), "x: no split")]
 )
-def test_a_choice_of_splits_that_is_none_is_refused(splits: tuple[str, ...], fault: str) -> None:
+def test_a_choice_of_splits_that_is_invalid_is_refused(splits: tuple[str, ...], fault: str) -> None:
     with pytest.raises(UsageError, match=fault):
         PreparationOptions(vocabulary_splits=splits)
