@@ -8,3 +8,4 @@ DecoderName = Literal["beam", "greedy", "pyctcdecode"]
 ScoringTool = Literal["builtin", "sclite", "jiwer", "published-python"]
 # What becomes of clips without hypothesis: an error, or an empty hypothesis.
 MissingHypotheses = Literal["error", "empty"]
+Tracker = Literal["tensorboard"]

@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from cslr_cli.choices import DecoderName
+from cslr_cli.choices import DecoderName, Tracker
 from cslr_cli.config_faults import translate_validation_error
 from cslr_cli.errors import ConfigError, did_you_mean
 from cslr_cli.model.registry import NETWORKS, POOLS, Classifier, NetworkParts, Pool
@@ -285,7 +285,7 @@ class TrainingConfig(_Section):
     )
     keep_best: int = Field(5, ge=0, description="epochs of lowest WER on dev whose weights stay in `epoch-N.pt`")
     keep_newest: int = Field(2, ge=0, description="newest epochs whose weights stay in `epoch-N.pt`")
-    track: Literal["tensorboard"] | None = Field(None, description="what else is told the figures; null: nothing")
+    track: Tracker | None = Field(None, description="what else is told the figures; null: nothing")
 
     @field_validator("init_vocabulary")
     @classmethod

@@ -7,33 +7,27 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cslr_cli.choices import Tracker
 from cslr_cli.cli import options
 from cslr_cli.cli.console import duration, print_json, print_note, print_remarks, print_result, shown_progress, table
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.progress import Progress, ProgressCallback
 from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.monitoring.observer import LOGGER, TrainingObserver, TrainingOutline
-from cslr_cli.training.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from cslr_cli.config import Config
     from cslr_cli.training.loop import TrainingResult
+    from cslr_cli.training.run.folder import RunFolder
 
 _DEFAULT_CONFIG = "phoenix2014"
-
-
-class Tracker(str, Enum):
-    """Who else may be told the figures."""
-
-    tensorboard = "tensorboard"
 
 
 def train(
@@ -91,13 +85,15 @@ def train(
         "--backbone-weights": ("model.backbone_weights", backbone_weights),
         "--init-weights": ("training.init_weights", init_weights),
         "--vocabulary": ("training.init_vocabulary", vocabulary),
-        "--track": ("training.track", None if track is None else track.value),
+        "--track": ("training.track", track),
     }
     given = {option: (key, value) for option, (key, value) in given.items() if value is not None}
     if resume is not None:
         options_given = {"--name": name, **{option: key for option, (key, _) in given.items()}}
         _refuse_changes({option: key for option, key in options_given.items() if key})
     changes = [*(settings or []), *(f"{key}={_as_yaml(value)}" for key, value in given.values())]
+    from cslr_cli.training.run.folder import RunFolder  # imports pydantic, which --help does without
+
     with _report_error_once():
         if resume is not None:
             task = _resumed_task(RunFolder.existing(resume), changes, config, device)
