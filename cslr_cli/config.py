@@ -118,7 +118,7 @@ class DataConfig(_Section):
     @classmethod
     def _check_input_size(cls, value: float, info: ValidationInfo) -> float:
         crop = info.data.get("crop_size")
-        size = 32 if crop is None else int(crop * value)  # a wrong crop_size is told already
+        size = 32 if crop is None else int(crop * value)  # a wrong crop_size has its own error
         if size < 32 or size % 16:  # 16: what the stages before the last divide by
             raise ValueError(
                 f"crop_size {crop} × image_scale {value:g} is {size} pixels; the network takes a multiple of 16 from 32"
@@ -183,7 +183,7 @@ class ModelConfig(_Section):
     @field_validator("pretrained")
     @classmethod
     def _check_pretrained_fits(cls, pretrained: bool, info: ValidationInfo) -> bool:
-        # Where width or blocks are wrong, that is told already.
+        # Wrong widths and blocks have their own errors.
         width, blocks = info.data.get("width", 64), info.data.get("blocks", (2, 2, 2, 2))
         if pretrained and (width, blocks) != (64, (2, 2, 2, 2)):
             raise ValueError("ImageNet weights fit width 64 and blocks [2, 2, 2, 2] only; set model.pretrained=false")
@@ -314,14 +314,14 @@ class DecodingConfig(_Section):
     @field_validator("language_model")
     @classmethod
     def _check_language_model(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        decoder = info.data.get("decoder", "pyctcdecode")  # a wrong name is told already
+        decoder = info.data.get("decoder", "pyctcdecode")  # a wrong name has its own error
         if path is not None and decoder != "pyctcdecode":
             raise ValueError(f"a language model needs the decoder pyctcdecode, and decoding.decoder is {decoder}")
         return path
 
 
 class Config(_Section):
-    """Everything that a training or an evaluation can be told."""
+    """All settings of a training or an evaluation."""
 
     corpus: CorpusConfig = CorpusConfig()
     data: DataConfig = DataConfig()

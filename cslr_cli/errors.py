@@ -1,4 +1,4 @@
-"""The one family of exceptions for everything that a user can cause and mend."""
+"""Exceptions for every error that a user can cause and fix."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
 
 
 class CslrError(Exception):
-    """Something went wrong that the person at the keyboard can mend.
+    """An error that the user can fix.
 
     Args:
-        message: what is wrong and where: the file, the line, the key, the value.
-        hint: what was expected and how to mend it; may have several lines.
+        message: what is wrong and where (file, line, key, value).
+        hint: what was expected and how to fix it; may have several lines.
     """
 
     exit_status = 1
@@ -82,6 +82,6 @@ class MissingPackageError(CslrError):
 
 
 def join_faults(faults: Sequence[str]) -> str:
-    """Tell the faults of an input, one a line: the first few, and how many more there are."""
+    """Join the faults of an input, one per line: the first few, and the number of the others."""
     more = len(faults) - FAULTS_SHOWN
     return "\n".join([*faults[:FAULTS_SHOWN], *([f"and {more} more"] if more > 0 else [])])

@@ -1,4 +1,4 @@
-"""Checkpoints: one file that says by itself what network it holds and how to use it.
+"""Checkpoints: one self-describing file with a network and everything needed to use it.
 
 A checkpoint is plain tensors and plain values; reading one runs none of its code.
 """
@@ -121,7 +121,7 @@ class PublishedOrigin:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network with everything that using it or training it on needs.
+    """A trained network with everything needed to use it or to continue its training.
 
     Attributes:
         config: the resolved configuration of its training.
@@ -149,11 +149,11 @@ class Checkpoint:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know of it before using it."""
+        """Warnings for the user before the checkpoint is used."""
         return non_finite_warnings(self.weights)
 
     def build_network(self) -> Network:
-        """The network with its weights, on the CPU, in evaluation mode.
+        """Build the network with its weights, on the CPU, in evaluation mode.
 
         Raises:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
@@ -168,12 +168,12 @@ class Checkpoint:
         return network.eval()
 
     def build_network_without_weights(self) -> Network:
-        """The network that it describes, with no memory for weights and none drawn: made at once."""
+        """Build the network on the `meta` device: shapes only, without memory for weights."""
         with torch.device("meta"):
             return build_network(self.config.model, self.vocabulary.num_classes)
 
     def load_weights_into(self, network: Network) -> None:
-        """Give a network these weights.
+        """Load these weights into a network.
 
         Raises:
             CheckpointError: weights are missing, left over or of another shape; they are listed.
@@ -228,7 +228,7 @@ class _FileContent(_FileModel):
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Raises:
         CheckpointError: it cannot be written; what stood under `path` before is still there.
@@ -266,14 +266,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
-    """The checkpoint that a file holds.
+    """Build the checkpoint from the content of a file.
 
     Args:
-        content: what `read_checkpoint_file` found in it.
-        path: what to call it in an error.
+        content: content of the file, from `read_checkpoint_file`.
+        path: name of the file in errors.
 
     Raises:
-        CheckpointError: as in `load_checkpoint`.
+        CheckpointError: as `load_checkpoint` does.
     """
     if content.get("format") != FORMAT:
         raise _explain_foreign_file(content, path)
@@ -312,7 +312,7 @@ def _explain_foreign_file(content: Mapping[str, Any], path: Path) -> CheckpointE
 
 
 def _validate_content(content: Mapping[str, Any], path: Path) -> Checkpoint:
-    """The content of a file as a checkpoint, if it has the form of one."""
+    """Validate the content of a file and build the checkpoint."""
     try:
         plain = _FileContent.model_validate(content)
         vocabulary = Vocabulary(tuple(plain.vocabulary.glosses), tuple(plain.vocabulary.counts))

@@ -41,7 +41,7 @@ def read_any_vocabulary(path: Path) -> Vocabulary:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError):
-        return Vocabulary.read(path)  # it tells what is wrong with the file
+        return Vocabulary.read(path)  # raises the error that describes the file
     if any("\t" in line for line in lines):
         return Vocabulary.read(path)
     return _vocabulary_from_glosses([line.strip() for line in lines if line.strip()], path)

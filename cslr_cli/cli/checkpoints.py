@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def open_for_use(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | None = None) -> Checkpoint:
-    """Read a checkpoint of cslr, or a published one with its vocabulary; what is odd about it is told."""
+    """Read a checkpoint of cslr, or a published one with its vocabulary; print notes and warnings about it."""
     from cslr_cli.checkpoints.published import open_checkpoint
 
     conversion = open_checkpoint(path, vocabulary, corpus)

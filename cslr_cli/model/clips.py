@@ -1,4 +1,4 @@
-"""Clips of a batch laid one behind the other, so that pictures fold into the batch axis.
+"""Clips of a batch laid one behind the other, so that frames fold into the batch axis.
 
 Axes: B clips, T frames of the longest clip, N frames of all clips together, C channels, H, W.
 """
@@ -15,14 +15,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ClipLayout:
-    """Where each clip lies in a fold of N = sum(lengths) frames.
+    """Positions of the clips in a fold of N = sum(lengths) frames.
 
-    Folding drops the frames that a clip has only because a longer one is in its batch. So they cost
-    nothing, and nothing that looks across time can see them.
+    Folding drops the padding that a clip has because of a longer clip in its batch. It costs nothing, and layers that
+    look across time cannot see it.
 
     Attributes:
-        lengths: frames of each clip, own padding included.
-        device: where the indices live.
+        lengths: frames of each clip with its own padding.
+        device: device of the indices.
     """
 
     lengths: tuple[int, ...]
@@ -30,7 +30,7 @@ class ClipLayout:
 
     @classmethod
     def from_lengths(cls, lengths: Sequence[int], device: torch.device) -> ClipLayout:
-        """The layout of clips with these numbers of frames."""
+        """Build the layout of clips with these numbers of frames."""
         return cls(tuple(int(length) for length in lengths), device)
 
     @property
@@ -39,13 +39,13 @@ class ClipLayout:
         return len(set(self.lengths)) == 1
 
     def fold(self, x: Tensor) -> Tensor:
-        """(B, T, ...) -> (N, ...), without the frames beyond each clip's length."""
+        """Lay clips behind each other: (B, T, ...) -> (N, ...), without the frames beyond each clip's length."""
         if self.has_equal_lengths:
             return x[:, : self.lengths[0]].flatten(0, 1)
         return torch.cat([clip[:length] for clip, length in zip(x, self.lengths, strict=True)])
 
     def unfold(self, x: Tensor, length: int) -> Tensor:
-        """(N, ...) -> (B, length, ...), with zeros beyond each clip's length."""
+        """Stack clips: (N, ...) -> (B, length, ...), with zeros beyond each clip's length."""
         if self.has_equal_lengths and self.lengths[0] == length:
             return x.view(len(self.lengths), length, *x.shape[1:])
         clips = x.split(list(self.lengths))
@@ -55,7 +55,7 @@ class ClipLayout:
         return padded
 
     def neighbour(self, offset: int) -> Tensor:
-        """int64 (N,): for each frame the one `offset` frames later, the clip's edge frame beyond it."""
+        """Index int64 (N,) of the frame `offset` frames later; beyond the clip's end, of its edge frame."""
         index, start = [], 0
         for length in self.lengths:
             position = torch.arange(length) + offset
@@ -64,12 +64,12 @@ class ClipLayout:
         return torch.cat(index).to(self.device)
 
     def has_neighbour(self, offset: int) -> Tensor:
-        """Whether the clip of each frame has one `offset` frames later: bool (N,)."""
-        there = []
+        """Mask bool (N,): whether the clip of each frame has a frame `offset` frames later."""
+        masks = []
         for length in self.lengths:
             position = torch.arange(length) + offset
-            there.append((position >= 0) & (position < length))
-        return torch.cat(there).to(self.device)
+            masks.append((position >= 0) & (position < length))
+        return torch.cat(masks).to(self.device)
 
     @cached_property
     def following(self) -> Tensor:
@@ -89,9 +89,9 @@ class ClipLayout:
         """
         if len(self.lengths) > 1:
             parts: list[Tensor] = []
-            silence = x.new_zeros(gap, *x.shape[1:])
+            zeros = x.new_zeros(gap, *x.shape[1:])
             for clip in x.split(list(self.lengths)):
-                parts += [clip, silence]
+                parts += [clip, zeros]
             x = torch.cat(parts[:-1])
         return x.transpose(0, 1).unsqueeze(0)
 

@@ -1,4 +1,4 @@
-"""Which device computes, and how precisely."""
+"""Choice of the device and of the precision of a computation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that `--device` names.
+    """Return the device that `--device` names.
 
     Args:
         name: `auto` (the first GPU, else the CPU), `cpu`, or the number of a GPU.
 
     Raises:
-        DeviceError: it is not there; says what there is.
+        DeviceError: the device is missing; lists the available ones.
         UsageError: the name is none of these.
     """
     gpus = _num_gpus()
@@ -34,19 +34,19 @@ def resolve_device(name: str) -> torch.device:
     if not (number.isascii() and number.isdigit()):
         raise UsageError(f"--device {name}: no device is called so", "expected auto, cpu, or the number of a GPU")
     if int(number) >= gpus:
-        raise DeviceError(f"--device {name}: there is no such GPU", f"this machine has {_devices_there()}")
+        raise DeviceError(f"--device {name}: there is no such GPU", f"this machine has {_list_devices()}")
     return torch.device("cuda", int(number))
 
 
 def resolve_devices(name: str) -> tuple[torch.device, ...]:
-    """The devices that `--device` names, where several can compute together.
+    """Return the devices that `--device` names, for commands that can use several together.
 
     Args:
         name: as in `resolve_device`; or several, with commas between them: `0,1`, and for trying
             things `cpu,cpu`.
 
     Raises:
-        DeviceError: one is not there; says what there is.
+        DeviceError: a device is missing; lists the available ones.
         UsageError: one has another name, or a GPU is named twice.
     """
     names = [part.strip() for part in name.split(",")]
@@ -79,7 +79,7 @@ def resolve_process_device(name: str, process: int, num_processes: int) -> torch
         if num_processes > _num_gpus():
             raise DeviceError(
                 f"{num_processes} processes on this machine, each of which needs a GPU",
-                f"this machine has {_devices_there()}; start as many as there are: --nproc-per-node {_num_gpus()}",
+                f"this machine has {_list_devices()}; start as many as there are: --nproc-per-node {_num_gpus()}",
             )
         return torch.device("cuda", process)
     devices = resolve_devices(name)
@@ -95,7 +95,7 @@ def _num_gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def _devices_there() -> str:
+def _list_devices() -> str:
     names = [f"{index} ({torch.cuda.get_device_name(index)})" for index in range(_num_gpus())]
     return ", ".join(["cpu", *names]) if names else "cpu only: torch sees no GPU here"
 
@@ -140,7 +140,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
 
 @contextmanager
 def use_cpu_threads(number: int | None) -> Iterator[None]:
-    """Compute on a CPU with so many threads as long as the block lasts; None: as torch has it."""
+    """Compute with `number` CPU threads inside the block; None keeps torch's number."""
     before = torch.get_num_threads()
     if number is not None:
         torch.set_num_threads(number)
@@ -152,10 +152,10 @@ def use_cpu_threads(number: int | None) -> Iterator[None]:
 
 @contextmanager
 def translate_out_of_memory(advice: str) -> Iterator[None]:
-    """Make of a device that is out of memory an error that says what to do.
+    """Translate torch's errors about exhausted memory into a `DeviceError`.
 
     Args:
-        advice: what needs less.
+        advice: hint on how to use less memory.
 
     Raises:
         DeviceError: the block ran out of memory.

@@ -1,4 +1,4 @@
-"""Frame features of a clip of any length, computed a few frames at a time.
+"""Frame features of a clip of any length, computed chunk by chunk.
 
 The layers of a backbone look at single frames, but for what follows some stages (`after_stage`), which
 looks at `stage_context` frames on each side. So every frame goes through each layer once; between two
@@ -27,10 +27,10 @@ DEFAULT_CHUNK_FRAMES = 32
 
 
 class FeatureStream:
-    """The backbone over one clip that comes piece by piece; in evaluation mode, without gradients.
+    """Computes frame features of one clip that arrives in pieces; in evaluation mode, without gradients.
 
     Args:
-        network: in evaluation mode, on the device where the pieces go.
+        network: network in evaluation mode, on the device of the pieces.
     """
 
     def __init__(self, network: Network) -> None:
@@ -39,15 +39,15 @@ class FeatureStream:
 
     @property
     def latency(self) -> int:
-        """Frames that have to follow before a frame's features come out."""
+        """Number of later frames that the features of a frame depend on."""
         return sum(stage.reach for stage in self._stages)
 
     def push(self, frames: Tensor, *, is_last: bool = False) -> Tensor:
-        """Take the next frames of the clip, and give the features that are known by now.
+        """Add the next frames of the clip and return the features that are final.
 
         Args:
             frames: uint8 (N, 3, H, W), RGB, at least one; the clip's padding is among them.
-            is_last: the clip ends with them, and the features of all of its frames come out.
+            is_last: whether the clip ends with these frames; then all remaining features are returned.
 
         Returns:
             Features (M, C) of the next M frames: M is N, less or more by what is held back.
@@ -61,7 +61,7 @@ class FeatureStream:
 
 
 class _StageStream:
-    """One stage, and what follows it, over a clip that comes piece by piece."""
+    """One stage of the backbone, with `after_stage`, over a clip that arrives in pieces."""
 
     def __init__(self, backbone: ResNet, stage: str) -> None:
         self.reach = backbone.stage_context(stage)

@@ -1,4 +1,4 @@
-"""A network as it runs fastest where nothing is learned: batch norm folded into the convolutions before it."""
+"""Networks prepared for inference: batch norms are folded into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cslr_cli.model.network import Network
 
 
 def prepare_for_inference(network: Network, dtype: torch.dtype) -> Network:
-    """The same network for inference: fewer operations, and weights of the dtype that is computed in.
+    """Copy a network for inference: fewer operations, and weights in the dtype of the computation.
 
-    Its modules have the same names and can be hooked; batch norms have become identities. Call it under
-    `torch.inference_mode()`, without autocast; its logits are of `dtype`. Gradients are not for it.
+    Modules keep their names and can be hooked; batch norms become identities. Call the copy under
+    `torch.inference_mode()` and without autocast; its logits have `dtype`. It does not support gradients.
 
     Args:
-        network: stays as it is.
-        dtype: what is computed in: float32, bfloat16 or float16.
+        network: network that stays unchanged.
+        dtype: dtype of the computation: float32, bfloat16 or float16.
 
     Returns:
         A copy on the same device, in evaluation mode.
@@ -31,7 +31,7 @@ def prepare_for_inference(network: Network, dtype: torch.dtype) -> Network:
 
 
 def _fold_norms(parent: nn.Module) -> None:
-    """Fold each batch norm of a module into the convolution that stands just before it."""
+    """Fold each batch norm of a module into the convolution directly before it."""
     before: nn.Module | None = None
     before_name = ""
     for name, module in list(parent.named_children()):

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class LiftingOutput:
-    """What a lifting pool makes of steps.
+    """Output of a lifting pool.
 
     Attributes:
         features: (B, C, T / 2), zeros beyond a clip's end.
-        update: scalar, how far the sums are from the odd steps.
-        prediction: scalar, how far the odd steps are from what the even ones predict.
+        update: scalar, Euclidean distance of the sums from the odd steps.
+        prediction: scalar, Euclidean distance of the odd steps from their prediction.
     """
 
     features: Tensor
@@ -28,7 +28,7 @@ class LiftingOutput:
 
 
 class LiftingPool(nn.Module):
-    """Half as many steps, by a lifting scheme: predict the odd steps, update the even ones.
+    """Halve the number of steps by a lifting scheme: predict the odd steps, update the even ones.
 
     With even and odd steps e and o: `d = o − P(e)`, `s = e + U(d)`; the output is `L1(s) + L2(d)`.
 
@@ -44,11 +44,11 @@ class LiftingPool(nn.Module):
         self.differences = _Emphasis(channels)
 
     def forward(self, x: Tensor, lengths: Sequence[int]) -> LiftingOutput:
-        """Each clip for itself: its convolutions end, and its norm is taken, where the clip ends.
+        """Pool each clip by itself: convolutions and norms end where the clip ends.
 
         Args:
             x: (B, C, T).
-            lengths: steps of each clip, even; at least 4, for a norm needs two of them.
+            lengths: steps of each clip; even and at least 4, because the norm needs two steps after the pool.
         """
         if all(length == x.shape[2] for length in lengths):
             features, sums, differences = self._lift(x)

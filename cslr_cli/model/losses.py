@@ -20,11 +20,11 @@ DISTILLATION_TEMPERATURE = 8.0
 
 @dataclass(frozen=True)
 class Targets:
-    """What was signed in each clip of a batch.
+    """Reference glosses of a batch.
 
     Attributes:
-        targets: int64 (sum of target_lengths,), gloss ids of the clips, one after the other.
-        target_lengths: int64 (B,).
+        targets: int64 (sum of target_lengths,), gloss ids of the clips, concatenated.
+        target_lengths: int64 (B,), glosses of each clip.
     """
 
     targets: Tensor
@@ -86,8 +86,8 @@ class LossValues:
     """The losses of a batch.
 
     Attributes:
-        total: scalar, weighted: what is minimised.
-        parts: each loss by name, unweighted, scalar and detached.
+        total: scalar, weighted sum, which is minimised.
+        parts: scalar losses by name, unweighted and detached.
     """
 
     total: Tensor
@@ -95,12 +95,12 @@ class LossValues:
 
 
 def weighted_loss(output: NetworkOutput, targets: Targets, weights: Mapping[str, float]) -> LossValues:
-    """The weighted sum of the named losses; those of weight 0 are not computed.
+    """Compute the weighted sum of the named losses; losses of weight 0 are skipped.
 
     Args:
-        output: of the network.
-        targets: what was signed.
-        weights: by name: of `LOSSES`, or of `output.losses`.
+        output: output of the network.
+        targets: reference glosses.
+        weights: weight by name of a loss in `LOSSES` or `output.losses`.
     """
     parts = {
         name: LOSSES[name](output, targets) if name in LOSSES else output.losses[name]

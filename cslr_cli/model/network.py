@@ -1,7 +1,7 @@
-"""The network: pictures of signing in, logits of glosses for every step out.
+"""The network: frames of signing in, logits of glosses for every step out.
 
 Axes: B clips, T frames, T' steps, V classes with the blank, C channels, H, W places.
-It knows nothing of vocabularies, decoding, files or losses.
+This module does not use vocabularies, decoding, files or losses.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from cslr_cli.temporal_plan import TemporalPlan
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """What the network says of a batch.
+    """Output of the network for a batch.
 
     Attributes:
-        sequence_logits: (B, T', V), from the LSTM: what is decoded.
-        conv_logits: (B, T', V), from the temporal convolution.
-        step_lengths: int64 (B,), on the CPU: steps of each clip; what lies beyond has no meaning.
-        losses: those that the network's own parts have, by name: scalars.
+        sequence_logits: (B, T', V), logits of the LSTM, which are decoded.
+        conv_logits: (B, T', V), logits of the temporal convolution.
+        step_lengths: int64 (B,), on the CPU, steps of each clip; logits beyond them are meaningless.
+        losses: scalar losses of the network's own parts, by name.
     """
 
     sequence_logits: Tensor
@@ -43,13 +43,13 @@ class Network(nn.Module):
     """A backbone over frames, then temporal convolution, BiLSTM and classifiers.
 
     Args:
-        plan: how frames become steps.
-        backbone: makes one feature vector a frame.
-        temporal: makes steps of them, by the plan.
-        lstm: over the steps.
+        plan: plan by which frames become steps.
+        backbone: frames (N, 3, H, W) -> one feature vector per frame.
+        temporal: frame features -> step features, by the plan.
+        lstm: recurrent layers over the steps.
         classifier: step features -> logits of V classes.
-        conv_classifier: for the temporal convolution's features; None: they share the other one.
-        normalisation: how pixels become the backbone's input.
+        conv_classifier: classifier of the temporal convolution's features; None if both heads share one.
+        normalisation: normalisation of the pixels.
     """
 
     def __init__(
@@ -72,21 +72,21 @@ class Network(nn.Module):
         self.normalisation = normalisation
 
     def forward(self, frames: Tensor, frame_lengths: Tensor) -> NetworkOutput:
-        """Logits of a batch.
+        """Compute the logits of a batch.
 
         Args:
-            frames: uint8 (B, T, 3, H, W), RGB; clip i with its own padding is the first
+            frames: uint8 (B, T, 3, H, W), RGB. Clip i with its own padding is the first
                 `plan.padded_length(frame_lengths[i])` of its frames.
-            frame_lengths: int64 (B,), real frames before padding.
+            frame_lengths: int64 (B,), frames of each clip without padding.
         """
         return self.logits_from_features(self.frame_features(frames, frame_lengths), frame_lengths)
 
     def logits_from_features(self, features: Tensor, frame_lengths: Tensor) -> NetworkOutput:
-        """Logits of clips whose frames the backbone has seen.
+        """Compute logits from the backbone's features.
 
         Args:
-            features: (B, T, C), as `frame_features` gives them: of padded clips.
-            frame_lengths: int64 (B,), real frames before padding.
+            features: (B, T, C), features of padded clips, from `frame_features`.
+            frame_lengths: int64 (B,), frames of each clip without padding.
         """
         # (B, T, C) -> (B, C, T) -> (B, C, T') -> (B, T', C)
         temporal = self.temporal(features.transpose(1, 2), self._visible_lengths(features, frame_lengths))
@@ -100,17 +100,17 @@ class Network(nn.Module):
         )
 
     def frame_features(self, frames: Tensor, frame_lengths: Tensor) -> Tensor:
-        """The backbone's features (B, T, C) of padded frames; zeros where a clip has none."""
+        """Compute the backbone's features (B, T, C) of padded frames; zeros beyond the frames of a clip."""
         clips = ClipLayout.from_lengths(self._visible_lengths(frames, frame_lengths), frames.device)
         features = self.backbone(self.normalise_frames(clips.fold(frames)), clips)
         return clips.unfold(features, frames.shape[1])
 
     def _visible_lengths(self, frames: Tensor, frame_lengths: Tensor) -> list[int]:
-        """How many frames of each clip the network sees: in evaluation, no other clip's padding.
+        """Return how many frames of each clip the network sees; in evaluation without the padding of the batch.
 
         Args:
             frames: (B, T, ...), padded frames or their features.
-            frame_lengths: int64 (B,).
+            frame_lengths: int64 (B,), frames of each clip without padding.
         """
         if self.training and self.backbone.batch_norm_includes_padding:
             return [frames.shape[1]] * len(frames)

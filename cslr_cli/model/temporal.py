@@ -20,11 +20,11 @@ from cslr_cli.temporal_plan import TemporalPlan
 
 @dataclass(frozen=True)
 class TemporalOutput:
-    """What a temporal convolution makes of frames.
+    """Output of a temporal convolution.
 
     Attributes:
-        features: (B, C, T').
-        losses: those that its own parts have, by name: scalars.
+        features: (B, C, T'), step features.
+        losses: scalar losses of its pools, by name.
     """
 
     features: Tensor
@@ -38,7 +38,7 @@ class TemporalConvolution(nn.ModuleList):
         num_features: C of the frame features.
         hidden_size: channels of every convolution.
         plan: the schedule; no layer pads, the clip comes padded.
-        pool: what `P` stands for: the maximum, or CorrNet+'s lifting pool, which takes two steps.
+        pool: kind of the `P` layers: maximum, or CorrNet+'s lifting pool of two steps.
     """
 
     def __init__(self, num_features: int, hidden_size: int, plan: TemporalPlan, pool: Pool = "max") -> None:
@@ -58,11 +58,11 @@ class TemporalConvolution(nn.ModuleList):
         self.num_features = num_features
 
     def forward(self, x: Tensor, lengths: Sequence[int]) -> TemporalOutput:
-        """TemporalOutput of frames.
+        """Compute step features.
 
         Args:
             x: (B, C, T), frame features.
-            lengths: frames of each clip with its own padding; what lies beyond, no lifting pool sees.
+            lengths: frames of each clip with its own padding; lifting pools ignore frames beyond them.
         """
         modules = iter(self)
         losses: dict[str, list[Tensor]] = {}
@@ -82,11 +82,11 @@ class TemporalConvolution(nn.ModuleList):
 
 
 class BiLSTM(nn.Module):
-    """Two bidirectional LSTM layers over the steps of each clip, and no further.
+    """Two bidirectional LSTM layers over the steps of each clip.
 
     Args:
-        size: features that come in, and that go out (half from each direction).
-        dropout: between the two layers.
+        size: number of input and of output features (half from each direction).
+        dropout: dropout probability between the layers.
     """
 
     def __init__(self, size: int, dropout: float = 0.3) -> None:
