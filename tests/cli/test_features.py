@@ -15,7 +15,7 @@ def checkpoint(trained: Path) -> list[str]:
     return ["--checkpoint", str(trained), "--precision", "fp32", "--device", "cpu"]
 
 
-def test_a_corpus_gives_a_file_a_clip_or_a_file_a_split(
+def test_a_corpus_gives_one_file_per_clip_or_per_split(
     cslr: Command, checkpoint: list[str], tiny_corpus: PreparedCorpus, workplace: Path
 ) -> None:
     corpus = ["--corpus", "prepared/synthetic", "--split", "dev"]
@@ -31,7 +31,7 @@ def test_a_corpus_gives_a_file_a_clip_or_a_file_a_split(
     assert len(np.load("features/dev.npz")["frame_features"]) == counts["frames"] == frames
 
 
-def test_videos_give_a_file_each_and_a_bad_one_is_passed_over(
+def test_videos_give_one_file_each_and_a_bad_one_is_skipped(
     cslr: Command, checkpoint: list[str], tiny_corpus: PreparedCorpus
 ) -> None:
     clips = [tiny_corpus.frames_path(sample) for sample in tiny_corpus.samples("test")[:2]]
@@ -70,7 +70,7 @@ def test_a_bad_clip_of_a_corpus_is_named_and_the_others_are_written(
         (["clip.mp4", "--fps", "0"], "not a rate at which signing is filmed"),
     ],
 )
-def test_options_that_say_nothing_together_are_refused(
+def test_contradicting_options_are_refused(
     cslr: Command, checkpoint: list[str], arguments: list[str], told: str
 ) -> None:
     done = cslr("features", *arguments, *checkpoint)
@@ -79,7 +79,7 @@ def test_options_that_say_nothing_together_are_refused(
     assert not Path("features").exists()
 
 
-def test_an_output_folder_that_cannot_be_written_is_told(
+def test_an_unwritable_output_folder_is_an_error(
     cslr: Command, checkpoint: list[str], tiny_corpus: PreparedCorpus
 ) -> None:
     Path("taken").write_text("a file")

@@ -31,7 +31,7 @@ def found(*arguments: str, listed: str = "") -> list[str]:
     return [path.as_posix() for path in find_inputs(arguments, lambda: listed)]
 
 
-def test_files_are_taken_as_they_are_named_whatever_their_suffix_and_order(recordings: Path) -> None:
+def test_named_files_are_inputs_whatever_their_suffix_and_order(recordings: Path) -> None:
     assert found("b.mp4", "notes.txt", "a.MOV", "b.mp4") == ["b.mp4", "notes.txt", "a.MOV", "b.mp4"]
 
 
@@ -39,7 +39,7 @@ def test_a_folder_of_pictures_is_one_input(recordings: Path) -> None:
     assert found("frames", "frames/") == ["frames", "frames"]
 
 
-def test_a_folder_of_videos_is_what_lies_in_it_but_not_deeper(recordings: Path) -> None:
+def test_a_folder_of_videos_stands_for_its_direct_contents(recordings: Path) -> None:
     assert found("week") == ["week/1.mkv", "week/2.mp4", "week/clip.zip", "week/frames"]
 
 
@@ -47,11 +47,11 @@ def test_pictures_beside_videos_are_no_input(recordings: Path) -> None:
     assert found("film") == ["film/talk.mp4"]
 
 
-def test_what_stands_for_nothing_is_left_for_whoever_opens_it(recordings: Path) -> None:
+def test_a_missing_input_is_returned_unchanged(recordings: Path) -> None:
     assert found("missing.mp4", "nothing", "*.avi") == ["missing.mp4", "nothing", "*.avi"]
 
 
-def test_patterns_that_the_shell_left_are_followed_in_order_of_names(recordings: Path) -> None:
+def test_patterns_are_expanded_in_order_of_names(recordings: Path) -> None:
     assert found("*.mp4") == ["[odd] talk.mp4", "b.mp4", "o talk.mp4"]
     assert found("**/*.mp4") == [
         *("[odd] talk.mp4", "b.mp4", "film/talk.mp4", "o talk.mp4", "week/2.mp4", "week/deeper/3.mp4")
@@ -63,7 +63,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(recordings: Path) -
     assert found("[odd] talk.mp4") == ["[odd] talk.mp4"]
 
 
-def test_standard_input_gives_a_path_a_line(recordings: Path) -> None:
+def test_standard_input_gives_one_path_per_line(recordings: Path) -> None:
     assert found("a.MOV", "-", listed="\ufeffb.mp4\n\nframes\r\n  missing.mp4\n") == [
         "a.MOV",
         "b.mp4",
@@ -73,7 +73,7 @@ def test_standard_input_gives_a_path_a_line(recordings: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_left_for_whoever_opens_it(recordings: Path) -> None:
+def test_an_unreadable_folder_is_returned_unchanged(recordings: Path) -> None:
     Path("week").chmod(0)
     try:
         assert found("week") == ["week"]
@@ -81,7 +81,7 @@ def test_a_folder_that_may_not_be_read_is_left_for_whoever_opens_it(recordings: 
         Path("week").chmod(0o755)
 
 
-def test_a_video_is_told_from_pictures(recordings: Path) -> None:
+def test_a_video_is_distinguished_from_pictures(recordings: Path) -> None:
     assert [is_video_file(Path(name)) for name in ("b.mp4", "week/clip.zip", "frames")] == [True, False, False]
 
 
@@ -100,9 +100,7 @@ def test_a_video_is_told_from_pictures(recordings: Path) -> None:
         ([], []),
     ],
 )
-def test_an_output_has_its_inputs_name_and_as_much_of_the_path_as_tells_it_from_others(
-    inputs: list[str], names: list[str]
-) -> None:
+def test_an_output_name_is_the_shortest_unique_part_of_the_path(inputs: list[str], names: list[str]) -> None:
     assert output_names([Path(path) for path in inputs]) == names
 
 

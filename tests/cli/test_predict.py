@@ -74,13 +74,13 @@ def test_the_glosses_of_a_video_are_printed_with_their_times_and_nothing_else(
     assert [line.split()[-1] for line in sure.stdout.splitlines()[1:]] == [f"({t.confidence:.0%})" for t in expected]
 
 
-def test_the_options_name_what_there_is() -> None:
+def test_options_take_the_shared_choices() -> None:
     assert list(get_args(FormatName)) == list(FORMATS)
     assert get_args(predict_options.Fit)[0] == FitMode
     assert get_args(predict_options.Split)[0] == SegmentationMethod
 
 
-def test_several_videos_are_printed_in_their_order_each_as_alone(
+def test_several_videos_are_printed_in_order_each_as_alone(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
 ) -> None:
     inputs = [clip(tiny_corpus, number) for number in (2, 0, 1)]
@@ -102,7 +102,7 @@ def test_times_and_alternatives_are_in_the_json(cslr: Command, trained: Path, ti
         assert all(0 < timed["confidence"] <= 1 for timed in result["glosses"])
 
 
-def test_each_sentence_of_a_long_recording_is_printed_when_it_is_there(
+def test_each_sentence_of_a_long_recording_is_printed_at_once(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
 ) -> None:
     pictures = [frame for number in range(4) for frame in open_frames(clip(tiny_corpus, number)).iterate()]
@@ -121,7 +121,7 @@ def test_each_sentence_of_a_long_recording_is_printed_when_it_is_there(
     assert "passed over" not in streamed.stderr
 
 
-def test_what_is_taken_for_rests_is_told(cslr: Command, trained: Path, tiny_corpus: PreparedCorpus) -> None:
+def test_skipped_rests_are_reported(cslr: Command, trained: Path, tiny_corpus: PreparedCorpus) -> None:
     pictures = list(open_frames(clip(tiny_corpus)).iterate())
     Path("rests").mkdir()
     for number, picture in enumerate([*pictures, *[pictures[-1]] * 50, *pictures]):
@@ -130,7 +130,7 @@ def test_what_is_taken_for_rests_is_told(cslr: Command, trained: Path, tiny_corp
     assert re.search(r"rests: \d\.\d s were taken for rests and passed over, the longest from \d", outcome.stderr)
 
 
-def test_the_sentences_of_an_input_do_not_go_on_under_the_name_of_one_that_broke_off(
+def test_sentences_are_not_printed_under_the_name_of_a_failed_input(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
 ) -> None:
     pictures = [frame for number in range(4) for frame in open_frames(clip(tiny_corpus, number)).iterate()]
@@ -161,7 +161,7 @@ def test_predict_takes_the_best_checkpoint_of_the_newest_run_or_the_one_named(
     assert (named.status, named.stderr) == (0, "")
 
 
-def test_predict_reads_videos_and_folders_at_the_rate_that_is_said(
+def test_predict_reads_videos_and_folders_at_the_given_rate(
     cslr: Command, trained: Path, tiny_release: Path, tiny_corpus: PreparedCorpus
 ) -> None:
     sample = tiny_corpus.samples("test")[0]
@@ -211,7 +211,7 @@ def test_folders_patterns_and_standard_input_are_followed(
     assert "\\udcff.mp4" in outcome.stderr
 
 
-def test_an_output_that_cannot_hold_a_character_is_told(
+def test_an_output_encoding_without_a_character_is_an_error(
     cslr: Command, videos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     videos[2].rename("手.mp4")
@@ -222,7 +222,7 @@ def test_an_output_that_cannot_hold_a_character_is_told(
     assert "PYTHONIOENCODING" in outcome.stderr
 
 
-def test_a_part_of_a_video_has_the_times_of_the_whole(cslr: Command, videos: list[Path]) -> None:
+def test_a_segment_of_a_video_has_times_in_the_whole_video(cslr: Command, videos: list[Path]) -> None:
     part = json.loads(cslr("predict", videos[0], "--start", 0.4, "--end", 1.2, "--json").stdout)
     assert (part["start"], part["num_frames"]) == (pytest.approx(0.4), 20)
     assert all(0.4 <= timed["start"] < timed["end"] <= 1.2 + 1e-9 for timed in part["glosses"])
@@ -284,9 +284,7 @@ def test_an_elan_document_is_linked_to_its_video_from_where_it_lies(cslr: Comman
     assert {"glosses", "glosses 2"} <= set(document.tiers)
 
 
-def test_logits_are_saved_for_decoders_of_ones_own(
-    cslr: Command, videos: list[Path], tiny_corpus: PreparedCorpus
-) -> None:
+def test_logits_are_saved(cslr: Command, videos: list[Path], tiny_corpus: PreparedCorpus) -> None:
     given = ["--decoder", "greedy", "--keep-repeats", "--precision", "fp32"]
     outcome = cslr("predict", videos[0], "--save-logits", "talk.npz", "--json", *given)
     glosses = json.loads(outcome.stdout)["glosses"]
@@ -340,7 +338,7 @@ def assert_refused(outcome: Outcome, status: int, *words: str) -> None:
         assert word in outcome.stderr
 
 
-def test_what_is_wrong_with_the_outputs_is_told_before_the_work(cslr: Command, videos: list[Path]) -> None:
+def test_invalid_outputs_are_refused_before_the_work(cslr: Command, videos: list[Path]) -> None:
     Path("file").touch()
     Path("out/talk.srt").mkdir(parents=True)
     assert_refused(cslr("predict", videos[0], "--format", "srt", "--output", "out/"), 2, "out/talk.srt is a folder")
@@ -360,12 +358,12 @@ def test_what_is_wrong_with_the_outputs_is_told_before_the_work(cslr: Command, v
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_to_is_told_before_the_work(cslr: Command, videos: list[Path]) -> None:
+def test_an_unwritable_folder_is_an_error_before_the_work(cslr: Command, videos: list[Path]) -> None:
     Path("locked").mkdir(mode=0o555)
     assert_refused(cslr("predict", videos[0], "--output", "locked/"), 1, "locked", "cannot be written to")
 
 
-def test_a_package_that_is_missing_is_told_before_the_work(
+def test_a_missing_package_is_an_error_before_the_work(
     cslr: Command, videos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("pympi", "pympi.Elan", "pympi.Praat"):
@@ -394,7 +392,7 @@ def test_a_bad_input_among_many_is_named_and_the_others_get_their_files(cslr: Co
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_named_and_passed_over(cslr: Command, videos: list[Path]) -> None:
+def test_an_unreadable_file_is_reported_and_skipped(cslr: Command, videos: list[Path]) -> None:
     videos[0].chmod(0)
     outcome = cslr("predict", *videos, "--json")
     assert outcome.status == 1
@@ -405,7 +403,7 @@ def test_a_file_that_may_not_be_read_is_named_and_passed_over(cslr: Command, vid
 # Live
 
 
-def test_a_video_plays_the_camera_and_each_gloss_is_printed_once(cslr: Command, videos: list[Path]) -> None:
+def test_a_video_is_recognised_live_and_each_gloss_is_printed_once(cslr: Command, videos: list[Path]) -> None:
     outcome = cslr("predict", videos[0], "--live", "--json", "--precision", "fp32")
     assert outcome.status == 0, outcome
     printed = [json.loads(line) for line in outcome.stdout.splitlines()]
@@ -418,9 +416,7 @@ def test_a_video_plays_the_camera_and_each_gloss_is_printed_once(cslr: Command, 
     assert f"; {len(printed)} gloss" in summary
 
 
-def test_a_camera_that_is_not_there_and_options_that_are_not_for_one_are_told(
-    cslr: Command, videos: list[Path]
-) -> None:
+def test_a_missing_camera_and_options_that_do_not_apply_are_refused(cslr: Command, videos: list[Path]) -> None:
     outcome = cslr("predict", "97")
     assert (outcome.status, outcome.stdout) == (1, "")
     assert "camera 97" in outcome.stderr
@@ -448,7 +444,7 @@ def endless(videos: list[Path]) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_ctrl_c_ends_the_watching_with_a_summary(endless: subprocess.Popen[str]) -> None:
+def test_ctrl_c_stops_live_recognition_with_a_summary(endless: subprocess.Popen[str]) -> None:
     assert endless.stderr is not None
     for line in endless.stderr:
         if "watching" in line:

@@ -83,13 +83,13 @@ def test_an_array_a_list_an_iterator_and_a_folder_give_the_same(tmp_path: Path) 
         ([np.zeros((32, 32, 3), np.uint8), np.zeros((30, 32, 3), np.uint8)], "frame 1: 32×30 pixels, .* are 32×32"),
     ],
 )
-def test_frames_that_are_none_are_refused_by_name(source: Any, message: str) -> None:
+def test_invalid_frames_are_refused_by_name(source: Any, message: str) -> None:
     with pytest.raises(MediaError, match=message) as caught:
         reader(source).read()
     assert "expected" in str(caught.value)
 
 
-def test_a_missing_file_is_told_at_once(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no such file"):
         reader(tmp_path / "nothing.mp4")
 
@@ -99,7 +99,7 @@ def test_a_missing_file_is_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given_fps", [5.0, 12.5, 15.0, 24.0, 25.0, 29.97, 30.0, 59.94, 120.0])
 @pytest.mark.parametrize("num_frames", [1, 2, 12, 101])
-def test_frames_whose_number_is_not_known_are_chosen_as_those_whose_is(given_fps: float, num_frames: int) -> None:
+def test_a_stream_is_resampled_like_frames_of_known_number(given_fps: float, num_frames: int) -> None:
     expected = resample_indices(np.arange(num_frames) / given_fps, 25.0)
     chosen = list(resample_stream(iter(numbered(num_frames, 2)), given_fps, 25.0))
     assert numbers(chosen) == expected.tolist()
@@ -118,7 +118,7 @@ def test_an_iterator_is_not_read_further_than_needed() -> None:
     assert len(taken) <= 3
 
 
-def test_a_part_is_read_with_its_times(tmp_path: Path) -> None:
+def test_a_segment_is_read_with_its_times(tmp_path: Path) -> None:
     frames = numbered(50)
     for source in (frames, folder_of(frames, tmp_path / "clip")):
         clip = reader(source, start=0.4, end=1.2).read()
@@ -126,7 +126,7 @@ def test_a_part_is_read_with_its_times(tmp_path: Path) -> None:
         assert (clip.edges[0], clip.edges[-1]) == pytest.approx((0.4, 1.2))
 
 
-def test_a_part_of_a_video_is_that_of_the_same_pictures(tmp_path: Path) -> None:
+def test_a_segment_of_a_video_equals_that_of_the_same_pictures(tmp_path: Path) -> None:
     frames = (numbered(75) * 3).astype(np.uint8)
     video = video_of(frames, tmp_path / "clip.mp4", 25)
     with_end = reader(video, start=1.0, end=2.0).read()
@@ -137,7 +137,7 @@ def test_a_part_of_a_video_is_that_of_the_same_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reading", [{"start": 9.0}, {"start": 1.0, "end": 9.0}])
-def test_a_part_beyond_the_end_is_refused(tmp_path: Path, reading: dict[str, Any]) -> None:
+def test_a_segment_beyond_the_end_is_refused(tmp_path: Path, reading: dict[str, Any]) -> None:
     with pytest.raises(MediaError, match=r"ends after 2\.00 s"):
         reader(folder_of(numbered(50), tmp_path / "clip"), **reading).read()
     if "end" not in reading:
@@ -168,7 +168,7 @@ def test_thinning_takes_evenly_spaced_frames_from_the_first_to_the_last(
         assert clip.fps == pytest.approx(30 / 4.8)
 
 
-def test_shorter_clips_are_not_thinned_as_the_published_inference_does() -> None:
+def test_short_clips_are_not_thinned_unlike_in_the_published_inference() -> None:
     # There any clip up to the limit becomes 50 frames, by a linspace without a count.
     assert evenly_spaced_indices(7, 360) == list(range(7))
     assert evenly_spaced_indices(360, 360) == list(range(360))
@@ -181,7 +181,7 @@ def test_shorter_clips_are_not_thinned_as_the_published_inference_does() -> None
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
-def test_colours_and_sides_of_a_video_come_out_as_they_went_in(tmp_path: Path, suffix: str) -> None:
+def test_a_video_keeps_its_colours_and_its_orientation(tmp_path: Path, suffix: str) -> None:
     colours = {"red": (200, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 210), "skin": (224, 172, 105)}
     frame = np.zeros((64, 64, 3), np.uint8)
     places = [(0, 0), (0, 32), (32, 0), (32, 32)]
@@ -197,7 +197,7 @@ def test_colours_and_sides_of_a_video_come_out_as_they_went_in(tmp_path: Path, s
 # Warnings
 
 
-def test_a_video_that_is_cut_off_is_read_as_far_as_it_goes_with_a_warning(tmp_path: Path) -> None:
+def test_a_truncated_video_is_read_as_far_as_possible_with_a_warning(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     video = video_of(rng.integers(0, 255, (100, 64, 64, 3), dtype=np.uint8), tmp_path / "whole.avi", 25)
     cut = tmp_path / "cut.avi"
@@ -215,7 +215,7 @@ def test_a_video_that_is_cut_off_is_read_as_far_as_it_goes_with_a_warning(tmp_pa
         reader(cut, start=3.5, end=4).read()
 
 
-def test_an_unknown_shape_of_the_corpus_is_remarked_on() -> None:
+def test_an_unknown_shape_of_the_corpus_frames_is_a_warning() -> None:
     unknown = FrameFit(32, DataConfig(crop_size=32))
     wide = np.zeros((2, 36, 64, 3), np.uint8)
     clip = ClipReader(wide, ReadOptions(), unknown, fps=25)
@@ -225,14 +225,14 @@ def test_an_unknown_shape_of_the_corpus_is_remarked_on() -> None:
 # Reading ahead
 
 
-def test_reading_ahead_gives_the_same(tmp_path: Path) -> None:
+def test_reading_ahead_returns_the_same_pictures(tmp_path: Path) -> None:
     folder = folder_of(numbered(40), tmp_path / "clip")
     plain, ahead = reader(folder, start=0.4, end=1.4).read(), reader(folder, start=0.4, end=1.4).read_ahead().read()
     np.testing.assert_array_equal(plain.pictures, ahead.pictures)
     np.testing.assert_array_equal(plain.edges, ahead.edges)
 
 
-def test_errors_met_ahead_are_raised_where_the_pictures_are_taken(tmp_path: Path) -> None:
+def test_errors_of_the_prefetching_thread_are_raised_where_pictures_are_taken(tmp_path: Path) -> None:
     folder = folder_of(numbered(5), tmp_path / "clip")
     (folder / "00003.png").write_bytes(b"no picture")
     clip = reader(folder).read_ahead()
@@ -240,7 +240,7 @@ def test_errors_met_ahead_are_raised_where_the_pictures_are_taken(tmp_path: Path
         clip.read()
 
 
-def test_closing_ends_the_thread_though_its_items_were_not_taken() -> None:
+def test_closing_stops_the_thread_with_items_waiting() -> None:
     def endless() -> Iterator[int]:
         while True:
             yield 1
@@ -252,7 +252,7 @@ def test_closing_ends_the_thread_though_its_items_were_not_taken() -> None:
     assert set(threading.enumerate()) <= before
 
 
-def test_no_more_than_the_limit_waits() -> None:
+def test_no_more_items_than_the_limit_are_prefetched() -> None:
     made: list[int] = []
 
     def items() -> Iterator[int]:
@@ -272,13 +272,13 @@ def test_no_more_than_the_limit_waits() -> None:
 # Options
 
 
-def test_all_that_is_wrong_with_a_reading_is_told_at_once() -> None:
+def test_all_faults_of_read_options_are_reported_together() -> None:
     with pytest.raises(UsageError) as caught:
         ReadOptions(fps=0, start=-1, end=-2, fit="stretch", max_frames=0)  # type: ignore[arg-type]
     assert len(caught.value.message.splitlines()) == 5
 
 
-def test_source_frames_come_in_the_choice_of_the_pictures(tmp_path: Path) -> None:
+def test_source_frames_are_those_of_the_pictures(tmp_path: Path) -> None:
     frames = numbered(60, size=48)
     folder = folder_of(frames, tmp_path / "clip")
     source = list(reader(folder, fps=50.0, start=0.4, frame_interval=2).frames())

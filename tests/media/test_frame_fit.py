@@ -30,9 +30,7 @@ def striped(width: int, height: int, edge: int) -> Frame:
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
 @pytest.mark.parametrize("aspect", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("scale", [1, 2])
-def test_a_frame_of_the_corpus_proportion_becomes_what_preparation_makes_of_it(
-    fit: Any, aspect: Any, scale: int
-) -> None:
+def test_a_frame_of_the_corpus_proportions_is_prepared_as_in_preparation(fit: Any, aspect: Any, scale: int) -> None:
     frame = np.random.default_rng(0).integers(0, 255, (260 * scale, 210 * scale, 3), dtype=np.uint8)
     prepared = fit_for(fit, aspect=aspect).prepare(frame)
     if fit != "squash" or aspect == "stretch":  # a squash may resize twice
@@ -41,13 +39,13 @@ def test_a_frame_of_the_corpus_proportion_becomes_what_preparation_makes_of_it(
     np.testing.assert_array_equal(picture, prepared[16:240, 16:240])
 
 
-def test_a_prepared_frame_is_taken_as_it_is() -> None:
+def test_a_prepared_frame_is_not_changed_before_the_crop() -> None:
     frame = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
     np.testing.assert_array_equal(fit_for().to_picture(frame), frame[16:240, 16:240])
     assert fit_for().visible_box(256, 256) == Box(16, 16, 224, 224)
 
 
-def test_crop_cuts_the_corpus_proportion_out_of_the_middle() -> None:
+def test_crop_keeps_the_middle_with_the_corpus_proportions() -> None:
     # 720 rows high, a PHOENIX frame would be 582 columns wide: of 1280, 349 go on each side.
     prepared = fit_for("crop").prepare(striped(1280, 720, 340))
     assert (prepared.reshape(-1, 3) == (0, 255, 0)).all()
@@ -64,13 +62,13 @@ def test_crop_of_a_narrow_frame_keeps_its_width() -> None:
     assert tuple(prepared[245, 128]) == (0, 0, 255)
 
 
-def test_squash_keeps_all_of_the_frame() -> None:
+def test_squash_keeps_the_whole_frame() -> None:
     prepared = fit_for("squash").prepare(striped(1280, 720, 320))
     shares = [(prepared[128] == colour).all(axis=1).mean() for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
 
 
-def test_pad_keeps_all_of_the_frame_and_its_proportion() -> None:
+def test_pad_keeps_the_whole_frame_and_its_proportions() -> None:
     prepared = fit_for("pad").prepare(striped(1280, 720, 320))
     # 1280 wide, a PHOENIX frame would be 1585 rows high: the frame is 720 / 1585 of that.
     rows = prepared[:, 128].any(axis=1).mean()
@@ -81,7 +79,7 @@ def test_pad_keeps_all_of_the_frame_and_its_proportion() -> None:
 @pytest.mark.parametrize("aspect", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
 @pytest.mark.parametrize("size", [(640, 480), (300, 700), (210, 260)])
-def test_what_is_said_to_be_seen_is_what_is_seen(fit: Any, aspect: str, size: tuple[int, int]) -> None:
+def test_the_visible_box_is_the_part_that_the_picture_shows(fit: Any, aspect: str, size: tuple[int, int]) -> None:
     width, height = size
     frame_fit = fit_for(fit, aspect=aspect)
     # A picture whose colours say where in the frame they come from.
@@ -100,7 +98,7 @@ def test_what_is_said_to_be_seen_is_what_is_seen(fit: Any, aspect: str, size: tu
         assert picture[row, column, 1] == pytest.approx(20 + 230 * y / height, abs=4)
 
 
-def test_without_a_known_shape_the_frame_is_taken_whole() -> None:
+def test_without_a_known_shape_the_whole_frame_is_used() -> None:
     frame = striped(1280, 720, 320)
     prepared = fit_for("crop", original_size=None).prepare(frame)
     np.testing.assert_array_equal(prepared, resize_frame(frame, 256))

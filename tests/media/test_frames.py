@@ -62,7 +62,7 @@ def grey_of(frames: NDArray[np.uint8]) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
-def test_pictures_come_in_the_order_of_the_numbers_in_their_names(tmp_path: Path, kind: str) -> None:
+def test_pictures_are_sorted_by_the_numbers_in_their_names(tmp_path: Path, kind: str) -> None:
     names = ["frame2.png", "frame10.png", "frame1.png"]
     frames = picture_folder(tmp_path / "clip", names)
     path = tmp_path / "clip"
@@ -86,7 +86,7 @@ def test_red_is_red_in_every_kind_of_picture(tmp_path: Path, suffix: str) -> Non
     assert np.abs(frames[0].astype(int) - red).max() <= 3
 
 
-def test_a_picture_that_says_how_it_was_held_comes_upright(tmp_path: Path) -> None:
+def test_a_picture_with_an_orientation_tag_is_upright(tmp_path: Path) -> None:
     upright = np.zeros((16, 32, 3), np.uint8)
     upright[:, :16] = 255  # white on the left
     exif = Image.Exif()
@@ -96,7 +96,7 @@ def test_a_picture_that_says_how_it_was_held_comes_upright(tmp_path: Path) -> No
     assert np.abs(frame.astype(int) - upright).max() <= 3
 
 
-def test_only_pictures_count(tmp_path: Path) -> None:
+def test_other_files_are_ignored(tmp_path: Path) -> None:
     picture_folder(tmp_path, ["0.png", "1.png"])
     (tmp_path / "Thumbs.db").write_bytes(b"x")
     (tmp_path / "._0.png").write_bytes(b"left by macOS")
@@ -105,7 +105,7 @@ def test_only_pictures_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
-def test_each_frame_asked_for_is_decoded_once(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_requested_frame_is_decoded_once(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = picture_folder(tmp_path / "clip", [f"{number}.png" for number in range(5)])
     zip_folder(tmp_path / "clip", tmp_path / "clip.zip")
     decoded = []
@@ -140,13 +140,13 @@ def test_reading_leaves_no_file_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("indices", [[3], [-1], [0, 5]])
-def test_frames_that_are_not_there_are_an_index_error(tmp_path: Path, indices: list[int]) -> None:
+def test_indices_out_of_range_are_an_index_error(tmp_path: Path, indices: list[int]) -> None:
     picture_folder(tmp_path, ["0.png", "1.png", "2.png"])
     with pytest.raises(IndexError, match="has 3 frames"):
         open_frames(tmp_path).read(indices)
 
 
-def test_asking_for_nothing_or_backwards_is_a_value_error(tmp_path: Path) -> None:
+def test_no_indices_or_decreasing_ones_are_a_value_error(tmp_path: Path) -> None:
     picture_folder(tmp_path, ["0.png", "1.png"])
     source = open_frames(tmp_path)
     with pytest.raises(ValueError, match="no frame"):
@@ -185,7 +185,7 @@ def test_padding_keeps_everything_and_the_proportions(height: int, width: int) -
 
 
 @pytest.mark.parametrize("aspect", ["crop", "pad"])
-def test_a_square_is_resized_alike_whatever_becomes_of_others(aspect: Any) -> None:
+def test_a_square_is_resized_alike_with_every_aspect(aspect: Any) -> None:
     frame = picture(0, 100, 100)
     np.testing.assert_array_equal(resize_frame(frame, 64, "lanczos", aspect), resize_frame(frame, 64))
 
@@ -266,7 +266,7 @@ def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path) -> None:
     assert ".webp" in caught.value.hint
 
 
-def test_a_path_that_is_not_there_says_what_lies_beside_it(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_path_lists_its_folder(tmp_path: Path) -> None:
     (tmp_path / "clip1.mp4").touch()
     with pytest.raises(MediaError, match="there is no such file") as caught:
         open_frames(tmp_path / "clip2.mp4")
@@ -274,13 +274,13 @@ def test_a_path_that_is_not_there_says_what_lies_beside_it(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["clip.zip", "clip.mp4"])
-def test_an_empty_file_is_told(tmp_path: Path, name: str) -> None:
+def test_an_empty_file_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(MediaError, match=r"the file is empty \(0 bytes\)"):
         open_frames(tmp_path / name)
 
 
-def test_a_zip_that_is_cut_off_or_holds_no_pictures_is_told(tmp_path: Path) -> None:
+def test_a_truncated_zip_or_one_without_pictures_is_an_error(tmp_path: Path) -> None:
     picture_folder(tmp_path / "clip", ["0.png"])
     zip_folder(tmp_path / "clip", tmp_path / "clip.zip")
     (tmp_path / "cut.zip").write_bytes((tmp_path / "clip.zip").read_bytes()[:100])
@@ -312,19 +312,19 @@ def test_a_video_keeps_its_colours_its_length_and_its_rate(tmp_path: Path, name:
     assert np.abs(frames.astype(int) - expected).max() <= 12
 
 
-def test_chosen_frames_of_a_video_are_those_of_the_whole(tmp_path: Path) -> None:
+def test_selected_frames_of_a_video_equal_those_of_a_whole_pass(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", GREYS)
     frames = open_frames(tmp_path / "clip.mp4").read([17, 3, 3, 11])
     assert grey_of(frames) == [17, 3, 3, 11]
 
 
-def test_a_name_with_a_pattern_in_it_is_a_plain_video(tmp_path: Path) -> None:
+def test_a_video_name_that_looks_like_a_pattern_is_read(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", GREYS[:3])
     (tmp_path / "clip.mp4").rename(tmp_path / "clip%02d.mp4")
     assert open_frames(tmp_path / "clip%02d.mp4").num_frames == 3
 
 
-def test_a_video_that_says_how_it_was_held_comes_upright(tmp_path: Path) -> None:
+def test_a_video_with_an_orientation_tag_is_upright(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_video(path, GREYS[:2])
     data = bytearray(path.read_bytes())
@@ -368,7 +368,7 @@ def test_a_video_of_uneven_times_is_resampled_by_its_times(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.8])
-def test_a_video_that_is_cut_off_is_told_without_chatter(
+def test_a_truncated_video_is_an_error_without_other_output(
     tmp_path: Path, kept: float, capfd: pytest.CaptureFixture[str]
 ) -> None:
     write_video(tmp_path / "whole.mp4", GREYS)
@@ -382,7 +382,7 @@ def test_a_video_that_is_cut_off_is_told_without_chatter(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_video_that_plays_up_to_where_it_is_cut_off_is_not_taken_for_whole(tmp_path: Path) -> None:
+def test_a_truncated_video_that_still_plays_is_not_taken_for_complete(tmp_path: Path) -> None:
     write_video(tmp_path / "whole.avi", GREYS, codec="MJPG")
     data = (tmp_path / "whole.avi").read_bytes()
     (tmp_path / "cut.avi").write_bytes(data[: len(data) * 2 // 3])
@@ -394,7 +394,7 @@ def test_a_video_that_plays_up_to_where_it_is_cut_off_is_not_taken_for_whole(tmp
     ("data", "why"),
     [(b"Dear all,\nhere is the video.\n" * 40, "the file holds text"), (bytes(range(256)) * 4, "only sound")],
 )
-def test_a_file_that_is_no_video_is_told_without_chatter(
+def test_a_file_that_is_no_video_is_an_error_without_other_output(
     tmp_path: Path, data: bytes, why: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "clip.mp4").write_bytes(data)
@@ -405,7 +405,7 @@ def test_a_file_that_is_no_video_is_told_without_chatter(
     assert capfd.readouterr() == ("", "")
 
 
-def test_opencv_keeps_quiet_even_if_it_was_imported_before() -> None:
+def test_opencv_prints_nothing_even_if_it_was_imported_before() -> None:
     code = (
         "import cv2, sys; from cslr_cli.media.frames import open_frames; from cslr_cli.errors import MediaError\n"
         "try: open_frames(sys.executable).read()\n"
@@ -419,7 +419,7 @@ def test_opencv_keeps_quiet_even_if_it_was_imported_before() -> None:
 
 
 @given(st.integers(1, 300), st.sampled_from([12.5, 25.0, 30.0, 50.0]), st.floats(0, 100))
-def test_a_video_of_the_right_rate_stays_as_it_is_though_its_times_are_rounded(
+def test_a_video_of_the_wanted_rate_is_unchanged_despite_rounded_times(
     num_frames: int, fps: float, start: float
 ) -> None:
     times = np.round(start + np.arange(num_frames) / fps, 3)  # Matroska counts milliseconds
@@ -454,7 +454,7 @@ def test_times_that_do_not_increase_are_a_value_error(times: list[float], fps: f
         resample_indices(times, fps)
 
 
-def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     # A PNG that says that it is 10,000×10,000 pixels, and a JPEG that says so in a megabyte.
     header = struct.pack(">IIBBBBB", 10_000, 10_000, 8, 2, 0, 0, 0)
     body = b"IHDR" + header

@@ -69,7 +69,7 @@ def test_a_picture_with_one_filter_for_all_rows_is_decoded_exactly(height: int, 
     np.testing.assert_array_equal(decoded, np.asarray(Image.open(io.BytesIO(data))))
 
 
-def test_pictures_as_prepare_writes_them_take_the_fast_way() -> None:
+def test_prepared_pictures_are_decoded_fast() -> None:
     pixels = picture(64, 48)
     _, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     decoded = decode_plain_png(data.tobytes())
@@ -78,7 +78,7 @@ def test_pictures_as_prepare_writes_them_take_the_fast_way() -> None:
 
 
 @pytest.mark.parametrize("filters", [[3] * 24, [4] * 24, [1] * 20 + [2] * 4, [2] * 23 + [4], [0, 1, 2, 3, 4, 0] * 4])
-def test_any_other_filters_are_left_to_opencv_and_read_as_well(filters: list[int]) -> None:
+def test_other_filters_are_left_to_opencv_and_decoded_correctly(filters: list[int]) -> None:
     pixels = picture(24, 20)
     data = written(pixels, filters)
     assert decode_plain_png(data) is None
@@ -93,7 +93,7 @@ def test_pictures_with_other_colours_are_left_to_opencv(mode: str) -> None:
     assert decode_picture(buffer.getvalue(), "other.png").shape == (12, 10, 3)
 
 
-def test_a_picture_that_says_how_it_was_held_is_left_to_opencv() -> None:
+def test_a_picture_with_an_orientation_tag_is_left_to_opencv() -> None:
     buffer = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
@@ -102,7 +102,7 @@ def test_a_picture_that_says_how_it_was_held_is_left_to_opencv() -> None:
 
 
 @pytest.mark.usefixtures("inflating")
-def test_no_damage_passes_for_a_picture() -> None:
+def test_a_damaged_picture_is_never_decoded_silently() -> None:
     data = written(picture(16, 16), [1] * 16)
     assert decode_plain_png(data) is not None
     pixels = range(data.index(b"IDAT") + 4, len(data) - 16)
@@ -115,7 +115,7 @@ def test_no_damage_passes_for_a_picture() -> None:
 
 
 @pytest.mark.usefixtures("inflating")
-def test_a_picture_that_holds_more_rows_than_it_says_is_none_and_fills_no_memory() -> None:
+def test_a_picture_with_more_rows_than_its_header_states_is_refused_without_filling_memory() -> None:
     data = written(picture(4, 4), [0] * 4, extra_rows=bytes(50_000_000))
     assert decode_plain_png(data) is None
 

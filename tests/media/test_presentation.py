@@ -31,17 +31,17 @@ def stripes_of(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     "name", ["bt601.mp4", "bt709.mp4", "bt709.ts", "bt709_colr.mp4", "bt709_vp9.webm", "bt2020.mkv", "wide_pixels.mp4"]
 )
-def test_colours_are_those_that_were_filmed_whatever_they_were_encoded_by(name: str) -> None:
+def test_colours_are_correct_for_every_encoded_matrix(name: str) -> None:
     # By the wrong matrix the first three stripes would be 15 to 20 off.
     assert stripes_of(open_frames(VIDEOS / name).read()[1]) == pytest.approx(np.array(STRIPES), abs=4)
 
 
-def test_pixels_that_are_wider_than_high_become_squares() -> None:
+def test_wide_pixels_become_square() -> None:
     frames = open_frames(VIDEOS / "wide_pixels.mp4").read()
     assert frames.shape == (4, 64, 128, 3)  # encoded as 96×64
 
 
-def test_pixels_that_were_wider_than_high_before_the_video_was_turned_become_squares(tmp_path: Path) -> None:
+def test_wide_pixels_of_a_rotated_video_become_square(tmp_path: Path) -> None:
     data = bytearray((VIDEOS / "wide_pixels.mp4").read_bytes())
     # The display matrix of the track header, 40 bytes behind the name: turn by 90 degrees clockwise.
     one = 1 << 16
@@ -51,7 +51,7 @@ def test_pixels_that_were_wider_than_high_before_the_video_was_turned_become_squ
     assert height == 2 * width
 
 
-def test_a_video_that_was_trimmed_without_encoding_it_anew_is_whole() -> None:
+def test_a_video_trimmed_without_encoding_is_complete() -> None:
     source = VideoFrames(VIDEOS / "trimmed.mp4", partial=True)
     assert source.num_frames == 50
     assert source.missing is None
@@ -66,7 +66,7 @@ def test_the_header_says_how_long_a_trimmed_video_is_shown_and_whether_its_file_
     assert container_header(tmp_path / "cut.mp4").is_cut_off
 
 
-def test_headers_that_are_damaged_say_nothing_and_raise_nothing(tmp_path: Path) -> None:
+def test_damaged_headers_state_nothing_and_raise_nothing(tmp_path: Path) -> None:
     drawn = random.Random(0)
     path = tmp_path / "damaged"
     for video in sorted(VIDEOS.glob("*.[mw]*")):

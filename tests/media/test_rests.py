@@ -50,7 +50,7 @@ TRUE = [(1.0, 4.0), (5.0, 7.0), (9.0, 13.0)]
 
 
 @pytest.mark.parametrize("how", [{}, {"noise": 0.0}, {"noise": 8.0}, {"repeats": 2}, {"repeats": 3}])
-def test_sentences_between_rests_are_found_with_a_little_rest_on_each_side(how: dict[str, float]) -> None:
+def test_sentences_are_found_between_rests_with_a_margin(how: dict[str, float]) -> None:
     found = found_in(SENTENCES, **how)
     assert len(found) == 3
     for (start, end), (true_start, true_end) in zip(found, TRUE, strict=True):
@@ -58,11 +58,11 @@ def test_sentences_between_rests_are_found_with_a_little_rest_on_each_side(how: 
         assert true_end <= end <= true_end + 0.8
 
 
-def test_a_short_hold_is_no_rest() -> None:
+def test_a_short_hold_does_not_end_a_sentence() -> None:
     assert len(found_in([("sign", 2.0), ("rest", 0.3), ("sign", 2.0), ("rest", 1.0)])) == 1
 
 
-def test_where_nothing_moves_nothing_is_found() -> None:
+def test_a_still_recording_has_no_sentence() -> None:
     assert found_in([("rest", 10.0)], noise=0.0) == []
 
 
@@ -72,14 +72,14 @@ def test_a_long_rest_belongs_to_no_sentence() -> None:
     assert second[0] > 92.0
 
 
-def test_signing_without_a_rest_is_cut_and_nothing_of_it_is_lost() -> None:
+def test_signing_without_rests_is_cut_without_loss() -> None:
     found = found_in([("sign", 25.0)], longest=10.0)
     assert [start for start, _ in found[1:]] == [end for _, end in found[:-1]]
     assert all(end - start <= 10.0 for start, end in found)
     assert (found[0][0], found[-1][1]) == (0.0, 25.0)
 
 
-def test_a_sentence_is_given_when_its_rest_is_long_enough_not_when_the_next_begins() -> None:
+def test_a_sentence_is_returned_when_its_rest_is_long_enough() -> None:
     finder = SentenceSegmenter(FPS, 20.0)
     given_at: list[tuple[int, FrameRange]] = []
     for number, frame in enumerate(recording([("sign", 3.0), ("rest", 5.0)])):
@@ -90,7 +90,7 @@ def test_a_sentence_is_given_when_its_rest_is_long_enough_not_when_the_next_begi
     assert number <= 4.0 * FPS
 
 
-def test_what_is_kept_of_a_recording_does_not_grow_with_it() -> None:
+def test_memory_use_does_not_grow_with_the_recording() -> None:
     finder = SentenceSegmenter(FPS, 20.0)
     most = 0
     for frame in recording(SENTENCES * 8):

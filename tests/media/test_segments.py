@@ -51,7 +51,7 @@ def numbers(path: Path, segment: Segment | None, fps: float = 25.0) -> list[int]
 @pytest.mark.parametrize(
     ("start", "end"), [(0, 1), (0.5, 3.3), (1.99, 2.4), (2, 2.04), (10, 13.2), (25.5, 31.05), (32, 33.3), (33, 33.5)]
 )
-def test_a_part_is_what_the_whole_would_show_there(video: Path, start: float, end: float) -> None:
+def test_a_segment_equals_that_part_of_the_whole_video(video: Path, start: float, end: float) -> None:
     whole = numbers(video, None)
     if start < len(whole) / 25:
         assert numbers(video, Segment(start, end)) == whole[round(start * 25) : round(end * 25)]
@@ -163,12 +163,12 @@ def test_behind_a_damaged_packet_the_video_goes_on_with_the_times_it_had(avi: Pa
         (range(0), None),
     ],
 )
-def test_what_is_damaged_is_told(avi: Path, tmp_path: Path, frames: range, told: str | None) -> None:
+def test_damage_is_reported(avi: Path, tmp_path: Path, frames: range, told: str | None) -> None:
     missing = VideoFrames(damaged(avi, tmp_path / "hurt.avi", frames), partial=True).missing
     assert missing is None if told is None else str(missing).startswith(told)
 
 
-def test_damage_is_told_of_the_part_that_is_read_and_of_no_other(avi: Path, tmp_path: Path) -> None:
+def test_damage_is_reported_for_the_read_segment_only(avi: Path, tmp_path: Path) -> None:
     source = VideoFrames(damaged(avi, tmp_path / "hurt.avi", range(300, 330)), partial=True)
 
     hurt, sound = source.read_segment(Segment(11, 14), 25.0), source.read_segment(Segment(30, 31), 25.0)
@@ -179,7 +179,7 @@ def test_damage_is_told_of_the_part_that_is_read_and_of_no_other(avi: Path, tmp_
     assert len(list(sound.frames)) == 25
 
 
-def test_what_a_container_leaves_out_is_told_and_the_rest_keeps_its_times(tmp_path: Path) -> None:
+def test_a_gap_in_a_container_is_reported_and_later_frames_keep_their_times(tmp_path: Path) -> None:
     # Without the header of a block FFmpeg knows where the next cluster begins, and nothing in between.
     data = bytearray(write_numbered_video(tmp_path / "whole.mkv", "MJPG", 25.0).read_bytes())
     block = data.index(b"\xa3", len(data) // 2)
@@ -203,7 +203,7 @@ def test_a_video_of_one_frame_every_second_has_no_gaps(tmp_path: Path) -> None:
     assert VideoFrames(write_numbered_video(tmp_path / "slow.avi", "MJPG", 1.0), partial=True).missing is None
 
 
-def test_a_video_that_begins_damaged_keeps_its_times(avi: Path, tmp_path: Path) -> None:
+def test_a_video_with_a_damaged_beginning_keeps_its_times(avi: Path, tmp_path: Path) -> None:
     hurt = damaged(avi, tmp_path / "hurt.avi", range(10))
 
     shown = numbers(hurt, None)
@@ -252,9 +252,7 @@ class ScriptedCapture:
         ([0, *[None] * 301, 40], [0]),
     ],
 )
-def test_of_frames_behind_a_damaged_packet_those_that_come_too_late_are_left_out(
-    times: list[float | None], expected: list[float]
-) -> None:
+def test_late_frames_after_a_damaged_packet_are_skipped(times: list[float | None], expected: list[float]) -> None:
     capture = ScriptedCapture(times)
     decoded = _FrameCursor(capture)  # type: ignore[arg-type]
     seen = []
@@ -263,7 +261,7 @@ def test_of_frames_behind_a_damaged_packet_those_that_come_too_late_are_left_out
     assert seen == expected
 
 
-def test_a_few_frames_that_have_the_time_of_the_one_before_cost_the_others_nothing() -> None:
+def test_a_few_repeated_times_do_not_invalidate_the_others() -> None:
     times = np.arange(200) / 25 + 3 * (np.arange(200) > 100)  # and a pause, which a fixed rate would not know
     times[50] = times[49]
     times[151] = times[149]
@@ -275,5 +273,5 @@ def test_a_few_frames_that_have_the_time_of_the_one_before_cost_the_others_nothi
 
 
 @pytest.mark.parametrize("times", [np.zeros(100), np.tile(np.arange(50) / 25, 2), np.repeat(np.arange(50) / 25, 2)])
-def test_what_does_not_rise_is_no_times(times: NDArray[np.float64]) -> None:
+def test_times_that_do_not_increase_are_rejected(times: NDArray[np.float64]) -> None:
     assert _enforce_increasing(times) is None

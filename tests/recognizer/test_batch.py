@@ -60,7 +60,7 @@ def outcomes(library: Library, names: list[str], recognize: Any = read_to_the_en
     ]
 
 
-def test_while_one_is_recognised_the_next_is_read_but_no_more_than_that() -> None:
+def test_only_the_next_recording_is_read_ahead() -> None:
     library = Library()
 
     def recognize(place: int, clip: ClipReader) -> Recognition:
@@ -75,7 +75,7 @@ def test_while_one_is_recognised_the_next_is_read_but_no_more_than_that() -> Non
     assert outcomes(library, ["a", "b", "c", "d"], recognize) == [f"{name} {NUM_FRAMES}" for name in "abcd"]
 
 
-def test_what_cannot_be_read_has_an_outcome_in_its_place_and_the_others_go_on() -> None:
+def test_an_unreadable_recording_has_an_error_outcome_and_the_others_continue() -> None:
     assert outcomes(Library(), ["a", "missing", "torn", "unreadable", "b"]) == [
         f"a {NUM_FRAMES}",
         "missing: there is no such file",
@@ -87,7 +87,7 @@ def test_what_cannot_be_read_has_an_outcome_in_its_place_and_the_others_go_on() 
 
 
 @pytest.mark.parametrize("error", [UsageError("wrong for all"), BrokenPipeError(32, "nobody reads the results")])
-def test_what_is_wrong_with_all_of_them_is_told_once_and_ends_the_reading(error: Exception) -> None:
+def test_a_fault_of_all_recordings_is_raised_once(error: Exception) -> None:
     library = Library()
     before = set(threading.enumerate())
 
@@ -100,7 +100,7 @@ def test_what_is_wrong_with_all_of_them_is_told_once_and_ends_the_reading(error:
     assert set(threading.enumerate()) <= before  # no thread goes on reading
 
 
-def test_who_has_had_enough_leaves_no_thread_behind() -> None:
+def test_stopping_early_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     paths = [Path(name) for name in "abc"]
     turn = recognize_files(cast("Recognizer", Library()), paths, ReadOptions(), read_to_the_end)

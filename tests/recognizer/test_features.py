@@ -29,7 +29,7 @@ def recognizer(tiny_checkpoint: Checkpoint) -> Recognizer:
     return Recognizer(tiny_checkpoint, device=CPU, precision="fp32")
 
 
-def test_features_are_what_the_network_computes_on_its_way_to_its_logits(
+def test_features_are_the_activations_that_lead_to_the_logits(
     recognizer: Recognizer, tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
 ) -> None:
     network = tiny_checkpoint.build_network()
@@ -60,7 +60,7 @@ def test_frames_and_steps_have_their_times(recognizer: Recognizer, tiny_corpus: 
     np.testing.assert_allclose(features.step_times[:, 1], features.frame_times[3::4, 1])
 
 
-def test_one_file_a_split_holds_the_same_as_one_a_clip(
+def test_a_file_per_split_contains_the_same_as_files_per_clip(
     recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
     with FeaturesFile(tmp_path / "dev.npz") as file:
@@ -82,7 +82,7 @@ def test_one_file_a_split_holds_the_same_as_one_a_clip(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dev", "dev.npz"]
 
 
-def test_a_file_that_was_not_finished_is_not_there(
+def test_an_unfinished_file_does_not_appear(
     recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
     features = sample_features(recognizer, tiny_corpus, tiny_corpus.samples("dev")[0])
@@ -92,7 +92,7 @@ def test_a_file_that_was_not_finished_is_not_there(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_says_what_the_features_are_of(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_the_folder_describes_its_network(recognizer: Recognizer, tmp_path: Path) -> None:
     write_description(recognizer, "best.pt", tmp_path)
     description = json.loads((tmp_path / "features.json").read_text())
     assert description["frames_per_step"] == 4
@@ -110,9 +110,7 @@ def test_a_corpus_with_frames_of_another_size_is_refused(
         sample_features(recognizer, tiny_corpus, tiny_corpus.samples("dev")[0])
 
 
-def test_where_nothing_can_be_written_the_error_says_so(
-    recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
-) -> None:
+def test_an_unwritable_output_is_an_error(recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path) -> None:
     features = sample_features(recognizer, tiny_corpus, tiny_corpus.samples("dev")[0])
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="cannot be written"):

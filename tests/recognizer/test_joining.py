@@ -30,38 +30,38 @@ def glosses(*windows: RecognizedSegment) -> list[str]:
     return list(chain.from_iterable(joined(*windows)))
 
 
-def test_without_neighbours_a_window_stays() -> None:
+def test_a_single_window_is_unchanged() -> None:
     assert joined(window(0, 4, ("A", 1, 2))) == [["A"]]
     assert joined() == []
 
 
-def test_a_gloss_that_both_windows_have_comes_once() -> None:
+def test_a_gloss_of_both_windows_is_kept_once() -> None:
     left = window(0, 4, ("A", 1.0, 1.4), ("B", 2.4, 2.8), ("C", 3.2, 3.6))
     right = window(2, 6, ("B", 2.4, 2.8), ("C", 3.2, 3.6), ("D", 5.0, 5.4))
     assert glosses(left, right) == ["A", "B", "C", "D"]
 
 
 @pytest.mark.parametrize("shift", [-0.4, -0.2, 0.2, 0.4])
-def test_a_gloss_that_they_time_differently_comes_once(shift: float) -> None:
+def test_a_gloss_with_different_times_in_both_windows_is_kept_once(shift: float) -> None:
     # The middle of the overlap is 3.0: one window has the gloss before it, the other behind.
     left = window(0, 4, ("A", 1.0, 1.4), ("B", 2.9 - shift / 2, 3.1 - shift / 2))
     right = window(2, 6, ("B", 2.9 + shift / 2, 3.1 + shift / 2), ("D", 5.0, 5.4))
     assert glosses(left, right) == ["A", "B", "D"]
 
 
-def test_a_true_repetition_stays() -> None:
+def test_a_true_repetition_is_kept() -> None:
     left = window(0, 4, ("A", 1.0, 1.4), ("A", 2.0, 2.4))
     right = window(2, 6, ("A", 2.0, 2.4), ("A", 4.6, 5.0))
     assert glosses(left, right) == ["A", "A", "A"]
 
 
-def test_what_only_the_edge_of_a_window_has_seen_is_left_to_the_other() -> None:
+def test_a_gloss_at_the_edge_of_one_window_is_left_to_the_other() -> None:
     left = window(0, 4, ("A", 1.0, 1.4), ("EDGE", 3.8, 4.0))
     right = window(2, 6, ("EDGE", 2.0, 2.2), ("D", 5.0, 5.4))
     assert glosses(left, right) == ["A", "D"]
 
 
-def test_the_parts_follow_each_other_without_gap_or_overlap() -> None:
+def test_joined_windows_have_no_gap_or_overlap() -> None:
     parts = list(remove_overlaps([window(0, 4, ("A", 2.8, 3.4)), window(2, 6), window(4, 8)]))
     edges = [(part.sentence.start, part.sentence.end) for part in parts]
     assert (edges[0][0], edges[-1][1]) == (0, 8)
@@ -71,7 +71,7 @@ def test_the_parts_follow_each_other_without_gap_or_overlap() -> None:
     assert all(len(part.sentence.nbest) == 1 for part in parts)
 
 
-def test_a_last_window_that_reaches_back_over_two_others_takes_nothing_from_the_first() -> None:
+def test_a_last_window_that_overlaps_two_others_takes_nothing_from_the_first() -> None:
     last = window(6, 16, ("LONG", 6.2, 15.8))  # torn by every cut but those that lie in the first window
     parts = list(remove_overlaps([window(0, 10, ("A", 6.2, 6.6)), window(5, 15), last]))
     edges = [edge for part in parts for edge in (part.sentence.start, part.sentence.end)]
@@ -81,7 +81,7 @@ def test_a_last_window_that_reaches_back_over_two_others_takes_nothing_from_the_
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_glosses_never_overlap_even_where_every_cut_tears_one(seed: int) -> None:
+def test_glosses_never_overlap_even_if_every_cut_splits_one(seed: int) -> None:
     draw = np.random.default_rng(seed)
     windows = []
     for first in range(0, 12, 2):

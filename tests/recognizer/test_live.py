@@ -128,7 +128,7 @@ def watched(watching: LiveRecognizer) -> list[LiveGloss]:
 # Stable glosses
 
 
-def test_each_gloss_is_told_once_in_order_and_right_while_the_network_guesses_at_the_edges() -> None:
+def test_each_gloss_is_returned_once_in_order_despite_errors_at_the_edges() -> None:
     clock = FakeClock()
     signed = truth(30)
     watching = LiveRecognizer(FakeCamera(clock, 28.0), FakeRecognizer(signed, clock), LiveOptions())
@@ -139,7 +139,7 @@ def test_each_gloss_is_told_once_in_order_and_right_while_the_network_guesses_at
         assert gloss.timed.end == pytest.approx(timed.end - BEGAN, abs=0.05)
 
 
-def test_the_delay_is_that_from_the_end_of_a_sign_to_its_telling() -> None:
+def test_the_delay_is_from_the_end_of_a_sign_to_its_output() -> None:
     clock = FakeClock()
     signed = truth(10)
     options = LiveOptions(interval=0.5, uncertain=0.5)
@@ -160,7 +160,7 @@ def test_the_delay_is_that_from_the_end_of_a_sign_to_its_telling() -> None:
     assert summary.seconds == pytest.approx(19.96)
 
 
-def test_the_last_signs_are_told_at_the_end_without_waiting_for_more() -> None:
+def test_the_last_signs_are_returned_at_the_end() -> None:
     clock = FakeClock()
     signed = truth(3)
     watching = LiveRecognizer(FakeCamera(clock, 2.75), FakeRecognizer(signed, clock), LiveOptions())
@@ -171,7 +171,7 @@ def test_the_last_signs_are_told_at_the_end_without_waiting_for_more() -> None:
     assert [gloss.timed.gloss for gloss in before + watching.finish()] == ["G0", "G1", "G2"]
 
 
-def test_one_window_alone_is_not_believed_but_two_in_succession() -> None:
+def test_a_gloss_must_be_in_two_successive_windows() -> None:
     stable = StableGlossFilter(uncertain=0.5)
     glosses = (TimedGloss("A", 1.0, 1.5), TimedGloss("B", 3.8, 4.2))
     assert stable.update(WindowResult(0.0, 4.0, glosses)) == []
@@ -182,7 +182,7 @@ def test_one_window_alone_is_not_believed_but_two_in_succession() -> None:
     assert stable.update(WindowResult(0.0, 5.0, glosses)) == []
 
 
-def test_what_was_told_is_neither_told_again_nor_taken_back() -> None:
+def test_a_returned_gloss_is_neither_repeated_nor_revoked() -> None:
     stable = StableGlossFilter(uncertain=0.5)
     for _ in range(2):
         told = stable.update(WindowResult(0.0, 4.0, (TimedGloss("A", 1.0, 1.6),)))
@@ -198,7 +198,7 @@ def test_what_was_told_is_neither_told_again_nor_taken_back() -> None:
     assert [stable.update(WindowResult(0.0, 4.0, again)) for _ in range(2)] == [[], [again[1]]]
 
 
-def test_no_gloss_is_told_before_an_earlier_one_that_is_not_sure_yet() -> None:
+def test_no_gloss_is_returned_before_an_earlier_unstable_one() -> None:
     stable = StableGlossFilter(uncertain=0.5)
     late = TimedGloss("LATE", 2.0, 2.4)
     stable.update(WindowResult(0.0, 4.0, (late,)))
@@ -210,7 +210,7 @@ def test_no_gloss_is_told_before_an_earlier_one_that_is_not_sure_yet() -> None:
 # Too slow a machine
 
 
-def test_a_machine_that_is_too_slow_drops_frames_tells_it_and_does_not_fall_behind() -> None:
+def test_a_slow_machine_drops_and_counts_frames_and_does_not_fall_behind() -> None:
     clock = FakeClock()
     signed = truth(66)
     camera = FakeCamera(clock, 60.0)
@@ -228,7 +228,7 @@ def test_a_machine_that_is_too_slow_drops_frames_tells_it_and_does_not_fall_behi
     assert not [name for name in names if name.startswith("WRONG")]
 
 
-def test_over_a_gap_time_goes_on_without_frames_being_made_up() -> None:
+def test_a_gap_in_the_frames_is_not_filled() -> None:
     even = EvenRateSampler(10.0)
     frames = [
         CameraFrame(time, np.full((1, 1, 3), number, np.uint8)) for number, time in enumerate([0, 0.1, 0.2, 3.0, 3.1])
@@ -241,7 +241,7 @@ def test_over_a_gap_time_goes_on_without_frames_being_made_up() -> None:
 
 
 @pytest.mark.parametrize("fps", [7.0, 15.0, 25.0, 29.97, 60.0])
-def test_a_camera_of_any_rate_is_seen_at_that_of_the_corpus(fps: float) -> None:
+def test_a_camera_of_any_rate_is_resampled_to_the_corpus_rate(fps: float) -> None:
     even = EvenRateSampler(25.0)
     frames = [CameraFrame(5 + number / fps, np.full((1, 1, 3), number, np.uint8)) for number in range(round(3 * fps))]
     chosen = [
@@ -257,7 +257,7 @@ def test_a_camera_of_any_rate_is_seen_at_that_of_the_corpus(fps: float) -> None:
 # Cameras
 
 
-def test_a_file_plays_the_camera_at_its_own_pace(tmp_path: Path) -> None:
+def test_a_file_is_played_in_real_time(tmp_path: Path) -> None:
     for number in range(50):
         cv2.imwrite(str(tmp_path / f"{number:02d}.png"), np.full((4, 4, 3), number, np.uint8))
     clock = FakeClock()
@@ -359,7 +359,7 @@ class RecordingCapture(FakeCapture):
         ([0, 0, 0], [0, 0, 0]),  # and there may be none
     ],
 )
-def test_a_recording_behind_an_address_is_played_at_its_own_pace(times: list[float], expected: list[float]) -> None:
+def test_a_recording_behind_an_address_is_played_in_real_time(times: list[float], expected: list[float]) -> None:
     clock = FakeClock()
     capture = RecordingCapture(clock, times)
     camera = DeviceCamera("https://host/talk.mp4", capture, clock, 100.0)  # type: ignore[arg-type]
@@ -373,7 +373,7 @@ def test_a_recording_behind_an_address_is_played_at_its_own_pace(times: list[flo
 
 
 @pytest.mark.parametrize(("name", "expected"), [("rtsp://camera.local/1", 20), ("0", 2)])
-def test_a_stream_goes_on_behind_a_frame_that_did_not_arrive_whole(name: str, expected: int) -> None:
+def test_a_stream_continues_after_a_damaged_frame(name: str, expected: int) -> None:
     capture = LossyCapture(FakeClock(), 29)
     camera = DeviceCamera(name, capture, capture.clock, 100.0)  # type: ignore[arg-type]
     end = time.monotonic() + PATIENCE
@@ -391,7 +391,7 @@ def test_a_stream_goes_on_behind_a_frame_that_did_not_arrive_whole(name: str, ex
         *(("talk.mp4", False), ("-", False), ("1.mp4", False), ("7", False), ("²", False), ("folder/0", False)),
     ],
 )
-def test_digits_that_are_no_file_and_addresses_mean_a_camera(
+def test_digits_that_are_no_file_and_addresses_are_cameras(
     argument: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -400,14 +400,14 @@ def test_digits_that_are_no_file_and_addresses_mean_a_camera(
 
 
 @pytest.mark.parametrize("argument", ["97", "http://127.0.0.1:9/nothing.mp4"])
-def test_a_camera_that_is_not_there_is_told(argument: str) -> None:
+def test_a_missing_camera_is_an_error(argument: str) -> None:
     with pytest.raises(MediaError) as caught:
         open_camera(argument)
     assert argument in str(caught.value)
 
 
 @pytest.mark.parametrize("window", [0.0, 1.9, -3.0, float("nan"), float("inf")])
-def test_a_window_that_is_all_edge_or_has_none_is_refused(window: float) -> None:
+def test_a_window_without_a_certain_part_or_end_is_refused(window: float) -> None:
     with pytest.raises(UsageError, match="in a window of"):
         LiveOptions(window=window)
 
@@ -427,7 +427,7 @@ def clip(tiny_release: Path, tiny_corpus: PreparedCorpus, tmp_path_factory: pyte
     return path
 
 
-def test_a_clip_that_fits_into_the_window_is_recognised_as_from_its_file(recognizer: Recognizer, clip: Path) -> None:
+def test_a_clip_shorter_than_the_window_is_recognised_as_from_its_file(recognizer: Recognizer, clip: Path) -> None:
     clock = FakeClock()
     window = SlidingWindowRecognizer(recognizer, 60.0)
     watched(LiveRecognizer(FileCamera(clip, clock), window, LiveOptions(window=60.0)))
@@ -442,7 +442,7 @@ def test_a_clip_that_fits_into_the_window_is_recognised_as_from_its_file(recogni
     )
 
 
-def test_a_window_forgets_what_lies_before_it(recognizer: Recognizer) -> None:
+def test_frames_before_the_window_are_dropped(recognizer: Recognizer) -> None:
     window = SlidingWindowRecognizer(recognizer, 2.0)
     rng = np.random.default_rng(0)
     for second in range(6):
@@ -462,7 +462,7 @@ def test_a_window_forgets_what_lies_before_it(recognizer: Recognizer) -> None:
     assert last.end == pytest.approx(6.0)
 
 
-def test_nothing_is_recognised_before_there_is_anything(recognizer: Recognizer) -> None:
+def test_no_window_is_returned_before_there_are_frames(recognizer: Recognizer) -> None:
     window = SlidingWindowRecognizer(recognizer, 2.0)
     assert window.recognize() is None
     window.push([])
@@ -483,6 +483,6 @@ def test_nothing_is_recognised_before_there_is_anything(recognizer: Recognizer) 
         (3, "watched 2.0 s: 50 frames, 5 dropped (10 %); 3 glosses, 1.5 s after their end (median; at most 2.5 s)"),
     ],
 )
-def test_what_there_was_to_see_is_told_in_a_line(num_glosses: int, expected: str) -> None:
+def test_the_summary_is_one_line(num_glosses: int, expected: str) -> None:
     delays = (None, None) if num_glosses == 0 else (1.5, 2.5)
     assert format_summary(LiveSummary(2.0, 50, 5, num_glosses, *delays)) == expected

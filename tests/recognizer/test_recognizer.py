@@ -126,7 +126,7 @@ def test_frames_become_squares_in_the_way_that_the_corpus_was_prepared(
     assert other.score != pytest.approx(prepared.score, rel=1e-3)
 
 
-def test_colours_order_and_side_matter_so_that_the_tests_above_would_notice(
+def test_colours_order_and_orientation_change_the_result(
     recognizer: Recognizer, pictures: list[Path], tmp_path: Path
 ) -> None:
     original = recognizer.recognize(folder_of(pictures, tmp_path / "original"))
@@ -167,7 +167,7 @@ def test_a_folder_at_half_the_rate_keeps_its_length_in_seconds(
     assert half.duration == pytest.approx(len(pictures) / 25, abs=0.05)
 
 
-def test_videos_of_any_rate_are_seen_at_that_of_the_corpus(
+def test_videos_of_any_rate_are_resampled_to_the_corpus_rate(
     recognizer: Recognizer, pictures: list[Path], tmp_path: Path
 ) -> None:
     frames = [cv2.imread(str(path)) for path in pictures]
@@ -181,7 +181,7 @@ def test_videos_of_any_rate_are_seen_at_that_of_the_corpus(
 
 
 @pytest.mark.parametrize("fps", [0.0, -25.0, 0.001, 1e9, float("nan"), float("inf")])
-def test_a_rate_that_cannot_be_is_refused(recognizer: Recognizer, pictures: list[Path], fps: float) -> None:
+def test_an_implausible_rate_is_refused(recognizer: Recognizer, pictures: list[Path], fps: float) -> None:
     with pytest.raises(UsageError, match="frames a second"):
         recognizer.recognize(pictures[0].parent, ReadOptions(fps=fps))
 
@@ -227,7 +227,7 @@ def test_frames_of_any_shape_are_resized_as_the_corpus_was(recognizer: Recognize
         assert recognizer.recognize(folder).num_frames == 6
 
 
-def test_what_cannot_be_read_is_an_error_and_the_recognizer_goes_on(
+def test_an_unreadable_source_is_an_error_and_the_recognizer_still_works(
     recognizer: Recognizer, pictures: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "text.mp4").write_text("no video")
@@ -248,9 +248,7 @@ def test_arrays_lists_and_iterators_are_recognised_as_the_folder_is(
         assert_same(recognizer.recognize(source).glosses, expected.glosses)
 
 
-def test_pictures_and_features_are_recognised_as_the_clip_that_they_are_of(
-    recognizer: Recognizer, pictures: list[Path]
-) -> None:
+def test_pictures_and_features_are_recognised_like_their_clip(recognizer: Recognizer, pictures: list[Path]) -> None:
     expected = recognizer.recognize(pictures[0].parent, keep_logits=True)
     clip = recognizer.read(pictures[0].parent)
     recognition = recognizer.recognize_pictures(clip.pictures, keep_logits=True)
@@ -263,7 +261,7 @@ def test_pictures_and_features_are_recognised_as_the_clip_that_they_are_of(
     np.testing.assert_array_equal(recognition.logits.step_times, expected.logits.step_times)
 
 
-def test_a_part_of_a_clip_has_times_in_the_whole(recognizer: Recognizer, pictures: list[Path]) -> None:
+def test_a_segment_of_a_clip_has_times_in_the_whole_clip(recognizer: Recognizer, pictures: list[Path]) -> None:
     part = recognizer.recognize(pictures[0].parent, ReadOptions(start=0.4, end=1.2))
     assert [part.start, part.duration, part.num_frames] == pytest.approx([0.4, 0.8, 20])
     assert all(0.4 <= timed.start < timed.end <= 1.2 + 1e-9 for timed in part.glosses)
@@ -271,7 +269,7 @@ def test_a_part_of_a_clip_has_times_in_the_whole(recognizer: Recognizer, picture
     assert part.text == alone.text
 
 
-def test_what_can_be_read_of_a_video_that_is_cut_off_is_recognised_with_a_warning(
+def test_a_truncated_video_is_recognised_as_far_as_possible_with_a_warning(
     recognizer: Recognizer, pictures: list[Path], tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
@@ -299,7 +297,9 @@ def test_the_shape_of_the_corpus_comes_from_its_preparation_or_from_its_name(
 # Hypotheses
 
 
-def test_the_n_best_list_begins_with_the_answer_and_falls(tiny_checkpoint: Checkpoint, pictures: list[Path]) -> None:
+def test_the_n_best_list_begins_with_the_result_and_has_decreasing_scores(
+    tiny_checkpoint: Checkpoint, pictures: list[Path]
+) -> None:
     decoding = DecodingConfig(num_best=4)
     recognizer = Recognizer(tiny_checkpoint, device=CPU, precision="fp32", decoding=decoding)
     recognition = recognizer.recognize(pictures[0].parent)
@@ -323,7 +323,7 @@ def test_glosses_are_those_of_the_vocabulary_with_confidences(
 # Making one
 
 
-def test_a_recognizer_is_made_of_a_file(tiny_checkpoint: Checkpoint, pictures: list[Path], tmp_path: Path) -> None:
+def test_a_recognizer_is_loaded_from_a_file(tiny_checkpoint: Checkpoint, pictures: list[Path], tmp_path: Path) -> None:
     save_checkpoint(tiny_checkpoint, tmp_path / "best.pt")
     loaded = Recognizer.load(tmp_path / "best.pt", device="cpu", precision="fp32")
     expected = Recognizer(tiny_checkpoint, device=CPU, precision="fp32")

@@ -71,13 +71,13 @@ def test_a_segment_has_the_features_of_its_frames_in_the_whole_recording(
         assert (part.features[plan.left_padding + length :] == own[-1]).all()
 
 
-def test_a_short_clip_is_one_stretch_though_the_signer_rests(recognizer: Recognizer) -> None:
+def test_a_short_clip_is_one_segment_despite_rests(recognizer: Recognizer) -> None:
     (part,) = found(recognizer, THREE_SENTENCES, Segmentation())
     assert (part.frames.first, part.frames.end) == (0, 305)
     torch.testing.assert_close(part.features, features_of_whole(recognizer, THREE_SENTENCES))
 
 
-def test_a_long_one_is_split_at_rests_from_its_beginning_on(
+def test_a_long_recording_is_split_at_rests_from_its_beginning(
     recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_rests = [part.frames for part in found(recognizer, THREE_SENTENCES, Segmentation("rests"))]
@@ -90,7 +90,7 @@ def test_a_long_one_is_split_at_rests_from_its_beginning_on(
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.9, 4.0, 4.04, 7.0, 11.3])
-def test_windows_are_equally_long_overlap_and_leave_nothing_out(recognizer: Recognizer, seconds: float) -> None:
+def test_windows_have_one_length_overlap_and_cover_the_recording(recognizer: Recognizer, seconds: float) -> None:
     windows = [part.frames for part in found(recognizer, [seconds], Segmentation("windows", 4.0, 1.0))]
     num_frames = round(seconds * 25)
     assert (windows[0].first, windows[-1].end) == (0, num_frames)
@@ -100,7 +100,7 @@ def test_windows_are_equally_long_overlap_and_leave_nothing_out(recognizer: Reco
         assert left.first < right.first <= left.end - 25
 
 
-def test_what_was_passed_over_is_known_and_lies_between_the_sentences(recognizer: Recognizer) -> None:
+def test_skipped_rests_lie_between_the_sentences(recognizer: Recognizer) -> None:
     rests = recognizer.recognize(recording(THREE_SENTENCES), segmentation=Segmentation("rests")).rests
     # From 0.3 s behind the movement to 0.3 s before it, each a little blurred.
     assert len(rests) == 2
@@ -142,7 +142,7 @@ def test_sentences_come_in_order_with_glosses_and_logits_inside_them(recognizer:
     assert len(logits.vocabulary) == logits.sequence_logits.shape[1]
 
 
-def test_where_nothing_moves_nothing_is_recognised(recognizer: Recognizer) -> None:
+def test_a_still_recording_has_no_glosses(recognizer: Recognizer) -> None:
     still = [np.full((SIZE, SIZE, 3), 90, np.uint8)] * 100
     recognition = recognizer.recognize(still, segmentation=Segmentation("rests"), keep_logits=True)
     assert (recognition.glosses, recognition.sentences, recognition.text) == ((), (), "")
@@ -186,7 +186,7 @@ def test_a_recording_that_cannot_be_read_to_its_end_is_an_error_that_names_the_f
 @pytest.mark.parametrize(
     "values", [("sometimes", 10.0, 2.0), ("windows", 0.1, 0.05), ("windows", 10.0, 6.0), ("windows", 10.0, 0.0)]
 )
-def test_splits_that_make_no_sense_are_refused(values: Any) -> None:
+def test_invalid_segmentations_are_refused(values: Any) -> None:
     with pytest.raises(UsageError, match="expected"):
         Segmentation(*values)
 
