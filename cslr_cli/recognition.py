@@ -1,4 +1,4 @@
-"""What is recognised in a video: glosses with times, as the recognizer gives it and every format shows it."""
+"""The `Recognition` record: the glosses of a video with their times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cslr_cli.scoring import TimedGloss
 
-_INSTANT = 1e-6  # seconds: what rounding makes between two sentences that meet
+_MIN_REST_SECONDS = 1e-6  # shorter gaps between two sentences are rounding errors
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Alternative:
     """One of the n-best hypotheses.
 
     Attributes:
-        glosses: with their times.
-        score: natural logarithm, as the decoder gives it.
+        glosses: glosses with their times.
+        score: score of the decoder, a natural logarithm.
     """
 
     glosses: tuple[TimedGloss, ...]
@@ -27,14 +27,14 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Sentence:
-    """What was recognised in one stretch of a video that the network saw by itself.
+    """The recognition of one segment of a video, which the network saw by itself.
 
     Attributes:
-        start: of the stretch, seconds in the source.
-        end: of the stretch.
-        nbest: the hypotheses that were asked for, best first, at least one.
-        conv_glosses: the best hypothesis of the temporal convolution's head, which sees a second or so
-            around each step and not, as the LSTM does, all of the stretch.
+        start: start of the segment, seconds in the source.
+        end: end of the segment, seconds in the source.
+        nbest: requested hypotheses, best first, at least one.
+        conv_glosses: best hypothesis of the temporal convolution's head, which sees about a second
+            around each step, unlike the LSTM, which sees the whole segment.
     """
 
     start: float
@@ -49,7 +49,7 @@ class Sentence:
 
     @property
     def score(self) -> float:
-        """Of the best hypothesis, a natural logarithm."""
+        """Score of the best hypothesis, a natural logarithm."""
         return self.nbest[0].score
 
     @property
@@ -60,14 +60,14 @@ class Sentence:
 
 @dataclass(frozen=True, eq=False)
 class StepLogits:
-    """What the network says at each of its steps, before any decoder.
+    """The network's logits, before decoding.
 
     Attributes:
-        sequence_logits: float32 (T', V), of the LSTM's head: what is decoded.
-        conv_logits: float32 (T', V), of the temporal convolution's head.
-        step_times: float64 (T', 2), start and end of each step, seconds in the source. They rise; a
-            recording that was split has gaps where nothing was signed.
-        vocabulary: what each of the V classes means; the first is CTC's blank, here an empty text.
+        sequence_logits: float32 (T', V), logits of the LSTM's head, which are decoded.
+        conv_logits: float32 (T', V), logits of the temporal convolution's head.
+        step_times: float64 (T', 2), start and end of each step, seconds in the source, increasing; there
+            are gaps at the skipped rests of a long recording.
+        vocabulary: gloss of each of the V classes; an empty text for the first, CTC's blank.
     """
 
     sequence_logits: NDArray[np.float32]
@@ -78,22 +78,22 @@ class StepLogits:
 
 @dataclass(frozen=True)
 class Recognition:
-    """What was recognised in one video.
+    """The recognition of one video.
 
     Attributes:
-        source: where the frames came from.
-        glosses: the best hypothesis: each gloss with start and end in seconds and a confidence, 0 to 1.
-        score: of that hypothesis, a natural logarithm.
-        num_frames: frames that the network saw.
-        fps: frames a second that it saw.
-        duration: seconds of signing.
-        nbest: all hypotheses that were asked for, best first; of a recording that was split only the
-            best ones of its sentences, one after the other.
-        start: seconds in the source at which the reading began.
-        sentences: the stretches that the network saw by themselves, in order: one for a clip that was
-            recognised whole; none where nothing moves.
-        warnings: what the user should know of how the source was read, a line each.
-        logits: of every step, if they were asked for.
+        source: name of the source of the frames.
+        glosses: best hypothesis: glosses with start and end in seconds and a confidence, 0 to 1.
+        score: score of the best hypothesis, a natural logarithm.
+        num_frames: number of frames that the network saw.
+        fps: rate of these frames, frames per second.
+        duration: length of the part that was read, seconds.
+        nbest: requested hypotheses, best first; for a divided recording only the concatenation of
+            the best hypotheses of its sentences.
+        start: start of the part that was read, seconds in the source.
+        sentences: segments that the network saw by themselves, in order: one for an undivided clip; none
+            if nothing moves.
+        warnings: faults of the source that did not prevent reading it.
+        logits: logits of all steps, if requested.
     """
 
     source: str
@@ -115,11 +115,11 @@ class Recognition:
 
     @property
     def rests(self) -> tuple[tuple[float, float], ...]:
-        """What was passed over of a recording that was split, because little moves there: start and end, seconds."""
+        """Parts of a divided recording that were skipped because little moves in them: start and end, seconds."""
         edges = [self.start, *(edge for found in self.sentences for edge in (found.start, found.end))]
         edges.append(self.start + self.duration)
         gaps = zip(edges[::2], edges[1::2], strict=True)
-        return tuple((start, end) for start, end in gaps if end - start > _INSTANT)
+        return tuple((start, end) for start, end in gaps if end - start > _MIN_REST_SECONDS)
 
     @property
     def conv_glosses(self) -> tuple[TimedGloss, ...]:

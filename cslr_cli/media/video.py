@@ -19,7 +19,7 @@ from cslr_cli.media.options import Segment
 from cslr_cli.media.pictures import check_frame_size_limit
 from cslr_cli.media.presentation import find_presentation
 from cslr_cli.media.resampling import median_frame_interval, nearest_frames
-from cslr_cli.media.video_headers import ContainerHeader, container_header
+from cslr_cli.media.video_headers import ContainerHeader, read_container_header
 
 # Used to find videos in a folder; a file that is named itself may have any suffix.
 VIDEO_SUFFIXES: Final = (
@@ -136,7 +136,7 @@ class VideoFrames(FrameSource):
     @cached_property
     def _header(self) -> ContainerHeader:
         try:
-            return container_header(self.path)
+            return read_container_header(self.path)
         except OSError:
             return ContainerHeader()  # whoever decodes it says why not
 

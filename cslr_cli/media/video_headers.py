@@ -1,7 +1,7 @@
-"""What the headers of a video file say and OpenCV does not hand on.
+"""Read from the headers of a video file what OpenCV does not report.
 
-That is by which matrix its colours were encoded, whether the file ends before its data does, and how much of an MP4
-is left once its edits are made. A header that is damaged, or of a kind that is not known here, says nothing.
+These are the matrix of its colours, whether the file is truncated, and the length of an MP4 after
+its edits. A damaged header or one of an unknown kind states nothing.
 
 A matrix is a number of ITU-T H.273, table 4, which all containers and codecs use: 1 is BT.709, 5 and 6 are BT.601.
 """
@@ -32,12 +32,12 @@ _EXTENDED_ASPECT = 255
 
 @dataclass(frozen=True)
 class ContainerHeader:
-    """What a file says of its video, beside what OpenCV tells.
+    """The statements of a container that OpenCV does not report.
 
     Attributes:
-        is_cut_off: whether an MP4, MOV or AVI ends before its data does; False for other formats.
-        seconds: how long an MP4 or MOV shows its video, where edits leave some of it out; else None.
-        matrix: by which its colours were encoded; None if it does not say.
+        is_cut_off: whether an MP4, MOV or AVI is truncated; False for other formats.
+        seconds: length of an MP4 or MOV whose edits leave something out, seconds; else None.
+        matrix: matrix of its colours; None if it states none.
     """
 
     is_cut_off: bool = False
@@ -45,8 +45,8 @@ class ContainerHeader:
     matrix: int | None = None
 
 
-def container_header(path: Path) -> ContainerHeader:
-    """Read what a file says of its video.
+def read_container_header(path: Path) -> ContainerHeader:
+    """Read the header of a container.
 
     Raises:
         OSError: it cannot be read.
@@ -59,7 +59,7 @@ def container_header(path: Path) -> ContainerHeader:
         if beginning[4:8] == b"ftyp":
             return _mp4_header(file, size)
         if int.from_bytes(beginning[:4], "big") == _EBML:
-            return ContainerHeader(matrix=_named(_matroska_matrix(file, size)))
+            return ContainerHeader(matrix=_none_if_unspecified(_matroska_matrix(file, size)))
     return ContainerHeader()
 
 
@@ -67,14 +67,15 @@ def container_header(path: Path) -> ContainerHeader:
 
 
 def _mp4_header(file: BinaryIO, size: int) -> ContainerHeader:
-    is_cut_off = any(end > size for _, _, end in _boxes(file, 0, size))
-    track = next((track for track in _inside(file, (0, size), "moov", "trak") if _is_video(file, track)), None)
+    is_cut_off = any(end > size for _, _, end in _iterate_boxes(file, 0, size))
+    track = next((track for track in _find_boxes(file, (0, size), "moov", "trak") if _is_video(file, track)), None)
     if track is None:
         return ContainerHeader(is_cut_off)
-    return ContainerHeader(is_cut_off, _edited_seconds(file, size, track), _named(_mp4_matrix(file, track)))
+    matrix = _none_if_unspecified(_mp4_matrix(file, track))
+    return ContainerHeader(is_cut_off, _edited_seconds(file, size, track), matrix)
 
 
-def _boxes(file: BinaryIO, first: int, end: int) -> Iterator[tuple[str, int, int]]:
+def _iterate_boxes(file: BinaryIO, first: int, end: int) -> Iterator[tuple[str, int, int]]:
     """The boxes between two places: of each the name, where its contents begin, and where it ends."""
     while first + 8 <= end:
         file.seek(first)
@@ -88,29 +89,29 @@ def _boxes(file: BinaryIO, first: int, end: int) -> Iterator[tuple[str, int, int
         first += length
 
 
-def _inside(file: BinaryIO, box: tuple[int, int], *names: str) -> Iterator[tuple[int, int]]:
+def _find_boxes(file: BinaryIO, box: tuple[int, int], *names: str) -> Iterator[tuple[int, int]]:
     """The contents of all boxes of a name, found along a way of names."""
-    for name, begin, end in _boxes(file, *box):
+    for name, begin, end in _iterate_boxes(file, *box):
         if name == names[0]:
-            yield from _inside(file, (begin, end), *names[1:]) if len(names) > 1 else [(begin, end)]
+            yield from _find_boxes(file, (begin, end), *names[1:]) if len(names) > 1 else [(begin, end)]
 
 
-def _contents(file: BinaryIO, box: tuple[int, int], *names: str, length: int) -> bytes:
+def _read_box(file: BinaryIO, box: tuple[int, int], *names: str, length: int) -> bytes:
     """The first bytes of the first box of a name; none if there is no such box."""
-    for begin, end in _inside(file, box, *names):
+    for begin, end in _find_boxes(file, box, *names):
         file.seek(begin)
         return file.read(min(length, end - begin))
     return b""
 
 
 def _is_video(file: BinaryIO, track: tuple[int, int]) -> bool:
-    return _contents(file, track, "mdia", "hdlr", length=12)[8:] == b"vide"
+    return _read_box(file, track, "mdia", "hdlr", length=12)[8:] == b"vide"
 
 
 def _edited_seconds(file: BinaryIO, size: int, track: tuple[int, int]) -> float | None:
     """How long the parts last that the edits of a track show; None if there are none."""
-    movie = _contents(file, (0, size), "moov", "mvhd", length=24)
-    edits = _contents(file, track, "edts", "elst", length=1 << 16)
+    movie = _read_box(file, (0, size), "moov", "mvhd", length=24)
+    edits = _read_box(file, track, "edts", "elst", length=1 << 16)
     try:
         (scale,) = struct.unpack_from(">I", movie, 20 if movie[0] == 1 else 12)
         entry = struct.Struct(">Qqi" if edits[0] == 1 else ">Iii")
@@ -124,9 +125,9 @@ def _edited_seconds(file: BinaryIO, size: int, track: tuple[int, int]) -> float 
 
 
 def _mp4_matrix(file: BinaryIO, track: tuple[int, int]) -> int | None:
-    for begin, end in _inside(file, track, "mdia", "minf", "stbl", "stsd"):
-        for _, entry, entry_end in _boxes(file, begin + _LIST_FIELDS, end):
-            colour = _contents(file, (entry + _SAMPLE_ENTRY_FIELDS, entry_end), "colr", length=10)
+    for begin, end in _find_boxes(file, track, "mdia", "minf", "stbl", "stsd"):
+        for _, entry, entry_end in _iterate_boxes(file, begin + _LIST_FIELDS, end):
+            colour = _read_box(file, (entry + _SAMPLE_ENTRY_FIELDS, entry_end), "colr", length=10)
             if colour[:4] in (b"nclx", b"nclc") and len(colour) == 10:
                 return int.from_bytes(colour[8:10], "big")
     return None
@@ -136,30 +137,30 @@ def _mp4_matrix(file: BinaryIO, track: tuple[int, int]) -> int | None:
 
 
 def _matroska_matrix(file: BinaryIO, size: int) -> int | None:
-    for begin, end in _elements(file, (0, size), _SEGMENT, _TRACKS, _TRACK, _VIDEO, _COLOUR, _MATRIX):
+    for begin, end in _find_elements(file, (0, size), _SEGMENT, _TRACKS, _TRACK, _VIDEO, _COLOUR, _MATRIX):
         file.seek(begin)
         return int.from_bytes(file.read(min(8, end - begin)), "big")
     return None
 
 
-def _elements(file: BinaryIO, element: tuple[int, int], *names: int) -> Iterator[tuple[int, int]]:
+def _find_elements(file: BinaryIO, element: tuple[int, int], *names: int) -> Iterator[tuple[int, int]]:
     """The contents of all elements of a name, found along a way of names; not behind the first pictures."""
     position, end = element
     while position < end:
         file.seek(position)
-        name, name_length = _variable_number(file, keep_length=True)
-        length, length_length = _variable_number(file, keep_length=False)
+        name, name_length = _read_variable_number(file, keep_length=True)
+        length, length_length = _read_variable_number(file, keep_length=False)
         begin = position + name_length + length_length
         if not (name_length and length_length) or name == _CLUSTER or begin > end:
             return
         # All bits of a length set: it goes on to the end of what it is in.
         following = end if length == (1 << 7 * length_length) - 1 else min(end, begin + length)
         if name == names[0]:
-            yield from _elements(file, (begin, following), *names[1:]) if len(names) > 1 else [(begin, following)]
+            yield from _find_elements(file, (begin, following), *names[1:]) if len(names) > 1 else [(begin, following)]
         position = following
 
 
-def _variable_number(file: BinaryIO, *, keep_length: bool) -> tuple[int, int]:
+def _read_variable_number(file: BinaryIO, *, keep_length: bool) -> tuple[int, int]:
     """A number whose first byte says, by its leading zeros, of how many it is made; and how many."""
     first = file.read(1)
     if not first or not first[0]:
@@ -184,12 +185,12 @@ def h264_matrix(description: bytes) -> int | None:
         units = (unit for unit in description.split(b"\0\0\1")[1:] if unit and unit[0] & 31 == _H264_HEADER)
         header = next(units, b"")
     try:
-        return _named(_matrix_of_sequence(_Bits(header[1:].replace(b"\0\0\3", b"\0\0"))))
+        return _none_if_unspecified(_matrix_from_parameter_set(_BitReader(header[1:].replace(b"\0\0\3", b"\0\0"))))
     except IndexError:  # it ends before that is said
         return None
 
 
-class _Bits:
+class _BitReader:
     """Reads numbers bit by bit.
 
     Args:
@@ -225,12 +226,12 @@ class _Bits:
         return (value + 1) // 2 if value % 2 else -(value // 2)
 
 
-def _matrix_of_sequence(bits: _Bits) -> int | None:
+def _matrix_from_parameter_set(bits: _BitReader) -> int | None:
     """Go through a sequence parameter set, 7.3.2.1.1 and E.1.1 of H.264, up to the matrix."""
     profile = bits.number(24) >> 16
     bits.golomb()  # its own number
     if profile in _PROFILES_WITH_CHROMA:
-        _pass_over_chroma(bits)
+        _skip_chroma(bits)
     bits.golomb()  # frame numbers
     order = bits.golomb()
     if order == 0:
@@ -251,10 +252,10 @@ def _matrix_of_sequence(bits: _Bits) -> int | None:
     if bits.number(1):  # cropping
         for _ in range(4):
             bits.golomb()
-    return _matrix_of_usability(bits) if bits.number(1) else None
+    return _matrix_from_usability_info(bits) if bits.number(1) else None
 
 
-def _pass_over_chroma(bits: _Bits) -> None:
+def _skip_chroma(bits: _BitReader) -> None:
     if bits.golomb() == 3:
         bits.number(1)
         num_lists = 12
@@ -267,10 +268,10 @@ def _pass_over_chroma(bits: _Bits) -> None:
         return
     for number in range(num_lists):
         if bits.number(1):
-            _pass_over_scaling(bits, 16 if number < 6 else 64)
+            _skip_scaling_list(bits, 16 if number < 6 else 64)
 
 
-def _pass_over_scaling(bits: _Bits, size: int) -> None:
+def _skip_scaling_list(bits: _BitReader, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
@@ -278,7 +279,7 @@ def _pass_over_scaling(bits: _Bits, size: int) -> None:
         last = following or last
 
 
-def _matrix_of_usability(bits: _Bits) -> int | None:
+def _matrix_from_usability_info(bits: _BitReader) -> int | None:
     if bits.number(1) and bits.number(8) == _EXTENDED_ASPECT:
         bits.number(32)
     if bits.number(1):  # overscan
@@ -289,5 +290,5 @@ def _matrix_of_usability(bits: _Bits) -> int | None:
     return bits.number(24) & 255 if bits.number(1) else None
 
 
-def _named(matrix: int | None) -> int | None:
+def _none_if_unspecified(matrix: int | None) -> int | None:
     return None if matrix == _UNSPECIFIED else matrix

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.video import VideoFrames
-from cslr_cli.media.video_headers import ContainerHeader, container_header, h264_matrix
+from cslr_cli.media.video_headers import ContainerHeader, h264_matrix, read_container_header
 from cslr_cli.media.video_writer import video_writer
 
 VIDEOS = Path(__file__).parents[1] / "data" / "videos"
@@ -59,11 +59,11 @@ def test_a_video_trimmed_without_encoding_is_complete() -> None:
 
 
 def test_the_header_says_how_long_a_trimmed_video_is_shown_and_whether_its_file_is_whole(tmp_path: Path) -> None:
-    header = container_header(VIDEOS / "trimmed.mp4")
+    header = read_container_header(VIDEOS / "trimmed.mp4")
     assert not header.is_cut_off
     assert header.seconds == pytest.approx(2.0, abs=0.05)
     (tmp_path / "cut.mp4").write_bytes((VIDEOS / "trimmed.mp4").read_bytes()[:-10])
-    assert container_header(tmp_path / "cut.mp4").is_cut_off
+    assert read_container_header(tmp_path / "cut.mp4").is_cut_off
 
 
 def test_damaged_headers_state_nothing_and_raise_nothing(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_damaged_headers_state_nothing_and_raise_nothing(tmp_path: Path) -> None
             for _ in range(drawn.randint(1, 8)):
                 data[drawn.randrange(len(data))] = drawn.choice([0, 255, drawn.randrange(256)])
             path.write_bytes(data[: drawn.choice([len(data), drawn.randrange(len(data))])])
-            assert isinstance(container_header(path), ContainerHeader)
+            assert isinstance(read_container_header(path), ContainerHeader)
     for _ in range(500):
         assert h264_matrix(b"\0\0\1\x67" + drawn.randbytes(60)) in (*range(256), None)
 
