@@ -1,4 +1,4 @@
-"""What the options of decoding mean together, and how the search for a language model's weights is shown."""
+"""The decoding options of the command line, and the output of the search for a language model's weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cslr_cli.evaluation import TunedLanguageModel
 
 
-def chosen_decoding(
+def apply_decoding_options(
     decoding: DecodingConfig,
     *,
     decoder: DecoderName | None,
@@ -26,7 +26,7 @@ def chosen_decoding(
     beam_width: int | None = None,
     **others: Any,
 ) -> DecodingConfig:
-    """A checkpoint's decoding with what the command line changes of it.
+    """Apply the options of the command line to a checkpoint's decoding settings.
 
     Args:
         decoding: the checkpoint's.
@@ -80,14 +80,14 @@ def tuning_json(tuned: TunedLanguageModel) -> dict[str, Any]:
 
 def tuning_table(tuned: TunedLanguageModel, rows_shown: int = 8) -> Any:
     """The best trials, and the one without the language model."""
-    without = tuned.trials[0]
+    without_lm = tuned.trials[0]
     ordered = sorted(tuned.trials, key=lambda trial: (trial.wer, trial != tuned.best))
     shown = ordered[:rows_shown]
-    if without not in shown:
-        shown.append(without)
+    if without_lm not in shown:
+        shown.append(without_lm)
     rows = [
         [
-            "without the language model" if trial == without else f"{trial.lm_weight:g}",
+            "without the language model" if trial == without_lm else f"{trial.lm_weight:g}",
             f"{trial.gloss_bonus:g}",
             f"{trial.wer:.2f}",
             "chosen" if trial == tuned.best else "",

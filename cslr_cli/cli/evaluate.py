@@ -12,9 +12,9 @@ import typer
 from cslr_cli.cli import options
 from cslr_cli.cli.checkpoints import open_for_use
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
-from cslr_cli.cli.decoding import chosen_decoding, tuning_json, tuning_table
+from cslr_cli.cli.decoding import apply_decoding_options, tuning_json, tuning_table
 from cslr_cli.cli.folders import refuse_file
-from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
+from cslr_cli.cli.score_tables import MAX_JSON_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ def evaluate(
     require_tool(tool)
     loaded = open_for_use(checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus))
     prepared = find_prepared_corpus(loaded, corpus)
-    where = resolve_device(device)
+    torch_device = resolve_device(device)
     folder = output or checkpoint.parent / "evaluation"
     refuse_file(folder)
-    folder.mkdir(parents=True, exist_ok=True)  # now: what is wrong with it should not be told after the work
-    decoding = chosen_decoding(
+    folder.mkdir(parents=True, exist_ok=True)  # before the work, so that its faults show now
+    decoding = apply_decoding_options(
         loaded.config.decoding,
         decoder=decoder,
         lm=lm,
@@ -106,25 +106,30 @@ def evaluate(
         raise UsageError(f"{prepared.path}: has neither dev nor test", "name a split that it has: --split train")
     for warning in evaluation_warnings(loaded, prepared, splits, decoding):
         print_error(warning, kind="warning")
-    recognised, tuned = _recognised(
+    results, tuned = _evaluate_splits(
         loaded,
         prepared,
         splits,
         decoding,
         tune_lm=tune_lm,
-        device=where,
-        dtype=resolve_precision(precision.value, where),
+        device=torch_device,
+        dtype=resolve_precision(precision.value, torch_device),
         workers=workers,
     )
-    results = [rescore(result, tool) for result in recognised]
+    results = [rescore(result, tool) for result in results]
     facts = {"checkpoint": str(checkpoint), "corpus": str(prepared.path), "tool": tool}
     analyses = write_evaluation(results, prepared, folder, facts)
     print_note(f"report, hypotheses and references: {folder / PAGE}")
     if as_json:
-        found = {} if tuned is None else {"language_model": tuning_json(tuned)}
-        used = results[0].decoding.model_dump(mode="json")
-        told = {**facts, "protocol": prepared.protocol, "decoding": used, "splits": results_json(results)}
-        print_json({**told, **found})
+        print_json(
+            {
+                **facts,
+                "protocol": prepared.protocol,
+                "decoding": results[0].decoding.model_dump(mode="json"),
+                "splits": results_json(results),
+                **({} if tuned is None else {"language_model": tuning_json(tuned)}),
+            }
+        )
         return
     if tuned is not None:
         print_result(tuning_table(tuned))
@@ -136,7 +141,7 @@ def evaluate(
         print_result(errors)
 
 
-def _recognised(
+def _evaluate_splits(
     checkpoint: Checkpoint,
     corpus: PreparedCorpus,
     splits: Sequence[str],
@@ -147,7 +152,7 @@ def _recognised(
     dtype: torch.dtype,
     workers: int | None,
 ) -> tuple[list[SplitResult], TunedLanguageModel | None]:
-    """The splits in the order wanted, and what was found for the language model if that was asked for."""
+    """Evaluate the splits, after the search for the language model's weights if `tune_lm`."""
     from cslr_cli.evaluation import evaluate as evaluate_checkpoint
     from cslr_cli.evaluation import tune_language_model
 
@@ -158,8 +163,8 @@ def _recognised(
                 checkpoint, corpus, decoding, device=device, dtype=dtype, num_workers=workers, progress=progress
             )
             decoding = tuned.decoding
-        done = {} if tuned is None else {tuned.result.split: tuned.result}  # the network has seen it already
-        others = evaluate_checkpoint(
+        done = {} if tuned is None else {tuned.result.split: tuned.result}  # decoded during the search
+        other_results = evaluate_checkpoint(
             checkpoint,
             corpus,
             [name for name in splits if name not in done],
@@ -169,22 +174,22 @@ def _recognised(
             num_workers=workers,
             progress=progress,
         )
-        done.update({result.split: result for result in others})
+        done.update({result.split: result for result in other_results})
     return [done[name] for name in splits], tuned
 
 
 def results_json(results: Sequence[SplitResult]) -> dict[str, Any]:
-    """For each split the figures of the sequence head at the top, then the parts, and what was recognised."""
+    """Return the figures of each split: those of the sequence head first, then details and hypotheses."""
     from cslr_cli.evaluation.reports import hypotheses_json
     from cslr_cli.scoring.breakdown import break_down, score_group
 
     def figures(clips: Sequence[ClipScore]) -> dict[str, object]:
         return score_group("", clips).as_dict()
 
-    told = {}
+    splits = {}
     for result in results:
         breakdown = break_down(result.scores["sequence"])
-        told[result.split] = {
+        splits[result.split] = {
             **breakdown.total.as_dict(),
             "conv": figures(result.scores["conv"].clips),
             "greedy": figures(result.greedy["sequence"].clips),
@@ -192,27 +197,27 @@ def results_json(results: Sequence[SplitResult]) -> dict[str, Any]:
             "known_signers": figures(result.clips_of_known_signers),
             "unseen_signers": figures(result.clips_of_unseen_signers),
             "signers": {each.name: each.as_dict() for each in breakdown.by_signer},
-            "confusions": [asdict(confusion) for confusion in breakdown.confusions[:TOP_CONFUSIONS]],
+            "confusions": [asdict(confusion) for confusion in breakdown.confusions[:MAX_JSON_CONFUSIONS]],
             "hypotheses": hypotheses_json(result),
         }
-    return told
+    return splits
 
 
 def results_table(results: Sequence[SplitResult]) -> Any:
-    """A row a split and head, and one for known and unseen signers where a split has both."""
+    """Build a table with one row per split and head, and rows for known and unseen signers."""
     from cslr_cli.scoring.breakdown import score_group
 
     rows = []
     for result in results:
-        parts: list[tuple[str, Sequence[ClipScore]]] = [(result.split, result.scores["sequence"].clips)]
+        groups: list[tuple[str, Sequence[ClipScore]]] = [(result.split, result.scores["sequence"].clips)]
         if result.unseen_signers:
             if result.clips_of_known_signers:
-                parts.append(("  known signers", result.clips_of_known_signers))
-            parts.append((f"  unseen {', '.join(sorted(result.unseen_signers))}", result.clips_of_unseen_signers))
-        parts.append(("  convolution head", result.scores["conv"].clips))
+                groups.append(("  known signers", result.clips_of_known_signers))
+            groups.append((f"  unseen {', '.join(sorted(result.unseen_signers))}", result.clips_of_unseen_signers))
+        groups.append(("  convolution head", result.scores["conv"].clips))
         if result.decoding.decoder != "greedy":
-            parts.append(("  decoded greedily", result.greedy["sequence"].clips))
+            groups.append(("  decoded greedily", result.greedy["sequence"].clips))
         if result.oracle:
-            parts.append((f"  best of {result.decoding.num_best} (oracle)", result.oracle["sequence"].clips))
-        rows += [(name, score_group(name, clips)) for name, clips in parts]
+            groups.append((f"  best of {result.decoding.num_best} (oracle)", result.oracle["sequence"].clips))
+        rows += [(name, score_group(name, clips)) for name, clips in groups]
     return scores_table(rows, "split")

@@ -12,7 +12,7 @@ import typer
 from cslr_cli.cli import options, predict_live, predict_options
 from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
 from cslr_cli.cli.console import print_error, print_note
-from cslr_cli.cli.decoding import chosen_decoding
+from cslr_cli.cli.decoding import apply_decoding_options
 from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
@@ -114,7 +114,7 @@ class _RecognizerLoader:
             loaded,
             device=resolve_device(self.device),
             precision=self.precision,
-            decoding=chosen_decoding(loaded.config.decoding, **self.decoding_changes),
+            decoding=apply_decoding_options(loaded.config.decoding, **self.decoding_changes),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,7 @@ from cslr_cli.choices import MissingHypotheses, ScoringTool
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
 from cslr_cli.cli.folders import refuse_file
-from cslr_cli.cli.score_tables import TOP_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
+from cslr_cli.cli.score_tables import MAX_JSON_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import ScoringError, UsageError
 
 if TYPE_CHECKING:
@@ -82,8 +82,13 @@ def score(
     recognised = {path: read_ctm(path) for path in (hypotheses, others) if path is not None}
     if missing == "error":
         _check_same_clips(recognised)
-    how = _Scoring(references, signed, chosen, missing, tool)
-    analysis = analyse(_section(how, recognised, prepared))
+    scores = {
+        path: _score_file(path, glosses, references, signed, chosen, missing, tool)
+        for path, glosses in recognised.items()
+    }
+    if prepared is not None:
+        _check_clips_in_corpus(references, signed, prepared)
+    analysis = analyse(_make_section(recognised, scores, prepared))
     if output is not None:
         facts = {"references": str(references), "hypotheses": ", ".join(map(str, recognised)), "tool": tool}
         page = write_report(output, [analysis], title=f"Scores of {hypotheses.name}", facts=facts)
@@ -91,30 +96,28 @@ def score(
     if as_json:
         print_json(score_json(analysis, tool))
     else:
-        _print(analysis, tool)
+        _print_scores(analysis, tool)
 
 
-@dataclass(frozen=True)
-class _Scoring:
-    """How hypotheses are scored, and against what."""
+def _score_file(
+    path: Path,
+    recognised: Mapping[str, Sequence[TimedGloss]],
+    references_path: Path,
+    references: list[Reference],
+    protocol: ScoringProtocol,
+    missing: MissingHypotheses,
+    tool: ScoringTool,
+) -> Score:
+    """Score the hypotheses of one file; errors name the file."""
+    from cslr_cli.scoring import score as align_all
+    from cslr_cli.scoring import strip_times
+    from cslr_cli.scoring.scoring_tool import score_with_tool
 
-    path: Path
-    references: list[Reference]
-    protocol: ScoringProtocol
-    missing: MissingHypotheses
-    tool: ScoringTool
-
-    def score(self, path: Path, recognised: Mapping[str, Sequence[TimedGloss]]) -> Score:
-        """The score of the hypotheses of one file; what is wrong with them is told with its name."""
-        from cslr_cli.scoring import score as align_all
-        from cslr_cli.scoring import strip_times
-        from cslr_cli.scoring.scoring_tool import score_with_tool
-
-        try:
-            aligned = align_all(self.references, strip_times(recognised), self.protocol, self.missing)
-        except ScoringError as error:
-            raise ScoringError(f"{path} against {self.path}: {error.message}", error.hint) from error
-        return score_with_tool(self.tool, aligned)
+    try:
+        aligned = align_all(references, strip_times(recognised), protocol, missing)
+    except ScoringError as error:
+        raise ScoringError(f"{path} against {references_path}: {error.message}", error.hint) from error
+    return score_with_tool(tool, aligned)
 
 
 def _open_corpus(path: Path) -> PreparedCorpus:
@@ -124,7 +127,7 @@ def _open_corpus(path: Path) -> PreparedCorpus:
 
 
 def score_json(analysis: Analysis, tool: str) -> dict[str, Any]:
-    """The first system's counts at the top, then both systems', the comparison and the most frequent errors."""
+    """Return the figures of the first system, then those of both systems and their comparison."""
     section, breakdown = analysis.section, analysis.breakdown
     first = section.systems[0].score
     systems = zip(section.systems, analysis.totals, strict=True)
@@ -134,57 +137,64 @@ def score_json(analysis: Analysis, tool: str) -> dict[str, Any]:
         "tool": tool,
         "missing": list(first.missing),
         "signers": {each.name: each.as_dict() for each in breakdown.by_signer},
-        "confusions": [asdict(confusion) for confusion in breakdown.confusions[:TOP_CONFUSIONS]],
+        "confusions": [asdict(confusion) for confusion in breakdown.confusions[:MAX_JSON_CONFUSIONS]],
         **({"unseen_glosses": breakdown.unseen.as_dict()} if breakdown.unseen else {}),
         **({"systems": {system.name: total.as_dict() for system, total in systems}} if analysis.comparison else {}),
         **({"comparison": analysis.comparison.as_dict()} if analysis.comparison else {}),
     }
 
 
-def _section(
-    how: _Scoring, recognised: Mapping[Path, Mapping[str, Sequence[TimedGloss]]], corpus: PreparedCorpus | None
+def _make_section(
+    recognised: Mapping[Path, Mapping[str, Sequence[TimedGloss]]],
+    scores: Mapping[Path, Score],
+    corpus: PreparedCorpus | None,
 ) -> Section:
-    from cslr_cli.report import ClipFacts, Section, System, corpus_clips, training_glosses
+    from cslr_cli.report import ClipFacts, Section, System, collect_clip_facts, collect_training_glosses
 
     paths = list(recognised)
-    # Two systems' files often have one name, in two folders.
+    # The files of two systems often have the same name, in two folders.
     same_name = len({path.name for path in paths}) < len(paths)
-    systems = [System(str(path) if same_name else path.name, how.score(path, recognised[path])) for path in paths]
+    systems = [System(str(path) if same_name else path.name, scores[path]) for path in paths]
     first = recognised[paths[0]]
     if corpus is None:
         clips = {sample_id: ClipFacts(recognised=glosses) for sample_id, glosses in first.items()}
         return Section(paths[0].stem, systems, clips)
+    clips = collect_clip_facts(corpus, corpus.splits, first)
+    return Section(paths[0].stem, systems, clips, collect_training_glosses(corpus))
+
+
+def _check_clips_in_corpus(path: Path, references: list[Reference], corpus: PreparedCorpus) -> None:
+    """Check that the clips of all references are in a prepared corpus."""
     from cslr_cli.scoring.scorer import format_clips
 
-    clips = corpus_clips(corpus, corpus.splits, first)
-    unknown = [reference.sample_id for reference in how.references if reference.sample_id not in clips]
+    known = {sample.sample_id for split in corpus.splits for sample in corpus.samples(split)}
+    unknown = [reference.sample_id for reference in references if reference.sample_id not in known]
     if unknown:
         raise ScoringError(
-            f"{how.path}: {format_clips(unknown)} no line in the corpus {corpus.path}",
+            f"{path}: {format_clips(unknown)} no line in the corpus {corpus.path}",
             "name the corpus that these are references of, or leave out --corpus",
         )
-    return Section(paths[0].stem, systems, clips, training_glosses(corpus))
 
 
 def _check_same_clips(recognised: Mapping[Path, Mapping[str, object]]) -> None:
-    """Two systems' hypotheses must be of the same clips."""
+    """Check that the hypotheses of two systems are of the same clips."""
     from cslr_cli.scoring.scorer import format_clips
 
     for path in recognised:
         for other in recognised:
-            alone = [sample_id for sample_id in recognised[path] if sample_id not in recognised[other]]
-            if alone:
+            unpaired = [sample_id for sample_id in recognised[path] if sample_id not in recognised[other]]
+            if unpaired:
                 raise ScoringError(
-                    f"the two systems were scored on different clips: {format_clips(alone)} hypotheses in {path} and "
-                    f"none in {other}",
+                    f"the two systems were scored on different clips: {format_clips(unpaired)} hypotheses in {path} "
+                    f"and none in {other}",
                     "a comparison needs both on the same clips; with --missing empty, nothing was recognised in these",
                 )
 
 
-def _print(analysis: Analysis, tool: str) -> None:
+def _print_scores(analysis: Analysis, tool: str) -> None:
     from rich.text import Text
 
-    from cslr_cli.report.sentences import told_comparison, told_peculiarities
+    from cslr_cli.report.score_text import describe_comparison, describe_special_clips
 
     section = analysis.section
     rows = [(system.name, total) for system, total in zip(section.systems, analysis.totals, strict=True)]
@@ -194,10 +204,10 @@ def _print(analysis: Analysis, tool: str) -> None:
     print_result(facts_text({"protocol": protocol.name, "tool": tool}))
     lines = []
     for system in section.systems:
-        told = told_peculiarities(system.score).items()
-        lines += [f"{system.name}: {name}: {what}." for name, what in told]
+        facts = describe_special_clips(system.score)
+        lines += [f"{system.name}: {name}: {value}." for name, value in facts.items()]
     if analysis.comparison is not None:
-        lines += told_comparison(analysis.comparison, [system.name for system in section.systems])
+        lines += describe_comparison(analysis.comparison, [system.name for system in section.systems])
     if lines:
         print_result(Text("\n".join(lines)))
     errors = errors_table([(section.systems[0].name, analysis.breakdown)])

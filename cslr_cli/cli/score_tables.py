@@ -1,4 +1,4 @@
-"""Scores on the screen: the few numbers that matter, the same for every command that scores."""
+"""Tables of scores on the screen, shared by all commands that score."""
 
 from __future__ import annotations
 
@@ -10,36 +10,35 @@ from cslr_cli.cli.console import table
 if TYPE_CHECKING:
     from cslr_cli.scoring import Breakdown, GroupScore
 
-TOP = 5  # rows of the most frequent errors
-TOP_CONFUSIONS = 20  # in JSON on the screen; the report has all
+MAX_ERROR_ROWS = 5
+MAX_JSON_CONFUSIONS = 20  # the report has all of them
 
 
 def scores_table(rows: Sequence[tuple[str, GroupScore]], first_column: str = "") -> Any:
-    """A row for each set of clips: its WER with the interval by clip, and what it is made of.
+    """Build a table with one row per group of clips: WER with its interval, and the kinds of errors.
 
     Args:
-        rows: names and figures; a name that begins with spaces is a part of what is above it. Wrong clips
-            are those with at least one error.
-        first_column: what the names are.
+        rows: names and scores of the groups; a name that begins with spaces is part of the group above it.
+        first_column: heading of the names.
     """
     columns = [first_column, "WER %", "95 %\ninterval", "sub %", "del %", "ins %", "wrong\nclips", "glosses"]
     return table(columns, [[name, *_cells(each)] for name, each in rows], narrow=True)
 
 
 def intervals_text(rows: Sequence[tuple[str, GroupScore]]) -> Any:
-    """A line for each set of clips: how sure its rate is, by clip and by signer."""
+    """Format the intervals of each group of clips, one line per group."""
     from rich.text import Text
 
-    from cslr_cli.report.sentences import told_intervals
+    from cslr_cli.report.score_text import format_intervals
 
-    return Text("\n".join(f"{name}: {told_intervals(total)}" for name, total in rows))
+    return Text("\n".join(f"{name}: {format_intervals(total)}" for name, total in rows))
 
 
 def facts_text(facts: Mapping[str, str]) -> Any:
-    """How the figures came about, in a line: `protocol: phoenix2014; tool: builtin`."""
+    """Format facts in one line: `protocol: phoenix2014; tool: builtin`."""
     from rich.text import Text
 
-    return Text("; ".join(f"{name}: {what}" for name, what in facts.items()))
+    return Text("; ".join(f"{name}: {value}" for name, value in facts.items()))
 
 
 def errors_table(rows: Sequence[tuple[str, Breakdown]]) -> Any:
@@ -52,9 +51,15 @@ def errors_table(rows: Sequence[tuple[str, Breakdown]]) -> Any:
 
     lines = []
     for name, breakdown in rows:
-        confused = [f"{each.reference} → {each.hypothesis}  {each.count}" for each in breakdown.confusions[:TOP]]
-        deleted = [f"{each.gloss}  {each.deleted}" for each in most_frequent(breakdown.glosses, "deleted", TOP)]
-        inserted = [f"{each.gloss}  {each.inserted}" for each in most_frequent(breakdown.glosses, "inserted", TOP)]
+        confused = [
+            f"{each.reference} → {each.hypothesis}  {each.count}" for each in breakdown.confusions[:MAX_ERROR_ROWS]
+        ]
+        deleted = [
+            f"{each.gloss}  {each.deleted}" for each in most_frequent(breakdown.glosses, "deleted", MAX_ERROR_ROWS)
+        ]
+        inserted = [
+            f"{each.gloss}  {each.inserted}" for each in most_frequent(breakdown.glosses, "inserted", MAX_ERROR_ROWS)
+        ]
         for index in range(max(map(len, (confused, deleted, inserted)))):
             cells = [column[index] if index < len(column) else "" for column in (confused, deleted, inserted)]
             lines.append(["" if index else name, *cells])
@@ -64,13 +69,13 @@ def errors_table(rows: Sequence[tuple[str, Breakdown]]) -> Any:
 
 
 def _cells(each: GroupScore) -> list[str]:
-    from cslr_cli.report.sentences import told_interval, told_percent, told_wer
+    from cslr_cli.report.score_text import format_interval, format_percent, format_wer
 
     counts = each.counts
     return [
-        told_wer(counts),
-        told_interval(each.by_clip),
-        *(told_percent(counts, number) for number in (counts.substitutions, counts.deletions, counts.insertions)),
+        format_wer(counts),
+        format_interval(each.by_clip),
+        *(format_percent(counts, number) for number in (counts.substitutions, counts.deletions, counts.insertions)),
         f"{each.clips_with_errors}/{each.clips}",
         str(counts.references),
     ]

@@ -14,7 +14,15 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation.results import SplitResult
 from cslr_cli.files import write_text
 from cslr_cli.recognition import Alternative
-from cslr_cli.report import Analysis, Section, System, analyse, corpus_clips, training_glosses, write_report
+from cslr_cli.report import (
+    Analysis,
+    Section,
+    System,
+    analyse,
+    collect_clip_facts,
+    collect_training_glosses,
+    write_report,
+)
 from cslr_cli.scoring import Score, read_stm, write_ctm, write_stm
 from cslr_cli.scoring.scoring_tool import score_with_tool
 
@@ -124,11 +132,11 @@ def report_section(result: SplitResult, corpus: PreparedCorpus) -> Section:
         corpus: prepared corpus of the split.
     """
     facts = decoding_facts(result.decoding)
-    beside = []
+    further_systems = []
     if "sequence" in result.greedy and result.decoding.decoder != "greedy":
-        beside.append(System("greedy decoding", result.greedy["sequence"]))
+        further_systems.append(System("greedy decoding", result.greedy["sequence"]))
     if "sequence" in result.oracle:
-        beside.append(System("each clip's best alternative", result.oracle["sequence"]))
+        further_systems.append(System("each clip's best alternative", result.oracle["sequence"]))
     if result.unseen_signers:
         facts["signers not in training"] = ", ".join(sorted(result.unseen_signers))
     return Section(
@@ -137,8 +145,8 @@ def report_section(result: SplitResult, corpus: PreparedCorpus) -> Section:
             System("sequence head", result.scores["sequence"]),
             System("convolution head", result.scores["conv"]),
         ),
-        clips=corpus_clips(corpus, [result.split], result.hypotheses["sequence"]),
-        beside=beside,
-        training_glosses=training_glosses(corpus),
+        clips=collect_clip_facts(corpus, [result.split], result.hypotheses["sequence"]),
+        further_systems=further_systems,
+        training_glosses=collect_training_glosses(corpus),
         facts=facts,
     )

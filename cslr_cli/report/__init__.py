@@ -1,14 +1,21 @@
-"""Reports of scores: one page that opens anywhere, the same figures as JSON, and a CSV by clip; no torch here.
+"""Reports of scores: one HTML page, the same figures as JSON, and a CSV by clip; without torch.
 
-`sections` says what goes in and makes the figures, `corpus_facts` knows more of the clips of a prepared corpus;
-`page` shows them, with `summary`, `plots`, `sentences` and `page_data`; `files` writes.
+`sections` has the records of a report and computes its figures. `files` writes the files; `page` builds the page from
+`summary`, `plots` and `page_data`. `score_text` describes scores in sentences.
 """
 
 from __future__ import annotations
 
-from cslr_cli.report.corpus_facts import corpus_clips, training_glosses
 from cslr_cli.report.files import PAGE, write_report
-from cslr_cli.report.sections import Analysis, ClipFacts, Section, System, analyse
+from cslr_cli.report.sections import (
+    Analysis,
+    ClipFacts,
+    Section,
+    System,
+    analyse,
+    collect_clip_facts,
+    collect_training_glosses,
+)
 
 __all__ = [
     "PAGE",
@@ -17,7 +24,7 @@ __all__ = [
     "Section",
     "System",
     "analyse",
-    "corpus_clips",
-    "training_glosses",
+    "collect_clip_facts",
+    "collect_training_glosses",
     "write_report",
 ]

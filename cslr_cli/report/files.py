@@ -62,7 +62,7 @@ def section_figures(analysis: Analysis) -> dict[str, Any]:
         "systems": {
             system.name: total.as_dict() for system, total in zip(section.systems, analysis.totals, strict=True)
         },
-        "beside": _parts(analysis.beside),
+        "beside": _parts(analysis.further_scores),
         "comparison": analysis.comparison and analysis.comparison.as_dict(),
         "by_signer": _parts(breakdown.by_signer),
         "by_clip_length": _parts(breakdown.by_clip_length),

@@ -31,22 +31,22 @@ class Bar:
     """A row of a bar plot.
 
     Attributes:
-        glosses: what is counted: a gloss, or the two of a confusion.
-        value: how often.
+        glosses: counted gloss, or the two glosses of a confusion.
+        value: count.
     """
 
     glosses: tuple[str, ...]
     value: int
 
 
-def rate_plot(parts: Sequence[GroupScore], what: str) -> str:
-    """A word error rate a row, as a dot on the whisker of its interval.
+def rate_plot(groups: Sequence[GroupScore], what: str) -> str:
+    """Draw one word error rate per row, as a dot on the whisker of its interval.
 
     Args:
-        parts: the rows; those whose rate is undefined are left out, and of very many the first are kept.
-        what: of what the rates are, for who cannot see the plot.
+        groups: groups of clips; those without a rate are left out, and at most the first `MAX_ROWS` are drawn.
+        what: kind of the groups, for screen readers.
     """
-    rows = [(each, each.counts.wer) for each in parts if each.counts.wer is not None][:MAX_ROWS]
+    rows = [(each, each.counts.wer) for each in groups if each.counts.wer is not None][:MAX_ROWS]
     highest = max((max(wer, each.by_clip.high if each.by_clip else 0) for each, wer in rows), default=0)
     ticks = _ticks(highest)
     scale = (_PLOT_RIGHT - _PLOT_LEFT) / (ticks[-1] or 1)
@@ -59,12 +59,12 @@ def rate_plot(parts: Sequence[GroupScore], what: str) -> str:
 
 
 def bar_plot(bars: Sequence[Bar], what: str, kind: str) -> str:
-    """A count a row.
+    """Draw one count per row.
 
     Args:
-        bars: the rows.
-        what: is counted, for who cannot see the plot.
-        kind: class of the bars, by which they are coloured.
+        bars: rows of the plot.
+        what: title of the plot, for screen readers.
+        kind: CSS class of the bars, which sets their colour.
     """
     highest = max((bar.value for bar in bars), default=1)
     left = LABEL_WIDTH * 1.75  # of two glosses
@@ -84,10 +84,10 @@ def bar_plot(bars: Sequence[Bar], what: str, kind: str) -> str:
 
 def _row(each: GroupScore, wer: float, middle: float, scale: float) -> str:
     dot = _PLOT_LEFT + wer * scale
-    told = f"{each.name}: {wer:.1f} % of {each.counts.references} glosses in {each.clips} clips"
+    title = f"{each.name}: {wer:.1f} % of {each.counts.references} glosses in {each.clips} clips"
     whisker = "" if each.by_clip is None else _whisker(each.by_clip, middle, scale)
     return (
-        f"<g><title>{escape(told + _told_interval(each.by_clip))}</title>"
+        f"<g><title>{escape(title + _interval_title(each.by_clip))}</title>"
         f"{_label((each.name,), middle, LABEL_WIDTH)}{whisker}"
         f'<circle class="dot" cx="{dot:.1f}" cy="{middle:g}" r="4.5"/>'
         f'<text class="value" x="{WIDTH}" y="{middle + 4:g}" text-anchor="end">{wer:.1f}</text></g>'
@@ -102,7 +102,7 @@ def _whisker(interval: Interval, middle: float, scale: float) -> str:
     )
 
 
-def _told_interval(interval: Interval | None) -> str:
+def _interval_title(interval: Interval | None) -> str:
     return "" if interval is None else f"; 95 % interval {interval.low:.1f} to {interval.high:.1f}"
 
 
@@ -118,7 +118,7 @@ def _axis(ticks: Sequence[float], scale: float, height: float) -> str:
 
 
 def _ticks(highest: float) -> list[float]:
-    """Some three to five round numbers from 0 to not less than the highest value."""
+    """Return about three to five round numbers from 0 to at least the highest value."""
     if highest <= 0:
         return [0, 1]
     power = 10.0 ** math.floor(math.log10(highest / 4))
@@ -127,20 +127,22 @@ def _ticks(highest: float) -> list[float]:
 
 
 def _label(texts: tuple[str, ...], middle: float, right: float) -> str:
-    """A label that ends at `right` and has all the room to the left of it."""
-    shown = _ARROW.join(shortened(texts, right))
+    """Draw a label that ends at `right` and may use all the space to its left."""
+    shown = _ARROW.join(shorten(texts, right))
     return f'<text class="label" x="{right:g}" y="{middle + 4:g}" text-anchor="end">{escape(shown)}</text>'
 
 
-def shortened(texts: tuple[str, ...], width: float) -> tuple[str, ...]:
-    """Texts that with arrows between are not wider than so many pixels; what is cut off is told by an ellipsis.
+def shorten(texts: tuple[str, ...], width: float) -> tuple[str, ...]:
+    """Shorten texts, with an ellipsis, so that they and the arrows between fit into a width in pixels.
 
-    Each has its share of the width, and what the others leave of theirs.
+    Each text gets an equal part of the width, and the space that the others do not need.
     """
     width -= sum(map(_letter_width, _ARROW)) * (len(texts) - 1)
     widths = [sum(map(_letter_width, text)) for text in texts]
-    rooms = [max(width / len(texts), width - sum(widths) + own) for own in widths]
-    return tuple(_cut(text, room) if own > room else text for text, own, room in zip(texts, widths, rooms, strict=True))
+    max_widths = [max(width / len(texts), width - sum(widths) + own) for own in widths]
+    return tuple(
+        _cut(text, limit) if own > limit else text for text, own, limit in zip(texts, widths, max_widths, strict=True)
+    )
 
 
 def _cut(text: str, width: float) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cslr_cli.dataset.manifest import NO_FRAMES, PreparedCorpus
 from cslr_cli.scoring import Breakdown, Comparison, GroupScore, Score, TimedGloss, break_down, compare
 from cslr_cli.scoring.breakdown import score_group
 
@@ -25,12 +26,12 @@ class System:
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What is known of a clip beside its glosses.
+    """Facts about a clip.
 
     Attributes:
-        seconds: how long it is.
-        frames: its pictures, a file or a folder; the page links to them if they are there.
-        recognised: what the first system recognised, as decoded and with its times.
+        seconds: length of the clip.
+        frames: file or folder of its frames; the page links to it if it exists.
+        recognised: glosses that the first system recognised, before normalisation, with times.
     """
 
     seconds: float | None = None
@@ -40,15 +41,15 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class Section:
-    """A set of clips with what was recognised in them.
+    """A set of clips with the scores of one or two systems.
 
     Attributes:
-        name: of the split or of the file.
-        systems: one, or two to be compared, scored against the same references. The first one is broken down.
-        clips: facts of clips by their names; any may be left out.
-        training_glosses: what the first system has seen in training; None if that is not known.
-        facts: further figures and settings, in words.
-        beside: further scores of the same clips, of which the report says the word error rate alone.
+        name: name of the split or of the file.
+        systems: one system, or two to compare, scored on the same references. The tables are about the first one.
+        clips: facts of clips, by name; may be incomplete.
+        training_glosses: glosses of the first system's training split; None if unknown.
+        facts: other facts as text, by name.
+        further_systems: other scores of the same clips, of which the report shows only the word error rate.
     """
 
     name: str
@@ -56,35 +57,35 @@ class Section:
     clips: Mapping[str, ClipFacts] = field(default_factory=dict)
     training_glosses: Collection[str] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
-    beside: Sequence[System] = ()
+    further_systems: Sequence[System] = ()
 
     @property
     def seconds(self) -> dict[str, float]:
-        """How long clips are, where that is known."""
+        """Lengths of the clips in seconds, as far as known."""
         return {name: facts.seconds for name, facts in self.clips.items() if facts.seconds is not None}
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """A section with every figure that the report shows.
+    """A section with all figures of the report.
 
     Attributes:
-        section: what was analysed.
-        breakdown: of the first system.
-        totals: all clips together, for each system.
-        beside: the same for each further score, with its name.
-        comparison: of the second system with the first; None where there is but one.
+        section: section that was analysed.
+        breakdown: tables of the first system.
+        totals: score of all clips for each system.
+        further_scores: score of all clips for each further system.
+        comparison: comparison of the second system with the first; None with only one system.
     """
 
     section: Section
     breakdown: Breakdown
     totals: tuple[GroupScore, ...]
-    beside: tuple[GroupScore, ...]
+    further_scores: tuple[GroupScore, ...]
     comparison: Comparison | None
 
 
 def analyse(section: Section) -> Analysis:
-    """Make all figures of a section.
+    """Compute all figures of a section.
 
     Raises:
         ScoringError: two systems were scored on different clips.
@@ -93,5 +94,37 @@ def analyse(section: Section) -> Analysis:
     comparison = compare(first.score, others[0].score) if others else None
     breakdown = break_down(first.score, section.seconds, section.training_glosses)
     totals = (breakdown.total, *(score_group("all", other.score.clips) for other in others))
-    beside = tuple(score_group(system.name, system.score.clips) for system in section.beside)
-    return Analysis(section, breakdown, totals, beside, comparison)
+    further_scores = tuple(score_group(system.name, system.score.clips) for system in section.further_systems)
+    return Analysis(section, breakdown, totals, further_scores, comparison)
+
+
+def collect_clip_facts(
+    corpus: PreparedCorpus,
+    splits: Iterable[str],
+    recognised: Mapping[str, Sequence[TimedGloss]] | None = None,
+) -> dict[str, ClipFacts]:
+    """Collect the facts of all clips of some splits of a prepared corpus.
+
+    Args:
+        corpus: prepared corpus.
+        splits: names of the splits.
+        recognised: recognised glosses with times, by clip.
+    """
+    has_frames = corpus.info.layout != NO_FRAMES
+    hypotheses = recognised or {}
+    return {
+        sample.sample_id: ClipFacts(
+            seconds=None if sample.num_frames is None else sample.num_frames / corpus.fps,
+            frames=corpus.frames_path(sample) if has_frames else None,
+            recognised=hypotheses.get(sample.sample_id),
+        )
+        for split in splits
+        for sample in corpus.samples(split)
+    }
+
+
+def collect_training_glosses(corpus: PreparedCorpus) -> frozenset[str] | None:
+    """Collect the glosses of the training split; None if the corpus has no such split."""
+    if "train" not in corpus.splits:
+        return None
+    return frozenset(gloss for sample in corpus.samples("train") for gloss in sample.glosses)

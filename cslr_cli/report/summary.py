@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from html import escape
 
 from cslr_cli.report.plots import Bar, bar_plot, rate_plot
-from cslr_cli.report.sections import Analysis, Section
-from cslr_cli.report.sentences import (
-    told_comparison,
-    told_interval,
-    told_intervals,
-    told_peculiarities,
-    told_percent,
-    told_wer,
+from cslr_cli.report.score_text import (
+    describe_comparison,
+    describe_special_clips,
+    format_interval,
+    format_intervals,
+    format_percent,
+    format_wer,
 )
+from cslr_cli.report.sections import Analysis, Section
 from cslr_cli.scoring import Counts, GroupScore, UnseenGlosses
 from cslr_cli.scoring.gloss_counts import GLOSS_ERRORS, GlossError, most_frequent
 
-BARS = 12  # rows of a bar plot
-NAMED_UNSEEN = 60  # glosses not in training that are named one by one
+MAX_BARS = 12  # rows of a bar plot
+MAX_UNSEEN_NAMED = 60  # glosses not in training that are named one by one
 
 _SYSTEM_HEADS = ("", "WER %", "95 % interval", "sub %", "del %", "ins %", "clips with errors")
 
@@ -51,10 +51,13 @@ def section_html(analysis: Analysis, index: int) -> str:
     protocol = section.systems[0].score.protocol
     facts = {
         **section.facts,
-        **{f"WER of {each.name}": f"{told_wer(each.counts)} %, {told_intervals(each)}" for each in analysis.beside},
+        **{
+            f"WER of {each.name}": f"{format_wer(each.counts)} %, {format_intervals(each)}"
+            for each in analysis.further_scores
+        },
         "protocol": f"{protocol.name}: {protocol.description}",
         "compares with published figures": protocol.comparable_when,
-        **told_peculiarities(section.systems[0].score),
+        **describe_special_clips(section.systems[0].score),
     }
     return f"""<section class="split" id="s{index}" data-section="{index}">
 <h2>{escape(section.name)}</h2>
@@ -78,26 +81,28 @@ def _figures(total: GroupScore) -> str:
     counts = total.counts
     share = 100 * total.clips_with_errors / total.clips
     figures = [
-        _figure("wer", f"{told_wer(counts)} %", "word error rate", told_intervals(total)),
-        _figure("sub", f"{told_percent(counts, counts.substitutions)} %", "substitutions", f"{counts.substitutions:,}"),
-        _figure("del", f"{told_percent(counts, counts.deletions)} %", "deletions", f"{counts.deletions:,}"),
-        _figure("ins", f"{told_percent(counts, counts.insertions)} %", "insertions", f"{counts.insertions:,}"),
+        _figure("wer", f"{format_wer(counts)} %", "word error rate", format_intervals(total)),
+        _figure(
+            "sub", f"{format_percent(counts, counts.substitutions)} %", "substitutions", f"{counts.substitutions:,}"
+        ),
+        _figure("del", f"{format_percent(counts, counts.deletions)} %", "deletions", f"{counts.deletions:,}"),
+        _figure("ins", f"{format_percent(counts, counts.insertions)} %", "insertions", f"{counts.insertions:,}"),
         _figure("", f"{share:.1f} %", "clips with errors", f"{total.clips_with_errors:,} of {total.clips:,}"),
         _figure(
             "",
-            f"{told_percent(counts, counts.correct)} %",
+            f"{format_percent(counts, counts.correct)} %",
             "correct",
             f"{counts.correct:,} of {counts.references:,} glosses",
         ),
     ]
-    return f'<div class="figures">{"".join(figures)}</div>{_shares(counts)}'
+    return f'<div class="figures">{"".join(figures)}</div>{_count_bar(counts)}'
 
 
 def _figure(kind: str, value: str, name: str, note: str) -> str:
     return f'<div class="figure {kind}"><b>{value}</b><span>{name}</span><small>{note}</small></div>'
 
 
-def _shares(counts: Counts) -> str:
+def _count_bar(counts: Counts) -> str:
     """Correct, substituted, deleted as parts of the references, and the insertions beyond their end."""
     kinds = (
         ("ok", "correct", counts.correct),
@@ -127,10 +132,10 @@ def _plots(analysis: Analysis) -> str:
         if len(parts) > 1
     ]
     if breakdown.confusions:
-        bars = [Bar((each.reference, each.hypothesis), each.count) for each in breakdown.confusions[:BARS]]
+        bars = [Bar((each.reference, each.hypothesis), each.count) for each in breakdown.confusions[:MAX_BARS]]
         cards.append(_card("Confusions", "Signed → recognised.", bar_plot(bars, "Most frequent confusions", "sub")))
     for fault in GLOSS_ERRORS:
-        rows = most_frequent(breakdown.glosses, fault, BARS)
+        rows = most_frequent(breakdown.glosses, fault, MAX_BARS)
         if rows:
             bars = [Bar((row.gloss,), getattr(row, fault)) for row in rows]
             title = _FAULT_TITLES[fault]
@@ -148,14 +153,16 @@ def _unseen(unseen: UnseenGlosses | None) -> str:
     if not unseen.glosses:
         return '<p class="note">Every gloss of the references occurs in training.</p>'
     number = unseen.counts.references
-    listed = ", ".join(f"{gloss} ({count})" if count > 1 else gloss for gloss, count in unseen.glosses[:NAMED_UNSEEN])
-    rest = len(unseen.glosses) - NAMED_UNSEEN
+    listed = ", ".join(
+        f"{gloss} ({count})" if count > 1 else gloss for gloss, count in unseen.glosses[:MAX_UNSEEN_NAMED]
+    )
+    rest = len(unseen.glosses) - MAX_UNSEEN_NAMED
     more = f" and {rest} more" if rest > 0 else ""
     seen = unseen.seen
     return f"""<h3>Glosses never seen in training</h3>
 <p><b>{len(unseen.glosses):,}</b> glosses of the references do not occur in training. They were signed
 <b>{number:,}</b> times, in {unseen.clips:,} clips, and make <b>{unseen.counts.errors:,}</b> of the substitutions and
-deletions. Of the other {seen.references:,} glosses signed, {told_percent(seen, seen.errors)} % were substituted or
+deletions. Of the other {seen.references:,} glosses signed, {format_percent(seen, seen.errors)} % were substituted or
 deleted.</p>
 <p class="glosses">{escape(listed + more)}</p>"""
 
@@ -166,7 +173,7 @@ def _comparison(analysis: Analysis) -> str:
     names = [system.name for system in analysis.section.systems]
     heads = "".join(f"<th>{head}</th>" for head in _SYSTEM_HEADS)
     rows = "".join(_system_row(name, total) for name, total in zip(names, analysis.totals, strict=True))
-    lines = "".join(f"<li>{escape(line)}</li>" for line in told_comparison(analysis.comparison, names))
+    lines = "".join(f"<li>{escape(line)}</li>" for line in describe_comparison(analysis.comparison, names))
     return f"""<h3>{escape(names[0])} and {escape(names[1])}</h3>
 <div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>
 <ul>{lines}</ul>"""
@@ -176,9 +183,9 @@ def _system_row(name: str, total: GroupScore) -> str:
     counts = total.counts
     numbers = (counts.substitutions, counts.deletions, counts.insertions)
     cells = [
-        told_wer(counts),
-        told_interval(total.by_clip),
-        *(told_percent(counts, number) for number in numbers),
+        format_wer(counts),
+        format_interval(total.by_clip),
+        *(format_percent(counts, number) for number in numbers),
         f"{total.clips_with_errors:,}",
     ]
     return f"<tr><td>{escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cslr_cli.choices import DecoderName
-from cslr_cli.cli.decoding import chosen_decoding
+from cslr_cli.cli.decoding import apply_decoding_options
 from cslr_cli.config import DecodingConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
 
@@ -114,8 +114,8 @@ def test_what_a_language_model_needs_is_said(cslr: Command, trained: Path, arpa:
 @pytest.mark.parametrize("name", ["beam", "greedy"])
 def test_a_decoder_without_a_language_model_leaves_that_of_the_checkpoint_out(name: DecoderName) -> None:
     carried = DecodingConfig(decoder="pyctcdecode", language_model=Path("elsewhere.arpa"))
-    assert chosen_decoding(carried, decoder=None).language_model == Path("elsewhere.arpa")
-    decoding = chosen_decoding(carried, decoder=name)
+    assert apply_decoding_options(carried, decoder=None).language_model == Path("elsewhere.arpa")
+    decoding = apply_decoding_options(carried, decoder=name)
     assert (decoding.decoder, decoding.language_model) == (name, None)
 
 

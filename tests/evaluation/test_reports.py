@@ -60,7 +60,7 @@ def test_a_split_becomes_a_section_with_both_heads_and_what_the_corpus_knows(
     signed = {gloss for each in tiny_corpus.samples("train") for gloss in each.glosses}
     assert section.training_glosses == signed
     assert section.facts["decoder"] == "beam, beam width 10"
-    assert {system.name: system.score for system in section.beside} == {
+    assert {system.name: system.score for system in section.further_systems} == {
         "greedy decoding": result.greedy["sequence"],
         "each clip's best alternative": result.oracle["sequence"],
     }

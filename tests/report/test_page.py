@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cslr_cli.report import ClipFacts, Section, System, analyse, write_report
-from cslr_cli.report.plots import Bar, bar_plot, rate_plot, shortened
+from cslr_cli.report.plots import Bar, bar_plot, rate_plot, shorten
 from cslr_cli.scoring import Reference
 from cslr_cli.scoring.breakdown import break_down
 from tests.report.conftest import LargeReport
@@ -168,7 +168,7 @@ def test_plots_are_well_formed_and_say_the_figures() -> None:
 def test_labels_are_shortened_by_their_width_both_glosses_of_a_confusion_alike(
     texts: str, width: float, shown: str
 ) -> None:
-    assert " → ".join(shortened(tuple(texts.split(" → ")), width)) == shown
+    assert " → ".join(shorten(tuple(texts.split(" → ")), width)) == shown
 
 
 def test_ten_thousand_clips_of_two_systems_make_a_page_of_a_few_megabytes_in_seconds(large_report: LargeReport) -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from cslr_cli.report import Analysis, Section, System, analyse
-from cslr_cli.report.sentences import told_comparison, told_intervals
+from cslr_cli.report.score_text import describe_comparison, format_intervals
 from cslr_cli.scoring import Reference
 from tests.report.sections import of_many_clips, scored, two_systems
 
 ROUGH = "below 50 this is a rough indication"
 
 
-def told_test(analysis: Analysis) -> str:
+def matched_pairs_sentence(analysis: Analysis) -> str:
     assert analysis.comparison is not None
-    (sentence,) = [line for line in told_comparison(analysis.comparison, ["ours", "theirs"]) if "Matched-pairs" in line]
+    (sentence,) = [
+        line for line in describe_comparison(analysis.comparison, ["ours", "theirs"]) if "Matched-pairs" in line
+    ]
     return sentence
 
 
 def test_a_matched_pairs_test_of_few_segments_is_told_to_be_rough() -> None:
-    assert f"3 segments with errors; {ROUGH}" in told_test(two_systems())
-    assert told_test(of_many_clips(50)).endswith("138 segments with errors).")
+    assert f"3 segments with errors; {ROUGH}" in matched_pairs_sentence(two_systems())
+    assert matched_pairs_sentence(of_many_clips(50)).endswith("138 segments with errors).")
 
 
 def test_a_comparison_without_an_interval_or_without_an_error_is_told_in_whole_sentences() -> None:
@@ -27,7 +29,7 @@ def test_a_comparison_without_an_interval_or_without_an_error_is_told_in_whole_s
         systems = [System(name, scored({"clip": [name]}, references)) for name in (ours, theirs)]
         comparison = analyse(Section("dev", systems)).comparison
         assert comparison is not None
-        return told_comparison(comparison, ["ours", "theirs"])[:2]
+        return describe_comparison(comparison, ["ours", "theirs"])[:2]
 
     assert told("REGEN", "SCHNEE") == [
         "WER of theirs minus that of ours: +100.0 points.",
@@ -43,7 +45,7 @@ def test_where_there_is_no_interval_the_reason_is_told() -> None:
     def told(*hypotheses: str) -> str:
         references = tuple(Reference(f"clip-{place}", ("REGEN",)) for place in range(len(hypotheses)))
         score = scored({f"clip-{place}": [gloss] for place, gloss in enumerate(hypotheses)}, references)
-        return told_intervals(analyse(Section("dev", [System("ours", score)])).totals[0])
+        return format_intervals(analyse(Section("dev", [System("ours", score)])).totals[0])
 
     assert told("SCHNEE") == "no interval, since there is but one clip"
     assert told("REGEN", "REGEN") == "no interval, since there is no error"
