@@ -199,20 +199,25 @@ class SampleCollector:
             Whether the clip was added to `samples`.
         """
         sample_id = sample.sample_id
+        first_position = self._positions.get(sample_id)
+        self._positions.setdefault(sample_id, where)
         if not is_plain_name(sample_id):
             self.add_fault(where, f"{sample_id!r} cannot be the name of a clip (it becomes a file name)")
-        elif sample.signer is not None and not is_plain_name(sample.signer):
+            return False
+        if sample.signer is not None and not is_plain_name(sample.signer):
             self.add_fault(where, f"{sample.signer!r} cannot be the name of a signer (it has spaces or slashes)")
-        elif sample_id in self._positions:
-            self.add_fault(where, f"clip {sample_id!r} was there already ({self._positions[sample_id]})")
-        elif sample_id in self._unusable:
+            return False
+        if first_position is not None:
+            self.add_fault(where, f"clip {sample_id!r} was there already ({first_position})")
+            return False
+        if sample_id in self._unusable:
             self.left_out.append(LeftOutClip(sample_id, sample.split, self._unusable[sample_id], expected=True))
-        elif not sample.glosses:
+            return False
+        if not sample.glosses:
             self.left_out.append(LeftOutClip(sample_id, sample.split, f"{where}: no glosses in the annotation"))
-        else:
-            self.samples.append(sample)
-        self._positions.setdefault(sample_id, where)
-        return bool(self.samples) and self.samples[-1] is sample
+            return False
+        self.samples.append(sample)
+        return True
 
 
 def is_plain_name(text: str) -> bool:

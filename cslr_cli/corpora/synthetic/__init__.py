@@ -1,16 +1,18 @@
 """A drawn signing corpus: every pixel follows from a seed, in the release layout of PHOENIX2014.
 
-It is for trying the whole pipeline without a data set, and for checks that need the truth: when
-each gloss starts and ends, and where the hands are in every frame.
+It serves to try the whole pipeline without a data set, and for checks that need the truth: start and end of each
+gloss, and the positions of the hands in every frame.
 
-- `lexicon`: what a gloss is: a movement of one or two hands.
-- `grammar`: which glosses follow each other in a sentence, and how sentences are chosen.
-- `signer`: how the people differ.
-- `motion`: a sentence and a signer become the places of the hands, frame by frame.
-- `body`: the hands' places become joints, by inverse kinematics, seen through a camera.
-- `drawing`: joints become a picture.
-- `plan`: which clip is signed by whom, in which split.
-- `release`: the files.
+- `options`: size and seed of the corpus.
+- `lexicon`: glosses, each a movement of one or two hands.
+- `grammar`: sentences of glosses.
+- `signer`: the people, and how they differ.
+- `plan`: split, signer and sentence of each clip.
+- `motion`: positions of the hands in every frame, from a sentence and a signer.
+- `body`: joints of the arms, from the positions of the hands by inverse kinematics.
+- `scene`: camera, background, light and sensor of a clip.
+- `drawing`: pictures, from joints and scene.
+- `release`: files of the corpus.
 """
 
 from cslr_cli.corpora.synthetic.options import SyntheticOptions

@@ -1,4 +1,4 @@
-"""From the places of the hands to the joints of the arms, and from there to pixels."""
+"""Joints of the arms, from the positions of the hands, and their projection to pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joints become pictures: a person of simple shapes, before a background, in some light, seen by some sensor.
+"""Pictures from joints: a person of simple shapes in front of a background, with light and sensor noise.
 
 Everything is drawn at twice the size and then averaged down, which is the antialiasing. Colours are RGB.
 """

@@ -1,4 +1,4 @@
-"""Which glosses follow each other: a small grammar, and sentences drawn evenly from it."""
+"""A small grammar of glosses, and sentences drawn evenly from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sentence and a signer become the places and shapes of the hands, frame by frame."""
+"""Positions and shapes of the hands in every frame, from a sentence and a signer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SignedGloss:
 
 @dataclass(frozen=True)
 class Performance:
-    """What the hands do in a clip. Axes: T frames; 2 hands, the dominant one first.
+    """The movement of the hands in a clip. Axes: T frames; 2 hands, the dominant one first.
 
     Attributes:
         glosses: what is signed and when.

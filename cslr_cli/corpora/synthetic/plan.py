@@ -1,4 +1,4 @@
-"""Which clips a corpus has: split, signer and sentence of each."""
+"""The clips of a synthetic corpus: split, signer and sentence of each."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from cslr_cli.corpora.synthetic.signer import Signer, make_signers
 
 @dataclass(frozen=True)
 class SyntheticClip:
-    """What is signed in one clip, and by whom.
+    """One clip of a synthetic corpus.
 
     Attributes:
-        sample_id: the name of the clip.
+        sample_id: name of the clip.
         split: `train`, `dev` or `test`.
-        signer: who signs.
-        glosses: what is signed.
+        signer: the signer.
+        glosses: the glosses, in order.
     """
 
     sample_id: str
@@ -35,7 +35,7 @@ class SyntheticClip:
 
 
 def plan_clips(options: SyntheticOptions) -> list[SyntheticClip]:
-    """Every clip of a corpus, in the order of its annotation files.
+    """Plan every clip of a corpus, in the order of its annotation files.
 
     Sentences of dev and test are not in train; the last signer is in one half of test and nowhere else.
     """
@@ -44,17 +44,17 @@ def plan_clips(options: SyntheticOptions) -> list[SyntheticClip]:
     rng = named_generator(options.seed, "plan")
     held_out_source = SentenceSource(signs, rng, most_distinct=LARGEST_HELD_OUT_SHARE)
 
-    dev = _sentences(held_out_source, options.num_dev_clips)
+    dev = _draw_sentences(held_out_source, options.num_dev_clips)
     num_unseen = (options.num_test_clips + 1) // 2
-    test_unseen = _sentences(held_out_source, num_unseen)
-    test_known = _sentences(held_out_source, options.num_test_clips - num_unseen)
+    test_unseen = _draw_sentences(held_out_source, num_unseen)
+    test_known = _draw_sentences(held_out_source, options.num_test_clips - num_unseen)
     held_out = frozenset(dev + test_unseen + test_known)
-    train = _sentences(SentenceSource(signs, rng, forbidden=held_out), options.num_train_clips)
+    train = _draw_sentences(SentenceSource(signs, rng, forbidden=held_out), options.num_train_clips)
 
     signed = {
-        "train": _dealt(train, known, rng),
-        "dev": _dealt(dev, known, rng),
-        "test": _dealt(test_known, known, rng) + _dealt(test_unseen, [unseen], rng),
+        "train": _assign_signers(train, known, rng),
+        "dev": _assign_signers(dev, known, rng),
+        "test": _assign_signers(test_known, known, rng) + _assign_signers(test_unseen, [unseen], rng),
     }
     return [
         SyntheticClip(f"synthetic_{split}-{number:04d}", split, signer, sentence)
@@ -63,11 +63,13 @@ def plan_clips(options: SyntheticOptions) -> list[SyntheticClip]:
     ]
 
 
-def _sentences(source: SentenceSource, num_sentences: int) -> list[Sentence]:
+def _draw_sentences(source: SentenceSource, num_sentences: int) -> list[Sentence]:
     return [source.draw(length) for length in sentence_lengths(num_sentences, source.rng)]
 
 
-def _dealt(sentences: list[Sentence], signers: list[Signer], rng: np.random.Generator) -> list[tuple[Signer, Sentence]]:
-    """Give the sentences to the signers, as many to each as can be."""
+def _assign_signers(
+    sentences: list[Sentence], signers: list[Signer], rng: np.random.Generator
+) -> list[tuple[Signer, Sentence]]:
+    """Assign the sentences to the signers, about equally many to each."""
     order = rng.permutation(len(signers))
     return [(signers[order[number % len(signers)]], sentence) for number, sentence in enumerate(sentences)]

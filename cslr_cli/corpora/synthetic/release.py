@@ -1,4 +1,4 @@
-"""The files of a synthetic corpus: a PHOENIX2014 release, and the truth beside it."""
+"""The files of a synthetic corpus: a release in PHOENIX2014's layout, and the truth."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _TRUTH_FILE = "truth.jsonl"
 
 @dataclass(frozen=True)
 class SyntheticSummary:
-    """What a synthetic corpus holds.
+    """The size and the signers of a synthetic corpus.
 
     Attributes:
-        num_clips: clips of each split.
-        num_frames: frames of each split.
+        num_clips: number of clips of each split.
+        num_frames: number of frames of each split.
         glosses: the vocabulary, in the order of the lexicon.
-        signers: everybody's name.
-        unseen_signer: who is in one half of test and nowhere else.
+        signers: names of all signers.
+        unseen_signer: name of the signer who is in one half of test and nowhere else.
     """
 
     num_clips: dict[str, int]
@@ -62,18 +62,18 @@ class SyntheticSummary:
 def make_release(
     output: Path, options: SyntheticOptions, *, workers: int, progress: ProgressCallback = no_progress
 ) -> SyntheticSummary:
-    """Make a synthetic corpus, or go on with one that was begun.
+    """Make a synthetic corpus, or continue an unfinished one.
 
-    Below `output` come a release folder like that of PHOENIX2014 (annotations, PNG frames, STM references),
-    `truth.jsonl` (a line a clip: start and end of each gloss in seconds, and the centres of both hands in
+    Below `output` it writes a release folder like that of PHOENIX2014 (annotations, PNG frames, STM references),
+    `truth.jsonl` (one line per clip: start and end of each gloss in seconds, and the centres of both hands in
     every frame) and `synthetic.json` (the options). A clip's pixels follow from the seed and its name, so
     that neither the number of workers nor an interruption changes anything.
 
     Args:
         output: folder to write into; made if needed.
         options: size and seed of the corpus.
-        workers: processes that draw; 1 draws in this one.
-        progress: told after every clip.
+        workers: number of processes; 1 draws in this process.
+        progress: called after every clip.
 
     Raises:
         ConfigError: `workers` is less than 1.
@@ -85,9 +85,9 @@ def make_release(
         raise ConfigError(f"workers is {workers}", "expected 1 or more")
     clips = plan_clips(options)
     try:
-        _claim(output, options)
+        _check_options(output, options)
         num_frames, truth = _make_clips(output, options.seed, clips, workers, progress)
-        # These come last: a release with annotations is a whole one.
+        # These come last: a release that has annotations is complete.
         _write_annotations(output / RELEASE_FOLDER, clips)
         write_text(output / _TRUTH_FILE, "".join(f"{line}\n" for line in truth))
     except OSError as error:
@@ -136,8 +136,8 @@ def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
             writer.write(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
 
 
-def _claim(output: Path, options: SyntheticOptions) -> None:
-    """Note in `output` what is being made there, or check that it is the same as before."""
+def _check_options(output: Path, options: SyntheticOptions) -> None:
+    """Write the options to `output`, or check that they are those of the earlier call."""
     wanted = {"drawing_version": DRAWING_VERSION, **dataclasses.asdict(options)}
     options_file = output / _OPTIONS_FILE
     if not options_file.exists():
@@ -185,7 +185,7 @@ def _make_clip(output: Path, seed: int, clip: SyntheticClip) -> tuple[int, str]:
     pictures = clip_folder(output, clip.split, clip.sample_id)
     names = [f"{clip.sample_id}.avi_pid0_fn{number:06d}-0.png" for number in range(performance.num_frames)]
     if not all((pictures / name).is_file() for name in names):
-        with _whole_folder(pictures.parent) as unfinished:
+        with _write_folder(pictures.parent) as unfinished:
             (unfinished / pictures.name).mkdir()
             for name, frame in zip(names, draw_clip(performance, joints, clip.signer, scene), strict=True):
                 (unfinished / pictures.name / name).write_bytes(encode_png(frame))
@@ -194,10 +194,10 @@ def _make_clip(output: Path, seed: int, clip: SyntheticClip) -> tuple[int, str]:
 
 
 @contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside `folder` to fill; give it the name `folder` when the block ends well.
+def _write_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill, and rename it to `folder` when the block ends without an error.
 
-    What an earlier block left unfinished is removed first.
+    Unfinished folders of earlier calls are removed first.
     """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     for leftover in (unfinished, folder):

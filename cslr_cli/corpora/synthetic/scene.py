@@ -1,4 +1,4 @@
-"""What differs from clip to clip beside the signing: camera, background, light, sensor, idle motion."""
+"""The scene of a clip: camera, background, light, sensor and idle motion; drawn at random for each clip."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Scene:
     blinks: NDArray[np.bool_]
 
     def lit(self, colour: Colour) -> Colour:
-        """The colour as it looks in this scene's light."""
+        """Return a colour in the light of this scene."""
         red, green, blue = np.clip(np.multiply(colour, self.light), 0, 255).tolist()
         return red, green, blue
 
@@ -68,7 +68,7 @@ class Scene:
 
 
 def make_scene(signer: Signer, num_frames: int, rng: np.random.Generator) -> Scene:
-    """Draw by lot how a clip of so many frames looks."""
+    """Draw the random scene of a clip of `num_frames` frames."""
     shift = rng.uniform(-1, 1, 2) * _SHIFT_PIXELS
     origin = (FRAME_WIDTH / 2 + shift[0], _SHOULDER_HEIGHT + shift[1])
     brightness, warmth = rng.uniform(0.86, 1.12), rng.uniform(-0.05, 0.05)
