@@ -14,7 +14,7 @@ class CamOptions:
     """Which maps to make.
 
     Attributes:
-        glosses: names of recognised glosses; empty means all of them.
+        glosses: names of recognised glosses; empty means all recognised glosses.
         reference: the sentence to explain in place of the recognised one.
         head: the head whose logits are explained.
         layer: the layer whose maps are made; None for `default_layer`.

@@ -124,10 +124,7 @@ def cam(
     with shown_progress() as progress:
         explanation = explain(recognizer, source, cam_options, reading=reading, progress=progress)
         files = _write_files(explanation, output, progress)
-    for warning in explanation.warnings:
-        print_error(warning, kind="warning")
-    if explanation.correlations is None:
-        print_note(f"{opened.config.model.name} has no correlation blocks, so there are no maps of them")
+    _print_warnings(explanation, opened.config.model.name)
     if as_json:
         print_json(_explanation_to_dict(explanation, source, files))
         return
@@ -184,6 +181,13 @@ def _write_files(explanation: Explanation, folder: Path, progress: ProgressCallb
     else:
         correlations.unlink(missing_ok=True)  # written by an earlier call with another network
     return files
+
+
+def _print_warnings(explanation: Explanation, network_name: str) -> None:
+    for warning in explanation.warnings:
+        print_error(warning, kind="warning")
+    if explanation.correlations is None:
+        print_note(f"{network_name} has no correlation blocks, so there are no maps of them")
 
 
 def _print_tables(explanation: Explanation, files: dict[str, Path]) -> None:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -214,7 +214,8 @@ class DemoService:
         if removed := [path.name for path in uploads if not path.is_file()]:
             raise MediaError(f"{removed[0]}: removed in the meantime", "upload it again")
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        try:
+        with ExitStack() as cleanup:
+            cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
             with self._rename_paths_in_errors({path: path.name for path in uploads}):
                 megabytes = sum(path.stat().st_size for path in uploads) / 1e6
                 if megabytes > self.limits.megabytes:
@@ -223,9 +224,7 @@ class DemoService:
                         f"the limit of this page is {self.limits.megabytes} MB",
                     )
                 yield folder
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+            cleanup.pop_all()  # the work has succeeded: keep the folder
 
     @contextmanager
     def _rename_paths_in_errors(self, names: Mapping[Path, str]) -> Iterator[None]:
