@@ -22,7 +22,8 @@ def test_inspection_shows_everything_in_a_checkpoint(tiny_training: TrainingResu
     assert len(told["vocabulary"]["first"]) == 8
     assert (told["corpus"]["name"], told["corpus"]["fps"]) == ("synthetic", 25)
     assert (told["preprocessing"]["crop_size"], told["preprocessing"]["input_size"]) == (32, 32)
-    assert told["best"] == tiny_training.best
+    assert tiny_training.best is not None
+    assert told["best"] == tiny_training.best.to_dict()
     assert told["history"][-1]["epoch"] == told["epoch"]
     assert told["num_bytes"] == tiny_training.run.best.stat().st_size
     assert not told["resumable"]
