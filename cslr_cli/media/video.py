@@ -142,7 +142,7 @@ class VideoFrames(FrameSource):
 
     @cached_property
     def _declared(self) -> tuple[float | None, int]:
-        """What the container says: frames a second, None if that is absurd, and the number of frames that it shows."""
+        """Return the container's frame rate, frames per second (None if absurd), and its number of frames."""
         with self._open_capture() as capture:
             fps = capture.get(cv2.CAP_PROP_FPS)
             count = int(max(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0))
