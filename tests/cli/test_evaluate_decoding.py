@@ -119,7 +119,7 @@ def test_a_decoder_without_a_language_model_leaves_that_of_the_checkpoint_out(na
     assert (decoding.decoder, decoding.language_model) == (name, None)
 
 
-def test_a_language_model_that_cannot_be_used_is_told_before_the_work(
+def test_unusable_language_model_is_an_error_before_the_work(
     cslr: Command, trained: Path, arpa: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pyctcdecode")

@@ -108,7 +108,7 @@ def test_two_systems_are_compared(files: Path, cslr: Command) -> None:
     assert [each["wer"] for each in figures["systems"].values()] == [figures["wer"], 0]
 
 
-def test_two_systems_whose_files_have_one_name_are_told_apart_by_their_folders(files: Path, cslr: Command) -> None:
+def test_systems_with_equal_file_names_show_their_folders(files: Path, cslr: Command) -> None:
     Path("theirs").mkdir()
     Path("theirs/ours.ctm").write_text(CTM)
     outcome = cslr("score", "refs.stm", "ours.ctm", "theirs/ours.ctm")
@@ -173,7 +173,7 @@ BAD_INPUT = [
 
 
 @pytest.mark.parametrize(("name", "text", "told"), BAD_INPUT, ids=[name for name, _, _ in BAD_INPUT])
-def test_bad_input_is_told_with_file_and_line_and_gives_no_rate(
+def test_bad_input_is_an_error_with_file_and_line(
     name: str, text: str, told: Sequence[str], files: Path, cslr: Command
 ) -> None:
     Path(name).write_text(text)
@@ -186,7 +186,7 @@ def test_bad_input_is_told_with_file_and_line_and_gives_no_rate(
         assert words in outcome.stderr
 
 
-def test_files_in_another_encoding_are_told(files: Path, cslr: Command) -> None:
+def test_files_in_another_encoding_are_errors(files: Path, cslr: Command) -> None:
     Path("latin.ctm").write_bytes("a 1 0 1 FÖHN\n".encode("latin-1"))
     outcome = cslr("score", "refs.stm", "latin.ctm")
     assert outcome.status == 1

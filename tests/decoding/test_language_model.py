@@ -190,7 +190,7 @@ def test_a_file_that_is_no_language_model_is_named_with_the_reason(
 
 
 @needs_kenlm
-def test_a_language_model_that_is_not_there_or_a_folder_is_told_as_such(tmp_path: Path) -> None:
+def test_missing_language_model_or_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.arpa: cannot be read .*No such file"):
         LanguageModel(tmp_path / "gone.arpa").unknown_glosses(GLOSSES)
     with pytest.raises(DataError, match="a folder, not a language model"):

@@ -138,7 +138,7 @@ def test_what_is_recognised_without_a_fault_has_no_errors(tiny_corpus: PreparedC
         assert result.scores["conv"].wer == 0
 
 
-def test_known_and_unseen_signers_are_told_apart(tiny_corpus: PreparedCorpus, tiny_config: Config) -> None:
+def test_known_and_unseen_signers_are_scored_separately(tiny_corpus: PreparedCorpus, tiny_config: Config) -> None:
     samples = tiny_corpus.samples("test")
     unseen = {sample.sample_id for sample in samples if sample.signer == "Signer03"}
     assert len(unseen) == 2
@@ -391,9 +391,7 @@ def test_a_clip_without_hypothesis_is_in_the_files_as_well(
 
 
 @pytest.mark.parametrize("num_shards", [1, 2, 3, 5])
-def test_parts_recognised_apart_score_as_the_whole(
-    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, num_shards: int
-) -> None:
+def test_shards_score_like_one_pass(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, num_shards: int) -> None:
     network = tiny_checkpoint.build_network()
     whole = evaluator(tiny_corpus, "dev", tiny_checkpoint.config)
     parts = [whole.recognise(network, shard=shard, num_shards=num_shards) for shard in reversed(range(num_shards))]
@@ -401,7 +399,7 @@ def test_parts_recognised_apart_score_as_the_whole(
     assert whole.score([clip for part in parts for clip in part]) == whole(network)
 
 
-def test_progress_is_told_of_the_part_that_is_recognised(tiny_corpus: PreparedCorpus, tiny_config: Config) -> None:
+def test_progress_counts_the_clips_of_the_shard(tiny_corpus: PreparedCorpus, tiny_config: Config) -> None:
     signed = references(tiny_corpus, "train")
     network: Any = ScriptedNetwork(tiny_corpus, "train", signed, signed)
     told: list[Progress] = []
@@ -447,7 +445,7 @@ def test_decoding_in_other_processes_changes_nothing(
 # The same logits decoded in other ways
 
 
-def test_greedy_decoding_is_scored_beside_any_other(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> None:
+def test_greedy_decoding_is_scored_with_every_decoder(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> None:
     options: dict[str, Any] = {"device": CPU, "dtype": torch.float32}
     (greedy,) = evaluate(tiny_checkpoint, tiny_corpus, ["dev"], decoding=DecodingConfig(decoder="greedy"), **options)
     (beam,) = evaluate(tiny_checkpoint, tiny_corpus, ["dev"], **options)
@@ -601,7 +599,7 @@ def test_a_clip_without_reference_is_named(
     assert "synthetic_dev-0001" in refused(tiny_checkpoint, corpus, "dev")
 
 
-def test_weights_that_have_diverged_are_told_as_such(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> None:
+def test_diverged_weights_are_an_error(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus) -> None:
     weights = {name: value * float("nan") for name, value in tiny_checkpoint.weights.items()}
     assert "diverged" in refused(dataclasses.replace(tiny_checkpoint, weights=weights), tiny_corpus, "dev")
 

@@ -123,7 +123,7 @@ def test_clips_are_filtered_by_their_errors_and_by_who_wins(browser: Any, tmp_pa
     }
 
 
-def test_errors_are_marked_by_letters_and_not_by_colour_alone(browser: Any, tmp_path: Path) -> None:
+def test_errors_are_marked_by_letters_and_colour(browser: Any, tmp_path: Path) -> None:
     opened = Opened(browser, write_report(tmp_path, [two_systems()], title="T"))
     texts = opened.page.locator(".clip").nth(0).locator(".alignment").nth(0).locator("li").all_inner_texts()
     assert [text.split() for text in texts] == [

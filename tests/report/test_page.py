@@ -98,7 +98,7 @@ def test_the_data_of_the_page_give_back_every_alignment(tmp_path: Path) -> None:
             assert named == [gloss for pair in clip.pairs for gloss in (pair.reference, pair.hypothesis)]
 
 
-def test_glosses_that_differ_in_case_alone_are_told_to_be_the_same(tmp_path: Path) -> None:
+def test_glosses_that_differ_only_in_case_are_marked_equal(tmp_path: Path) -> None:
     score = scored({"a": ["regen", "WIND"]}, (Reference("a", ("REGEN", "WIND")),))
     (section,) = data_of(page_of(tmp_path, analyse(Section("dev", [System("ours", score)]))))
     assert (section["glosses"], section["same"]) == (["REGEN", "regen", "WIND"], [0, 0, 2])

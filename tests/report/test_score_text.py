@@ -18,12 +18,12 @@ def matched_pairs_sentence(analysis: Analysis) -> str:
     return sentence
 
 
-def test_a_matched_pairs_test_of_few_segments_is_told_to_be_rough() -> None:
+def test_matched_pairs_test_of_few_segments_is_called_rough() -> None:
     assert f"3 segments with errors; {ROUGH}" in matched_pairs_sentence(two_systems())
     assert matched_pairs_sentence(of_many_clips(50)).endswith("138 segments with errors).")
 
 
-def test_a_comparison_without_an_interval_or_without_an_error_is_told_in_whole_sentences() -> None:
+def test_comparison_without_interval_or_errors_has_complete_sentences() -> None:
     def told(ours: str, theirs: str) -> list[str]:
         references = (Reference("clip", ("REGEN",)),)
         systems = [System(name, scored({"clip": [name]}, references)) for name in (ours, theirs)]
@@ -41,7 +41,7 @@ def test_a_comparison_without_an_interval_or_without_an_error_is_told_in_whole_s
     ]
 
 
-def test_where_there_is_no_interval_the_reason_is_told() -> None:
+def test_missing_interval_has_a_reason() -> None:
     def told(*hypotheses: str) -> str:
         references = tuple(Reference(f"clip-{place}", ("REGEN",)) for place in range(len(hypotheses)))
         score = scored({f"clip-{place}": [gloss] for place, gloss in enumerate(hypotheses)}, references)

@@ -182,7 +182,7 @@ def test_without_sclite_the_message_says_how_to_get_it(monkeypatch: pytest.Monke
     assert "apt install sctk" in str(raised.value.hint)
 
 
-def test_an_sclite_that_fails_is_told_with_what_it_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_failure_of_sclite_is_an_error_with_its_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sclite").write_text("#!/bin/sh\necho 'Error: no good' >&2\nexit 3\n")
     (tmp_path / "sclite").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")

@@ -74,7 +74,7 @@ def test_empty_sides_are_all_deletions_all_insertions_or_nothing() -> None:
 
 
 @given(SENTENCES, SENTENCES)
-def test_an_alignment_holds_both_sides_whole_and_in_order(reference: list[str], hypothesis: list[str]) -> None:
+def test_alignment_keeps_all_glosses_in_order(reference: list[str], hypothesis: list[str]) -> None:
     pairs = align(reference, hypothesis)
     assert [pair.reference for pair in pairs if pair.reference is not None] == reference
     assert [pair.hypothesis for pair in pairs if pair.hypothesis is not None] == hypothesis

@@ -54,7 +54,7 @@ def test_a_worked_example_is_broken_down_by_hand() -> None:
     ]
 
 
-def test_signers_are_told_apart_and_unknown_ones_are_named_so() -> None:
+def test_each_signer_has_a_row_and_unknown_signers_share_one() -> None:
     by_signer = break_down(WORKED).by_signer
     assert [(each.name, each.clips, each.clips_with_errors) for each in by_signer] == [("s1", 2, 2), ("s2", 3, 2)]
     assert by_signer[0].counts == Counts(correct=1, substitutions=1, insertions=1)

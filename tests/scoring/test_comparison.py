@@ -114,7 +114,7 @@ def test_with_several_signers_there_is_an_interval_by_signer() -> None:
     assert compare(partly_known, spoiled).by_signer is None
 
 
-def test_references_that_differ_in_case_alone_are_the_same() -> None:
+def test_references_that_differ_only_in_case_are_equal() -> None:
     assert compare(scored({"a": "AB"}, {"a": "AB"}), scored({"a": "Ab"}, {"a": "Ab"})).difference == 0
 
 

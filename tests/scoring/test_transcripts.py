@@ -93,7 +93,7 @@ def test_glosses_of_a_clip_are_put_in_the_order_of_their_start(tmp_path: Path) -
     assert strip_times(read_ctm(path)) == {"a": ("FIRST", "LATER")}
 
 
-def test_the_sign_of_an_empty_hypothesis_is_a_gloss_beside_others_as_to_sclite(tmp_path: Path) -> None:
+def test_empty_mark_is_a_gloss_if_there_are_others(tmp_path: Path) -> None:
     path = written(tmp_path, "h.ctm", "a 1 0 1 [EMPTY]\nb 1 0 1 [EMPTY]\nb 1 1 2 X\n")
     assert strip_times(read_ctm(path)) == {"a": (), "b": ("[EMPTY]", "X")}
 
