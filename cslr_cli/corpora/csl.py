@@ -18,7 +18,7 @@ _NUM_CLIPS_TRIED = 5
 _LAYOUT = """\
 CSL/
 ├── train.txt, dev.txt                   (or elsewhere: --annotations)
-└── CSL_Continuous/VIDEO/*.jpg           (as the lines of the split files have it)"""
+└── CSL_Continuous/VIDEO/*.jpg           (as in the lines of the split files)"""
 
 
 @dataclass(frozen=True)

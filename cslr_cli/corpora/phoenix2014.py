@@ -25,14 +25,14 @@ _LAYOUT = f"""\
 phoenix2014-release/{_MULTISIGNER}/
 ├── annotations/manual/{{train,dev,test}}.corpus.csv
 ├── {FRAMES_DIR}/{{train,dev,test}}/ID/1/*.png
-└── evaluation/phoenix2014-groundtruth-{{dev,test}}.stm   (where there)"""
+└── evaluation/phoenix2014-groundtruth-{{dev,test}}.stm   (optional)"""
 
 _SI5_LAYOUT = f"""\
 phoenix2014-release/
 ├── {_SI5}/annotations/manual/{{train,dev,test}}.SI5.corpus.csv
 └── {_MULTISIGNER}/
     ├── {FRAMES_DIR}/{{train,dev,test}}/ID/1/*.png   (or in {_SI5})
-    └── evaluation/phoenix2014-groundtruth-{{dev,test}}.stm   (where there)"""
+    └── evaluation/phoenix2014-groundtruth-{{dev,test}}.stm   (optional)"""
 
 
 def _unusable() -> dict[str, str]:
