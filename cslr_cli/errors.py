@@ -40,7 +40,7 @@ class CslrError(Exception):
     def __str__(self) -> str:
         if self.hint is None:
             return self.message
-        return "\n".join([self.message, *(f"  {line}" for line in self.hint.splitlines())])
+        return f"{self.message}\nhint: " + "\n      ".join(self.hint.splitlines())
 
 
 class UsageError(CslrError):

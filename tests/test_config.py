@@ -320,7 +320,7 @@ def test_a_file_that_cannot_be_read_as_yaml_is_named(tmp_path: Path, content: by
 
 def test_a_section_that_is_a_value_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, "model: corrnet\n")
-    assert str(refused(path)) == f"{path}: model is 'corrnet'\n  expected keys below it, such as name"
+    assert str(refused(path)) == f"{path}: model is 'corrnet'\nhint: expected keys below it, such as name"
     assert "model is 'corrnet'" in str(refused(path, "model.width=64"))
 
 

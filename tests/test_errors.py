@@ -31,7 +31,7 @@ FAMILY = (
 
 def test_an_error_says_what_is_wrong_and_below_it_how_to_mend_it() -> None:
     error = DataError("dev.csv:3: 5 fields", "expected 4:\nid|folder|signer|annotation")
-    assert str(error) == "dev.csv:3: 5 fields\n  expected 4:\n  id|folder|signer|annotation"
+    assert str(error) == "dev.csv:3: 5 fields\nhint: expected 4:\n      id|folder|signer|annotation"
 
 
 def test_an_error_without_a_hint_is_its_message() -> None:
@@ -47,4 +47,4 @@ def test_wrong_usage_ends_with_status_2_and_everything_else_with_1(kind: type[Cs
 def test_an_error_is_the_same_after_it_came_from_another_process(kind: type[CslrError]) -> None:
     received = pickle.loads(pickle.dumps(kind("message", "hint")))
     assert type(received) is kind
-    assert (received.message, received.hint, str(received)) == ("message", "hint", "message\n  hint")
+    assert (received.message, received.hint, str(received)) == ("message", "hint", "message\nhint: hint")

@@ -126,7 +126,7 @@ def with_errors_reported(function: Callable[..., None], name: str, after_interru
             missing = ascii(error.object[error.start : error.end])
             print_error(
                 f"the output is {error.encoding}, which has no {missing}\n"
-                "  set PYTHONIOENCODING=utf-8, or write to a file"
+                "hint: set PYTHONIOENCODING=utf-8, or write to a file"
             )
             raise typer.Exit(1) from error
         except BrokenPipeError:

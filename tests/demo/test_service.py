@@ -246,7 +246,7 @@ def test_hints_about_command_line_options_are_dropped(
     monkeypatch.setattr("cslr_cli.cam.explain", blank)
     with pytest.raises(CslrError) as caught:
         service.explain(answer)
-    assert str(caught.value) == "the map of A is blank\n  or another clip"
+    assert str(caught.value) == "the map of A is blank\nhint: or another clip"
 
 
 # The checkpoints to choose from

@@ -72,7 +72,9 @@ def test_several_devices_are_named_with_commas(gpus: list[str]) -> None:
     assert resolve_devices("0,2") == (torch.device("cuda", 0), torch.device("cuda", 2))
     assert resolve_devices("cpu, cpu") == (CPU, CPU)
     assert resolve_devices("1") == (GPU,)
-    with pytest.raises(DeviceError, match=r"--device 3: there is no such GPU\n  this machine has cpu, 0 \(RTX 3090\)"):
+    with pytest.raises(
+        DeviceError, match=r"--device 3: there is no such GPU\nhint: this machine has cpu, 0 \(RTX 3090\)"
+    ):
         resolve_devices("0,3")
     for wrong in ("0,0", "0,cpu", "auto,1", "0,", "0;1"):
         with pytest.raises(UsageError, match="--device"):
@@ -104,7 +106,7 @@ def test_a_precision_means_its_dtype_and_is_called_by_it(name: Precision, dtype:
 def test_fp16_on_a_cpu_is_refused_with_what_it_can_do() -> None:
     with pytest.raises(DeviceError) as caught:
         resolve_precision("fp16", CPU)
-    assert str(caught.value) == "--precision fp16: not on a CPU\n  use bf16 or fp32, or a GPU"
+    assert str(caught.value) == "--precision fp16: not on a CPU\nhint: use bf16 or fp32, or a GPU"
     assert resolve_precision("bf16", CPU) == torch.bfloat16
 
 
