@@ -3,7 +3,7 @@
     python -m benchmarks.cam                        # in the folder where cslr quickstart has run
     python -m benchmarks.cam --clips 60 --untrained 3
 
-For each gloss that the trained network recognised rightly, and each layer: the share of the map's mass within
+For each gloss that the trained network recognized rightly, and each layer: the share of the map's mass within
 0.1 picture widths of the dominant hand's true place, over the true frames of the gloss. The same of untrained
 networks (the same architecture with random weights, the same sentence aligned to what they say), and of a map
 that is the same everywhere in what the network sees. The mean over all glosses counts; a blank map has no share.
@@ -43,17 +43,17 @@ from cslr_cli.scoring import TimedGloss
 WIDTH, HEIGHT = FRAME_WIDTH, FRAME_HEIGHT
 # Radius of the circle around a hand's centre, relative to the width of the picture: about as far as a hand reaches.
 HAND_RADIUS = 0.1
-# Seconds between the middles of a gloss as it was signed and as it was recognised.
+# Seconds between the middles of a gloss as it was signed and as it was recognized.
 MAX_DISTANCE = 0.4
 UNIFORM = "uniform over what the network sees"
 
 
 @dataclass(frozen=True)
 class SignedGloss:
-    """A gloss of a clip that was recognised rightly.
+    """A gloss of a clip that was recognized rightly.
 
     Attributes:
-        index: position in the recognised sentence.
+        index: position in the recognized sentence.
         frames: of the network, while it was signed.
         hand: float64 (n, 2), the dominant hand's x and y in each of them, pixels of the original picture.
     """
@@ -63,16 +63,16 @@ class SignedGloss:
     hand: NDArray[np.float64]
 
 
-def right_glosses(truth: Mapping[str, Any], recognised: Sequence[TimedGloss], interval: int) -> Iterator[SignedGloss]:
-    """Those of the recognised glosses that were signed at about that time.
+def right_glosses(truth: Mapping[str, Any], recognized: Sequence[TimedGloss], interval: int) -> Iterator[SignedGloss]:
+    """Those of the recognized glosses that were signed at about that time.
 
     Args:
         truth: the clip's line of `truth.jsonl`.
-        recognised: in the clip.
+        recognized: in the clip.
         interval: the network sees every n-th frame.
     """
     hand = np.array(truth["hands"]["dominant"]) * (WIDTH, HEIGHT)
-    for index, timed in enumerate(recognised):
+    for index, timed in enumerate(recognized):
         for signed in truth["glosses"]:
             apart = abs(signed["start"] + signed["end"] - timed.start - timed.end) / 2
             if signed["gloss"] == timed.gloss and apart < MAX_DISTANCE:
@@ -178,8 +178,8 @@ def main() -> None:
         hypothesis = decoder.decode(clips[0][1].log_probs(arguments.head))[0]
         times = clips[0][1].network.plan.step_times(source.num_frames, corpus.fps, interval)
         (signed_at,) = retime_glosses([hypothesis], clips[0][1].log_probs("conv"))
-        recognised = to_timed_glosses(signed_at, checkpoint.vocabulary, times)
-        signed = list(right_glosses(truth[sample.sample_id], recognised, interval))
+        recognized = to_timed_glosses(signed_at, checkpoint.vocabulary, times)
+        signed = list(right_glosses(truth[sample.sample_id], recognized, interval))
         for kind, clip in clips:
             measure(shares, clip, kind, arguments.head, signed, hypothesis.gloss_ids)
     print_table(shares)

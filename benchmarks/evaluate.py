@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.drawn_corpus import drawn_corpus, write_checkpoint
 from benchmarks.measuring import THREADS, Run, report, side_rows
-from benchmarks.plain import PlainDataset, PlainNetwork, recognise
+from benchmarks.plain import PlainDataset, PlainNetwork, recognize_clips
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.clip_decoder import ClipLogProbs
@@ -40,7 +40,7 @@ def plain_wer(checkpoint_path: Path, corpus_path: Path) -> float:
     plain = PlainNetwork.like(network)
     dataset = PlainDataset(corpus, corpus.samples("dev"), checkpoint.config.data, training=False)
     clips = []
-    for sample_id, output in recognise(plain, dataset, network.plan, num_workers=1):
+    for sample_id, output in recognize_clips(plain, dataset, network.plan, num_workers=1):
         heads = {"sequence": output.sequence_logits, "conv": output.conv_logits}
         log_probs = {head: logits[0].log_softmax(-1).numpy() for head, logits in heads.items()}
         clips.append(ClipLogProbs(sample_id, len(dataset.samples), log_probs))

@@ -236,7 +236,7 @@ def padded(clips: Sequence[Tensor], plan: TemporalPlan) -> tuple[Tensor, Tensor]
     return frames, torch.tensor([len(clip) for clip in clips])
 
 
-def recognise(
+def recognize_clips(
     network: PlainNetwork, dataset: PlainDataset, plan: TemporalPlan, num_workers: int
 ) -> Iterator[tuple[str, NetworkOutput]]:
     """Name and logits of each clip, one clip at a time."""

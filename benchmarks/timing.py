@@ -4,12 +4,12 @@
     python -m benchmarks.timing
 
 The synthetic corpus knows when each gloss is signed (`truth.jsonl` beside its release). For each gloss that is
-recognised correctly the start and the end are compared with the true ones; the true end is that of the
+recognized correctly the start and the end are compared with the true ones; the true end is that of the
 gloss' last frame. That is done twice: timed through the convolution head, as they are, and by the sequence head alone.
 
 For long recordings, the clips of each signer are put one after the other, with a rest between them in which the
 last frame stays, under a camera's noise. Split at rests, a recording should come apart into just its sentences,
-and they should be recognised as they are alone.
+and they should be recognized as they are alone.
 
 For live recognition, all clips of the test split are joined without a rest, and played to the network as a camera
 would: not at their own pace but by a clock that nobody waits for, so that the machine drops no frame.
@@ -85,7 +85,7 @@ class StandingClock:
 def measure_times(
     recognizer: Recognizer, corpus: PreparedCorpus, splits: Sequence[str], truth: Mapping[str, Any], timed_by: str
 ) -> None:
-    """Print the errors of starts and ends of glosses that were recognised correctly."""
+    """Print the errors of starts and ends of glosses that were recognized correctly."""
     errors: list[tuple[float, float]] = []
     number = 0
     for split in splits:
@@ -93,19 +93,19 @@ def measure_times(
             signed = truth[sample.sample_id]["glosses"]
             number += len(signed)
             errors += errors_of(recognizer.recognize(corpus.frames_path(sample)).glosses, signed)
-    print(f"times by the {timed_by}: {len(errors)} of {number} glosses of {' and '.join(splits)} are recognised")
+    print(f"times by the {timed_by}: {len(errors)} of {number} glosses of {' and '.join(splits)} are recognized")
     for name, values in zip(("start", "end"), np.array(errors).T, strict=True):
         median, ninetieth = np.percentile(np.abs(values), (50, 90))
         print(f"  {name:5s} error: median {median:.2f} s, 90 % below {ninetieth:.2f} s, mean {values.mean():+.2f} s")
 
 
-def errors_of(recognised: Sequence[TimedGloss], signed: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """Start and end of each gloss that was recognised correctly, less the true ones; seconds."""
+def errors_of(recognized: Sequence[TimedGloss], signed: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Start and end of each gloss that was recognized correctly, less the true ones; seconds."""
     errors = []
     i = j = 0
-    for pair in align([gloss["gloss"] for gloss in signed], [timed.gloss for timed in recognised]):
+    for pair in align([gloss["gloss"] for gloss in signed], [timed.gloss for timed in recognized]):
         if pair.operation == "correct":
-            errors.append((recognised[j].start - signed[i]["start"], recognised[j].end - signed[i]["end"]))
+            errors.append((recognized[j].start - signed[i]["start"], recognized[j].end - signed[i]["end"]))
         i += pair.reference is not None
         j += pair.hypothesis is not None
     return errors
@@ -143,7 +143,7 @@ def measure_splitting(
 
 
 def counts_alone(recognizer: Recognizer, corpus: PreparedCorpus, sample: Sample) -> Counts:
-    """The errors of one clip, recognised by itself."""
+    """The errors of one clip, recognized by itself."""
     recognition = recognizer.recognize(corpus.frames_path(sample))
     return count(align(sample.glosses, [timed.gloss for timed in recognition.glosses]))
 
@@ -194,8 +194,8 @@ def measure_live(recognizer: Recognizer, corpus: PreparedCorpus, split: str) -> 
                 f"{statistics.median(delays):.1f} s after their end (median; at most {max(delays):.1f} s)"
             )
         for way in (Segmentation("rests"), Segmentation("windows"), Segmentation("none")):
-            recognised = recognizer.recognize(path, segmentation=way).glosses
-            wer = count(align(reference, [timed.gloss for timed in recognised])).wer
+            recognized = recognizer.recognize(path, segmentation=way).glosses
+            wer = count(align(reference, [timed.gloss for timed in recognized])).wer
             print(f"  WER, split {way.split}: {wer:.1f} %")
 
 

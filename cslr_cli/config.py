@@ -105,7 +105,7 @@ class DataConfig(_Section):
     num_workers: int = Field(4, ge=0, description="processes that read training clips")
 
     @property
-    def max_clip_pictures(self) -> int | None:
+    def max_clip_input_frames(self) -> int | None:
         """How many frames the network sees of a training clip at most, before rounding; None for any number."""
         return None if self.max_clip_frames is None else math.ceil(self.max_clip_frames / self.frame_interval)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.files import whole_file, write_text
+from cslr_cli.files import atomic_file, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -14,7 +14,7 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_appears_under_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with whole_file(path) as unfinished:
+    with atomic_file(path) as unfinished:
         unfinished.write_text("half")
         assert not path.exists()
         unfinished.write_text("whole")
@@ -25,7 +25,7 @@ def test_a_file_appears_under_its_name_only_when_it_is_whole(tmp_path: Path) -> 
 def test_what_stood_there_stays_until_the_new_file_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with whole_file(path) as unfinished:
+    with atomic_file(path) as unfinished:
         unfinished.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -37,7 +37,7 @@ def test_a_write_that_is_interrupted_leaves_everything_as_it_was(
 ) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(interruption), whole_file(path) as unfinished:  # noqa: PT012
+    with pytest.raises(interruption), atomic_file(path) as unfinished:  # noqa: PT012
         unfinished.write_text("half")
         raise interruption
     assert path.read_text() == "old"
@@ -45,19 +45,19 @@ def test_a_write_that_is_interrupted_leaves_everything_as_it_was(
 
 
 def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as caught, whole_file(tmp_path / "a.txt"):
+    with pytest.raises(FileNotFoundError) as caught, atomic_file(tmp_path / "a.txt"):
         pass  # nothing is written
     assert caught.value.filename == str(tmp_path / "a.txt")
 
 
 def test_a_write_that_is_interrupted_before_the_first_byte_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="early"), whole_file(tmp_path / "a.txt"):
+    with pytest.raises(ValueError, match="early"), atomic_file(tmp_path / "a.txt"):
         raise ValueError("early")
     assert names(tmp_path) == []
 
 
 def test_the_other_name_lies_beside_and_has_the_same_suffix(tmp_path: Path) -> None:
-    with whole_file(tmp_path / "b" / "film.mp4") as unfinished:
+    with atomic_file(tmp_path / "b" / "film.mp4") as unfinished:
         assert unfinished.parent == tmp_path / "b"
         assert unfinished.suffix == ".mp4"
         assert unfinished.name.startswith(".")
@@ -65,10 +65,10 @@ def test_the_other_name_lies_beside_and_has_the_same_suffix(tmp_path: Path) -> N
 
 
 def test_two_processes_that_write_one_file_use_two_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with whole_file(tmp_path / "a.txt") as first:
+    with atomic_file(tmp_path / "a.txt") as first:
         first.write_text("first")
         monkeypatch.setattr(os, "getpid", lambda: -1)
-        with whole_file(tmp_path / "a.txt") as second:
+        with atomic_file(tmp_path / "a.txt") as second:
             second.write_text("second")
         assert first != second
     assert (tmp_path / "a.txt").read_text() == "first"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cslr_cli.cam.correlation_maps import CorrelationMaps
 from cslr_cli.cam.layers import slice_within
 from cslr_cli.cam.options import CamMethod, Head
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.frame_fit import Box
 from cslr_cli.media.frame_source import Frame
@@ -265,7 +265,7 @@ def write_maps(explanation: Explanation, output: Path) -> None:
         output: a file whose name ends in `.npz`.
     """
     arrays = explanation_arrays(explanation)
-    with whole_file(output) as unfinished, open(unfinished, "wb") as file:
+    with atomic_file(output) as unfinished, open(unfinished, "wb") as file:
         np.savez_compressed(file, **cast("Any", arrays))
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap, Maps
 from cslr_cli.cam.options import CamMethod, Head
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.media.clip_plan import LUMA
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.output.fonts import hide_missing_glyph_warnings, plot_font_families
@@ -371,7 +371,7 @@ class Sheet:
 
     def save(self, output: Path) -> None:
         """Write the sheet; the suffix decides the format."""
-        with whole_file(output) as unfinished, hide_missing_glyph_warnings():
+        with atomic_file(output) as unfinished, hide_missing_glyph_warnings():
             self._figure.savefig(unfinished)
 
     def _rectangle(self, x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:

@@ -23,7 +23,7 @@ from cslr_cli.checkpoints.checkpoint_file import (
     read_checkpoint_file,
     write_checkpoint_file,
 )
-from cslr_cli.checkpoints.published_names import find_published_state
+from cslr_cli.checkpoints.published_tensors import find_published_state
 from cslr_cli.config import Config, DataConfig
 from cslr_cli.corpora.registry import CORPORA
 from cslr_cli.dataset.manifest import PreparedCorpus

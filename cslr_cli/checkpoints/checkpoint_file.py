@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cslr_cli.errors import CheckpointError
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 
 EXPECTED = "expected a file that `cslr train` or `cslr convert` wrote"
 
@@ -91,7 +91,7 @@ def write_checkpoint_file(content: Mapping[str, Any], path: Path) -> None:
         CheckpointError: they cannot be written; what stood under `path` before is still there.
     """
     try:
-        with whole_file(path) as unfinished, open(unfinished, "wb") as file:
+        with atomic_file(path) as unfinished, open(unfinished, "wb") as file:
             torch.save(dict(content), file)
     except (OSError, RuntimeError) as error:
         # Some releases of torch tell a full disk by a RuntimeError raised while the OSError is handled.

@@ -16,7 +16,7 @@ import numpy as np
 from cslr_cli.checkpoints.checkpoint_file import ForbiddenContentError, load_plain_pickle
 from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.errors import DataError, join_faults
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.vocabulary import Vocabulary
 
 _NPY: Any = np.lib.format  # some versions of numpy annotate it, some do not
@@ -121,6 +121,6 @@ def write_gloss_dict(vocabulary: Vocabulary, path: Path) -> None:
     array = np.array(content, dtype=object)
     # The name that every numpy knows; what numpy 2 writes of itself, the older ones do not.
     pickled = pickle.dumps(array, protocol=3).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
-    with whole_file(path) as unfinished, open(unfinished, "wb") as file:
+    with atomic_file(path) as unfinished, open(unfinished, "wb") as file:
         _NPY.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
         file.write(pickled)

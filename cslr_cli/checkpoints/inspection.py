@@ -12,7 +12,7 @@ import torch
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, parse_checkpoint
 from cslr_cli.checkpoints.checkpoint_file import non_finite_warnings, read_checkpoint_file
-from cslr_cli.checkpoints.published_names import (
+from cslr_cli.checkpoints.published_tensors import (
     find_published_state,
     from_published,
     published_epochs,

@@ -24,12 +24,12 @@ from cslr_cli.checkpoints.checkpoint import (
 )
 from cslr_cli.checkpoints.checkpoint_file import read_checkpoint_file, write_checkpoint_file
 from cslr_cli.checkpoints.gloss_dict import read_any_vocabulary, read_gloss_dict, write_gloss_dict
-from cslr_cli.checkpoints.published_names import (
+from cslr_cli.checkpoints.published_tensors import (
     find_published_state,
     from_published,
+    identify_network,
     published_epochs,
     published_num_classes,
-    recognise_network,
     to_published,
 )
 from cslr_cli.config import Config, apply_settings
@@ -175,7 +175,7 @@ def _check_vocabulary_hash(vocabulary: Vocabulary, source: Path, expected: str, 
 
 def _build_config(published: _PublishedFile, origin: CorpusOrigin, settings: Sequence[str]) -> Config:
     values = published.added.config  # where it was once ours: nothing has to be recognised
-    values = {"model": recognise_network(published.state)} if values is None else dict(values)
+    values = {"model": identify_network(published.state)} if values is None else dict(values)
     values["corpus"] = {"name": origin.name, "path": origin.path}
     apply_settings(values, settings)
     return Config.from_dict(values, f"{published.path} as a configuration")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cslr_cli.cli.console import duration, print_note
 from cslr_cli.errors import CslrError, UsageError
-from cslr_cli.files import whole_file, write_text
+from cslr_cli.files import atomic_file, write_text
 
 if TYPE_CHECKING:
     from cslr_cli.output.formats import FormatOptions, OutputFormat
@@ -125,7 +125,7 @@ class Output:
     def open(self) -> Iterator[ResultWriter]:
         """Return the writer of the results."""
         if isinstance(self.paths, Path):
-            with whole_file(self.paths) as unfinished, open(unfinished, "w", encoding="utf-8", newline="\n") as file:
+            with atomic_file(self.paths) as unfinished, open(unfinished, "w", encoding="utf-8", newline="\n") as file:
                 yield _DocumentWriter(self.output_format, file.write)
             print_note(f"written: {self.paths}")
         elif self.paths is not None:

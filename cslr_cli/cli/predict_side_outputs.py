@@ -12,7 +12,7 @@ import numpy as np
 from cslr_cli.cli.console import print_error, print_note, shown_progress
 from cslr_cli.cli.predict_outputs import output_paths
 from cslr_cli.errors import UsageError
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.media.video_writer import check_video_name
 from cslr_cli.output.captions import render_captions
@@ -128,7 +128,7 @@ def write_logits(logits: StepLogits, path: Path) -> None:
     Its arrays: `sequence_logits` and `conv_logits`, float32 (T', V); `step_times`, float64 (T', 2), start
     and end of each step in seconds; `vocabulary`, text (V,), the gloss of each class, that of the blank empty.
     """
-    with whole_file(path) as unfinished:
+    with atomic_file(path) as unfinished:
         np.savez_compressed(
             unfinished,
             sequence_logits=logits.sequence_logits,

@@ -31,8 +31,8 @@ def draw_training_plan(num_frames: int, frame_size: int, config: DataConfig, rng
     mirrored = bool(rng.random() < config.flip_probability)
     if config.temporal_scale:
         indices = indices[draw_resampled_indices(len(indices), config, rng)]
-    elif config.max_clip_pictures is not None and len(indices) > config.max_clip_pictures:
-        indices = np.sort(rng.choice(indices, config.max_clip_pictures, replace=False))
+    elif config.max_clip_input_frames is not None and len(indices) > config.max_clip_input_frames:
+        indices = np.sort(rng.choice(indices, config.max_clip_input_frames, replace=False))
     colours = _draw_colours(config.colour_jitter, rng) if config.colour_jitter else None
     return ClipPlan(tuple(indices.tolist()), top, left, mirrored, colours)
 
@@ -52,14 +52,14 @@ def max_augmented_length(num_frames: int, config: DataConfig) -> int:
     num_frames = math.ceil(num_frames / config.frame_interval)
     if config.temporal_scale:
         return _resampled_length(num_frames, 1 + config.temporal_scale, config)
-    return num_frames if config.max_clip_pictures is None else min(num_frames, config.max_clip_pictures)
+    return num_frames if config.max_clip_input_frames is None else min(num_frames, config.max_clip_input_frames)
 
 
 def _resampled_length(num_frames: int, scale: float, config: DataConfig) -> int:
     """Scale a length, clamp it, and round it up to a multiple of 4."""
     length = max(int(num_frames * scale), config.min_clip_frames)
-    if config.max_clip_pictures is not None:
-        length = min(length, config.max_clip_pictures)
+    if config.max_clip_input_frames is not None:
+        length = min(length, config.max_clip_input_frames)
     return math.ceil(length / 4) * 4
 
 

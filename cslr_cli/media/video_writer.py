@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from cslr_cli.errors import MediaError, UsageError
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.media.frame_source import Frame
 
 WRITTEN_SUFFIX = ".mp4"
@@ -80,7 +80,7 @@ def video_writer(path: Path, width: int, height: int, fps: float) -> Iterator[Vi
         MediaError: nothing on this machine can encode it, or the encoder failed.
     """
     check_video_name(path)
-    with whole_file(path) as unfinished:
+    with atomic_file(path) as unfinished:
         writer = _open(unfinished, width + width % 2, height + height % 2, fps)
         try:
             yield writer

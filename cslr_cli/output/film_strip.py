@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.media.frames import open_frames
 from cslr_cli.output.fonts import hide_missing_glyph_warnings, plot_font_families
 from cslr_cli.palette import GLOSS_COLOURS
@@ -59,7 +59,7 @@ def draw_film_strip(
         strip.imshow(np.concatenate(list(frames), axis=1), extent=(0, recognition.duration, 0, 1), aspect="auto")
         strip.set_axis_off()
         _draw_time_line(time_line, recognition, reference)
-        with whole_file(output) as unfinished, hide_missing_glyph_warnings():
+        with atomic_file(output) as unfinished, hide_missing_glyph_warnings():
             figure.savefig(unfinished)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError
-from cslr_cli.files import whole_file, write_text
+from cslr_cli.files import atomic_file, write_text
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.recognizer.recognizer import Recognizer
 from cslr_cli.recognizer.segmentation import iterate_frame_features
@@ -117,7 +117,7 @@ def write_features(features: ClipFeatures, path: Path) -> None:
         "signer": np.array(features.signer),
     }
     try:
-        with whole_file(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
+        with atomic_file(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
             for name, array in arrays.items():
                 _write_array(archive, name, array)
     except OSError as error:
@@ -202,7 +202,7 @@ class FeaturesFile:
         }
         starts = {"frame_starts": "frame_times", "step_starts": "step_times"}
         try:
-            with whole_file(self.path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
+            with atomic_file(self.path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
                 for name, array_file in self._arrays.items():
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                         array_file.write_to(entry)

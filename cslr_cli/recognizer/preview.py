@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cslr_cli.errors import UsageError
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.frame_fit import Box
 from cslr_cli.media.frame_source import Frame
@@ -55,7 +55,7 @@ def write_preview(clip: ClipReader, output: Path) -> None:
     for axes in (source_axes, picture_axes):
         axes.set_axis_off()
     output.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(output) as unfinished:
+    with atomic_file(output) as unfinished:
         figure.savefig(unfinished, format=output.suffix.removeprefix(".").lower())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cslr_cli.checkpoints.published_names import from_published
+from cslr_cli.checkpoints.published_tensors import from_published
 from cslr_cli.config import ModelConfig
 
 PARITY = Path(__file__).parent.parent / "data" / "parity"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.checkpoints.published_names import published_name, unused_shapes
+from cslr_cli.checkpoints.published_tensors import published_name, unused_shapes
 from cslr_cli.config import Config
 from cslr_cli.model.losses import Targets, weighted_loss
 from cslr_cli.model.network import Network, build_network

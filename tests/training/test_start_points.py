@@ -127,11 +127,11 @@ def test_a_published_checkpoint_is_a_start_point_with_its_vocabulary(
     glosses = tiny_corpus.vocabulary.glosses
     theirs = Vocabulary(("AAA", *glosses[:3], "ZZZ"), (1,) * 5)
     torch.save(content_of(state), tmp_path / "published.pt")
-    from cslr_cli.checkpoints.published_names import recognise_network
+    from cslr_cli.checkpoints.published_tensors import identify_network
 
     config = Config.from_dict(
         {
-            "model": {**recognise_network(state), "pretrained": False},
+            "model": {**identify_network(state), "pretrained": False},
             "training": {
                 "init_weights": str(tmp_path / "published.pt"),
                 "init_vocabulary": str(save_gloss_dict(tmp_path, theirs)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from cslr_cli.corpora.inspection.corpus_inspection import CorpusInspection
 from cslr_cli.errors import UsageError
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.palette import BLUE, GREEN, RED
 
 _COLOURS = {"train": BLUE, "dev": RED, "test": GREEN}
@@ -49,7 +49,7 @@ def draw_plots(inspection: CorpusInspection, output: Path) -> None:
     _draw_lengths(lengths, inspection)
     _draw_frequencies(frequencies, inspection)
     figure.suptitle(inspection.info.name)
-    with whole_file(output) as unfinished:
+    with atomic_file(output) as unfinished:
         figure.savefig(unfinished)
 
 

@@ -15,7 +15,7 @@ import cv2
 
 from cslr_cli.dataset.manifest import DEFAULT_FRAME_SIZE, ImageFormat, Layout
 from cslr_cli.errors import DataError, MediaError, UsageError
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.media.frame_source import Frame, NoFramesError
 from cslr_cli.media.frames import iterate_frames, open_frames
 from cslr_cli.media.options import Aspect, Interpolation, Segment
@@ -136,7 +136,7 @@ def _open_store(target: Path, layout: Layout) -> AbstractContextManager[Callable
 
 @contextmanager
 def _zip_store(target: Path) -> Iterator[Callable[[str, bytes], None]]:
-    with whole_file(target) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_file(target) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
 
         def store(name: str, data: bytes) -> None:
             entry = zipfile.ZipInfo(name, _ZIP_DATE)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cslr_cli.files import whole_file
+from cslr_cli.files import atomic_file
 from cslr_cli.palette import BLUE, GREEN, RED
 from cslr_cli.training.monitoring.epoch_record import EpochRecord
 
@@ -46,7 +46,7 @@ def draw_curves(history: Sequence[EpochRecord], path: Path) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
-    with whole_file(path) as unfinished:
+    with atomic_file(path) as unfinished:
         figure.savefig(unfinished, format="png")
     # A figure and its parts refer to each other. Without a collection here, several of them would be in memory
     # at a time, and the memory of the process would grow over the epochs.

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from cslr_cli.checkpoints.published_names import (
+from cslr_cli.checkpoints.published_tensors import (
     from_published,
+    identify_network,
     is_published,
     published_model_config,
     published_num_classes,
-    recognise_network,
     strip_wrapper_prefixes,
     to_published,
 )
@@ -138,7 +138,7 @@ def test_the_temporal_layers_are_recognised_as_far_as_they_leave_traces(name: st
 
 def recognise_layers(state: dict[str, Tensor]) -> list[str]:
     on_cpu = {key: torch.zeros(value.shape) for key, value in state.items()}
-    layers: list[str] = recognise_network(on_cpu)["temporal_layers"]
+    layers: list[str] = identify_network(on_cpu)["temporal_layers"]
     return layers
 
 

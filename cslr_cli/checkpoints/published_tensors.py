@@ -97,7 +97,7 @@ def from_published(
 
     Args:
         state: published tensors by name, without prefixes.
-        config: configuration of the network, from `recognise_network`.
+        config: configuration of the network, from `identify_network`.
         where: name of the source in an error.
 
     Raises:
@@ -164,7 +164,7 @@ def published_epochs(content: Mapping[str, Any]) -> int:
     return epoch + 1 if isinstance(epoch, int) else 0
 
 
-def recognise_network(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def identify_network(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Find out which network published tensors belong to.
 
     A last pooling leaves no tensors. Of two schedules that differ only in it, the one that has it is returned.
@@ -180,12 +180,12 @@ def recognise_network(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "classifier": "linear" if "classifier.bias" in state else "normalised",
         "shared_classifier": _have_equal_bits(state["conv1d.fc.weight"], state["classifier.weight"]),
     }
-    name = _recognise_name(state, str(parts["classifier"]))
+    name = _identify_name(state, str(parts["classifier"]))
     model: dict[str, Any] = {
         "name": name,
         "width": state["conv2d.conv1.weight"].shape[0],
         "blocks": [max(1, len(_children(f"conv2d.{stage}", state))) for stage in STAGES],
-        "temporal_layers": _recognise_schedule(state, nested=parts["pool"] == "lifting"),
+        "temporal_layers": _identify_schedule(state, nested=parts["pool"] == "lifting"),
         "hidden_size": state["temporal_model.rnn.weight_ih_l0"].shape[1],
         "pretrained": False,  # it has its weights
     }
@@ -196,7 +196,7 @@ def recognise_network(state: Mapping[str, Tensor]) -> dict[str, Any]:
     return model | {part: kind for part, kind in parts.items() if kind != getattr(defaults, part)}
 
 
-def _recognise_name(state: Mapping[str, Tensor], classifier: str) -> str:
+def _identify_name(state: Mapping[str, Tensor], classifier: str) -> str:
     """Find the network with the most markers, all of which are there; of several, the one with this classifier."""
 
     def rank(name: str) -> tuple[int, bool]:
@@ -210,14 +210,14 @@ def _recognise_name(state: Mapping[str, Tensor], classifier: str) -> str:
 
 def published_model_config(state: Mapping[str, Tensor]) -> ModelConfig:
     """Recognise the network of published tensors and return its configuration."""
-    return Config.from_dict({"model": recognise_network(state)}, "the published network").model
+    return Config.from_dict({"model": identify_network(state)}, "the published network").model
 
 
 def _children(module: str, state: Mapping[str, Tensor]) -> set[str]:
     return {leaf.partition(".")[0] for leaf in _leaves(module, state)}
 
 
-def _recognise_schedule(state: Mapping[str, Tensor], *, nested: bool) -> list[str]:
+def _identify_schedule(state: Mapping[str, Tensor], *, nested: bool) -> list[str]:
     """The temporal layers: convolutions by their tensors, poolings by the places between them."""
     places = sorted(int(place) for place in _children("conv1d.temporal_conv", state) if re.fullmatch(r"\d{1,3}", place))
     leaf = "0.weight" if nested else "weight"
