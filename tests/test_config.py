@@ -215,7 +215,7 @@ def test_one_fault_has_a_message_and_a_hint(tmp_path: Path) -> None:
     path = written(tmp_path, "model:\n  temporal_layers: [K5, K6, K5]\n")
     assert str(refused(path)) == (
         f"{path}: model.temporal_layers[1] is 'K6'\n"
-        "  expected 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'"
+        "hint: expected 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'"
     )
 
 

@@ -223,7 +223,7 @@ def test_an_answer_discarded_during_the_cleanup_does_not_stop_it(
 
 
 def test_a_removed_upload_must_be_uploaded_again(service: DemoService, tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"gone\.mp4: removed in the meantime\s+upload it again"):
+    with pytest.raises(MediaError, match=r"gone\.mp4: removed in the meantime\s+hint: upload it again"):
         service.recognize_video(tmp_path / "gone.mp4", "first")
     assert not made_in(service)
 
