@@ -245,7 +245,8 @@ def test_bad_videos_are_named_and_the_others_are_recognised(
     for name, error in zip(bad, errors, strict=True):
         assert name in error
     assert "Traceback" not in outcome.stderr
-    others = [line for line in outcome.stderr.splitlines() if not line.startswith(("error: ", "hint: ", "      ", "checkpoint: "))]
+    expected = ("error: ", "hint: ", "      ", "checkpoint: ")
+    others = [line for line in outcome.stderr.splitlines() if not line.startswith(expected)]
     assert others == []  # no library has its say in between
 
 
