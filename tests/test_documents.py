@@ -65,3 +65,16 @@ def test_every_link_leads_somewhere(path: Path) -> None:
             headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), flags=re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in anchors, target
+
+
+def test_the_architecture_page_names_every_folder_of_the_package_and_no_other_module() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    modules = page[page.index("## Modules") : page.index("Rules:")]
+    package = REPOSITORY / "cslr_cli"
+    known = {path.stem for path in package.rglob("*.py")} | {"cslr_cli"}
+    folders = {path.parent.relative_to(package).as_posix() + "/" for path in package.rglob("*.py")} - {"./"}
+    named = set(re.findall(r"`([a-z_/]+)`", modules))
+    assert all(any(f"/{folder}".endswith(f"/{name}") for folder in folders) for name in named if name.endswith("/"))
+    assert {folder for folder in folders if folder.count("/") == 1} <= named
+    rows = [line for line in modules.splitlines() if line.startswith("|")]
+    assert {name for row in rows for name in re.findall(r"`([a-z_0-9]+)`", row)} <= known
