@@ -1,8 +1,7 @@
-"""The one owner of the arithmetic of time: padding, output lengths, and when a step happens.
+"""Arithmetic of time: padding of clips, numbers of steps, and the start and end of each step.
 
-A network turns T frames into T' steps by a schedule of temporal layers: `K5` is a convolution of 5
-positions without padding, `P2` a pooling of 2 positions. Collate, network, predict and cam ask this
-module for every length; none of them computes one by itself.
+A network turns T frames into T' steps by a schedule of temporal layers: `K5` is a convolution over 5 positions
+without padding, `P2` is a pooling over 2 positions. All other modules take padding and lengths from here.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from itertools import pairwise
 
 from cslr_cli.errors import ConfigError, MediaError
 
-# The schedules that the published code knows as `conv_type` 0 to 8.
+# The schedules `conv_type` 0 to 8 of the published code.
 PUBLISHED_SCHEDULES: tuple[tuple[str, ...], ...] = (
     ("K3",),
     ("K5", "P2"),
@@ -35,7 +34,7 @@ class TemporalLayer:
 
     Attributes:
         kind: `K` for a convolution, `P` for a pooling whose stride is its size.
-        size: positions that it looks at.
+        size: number of input positions per output position.
     """
 
     kind: str
@@ -43,7 +42,7 @@ class TemporalLayer:
 
     @classmethod
     def parse(cls, text: str) -> TemporalLayer:
-        """Read `K5` or `P2`.
+        """Parse `K5` or `P2`.
 
         Raises:
             ConfigError: not `K` and an odd size, or `P` and a size of at least 2.
@@ -54,27 +53,31 @@ class TemporalLayer:
             if (layer.kind == "K" and layer.size % 2 == 1) or (layer.kind == "P" and layer.size >= 2):
                 return layer
         raise ConfigError(
-            f"the temporal layer is '{text}'",
-            "expected 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'",
+            f"unknown temporal layer '{text}'",
+            "use 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'",
         )
 
     def output_length(self, length: int) -> int:
-        """How many positions come out of `length` positions."""
+        """Return the number of output positions for `length` input positions."""
         return length - (self.size - 1) if self.kind == "K" else length // self.size
 
 
 @dataclass(frozen=True)
 class TemporalPlan:
-    """How frames become steps.
+    """How the frames of a clip become steps.
 
-    A clip of T frames is padded with `left_padding` copies of its first frame in front and of its
-    last frame behind, until it has `padded_length(T)` frames; the layers then make
-    `num_steps(T) = ceil(T / stride)` steps of them. Step i covers the frames from i·stride to
-    (i+1)·stride.
+    A clip of T frames is padded with `left_padding` copies of its first frame in front and `right_padding(T)` copies
+    of its last frame behind. The layers turn the `padded_length(T)` frames into `num_steps(T) = ceil(T / stride)`
+    steps. Step i covers the frames from i·stride to (i+1)·stride.
 
     Attributes:
-        layers: the schedule.
-        min_frames: frames of the shortest clip that the network can take.
+        layers: layers in order.
+        min_frames: length of the shortest clip that the network supports, frames.
+
+    Example:
+        >>> plan = TemporalPlan.parse(["K5", "P2", "K5", "P2"])
+        >>> plan.num_steps(9), plan.left_padding, plan.right_padding(9), plan.padded_length(9)
+        (3, 6, 9, 24)
     """
 
     layers: tuple[TemporalLayer, ...]
@@ -82,7 +85,7 @@ class TemporalPlan:
 
     @classmethod
     def parse(cls, layers: Sequence[str], min_frames: int = 1) -> TemporalPlan:
-        """Make a plan of layers written as in a configuration: `["K5", "P2", "K5", "P2"]`."""
+        """Build a plan from layers written as in a configuration: `["K5", "P2", "K5", "P2"]`."""
         return cls(tuple(TemporalLayer.parse(text) for text in layers), min_frames)
 
     @property
@@ -92,7 +95,7 @@ class TemporalPlan:
 
     @property
     def left_padding(self) -> int:
-        """Copies of the first frame in front: half of what the convolutions take away, in frames."""
+        """Copies of the first frame in front of a clip: half of the frames that the convolutions remove."""
         padding, stride = 0, 1
         for layer in self.layers:
             if layer.kind == "K":
@@ -102,56 +105,59 @@ class TemporalPlan:
         return padding
 
     def num_steps(self, num_frames: int) -> int:
-        """T' for a clip of `num_frames` real frames."""
+        """Return T' for a clip of `num_frames` frames without padding."""
         return math.ceil(num_frames / self.stride)
 
     def padded_length(self, num_frames: int) -> int:
-        """Frames of a clip with its own padding: what the network sees of it."""
+        """Return the number of frames of a clip with its own padding, which the network sees."""
         return self.num_steps(num_frames) * self.stride + 2 * self.left_padding
 
+    def right_padding(self, num_frames: int) -> int:
+        """Return the number of copies of the last frame behind a clip of `num_frames` frames."""
+        return self.padded_length(num_frames) - self.left_padding - num_frames
+
     def frame_index(self, num_frames: int, length: int) -> list[int]:
-        """Which real frame stands at each position of a clip padded to `length` frames.
+        """Return the index of the frame at each position of a clip padded to `length` frames.
 
         Args:
-            num_frames: real frames of the clip.
-            length: frames wanted, at least `padded_length(num_frames)`; more where a longer clip
-                is in the same batch.
+            num_frames: frames of the clip without padding.
+            length: at least `padded_length(num_frames)`; more if a longer clip is in the same batch.
         """
         last = num_frames - 1
         return [min(max(position - self.left_padding, 0), last) for position in range(length)]
 
     def step_times(self, num_frames: int, fps: float, frame_interval: int = 1) -> list[tuple[float, float]]:
-        """Start and end of every step in seconds; the last one ends with the clip.
+        """Return start and end of every step in seconds; the last step ends with the clip.
 
         Args:
-            num_frames: frames of the clip, those that `frame_interval` passes over among them.
-            fps: their rate, frames a second.
-            frame_interval: the network sees every n-th of them.
+            num_frames: frames of the clip, including those that `frame_interval` skips.
+            fps: frame rate of the clip, frames per second.
+            frame_interval: the network sees every n-th frame.
         """
         edges = [frame / fps for frame in (*range(0, num_frames, frame_interval), num_frames)]
         return self.step_spans(edges)
 
     def step_spans(self, edges: Sequence[float]) -> list[tuple[float, float]]:
-        """Start and end of every step in seconds, where frames may come at any times.
+        """Return start and end of every step in seconds, for frames at any times.
 
         Args:
-            edges: when each frame that the network sees begins, and when the last one ends; seconds.
+            edges: start of each frame that the network sees, and the end of the last one, seconds.
         """
         last = len(edges) - 1
         return [(edges[start], edges[min(start + self.stride, last)]) for start in range(0, last, self.stride)]
 
     def frames_seen(self, steps: tuple[int, int], num_frames: int) -> range:
-        """The real frames that the layers look at for some steps: those that the steps cover, and some on each side.
+        """Return the frames that the layers see for some steps: those that the steps cover, and context on each side.
 
         Args:
-            steps: the first step, and the one after the last.
-            num_frames: real frames of the clip.
+            steps: first step, and the step after the last.
+            num_frames: frames of the clip without padding.
         """
         first, end = (step * self.stride for step in steps)
         return range(max(0, first - self.left_padding), min(num_frames, end + self.left_padding))
 
     def layer_lengths(self, length: int) -> list[int]:
-        """Positions after each layer, for an input of `length` positions."""
+        """Return the number of positions after each layer, for `length` input positions."""
         lengths = []
         for layer in self.layers:
             length = layer.output_length(length)
@@ -159,22 +165,22 @@ class TemporalPlan:
         return lengths
 
     def check_length(self, num_frames: int, clip: str) -> None:
-        """Refuse a clip that is too short for the network.
+        """Check that a clip is not too short for the network.
 
         Args:
-            num_frames: frames that the network would see of it, without padding.
-            clip: what to call it in the message.
+            num_frames: frames of the clip that the network sees, without padding.
+            clip: name of the clip in the message.
 
         Raises:
-            MediaError: it has fewer frames than `min_frames`.
+            MediaError: the clip has fewer than `min_frames` frames.
         """
         if num_frames < self.min_frames:
             raise MediaError(
-                f"{clip}: {num_frames} frames; the shortest clip that this network takes has {self.min_frames}",
-                "give a longer one",
+                f"{clip}: {num_frames} frames, but this network needs at least {self.min_frames}",
+                "use a longer clip",
             )
 
 
 def ctc_steps_needed(labels: Sequence[Hashable]) -> int:
-    """Give the fewest steps in which CTC can spell some labels: one per label, and a blank between equal neighbours."""
+    """Return the fewest steps in which CTC can emit the labels: one per label, and a blank between equal neighbours."""
     return len(labels) + sum(left == right for left, right in pairwise(labels))

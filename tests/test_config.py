@@ -201,8 +201,7 @@ def test_all_faults_are_reported_together_with_what_was_expected(tmp_path: Path)
     assert error.message == f"{path} with --set: 7 settings are wrong"
     assert sorted(str(error.hint).splitlines()) == [
         "decoding.decoder is 'bean': input should be 'beam', 'greedy' or 'pyctcdecode'",
-        "model.temporal_layers[1] is 'K6': "
-        "expected 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'",
+        "model.temporal_layers[1] is 'K6': use 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'",
         "training.batch_size is 0: input should be greater than or equal to 1",
         "training.seed is 'one': input should be a valid integer, unable to parse string as an integer",
         "unknown key model.widht: the nearest known key is model.width",
@@ -215,7 +214,7 @@ def test_one_fault_has_a_message_and_a_hint(tmp_path: Path) -> None:
     path = written(tmp_path, "model:\n  temporal_layers: [K5, K6, K5]\n")
     assert str(refused(path)) == (
         f"{path}: model.temporal_layers[1] is 'K6'\n"
-        "hint: expected 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'"
+        "hint: use 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'"
     )
 
 

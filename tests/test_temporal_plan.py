@@ -69,6 +69,7 @@ def test_a_clip_is_padded_by_what_half_the_kernels_reach(layers: str, left_paddi
 def test_corrnet_pads_to_a_multiple_of_4_and_12_more(num_frames: int, padded: int, steps: int) -> None:
     plan = TemporalPlan.parse(["K5", "P2", "K5", "P2"])
     assert plan.padded_length(num_frames) == padded
+    assert plan.left_padding + num_frames + plan.right_padding(num_frames) == padded
     assert plan.num_steps(num_frames) == steps
 
 
@@ -144,8 +145,8 @@ def test_a_layer_is_a_letter_and_a_size(text: str) -> None:
 def test_a_layer_that_is_none_is_refused_with_what_was_expected(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         TemporalPlan.parse(["K5", text])
-    assert caught.value.message == f"the temporal layer is '{text}'"
-    assert caught.value.hint == "expected 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'"
+    assert caught.value.message == f"unknown temporal layer '{text}'"
+    assert caught.value.hint == "use 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'"
 
 
 def test_a_clip_that_is_too_short_for_the_network_is_refused_by_name() -> None:
@@ -153,4 +154,4 @@ def test_a_clip_that_is_too_short_for_the_network_is_refused_by_name() -> None:
     plan.check_length(5, "clip.mp4")
     with pytest.raises(MediaError) as caught:
         plan.check_length(4, "clip.mp4")
-    assert caught.value.message == "clip.mp4: 4 frames; the shortest clip that this network takes has 5"
+    assert caught.value.message == "clip.mp4: 4 frames, but this network needs at least 5"

@@ -1,1 +1,1 @@
-"""The networks: backbones over frames, the temporal head that all share, and their losses."""
+"""The networks: backbones over frames, the shared temporal head, and the losses."""

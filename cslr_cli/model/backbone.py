@@ -1,8 +1,7 @@
-"""Backbones: from pictures to one feature vector a frame.
+"""The ResNet backbone: from frames to one feature vector per frame.
 
-Axes: N frames of all clips of a batch (see `ClipLayout`), C channels, H, W places. Pictures lie in
-memory channels last. The names of the ResNet's layers are torchvision's, so that its ImageNet
-weights load as they are.
+Axes: N frames of all clips of a batch (see `ClipLayout`), C channels, H, W positions. Frames are channels last
+in memory. The ResNet's layers have torchvision's names, so that its ImageNet weights load without renaming.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from cslr_cli.config import ModelConfig, Stage
 from cslr_cli.model.clips import ClipLayout
 from cslr_cli.model.residual import can_train, train_block, train_stem
 
-# Bytes of features that one frame after the other makes in inference: a little below what allocators give
-# back to the system, which would have to clear it each time; a GPU wants to be filled.
+# Bytes of features per run of frames in inference. CPU: a little below the size that allocators return to the system,
+# which then has to clear the memory again. CUDA: large enough to fill a GPU.
 INFERENCE_RUN_BYTES = {"cpu": 28 * 2**20, "cuda": 2**30}
 
 STAGES: tuple[str, ...] = get_args(Stage)
@@ -41,7 +40,7 @@ class BasicBlock(nn.Module):
             self.downsample = nn.Sequential(
                 nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
             )
-        self.recompute = False  # in training, run the convolutions again rather than keep their outputs
+        self.recompute = False  # in training, run the convolutions again instead of keeping their outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, channels, H/stride, W/stride)."""
@@ -49,7 +48,7 @@ class BasicBlock(nn.Module):
             return train_block(x, pairs, recompute=self.recompute)
         if not (self.recompute and self.training and torch.is_grad_enabled()):
             return self._forward_by_modules(x)
-        # Norms that several processes share, or that are frozen.
+        # For norms that are synchronised between processes or frozen.
         output: Tensor = checkpoint(
             self._forward_by_modules,
             x,
@@ -65,7 +64,7 @@ class BasicBlock(nn.Module):
         return torch.relu_(self.bn2(self.conv2(x)) + shortcut)
 
     def _conv_norm_pairs(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-        """The convolutions with their norms, the shortcut's last."""
+        """Return the convolutions with their norms; those of the shortcut come last."""
         pairs = [(self.conv1, self.bn1), (self.conv2, self.bn2)]
         if isinstance(self.downsample, nn.Sequential):
             convolution, norm = self.downsample
@@ -75,7 +74,7 @@ class BasicBlock(nn.Module):
 
 @contextmanager
 def _preserve_statistics(block: nn.Module) -> Iterator[None]:
-    """Leave batch norm's running statistics as they are: the block sees a batch for the second time."""
+    """Restore batch norm's running statistics afterwards, because the block sees the batch for the second time."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm) and module.training]
     buffers = [buffer for norm in norms for buffer in norm.buffers()]
     before = [buffer.clone() for buffer in buffers]
@@ -87,15 +86,15 @@ def _preserve_statistics(block: nn.Module) -> Iterator[None]:
 
 
 class ResNet(nn.Module):
-    """ResNet-18 over single frames: VAC's and SMKD's backbone, and the trunk of the others.
+    """ResNet-18 over single frames: the backbone of VAC and SMKD, and the base class of all other backbones.
 
     Args:
-        width: channels of the first stage; each further stage has output as many. 64 in ResNet-18.
-        blocks: residual blocks of each stage.
+        width: channels of the first stage (64 in ResNet-18); each further stage has twice as many.
+        blocks: number of residual blocks of each stage.
     """
 
-    # In training, batch norm sees the frames by which a batch pads its shorter clips. VAC leaves
-    # them out (its masked batch norm); CorrNet and CorrNet+ do not.
+    # Whether batch norm, in training, sees the frames that pad the shorter clips of a batch. VAC excludes
+    # them (its masked batch norm); CorrNet and CorrNet+ do not.
     batch_norm_includes_padding = False
 
     def __init__(self, width: int = 64, blocks: Sequence[int] = (2, 2, 2, 2)) -> None:
@@ -115,20 +114,20 @@ class ResNet(nn.Module):
         self._initialise_weights()
 
     def _initialise_weights(self) -> None:
-        """Draw the convolutions' weights as He et al. (2015) do, by the outputs that each input reaches.
+        """Initialise the convolutions as He et al. (2015), with fan-out.
 
-        PyTorch's own are a third as wide. Batch norm hides that from the first outputs, but not from
-        the gradients: steps would be so large, compared with the weights, that training from scratch
-        often stays where every step is a blank.
+        PyTorch's default weights are a third as large. Batch norm hides this in the first outputs, but not in
+        the gradients: updates would be so large relative to the weights that training from scratch often stays
+        at predicting only blanks.
         """
         for module in self.modules():
-            # A network of shapes alone has no weights to draw; torch would load its compiler to find that out.
+            # Networks on the meta device have no weights; initialising them would make torch load its compiler.
             if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     @property
     def checkpoint_activations(self) -> bool:
-        """In training, keep only what goes into each block, and compute the rest once more: less memory, more time."""
+        """In training, keep only the input of each block and recompute the rest: less memory, more time."""
         return self._checkpoint_activations
 
     @checkpoint_activations.setter
@@ -140,11 +139,11 @@ class ResNet(nn.Module):
 
     @classmethod
     def from_config(cls, config: ModelConfig) -> ResNet:
-        """Make one as a configuration says."""
+        """Build the backbone that a configuration describes."""
         return cls(config.width, config.blocks)
 
     def forward(self, pictures: Tensor, clips: ClipLayout) -> Tensor:
-        """Pictures (N, 3, H, W), float in -1…1 -> features (N, num_features)."""
+        """Normalised frames (N, 3, H, W), float -> features (N, num_features)."""
         if not (self.training or torch.is_grad_enabled()):
             return self._forward_in_runs(pictures, clips)
         x = self.stem(pictures)
@@ -154,10 +153,10 @@ class ResNet(nn.Module):
         return features
 
     def _forward_in_runs(self, pictures: Tensor, clips: ClipLayout) -> Tensor:
-        """The same, a few frames at a time through the layers that look at single frames.
+        """Compute the same features, a few frames at a time in the layers that see single frames.
 
-        Their features are large before the third stage. So they stay in a processor's caches, and in memory
-        that it has in use already.
+        Features are large before the third stage. In short runs they stay in the processor's caches, and the
+        memory is reused.
         """
         x = pictures
         layers: list[Callable[[Tensor], Tensor]] = [self.stem]
@@ -171,23 +170,23 @@ class ResNet(nn.Module):
         return features
 
     def stem(self, pictures: Tensor) -> Tensor:
-        """What comes before the first stage: (N, 3, H, W) -> (N, width, H/4, W/4)."""
+        """Apply the layers before the first stage: (N, 3, H, W) -> (N, width, H/4, W/4)."""
         if can_train([self.conv1], [self.bn1]) and not pictures.requires_grad:
             return train_stem(pictures, self.conv1, self.bn1, recompute=self.checkpoint_activations)
         x: Tensor = self.maxpool(torch.relu_(self.bn1(self.conv1(pictures))))
         return x
 
     def stage_context(self, stage: str) -> int:
-        """Frames on each side that `after_stage` looks at; all else looks at single frames."""
+        """Return how many frames on each side `after_stage` needs; all other layers see single frames."""
         return 0
 
     def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
-        """What a network does with the features of a stage before the next one; here nothing."""
+        """Process the features (N, C, H, W) of a stage before the next one; a plain ResNet returns them unchanged."""
         return x
 
 
 def _apply_in_runs(x: Tensor, layers: Sequence[Callable[[Tensor], Tensor]], frame_elements: int) -> Tensor:
-    """Frames through layers, as many at a time as have `INFERENCE_RUN_BYTES` with so many elements each."""
+    """Apply layers to runs of frames: as many frames of `frame_elements` elements as fit `INFERENCE_RUN_BYTES`."""
     run_bytes = INFERENCE_RUN_BYTES.get(x.device.type, INFERENCE_RUN_BYTES["cpu"])
     results = []
     for run in x.split(max(1, run_bytes // (frame_elements * x.element_size()))):

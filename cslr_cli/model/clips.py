@@ -1,4 +1,4 @@
-"""Clips of a batch laid one behind the other, so that frames fold into the batch axis.
+"""Folding: the clips of a batch are concatenated, so that frames become the batch axis.
 
 Axes: B clips, T frames of the longest clip, N frames of all clips together, C channels, H, W.
 """
@@ -17,8 +17,8 @@ from torch import Tensor
 class ClipLayout:
     """Positions of the clips in a fold of N = sum(lengths) frames.
 
-    Folding drops the padding that a clip has because of a longer clip in its batch. It costs nothing, and layers that
-    look across time cannot see it.
+    Folding drops the padding that a clip has because of a longer clip in its batch. So it costs no time, and layers
+    over time do not see it.
 
     Attributes:
         lengths: frames of each clip with its own padding.
@@ -39,7 +39,7 @@ class ClipLayout:
         return len(set(self.lengths)) == 1
 
     def fold(self, x: Tensor) -> Tensor:
-        """Lay clips behind each other: (B, T, ...) -> (N, ...), without the frames beyond each clip's length."""
+        """Concatenate clips: (B, T, ...) -> (N, ...), without the frames beyond each clip's length."""
         if self.has_equal_lengths:
             return x[:, : self.lengths[0]].flatten(0, 1)
         return torch.cat([clip[:length] for clip, length in zip(x, self.lengths, strict=True)])
@@ -55,7 +55,7 @@ class ClipLayout:
         return padded
 
     def neighbour(self, offset: int) -> Tensor:
-        """Index int64 (N,) of the frame `offset` frames later; beyond the clip's end, of its edge frame."""
+        """Index int64 (N,) of the frame `offset` frames later; beyond a clip's ends, of its first or last frame."""
         index, start = [], 0
         for length in self.lengths:
             position = torch.arange(length) + offset
@@ -73,19 +73,19 @@ class ClipLayout:
 
     @cached_property
     def following(self) -> Tensor:
-        """int64 (N,): the next frame; the last frame of a clip is followed by itself."""
+        """Index int64 (N,) of the next frame; the last frame of a clip is followed by itself."""
         return self.neighbour(1)
 
     @cached_property
     def preceding(self) -> Tensor:
-        """int64 (N,): the previous frame; the first frame of a clip is preceded by itself."""
+        """Index int64 (N,) of the previous frame; the first frame of a clip is preceded by itself."""
         return self.neighbour(-1)
 
     def to_timeline(self, x: Tensor, gap: int) -> Tensor:
         """(N, C, ...) -> (1, C, N + gaps, ...): one time axis with `gap` zero frames between clips.
 
-        A convolution over time that reaches at most `gap` frames to each side, itself padded with
-        zeros, sees the same as it would with each clip alone.
+        A zero-padded convolution over time that reaches at most `gap` frames to each side then gives the same
+        result as for each clip by itself.
         """
         if len(self.lengths) > 1:
             parts: list[Tensor] = []

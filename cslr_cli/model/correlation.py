@@ -1,6 +1,6 @@
-"""CorrNet's correlation block (Hu et al., CVPR 2023, section 3): where things move between frames.
+"""CorrNet's correlation between neighbouring frames (Hu et al., CVPR 2023, section 3.1), on CPU and GPU.
 
-Axes: N frames of all clips, C channels, H, W places in a frame (P = H·W of them).
+Axes: N frames of all clips, C channels, P = H·W positions in a frame.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from torch.nn import functional
 
 from cslr_cli.model.clips import ClipLayout
 
-# The compute capability from which on Triton supports NVIDIA's GPUs: Ampere's.
-_OLDEST_GPU = (8, 0)
-# Elements of the affinity maps that are held at a time; so many fit the caches of two cores.
+# Lowest compute capability of NVIDIA GPUs that Triton supports (Ampere).
+_MIN_COMPUTE_CAPABILITY = (8, 0)
+# Elements of the affinity maps that are in memory at a time; this many fit the caches of two cores.
 AFFINITY_BLOCK = 2**19
-# Below, a product is so small that a call costs more than it gains.
-_LEAST_PLACES = 256
-# torch gives a convolution of a single thread to oneDNN from this batch on.
-_LEAST_BATCH = 17
+# For fewer positions, the overhead of a convolution is larger than its gain.
+_MIN_POSITIONS = 256
+# Smallest batch for which torch runs a single-threaded convolution by oneDNN.
+_MIN_BATCH = 17
 
 
 class _Correlate(torch.autograd.Function):
-    """Frames against their neighbours, block by block, with the affinities made again in backward."""
+    """Correlation in blocks of frames; the backward pass computes the affinities again."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, keys: Tensor, weights: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class _Correlate(torch.autograd.Function):
             grads = kernels.correlate_fused_backward(grad_output, query, keys, weights, following, preceding)
             return *grads, None, None
         grad_query = torch.empty_like(query)
-        # Several frames have the same neighbour at a clip's edges, and the sum wants more than 16 bits.
+        # At a clip's ends two frames have the same neighbour, so gradients are summed, in fp32 or better.
         grad_keys = torch.zeros_like(keys, dtype=torch.promote_types(keys.dtype, torch.float32))
         grad_weights = torch.zeros(2, dtype=grad_keys.dtype, device=keys.device)
         places = query.shape[1]
@@ -64,7 +64,7 @@ class _Correlate(torch.autograd.Function):
             torch.ops.aten.sigmoid_backward(grad_affinities, gates, grad_input=grad_affinities)
             grad_query[block] = weighted_sum(grad_affinities, neighbours)
             grad_values = transposed_weighted_sum(gates.sub_(0.5), grad_output[block])  # (n, 2P, C)
-            # The weight of a direction scales what its neighbours give.
+            # The weight of a direction scales the contribution of its neighbours.
             products = (grad_values * neighbours).view(-1, 2, places, query.shape[2])
             grad_weights += products.sum((0, 2, 3), dtype=grad_weights.dtype)
             grad_neighbours = _weight_directions(grad_values, weights).add_(
@@ -76,10 +76,10 @@ class _Correlate(torch.autograd.Function):
 
 
 def _fused_kernels(query: Tensor) -> ModuleType | None:
-    """The Triton kernels, where they run: on a GPU that Triton supports, for 16 bits, if it is installed."""
+    """Return the Triton kernels if Triton is installed, supports the GPU, and `query` has 16 bits; else None."""
     if query.device.type != "cuda" or query.dtype not in (torch.bfloat16, torch.float16):
         return None
-    return _triton_kernels() if torch.cuda.get_device_capability(query.device) >= _OLDEST_GPU else None
+    return _triton_kernels() if torch.cuda.get_device_capability(query.device) >= _MIN_COMPUTE_CAPABILITY else None
 
 
 @cache
@@ -90,34 +90,34 @@ def _triton_kernels() -> ModuleType | None:
 
 
 def _blocks(query: Tensor) -> list[slice]:
-    """Ranges of frames whose affinities, (n, P, 2P), stay below `AFFINITY_BLOCK` elements."""
+    """Split the frames into ranges whose affinities, (n, P, 2P), have at most `AFFINITY_BLOCK` elements."""
     frames, places = query.shape[:2]
     size = max(1, AFFINITY_BLOCK // (2 * places * places))
     return [slice(start, min(start + size, frames)) for start in range(0, frames, size)]
 
 
 def _neighbour_places(keys: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
-    """(n, 2P, C): the places of the next frame, then those of the previous one."""
+    """Return (n, 2P, C): the positions of the next frame, then those of the previous one."""
     return torch.cat([keys[following], keys[preceding]], dim=1)
 
 
 def _weight_directions(neighbours: Tensor, weights: Tensor) -> Tensor:
-    """Each direction's half of (n, 2P, C) times its weight."""
+    """Multiply each direction's half of (n, 2P, C) by its weight."""
     halves: Tensor = neighbours.unflatten(1, (2, -1)) * weights.to(neighbours.dtype)[:, None, None]
     return halves.flatten(1, 2)
 
 
 def correlate(query: Tensor, keys: Tensor, weights: Tensor, clips: ClipLayout) -> Tensor:
-    """What each place finds of itself in the frames after and before (section 3.1).
+    """Correlate each position with all positions of the next and the previous frame (section 3.1).
 
-    `F[t, p] = Σ_d weights[d] · Σ_q keys[t±1, q] · (σ(<query[t, p], keys[t±1, q]>) - ½)`. The
-    affinities of a whole clip, P·2P a frame, are never in memory at once.
+    `F[t, p] = Σ_d weights[d] · Σ_q keys[t±1, q] · (σ(<query[t, p], keys[t±1, q]>) - ½)`. The affinities of
+    a whole clip (P·2P per frame) are never in memory together.
 
     Args:
         query: (N, P, C).
         keys: (N, P, C), of the same dtype.
-        weights: (2,), of the next and of the previous frame.
-        clips: which frames are neighbours; a clip's edge frame is its own neighbour.
+        weights: (2,), weights of the next and of the previous frame.
+        clips: layout of the clips; the first and the last frame of a clip are neighbours of themselves.
 
     Returns:
         (N, P, C), of the dtype of `query`.
@@ -126,33 +126,33 @@ def correlate(query: Tensor, keys: Tensor, weights: Tensor, clips: ClipLayout) -
     return result
 
 
-# The three matrix products of correlation, for many frames at once, as fast as the libraries go.
+# The three matrix products of the correlation.
 #
-# For fp32 on a CPU torch multiplies matrices by MKL, which on processors of other makers than its own runs at half of
-# what they can; its convolutions go through oneDNN, which does not. Queries against keys are a 1×1 convolution whose
-# weights are the keys, and the other two products are that convolution's gradients.
+# In fp32 on a CPU, torch multiplies matrices by MKL, which reaches half of the speed on processors of other makers
+# than Intel. Convolutions run by oneDNN, at full speed. The product of queries and keys is a 1×1 convolution with the
+# keys as weights; the other two products are its gradients.
 
 
 def affinities(query: Tensor, keys: Tensor) -> Tensor:
-    """(n, P, C) and (n, Q, C) -> their inner products (n, P, Q)."""
+    """Compute inner products: (n, P, C) and (n, Q, C) -> (n, P, Q)."""
     if not _is_convolution_faster(query):
         return torch.bmm(query, keys.mT)
     return _multiply_by_convolution(query[0], keys[0])
 
 
 def weighted_sum(gates: Tensor, values: Tensor) -> Tensor:
-    """Values (n, Q, C) weighed by gates (n, P, Q) -> (n, P, C)."""
+    """Sum values (n, Q, C) weighted by gates (n, P, Q) -> (n, P, C)."""
     if not _is_convolution_faster(gates):
         return torch.bmm(gates, values)
     return _multiply_by_convolution(gates[0], values[0].T)
 
 
 def transposed_weighted_sum(gates: Tensor, values: Tensor) -> Tensor:
-    """Values (n, P, C) given back through gates (n, P, Q) -> (n, Q, C)."""
+    """Sum values (n, P, C) weighted by transposed gates (n, P, Q) -> (n, Q, C)."""
     if not _is_convolution_faster(gates):
         return torch.bmm(gates.mT, values)
     gates, values = gates[0], values[0]
-    weight = values.new_empty(gates.shape[1], values.shape[1], 1, 1)  # its shape alone is asked for
+    weight = values.new_empty(gates.shape[1], values.shape[1], 1, 1)  # only its shape is used
     _, grad, _ = torch.ops.aten.convolution_backward(
         *(_as_images(gates), _as_images(values), weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1),
         [False, True, False],
@@ -162,14 +162,14 @@ def transposed_weighted_sum(gates: Tensor, values: Tensor) -> Tensor:
 
 
 def _is_convolution_faster(x: Tensor) -> bool:
-    """Whether a convolution is the faster way for x, (n, P, ...)."""
+    """Return whether a convolution is faster than a matrix product for x, (n, P, ...)."""
     is_cpu_float = x.device.type == "cpu" and x.dtype == torch.float32
-    return is_cpu_float and len(x) == 1 and x.shape[1] >= _LEAST_PLACES and _convolution_batch(x.shape[1]) is not None
+    return is_cpu_float and len(x) == 1 and x.shape[1] >= _MIN_POSITIONS and _convolution_batch(x.shape[1]) is not None
 
 
 def _convolution_batch(places: int) -> int | None:
-    """The smallest batch of at least `_LEAST_BATCH` into which the places of a frame fall."""
-    return next((size for size in range(_LEAST_BATCH, places // 2) if places % size == 0), None)
+    """Return the smallest divisor of the number of positions that is at least `_MIN_BATCH`."""
+    return next((size for size in range(_MIN_BATCH, places // 2) if places % size == 0), None)
 
 
 def _multiply_by_convolution(x: Tensor, weight: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""Correlation on GPUs in one kernel a direction of time, by Triton: no affinity ever leaves the chip.
+"""Triton kernels for correlation on GPUs: affinities never leave the chip.
 
-What `correlation._Correlate` computes in blocks by the libraries' products is here computed tile by tile, as
-FlashAttention does it for softmax (Dao et al. 2022): affinity, `σ(·) − ½`, weighted sum, and in the backward
-pass the affinities again. Inputs are bf16 or fp16 (fp32 in tests), sums are fp32.
+The kernels compute the same as `correlation._Correlate`, tile by tile, as FlashAttention does for softmax (Dao et
+al. 2022): affinity, `σ(·) − ½`, weighted sum; the backward pass computes the affinities again. Inputs are bf16 or
+fp16 (fp32 in tests), sums are fp32.
 
-Axes: N frames, P places of a frame, C channels. A tile is (rows, columns) of query places and key places.
-In annotations of kernels stands only what Triton knows: it compiles them too.
+Axes: N frames, P positions of a frame, C channels. A tile is (rows, columns): query positions by key positions.
+Triton also compiles the annotations of the kernels, so they contain only Triton types.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 def _tile(
     pointer: tl.tensor, frame: tl.tensor, rows: tl.tensor, channels: tl.tensor, P: tl.tensor, C: tl.constexpr
 ) -> tl.tensor:
-    """Rows of a frame, (rows, channels), zero beyond its places and channels."""
+    """Load rows of a frame, (rows, channels); zero beyond its positions and channels."""
     inside = (rows[:, None] < P) & (channels[None, :] < C)
     return tl.load(pointer + (frame * P + rows[:, None]) * C + channels[None, :], mask=inside, other=0.0)
 
@@ -64,7 +64,7 @@ def _forward_kernel(
         for start in range(0, P, TILE):
             k = _tile(keys, there, start + tl.arange(0, TILE), channels, P, C)
             affinity = tl.dot(q, tl.trans(k), input_precision="ieee")
-            # A key beyond the frame's places is zero: whatever its gate, it gives nothing.
+            # Keys beyond the frame's positions are zero, so they contribute nothing.
             gate = (tl.sigmoid(affinity) - 0.5) * weight
             found += tl.dot(gate.to(k.dtype), k, input_precision="ieee")
     _put(output, frame, rows, channels, P, C, found)
@@ -78,7 +78,7 @@ def _query_kernel(
     weights: tl.tensor,
     neighbours: tl.tensor,  # int64 (2, N)
     grad_query: tl.tensor,
-    grad_weights: tl.tensor,  # fp32 (N, tiles, 2): each program's share
+    grad_weights: tl.tensor,  # fp32 (N, tiles, 2), one partial sum per program
     N: tl.tensor,
     P: tl.tensor,
     C: tl.constexpr,
@@ -126,8 +126,8 @@ def _keys_kernel(
     channels = tl.arange(0, C_TILE)
     k = _tile(keys, frame, columns, channels, P, C)
     found = tl.zeros((TILE, C_TILE), tl.float32)
-    # Who has this frame for a neighbour: the frame before it or, at the clip's end, itself; the frame
-    # after it or, at the clip's start, itself. Each is asked, so that nothing is added from two programs.
+    # This frame is a neighbour of the frame before it, of the frame after it and, at the clip's ends, of itself.
+    # One program checks all these candidates, so that no two programs add to the same keys.
     for candidate in range(4):
         direction = candidate // 2
         here = frame + (candidate + 1) // 2 - 1
@@ -148,14 +148,14 @@ def _keys_kernel(
 
 
 def correlate_fused(query: Tensor, keys: Tensor, weights: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
-    """What `correlation.correlate` gives.
+    """Compute the same as `correlation.correlate`.
 
     Args:
         query: (N, P, C).
         keys: (N, P, C), of the same dtype.
-        weights: (2,), of the next and of the previous frame.
-        following: int64 (N,), each frame's next frame; a clip's last frame is followed by itself.
-        preceding: int64 (N,), likewise.
+        weights: (2,), weights of the next and of the previous frame.
+        following: int64 (N,), index of the next frame; a clip's last frame is followed by itself.
+        preceding: int64 (N,), index of the previous frame; a clip's first frame is preceded by itself.
 
     Returns:
         (N, P, C), of the dtype of `query`.
@@ -164,7 +164,7 @@ def correlate_fused(query: Tensor, keys: Tensor, weights: Tensor, following: Ten
     output = torch.empty_like(query)
     neighbours = torch.stack([following, preceding])
     grid, sizes = _launch(query, tiles_in_use=3)
-    with torch.cuda.device_of(query):  # Triton launches on the current device, wherever the tensors are
+    with torch.cuda.device_of(query):  # Triton launches on the current device, not on that of the tensors
         _forward_kernel[grid](query, keys, weights, neighbours, output, *query.shape[:2], **sizes)
     return output
 
@@ -172,16 +172,7 @@ def correlate_fused(query: Tensor, keys: Tensor, weights: Tensor, following: Ten
 def correlate_fused_backward(
     grad_output: Tensor, query: Tensor, keys: Tensor, weights: Tensor, following: Tensor, preceding: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of query, keys and weights; the arguments are those of `correlate_fused`.
-
-    Args:
-        grad_output: (N, P, C), of the result.
-        query: as in forward.
-        keys: as in forward.
-        weights: as in forward.
-        following: as in forward.
-        preceding: as in forward.
-    """
+    """Compute the gradients of query, keys and weights of `correlate_fused` from that of its result, (N, P, C)."""
     grad_output, query, keys = grad_output.contiguous(), query.contiguous(), keys.contiguous()
     neighbours = torch.stack([following, preceding])
     grid, sizes = _launch(query, tiles_in_use=4)
@@ -195,10 +186,10 @@ def correlate_fused_backward(
 
 
 def _launch(query: Tensor, tiles_in_use: int) -> tuple[tuple[int, int], dict[str, int | bool]]:
-    """Programs a frame and tile, and the sizes of a tile: as large as a processor's registers hold."""
+    """Return the grid of programs (frames, tiles) and the sizes of a tile that fits a processor's registers."""
     frames, places, channels = query.shape
     width = max(16, triton.next_power_of_2(channels))
-    # Floats of all tiles that a program has in use: 64 places of 128 channels, 16 of 512.
+    # All tiles of a program have at most 2^15 floats: 64 positions of 128 channels, or 16 of 512.
     tile = min(64, max(16, 2**15 // (tiles_in_use * width) // 16 * 16))
     tile = 2 ** (tile.bit_length() - 1)
     sizes = {"C": channels, "C_TILE": width, "TILE": tile}

@@ -1,6 +1,6 @@
-"""CorrNet (Hu et al., CVPR 2023): a ResNet with correlation blocks, which see what moves between frames.
+"""CorrNet (Hu et al., CVPR 2023): a ResNet with correlation blocks, which model motion between frames.
 
-Axes: N frames of all clips, C channels, H, W places in a frame (P = H·W of them).
+Axes: N frames of all clips, C channels, H, W positions in a frame (P = H·W).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from cslr_cli.model.clips import ClipLayout
 from cslr_cli.model.correlation import correlate
 from cslr_cli.model.definition import NetworkDefinition, PublishedForm
 
-# Frames that the aggregation sees on each side: its kernel covers 9.
+# Frames on each side that the aggregation sees: its kernel covers 9.
 AGGREGATION_CONTEXT = 4
 
 
 class IdentificationBlock(nn.Module):
-    """What the blocks of CorrNet and CorrNet+ share: keys, and the identification map (section 3.2).
+    """Base class of the blocks of CorrNet and CorrNet+: keys and the identification map (section 3.2).
 
     Args:
-        channels: C of the features that come in and go out.
+        channels: C of input and output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -48,7 +48,7 @@ class IdentificationBlock(nn.Module):
         self.aggregation_weights = nn.Parameter(torch.full((3,), 1 / 3))
 
     def identification_map(self, x: Tensor, clips: ClipLayout) -> Tensor:
-        """M of section 3.2, before the sigmoid: (N, C, H, W), from 9 frames at three dilations."""
+        """Compute M of section 3.2 before the sigmoid, (N, C, H, W), from 9 frames and three dilations."""
         reduced = clips.to_timeline(self.reduce(x), gap=AGGREGATION_CONTEXT)
         aggregated = torch.stack(
             [
@@ -61,10 +61,10 @@ class IdentificationBlock(nn.Module):
 
 
 class CorrelationBlock(IdentificationBlock):
-    """Correlation with the neighbouring frames, gated by what the identification map finds important.
+    """Correlation with the neighbouring frames, gated by the identification map.
 
     Args:
-        channels: C of the features that come in and go out.
+        channels: C of input and output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -72,7 +72,7 @@ class CorrelationBlock(IdentificationBlock):
         self.direction_weights = nn.Parameter(torch.full((2,), 1 / 2))
 
     def forward(self, x: Tensor, clips: ClipLayout) -> Tensor:
-        """Features (N, C, H, W), channels last -> what to add to them, of the same shape."""
+        """Features (N, C, H, W), channels last -> residual of the same shape, which is added to them."""
         keys = self.keys(x)
         query = x.to(keys.dtype)
         # (N, C, H, W) -> (N, P, C): no copy where the memory is channels last
@@ -90,13 +90,12 @@ class CorrelationBlock(IdentificationBlock):
 class CorrNetBackbone(ResNet):
     """ResNet-18 with a correlation block after some stages (CorrNet, Hu et al., CVPR 2023).
 
-    `x ← x + alpha[k] · block_k(x)`, with `alpha` zero at the start: training begins as a ResNet.
+    `x ← x + alpha[k] · block_k(x)`; `alpha` starts at zero, so training starts from a plain ResNet.
 
     Args:
-        width: as in `ResNet`.
-        blocks: as in `ResNet`.
-        correlation_after: the stages that a block follows; published: layers 2 to 4, and 3 to 4 on
-            CSL-Daily.
+        width: channels of the first stage.
+        blocks: number of residual blocks of each stage.
+        correlation_after: stages followed by a correlation block; published: layers 2 to 4, on CSL-Daily 3 and 4.
     """
 
     batch_norm_includes_padding = True
@@ -113,33 +112,33 @@ class CorrNetBackbone(ResNet):
         self.alpha = nn.Parameter(torch.zeros(len(self.correlation_after)))
 
     def correlation_block(self, stage: str) -> nn.Module:
-        """The block that follows a stage."""
+        """Build the block that follows a stage."""
         return CorrelationBlock(self.stage_channels[stage])
 
     def stage_context(self, stage: str) -> int:
-        """The identification map sees more frames than the correlation does."""
+        """Return the context of the identification map, which sees more frames than the correlation."""
         return AGGREGATION_CONTEXT if stage in self.correlation_after else 0
 
     @classmethod
     def from_config(cls, config: ModelConfig) -> CorrNetBackbone:
-        """Make one as a configuration says."""
+        """Build the backbone that a configuration describes."""
         return cls(config.width, config.blocks, config.correlation_after)
 
     def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
-        """Add the correlation block of this stage, if it has one."""
+        """Add the output of this stage's correlation block, if it has one."""
         if stage not in self.correlation_after:
             return x
         scale = self.alpha[self.correlation_after.index(stage)]
         block = self.correlation[stage]
         if self.training and self.checkpoint_activations:
-            # It has neither dropout nor batch norm: nothing that a second run would do otherwise.
+            # The block has neither dropout nor batch norm, so a second run gives the same result.
             correlated: Tensor = checkpoint(block, x, clips, use_reentrant=False, preserve_rng_state=False)
         else:
             correlated = block(x, clips)
         return x + scale.to(x.dtype) * correlated
 
 
-# Modules that the blocks of CorrNet and CorrNet+ share, by their names here: what the published code calls them.
+# Published name by name here, of the modules that the blocks of CorrNet and CorrNet+ share.
 PUBLISHED_IDENTIFICATION_MODULES = {
     "reduce": "down_conv",
     "keys": "down_conv2",
@@ -152,23 +151,20 @@ PUBLISHED_IDENTIFICATION_MODULES = {
 
 
 def published_block_modules(blocks: Mapping[str, str], modules: Mapping[str, str]) -> dict[str, str]:
-    """Name the modules of all correlation blocks as the published code does.
+    """Return `PublishedForm.modules` for all correlation blocks.
 
     Args:
         blocks: published module of the block after each stage.
-        modules: published name of each module in a block.
-
-    Returns:
-        Published module name by module name here.
+        modules: published name, by name here, of each module in a block.
     """
     return {
-        f"backbone.correlation.{stage}.{ours}": f"{block}.{theirs}"
+        f"backbone.correlation.{stage}.{name}": f"{block}.{published}"
         for stage, block in blocks.items()
-        for ours, theirs in modules.items()
+        for name, published in modules.items()
     }
 
 
-# The published code counts the blocks from 1, at layer 2.
+# The published code numbers the blocks from 1, which follows layer2.
 _PUBLISHED_BLOCKS = {stage: f"conv2d.corr{number}" for number, stage in enumerate(STAGES)}
 
 CORRNET = NetworkDefinition(

@@ -1,6 +1,6 @@
-"""CorrNet+ (Hu et al., arXiv 2404.11111): a frame's summary finds itself in the frames around it.
+"""CorrNet+ (Hu et al., arXiv 2404.11111): a summary vector of each frame is correlated with the frames around it.
 
-Axes: N frames of all clips, C channels, H, W places in a frame (P = H·W of them).
+Axes: N frames of all clips, C channels, H, W positions in a frame (P = H·W).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from cslr_cli.model.corrnet import (
 )
 from cslr_cli.model.definition import NetworkDefinition, PublishedForm
 
-# Frames on each side that the block after a stage looks at: the fewer places a frame has, the more.
+# Frames on each side that the block after a stage sees: more where a frame has fewer positions.
 NEIGHBOURS = {"layer1": 1, "layer2": 1, "layer3": 3, "layer4": 5}
-# Frames that the temporal weighting sees on each side: a kernel of 3, dilated by up to 3.
+# Frames on each side that the temporal weighting sees: a kernel of 3, dilated by up to 3.
 WEIGHTING_CONTEXT = 3
 
 
 class AttentionPool(nn.Module):
-    """The places of a frame in one vector: attention with a single head and a learned query.
+    """Pool the positions of a frame into one vector by attention with a single head and a learned query.
 
     Args:
         channels: C.
@@ -47,8 +47,8 @@ class AttentionPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, P, C) -> (N, C).
 
-        The projections are linear and the attention sums to one, so that what they do to every
-        place can be done once: to the query, and to the attended mean.
+        The projections are linear and the attention weights sum to one. So the projections are applied once,
+        to the query and to the attended mean, instead of to every position.
         """
         query = self.q_proj(self.query[0, 0])  # (C,)
         key_query = query @ self.k_proj.weight  # <q, K x> = <Kᵀ q, x>
@@ -59,16 +59,16 @@ class AttentionPool(nn.Module):
 
 
 def correlate_summaries(summaries: Tensor, keys: Tensor, weights: Tensor, clips: ClipLayout) -> Tensor:
-    """What each frame's summary finds of itself at the places of the frames around it.
+    """Correlate each frame's summary with all positions of the frames around it.
 
-    `f[t] = Σ_l Σ_p k · (σ(<summaries[t], k>) − ½)` with `k = weights[l] · keys[t + l, p]`. Frames
-    beyond the clip's ends are zero, and add nothing.
+    `f[t] = Σ_l Σ_p k · (σ(<summaries[t], k>) − ½)` with `k = weights[l] · keys[t + l, p]`. Frames beyond the
+    ends of a clip count as zero.
 
     Args:
         summaries: (N, C).
         keys: (N, P, C), of the same dtype.
-        weights: (2n,), of the frames from n before to n after, without the frame itself.
-        clips: where each clip begins and ends.
+        weights: (2n,), weights of the n frames before and the n frames after, in order of time.
+        clips: layout of the clips.
 
     Returns:
         (N, C).
@@ -80,7 +80,7 @@ def correlate_summaries(summaries: Tensor, keys: Tensor, weights: Tensor, clips:
         overlap = len(keys) - abs(offset)
         if overlap <= 0:
             continue
-        # Frame t meets frame t + offset, for all t at once: two views of the fold, one of them moved.
+        # Frame t and frame t + offset, for all t at once: two views of the fold, one of them shifted.
         there = keys[max(offset, 0) :][:overlap]  # (n, P, C)
         here = summaries[max(-offset, 0) :][:overlap]  # (n, C)
         affinity = weight * torch.einsum("nc,npc->np", here, there)
@@ -95,8 +95,8 @@ class SummaryCorrelationBlock(IdentificationBlock):
     """Correlation of a frame's summary with its neighbours, gated by the identification map.
 
     Args:
-        channels: C of the features that come in and go out.
-        neighbours: frames on each side.
+        channels: C of input and output.
+        neighbours: number of frames on each side.
     """
 
     def __init__(self, channels: int, neighbours: int) -> None:
@@ -106,13 +106,13 @@ class SummaryCorrelationBlock(IdentificationBlock):
         self.summary_weights = nn.Parameter(torch.full((3,), 1 / 3))
 
     def forward(self, x: Tensor, clips: ClipLayout) -> Tensor:
-        """Features (N, C, H, W), channels last -> what to add to them, of the same shape."""
+        """Features (N, C, H, W), channels last -> residual of the same shape, which is added to them."""
         keys = self.keys(x).permute(0, 2, 3, 1).flatten(1, 2)  # (N, C, H, W) -> (N, P, C)
         found = correlate_summaries(self.summaries(x).to(keys.dtype), keys, self.neighbour_weights, clips)
         return found[:, :, None, None] * (self.identification_map(x, clips).sigmoid() - 0.5)
 
     def summaries(self, x: Tensor) -> Tensor:
-        """Each frame in one vector: features (N, C, H, W) -> (N, C)."""
+        """Summarise each frame as one vector: features (N, C, H, W) -> (N, C)."""
         places = x.permute(0, 2, 3, 1).flatten(1, 2)
         mean, largest, attended = self.summary_weights
         summaries: Tensor = mean * places.mean(1) + largest * places.amax(1) + attended * self.attention(places)
@@ -120,7 +120,7 @@ class SummaryCorrelationBlock(IdentificationBlock):
 
 
 class TemporalWeighting(nn.Module):
-    """Which channels of which frames matter, from the frames' means over their places.
+    """Weights of channels per frame, from the spatial means of the frames around it.
 
     Args:
         channels: C.
@@ -139,8 +139,8 @@ class TemporalWeighting(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, clips: ClipLayout) -> Tensor:
-        """Features (N, C, H, W) -> what to add to them, of the same shape."""
-        # (N, C, H, W) -> (C, N): frames are the time axis, clip after clip
+        """Features (N, C, H, W) -> residual of the same shape, which is added to them."""
+        # (N, C, H, W) -> (C, N): the frames of all clips are one time axis
         reduced = self.reduce(x.mean(dim=(2, 3)).T)
         timeline = clips.to_timeline(reduced.T, gap=WEIGHTING_CONTEXT)
         enhanced = torch.stack(
@@ -153,12 +153,12 @@ class TemporalWeighting(nn.Module):
 class CorrNetPlusBackbone(CorrNetBackbone):
     """ResNet-18 with summary correlation and temporal weighting after some stages.
 
-    `x ← x + alpha[k] · block_k(x)`, then `x ← x + weighting_k(x)`; both are zero at the start.
+    `x ← x + alpha[k] · block_k(x)`, then `x ← x + weighting_k(x)`; both terms start at zero.
 
     Args:
-        width: as in `ResNet`.
-        blocks: as in `ResNet`.
-        correlation_after: the stages that they follow; published: layers 2 to 4.
+        width: channels of the first stage.
+        blocks: number of residual blocks of each stage.
+        correlation_after: stages followed by both; published: layers 2 to 4.
     """
 
     def __init__(
@@ -173,17 +173,17 @@ class CorrNetPlusBackbone(CorrNetBackbone):
         )
 
     def correlation_block(self, stage: str) -> nn.Module:
-        """Correlation with as many neighbours as this stage looks at."""
+        """Build the correlation with this stage's number of neighbours."""
         return SummaryCorrelationBlock(self.stage_channels[stage], NEIGHBOURS[stage])
 
     def stage_context(self, stage: str) -> int:
-        """Correlation or identification map, whichever sees more, and the temporal weighting after it."""
+        """Return the larger context of correlation and identification map, plus that of the temporal weighting."""
         if stage not in self.correlation_after:
             return 0
         return max(AGGREGATION_CONTEXT, NEIGHBOURS[stage]) + WEIGHTING_CONTEXT
 
     def after_stage(self, stage: str, x: Tensor, clips: ClipLayout) -> Tensor:
-        """Add the correlation of this stage, if it has one, and then its temporal weighting."""
+        """Add the outputs of this stage's correlation and then of its temporal weighting, if it has them."""
         x = super().after_stage(stage, x, clips)
         if stage not in self.correlation_after:
             return x
@@ -208,7 +208,7 @@ _PUBLISHED_WEIGHTING_MODULES = {
 
 
 def _unused_published_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors in the published correlation blocks that nothing uses."""
+    """Return the shapes of the unused tensors in the published correlation blocks."""
     shapes: dict[str, tuple[int, ...]] = {}
     for stage in config.correlation_after:
         channels = config.width * 2 ** STAGES.index(stage)
@@ -231,9 +231,9 @@ CORRNET_PLUS = NetworkDefinition(
         modules={
             **published_block_modules(_PUBLISHED_BLOCKS, _PUBLISHED_BLOCK_MODULES),
             **{
-                f"backbone.temporal_weighting.{stage}.{ours}": f"conv2d.temporal_weight{number}.{theirs}"
+                f"backbone.temporal_weighting.{stage}.{name}": f"conv2d.temporal_weight{number}.{published}"
                 for number, stage in enumerate(STAGES, start=1)
-                for ours, theirs in _PUBLISHED_WEIGHTING_MODULES.items()
+                for name, published in _PUBLISHED_WEIGHTING_MODULES.items()
             },
         },
         correlation_blocks=_PUBLISHED_BLOCKS,

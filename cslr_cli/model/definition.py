@@ -1,4 +1,16 @@
-"""What shared code needs to know about a network: each network's file states it as a `NetworkDefinition`."""
+"""`NetworkDefinition`: what shared code needs to know about a network. Each network's file states it.
+
+A network's file may state:
+
+- in its backbone, a subclass of `ResNet`: `from_config` (constructor arguments from the configuration),
+  `after_stage` (layers after a stage), `stage_context` (frames on each side that `after_stage` needs), and
+  `batch_norm_includes_padding` (whether batch norm sees padded frames in training);
+- in its `NetworkDefinition`: the backbone's class, the names and shapes of published checkpoints
+  (`PublishedForm`), and the input normalisation (`Normalisation`).
+
+The default parts of the head (pool, classifier, shared classifier) are in the network's line of
+`registry.NETWORKS`. `tests/model/test_adding_a_network.py` contains a complete example.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +30,8 @@ class Normalisation:
     """How pixels 0…255 become the network's input: `(x - mean) / scale`, the same for all channels.
 
     Attributes:
-        mean: pixel value that becomes 0.
-        scale: distance from `mean` that becomes 1.
+        mean: pixel value that is mapped to 0.
+        scale: difference from `mean` that is mapped to 1.
     """
 
     mean: float = 127.5
@@ -39,14 +51,18 @@ def _no_unused_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class PublishedForm:
-    """How the published code of a network names and shapes the backbone's tensors.
+    """Names and shapes of the backbone's tensors in published checkpoints.
 
     Attributes:
-        markers: regular expressions; a checkpoint of this network has a tensor name that matches each of them.
-        modules: published module name by module name here. `backbone` itself is `conv2d`; the longest name counts.
+        markers: regular expressions that identify the network. Each must be found in at least one tensor name
+            of a checkpoint.
+        modules: published module name by module name in this package. To translate a tensor name, the longest
+            key that equals its first dotted parts is replaced: the key `backbone.mix` with the value
+            `conv2d.mixer.weights` translates `backbone.mix.bias` to `conv2d.mixer.weights.bias`. The entry
+            `backbone: conv2d`, which all networks share, need not be repeated.
         correlation_blocks: published module of the correlation block after each stage; empty without such blocks.
-        has_3d_kernels: whether convolutions over single frames have kernels (1, k, k) there; here they have (k, k).
-        unused_shapes: shapes by published name of tensors that are saved and never used.
+        has_3d_kernels: whether published convolutions over single frames have kernels (1, k, k) instead of (k, k).
+        unused_shapes: function that returns the shape, by published name, of tensors that are saved but not used.
     """
 
     markers: tuple[str, ...] = ()
@@ -58,12 +74,12 @@ class PublishedForm:
 
 @dataclass(frozen=True)
 class NetworkDefinition:
-    """A network as its file states it. The default parts of its head are in the registry.
+    """The definition of one network.
 
     Attributes:
-        backbone: class of the backbone. Its `stage_context` gives the frames of context of each stage.
-        published: names and shapes in published checkpoints.
-        normalisation: normalisation of the input.
+        backbone: class of the backbone.
+        published: names and shapes of the tensors in published checkpoints.
+        normalisation: normalisation of the input pixels.
     """
 
     backbone: type[ResNet]

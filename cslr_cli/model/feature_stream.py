@@ -1,11 +1,10 @@
 """Frame features of a clip of any length, computed chunk by chunk.
 
-The layers of a backbone look at single frames, but for what follows some stages (`after_stage`), which
-looks at `stage_context` frames on each side. So every frame goes through each layer once; between two
-chunks only the last few frames before each such stage are held back. The features are those of the whole
-clip at once, and the memory that they take depends on the chunk, not on the clip.
+Most layers of a backbone see single frames; only `after_stage` sees `stage_context` frames on each side. So each
+frame passes every layer once, and between two chunks only the last few frames before such a stage are kept. The
+features equal those of the whole clip, and memory depends on the size of the chunks, not on the length of the clip.
 
-Axes: N frames of a chunk, C channels, H, W places.
+Axes: N frames of a chunk, C channels, H, W positions.
 """
 
 from __future__ import annotations
@@ -20,14 +19,15 @@ from torch import Tensor
 from cslr_cli.model.backbone import STAGES, ResNet
 from cslr_cli.model.clips import ClipLayout
 from cslr_cli.model.network import Network
+from cslr_cli.temporal_plan import TemporalPlan
 
-# Frames that go through the backbone together. On a CPU, 16 of 224 pixels take a tenth longer each than 32 in fp32,
-# and each further 16 take 120 MB.
+# Frames per chunk. On a CPU in fp32 at 224 pixels, a frame takes a tenth longer in chunks of 16 than in chunks of 32;
+# each further 16 frames take 120 MB.
 DEFAULT_CHUNK_FRAMES = 32
 
 
 class FeatureStream:
-    """Computes frame features of one clip that arrives in pieces; in evaluation mode, without gradients.
+    """Computes the frame features of one clip that arrives in pieces, without gradients.
 
     Args:
         network: network in evaluation mode, on the device of the pieces.
@@ -46,11 +46,11 @@ class FeatureStream:
         """Add the next frames of the clip and return the features that are final.
 
         Args:
-            frames: uint8 (N, 3, H, W), RGB, at least one; the clip's padding is among them.
+            frames: uint8 (N, 3, H, W), RGB, N >= 1; including the padding of the clip.
             is_last: whether the clip ends with these frames; then all remaining features are returned.
 
         Returns:
-            Features (M, C) of the next M frames: M is N, less or more by what is held back.
+            Features (M, C) of the next M frames. They lag behind by up to `latency` frames, so M differs from N.
         """
         x = self._network.backbone.stem(self._network.normalise_frames(frames))
         for stage in self._stages:
@@ -67,8 +67,8 @@ class _StageStream:
         self.reach = backbone.stage_context(stage)
         self._backbone = backbone
         self._stage = stage
-        self._held: Tensor | None = None  # frames whose output is not known yet, behind `_context` others
-        self._context = 0  # `reach` frames, or fewer where the clip has begun only just
+        self._held: Tensor | None = None  # `_context` frames, then the frames whose output is still unknown
+        self._context = 0  # `reach`, or less at the start of the clip
 
     def push(self, x: Tensor, *, is_last: bool) -> Tensor:
         """(N, C, H, W) -> (M, C', H', W'); N is at least 1, M may be 0 unless this is the last piece."""
@@ -79,7 +79,7 @@ class _StageStream:
         if known <= self._context:
             self._held = x
             return x[:0]
-        # Where a piece is cut out of the clip, `after_stage` is wrong at its edges: those are dropped.
+        # `after_stage` is wrong at the ends of a piece inside the clip, so its output there is dropped.
         clips = ClipLayout.from_lengths([len(x)], x.device)
         output = self._backbone.after_stage(self._stage, x, clips)[self._context : known]
         if self.reach:
@@ -91,18 +91,18 @@ class _StageStream:
 def padded_chunks(
     pictures: Iterable[NDArray[np.uint8]], network: Network, chunk: int = DEFAULT_CHUNK_FRAMES
 ) -> Iterator[tuple[NDArray[np.uint8], bool]]:
-    """The pictures of a clip, padded as the network's plan says, in chunks.
+    """Pad the pictures of a clip by the network's temporal plan and yield them in chunks.
 
     Args:
         pictures: uint8 (H, W, 3) each; at least one.
-        network: its plan says how the clip is padded.
-        chunk: pictures a chunk.
+        network: network that will see the pictures.
+        chunk: pictures per chunk.
 
     Yields:
-        uint8 (N, H, W, 3), N from 1 to `chunk`, and whether it is the last.
+        uint8 (N, H, W, 3), 1 <= N <= `chunk`, and whether it is the last chunk.
     """
     waiting: list[NDArray[np.uint8]] = []
-    for picture in _padded(pictures, network):
+    for picture in _pad(pictures, network.plan):
         if len(waiting) == chunk:
             yield np.stack(waiting), False
             waiting = []
@@ -110,17 +110,16 @@ def padded_chunks(
     yield np.stack(waiting), True
 
 
-def _padded(pictures: Iterable[NDArray[np.uint8]], network: Network) -> Iterator[NDArray[np.uint8]]:
-    plan = network.plan
+def _pad(pictures: Iterable[NDArray[np.uint8]], plan: TemporalPlan) -> Iterator[NDArray[np.uint8]]:
     num_frames = 0
     for picture in pictures:
         if num_frames == 0:
             yield from [picture] * plan.left_padding
         yield picture
         num_frames += 1
-    yield from [picture] * (plan.padded_length(num_frames) - plan.left_padding - num_frames)
+    yield from [picture] * plan.right_padding(num_frames)
 
 
 def frames_to_tensor(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Pictures (N, H, W, 3) as the network takes them: uint8 (N, 3, H, W), channels last in memory."""
+    """Convert pictures, uint8 (N, H, W, 3), to network input: uint8 (N, 3, H, W), channels last in memory."""
     return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2)

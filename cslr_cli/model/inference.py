@@ -1,4 +1,4 @@
-"""Networks prepared for inference: batch norms are folded into the convolutions before them."""
+"""Preparation of a network for inference: batch norms are folded into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cslr_cli.model.network import Network
 def prepare_for_inference(network: Network, dtype: torch.dtype) -> Network:
     """Copy a network for inference: fewer operations, and weights in the dtype of the computation.
 
-    Modules keep their names and can be hooked; batch norms become identities. Call the copy under
+    Modules keep their names and support hooks; batch norms become identities. Call the copy under
     `torch.inference_mode()` and without autocast; its logits have `dtype`. It does not support gradients.
 
     Args:
-        network: network that stays unchanged.
+        network: network, which stays unchanged.
         dtype: dtype of the computation: float32, bfloat16 or float16.
 
     Returns:

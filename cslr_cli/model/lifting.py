@@ -1,6 +1,6 @@
-"""The lifting pool: pairs of steps become one by a learned wavelet (Hu et al., ECCV 2022: TLP).
+"""The lifting pool: a learned wavelet that halves the number of steps (TLP; Hu et al., ECCV 2022).
 
-Axes: B clips, T steps that come in (an even number), C channels.
+Axes: B clips, T input steps (an even number), C channels.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class LiftingOutput:
     """Output of a lifting pool.
 
     Attributes:
-        features: (B, C, T / 2), zeros beyond a clip's end.
-        update: scalar, Euclidean distance of the sums from the odd steps.
-        prediction: scalar, Euclidean distance of the odd steps from their prediction.
+        features: (B, C, T / 2), zero beyond the end of a clip.
+        update: scalar loss, Euclidean distance between the sums and the odd steps.
+        prediction: scalar loss, Euclidean distance between the odd steps and their prediction.
     """
 
     features: Tensor
@@ -44,11 +44,11 @@ class LiftingPool(nn.Module):
         self.differences = _Emphasis(channels)
 
     def forward(self, x: Tensor, lengths: Sequence[int]) -> LiftingOutput:
-        """Pool each clip by itself: convolutions and norms end where the clip ends.
+        """Pool each clip by itself: convolutions and norms do not see the steps beyond its end.
 
         Args:
             x: (B, C, T).
-            lengths: steps of each clip; even and at least 4, because the norm needs two steps after the pool.
+            lengths: number of steps of each clip; even and at least 4, because the norm needs two output steps.
         """
         if all(length == x.shape[2] for length in lengths):
             features, sums, differences = self._lift(x)
@@ -63,7 +63,7 @@ class LiftingPool(nn.Module):
         return LiftingOutput(features, _euclidean_norm(all_sums), _euclidean_norm(all_differences))
 
     def _lift(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(b, C, T) -> features, s − o and d, each (b, C, T / 2)."""
+        """Return features, s − o and d, each (b, C, T / 2), of x, (b, C, T)."""
         even, odd = x[:, :, 0::2], x[:, :, 1::2]
         differences = odd - self.predict(even)
         sums = even + self.update(differences)
@@ -71,7 +71,7 @@ class LiftingPool(nn.Module):
 
 
 def _euclidean_norm(parts: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm of all elements together, in fp32 or better."""
+    """Compute the Euclidean norm of all elements together, in fp32 or better."""
     dtype = torch.promote_types(parts[0].dtype, torch.float32)
     norms = [torch.linalg.vector_norm(part.to(dtype)) for part in parts]
     total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
@@ -79,7 +79,7 @@ def _euclidean_norm(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _make_step_map(channels: int) -> nn.Sequential:
-    """P and U: from a step and its neighbours to -1…1; zero at the start of training."""
+    """Build P or U: maps a step and its neighbours to -1…1; its output starts at zero."""
     neighbours = nn.Conv1d(channels, channels, 3, padding=1, groups=channels)
     channels_mixed = nn.Conv1d(channels, channels, 1)
     nn.init.zeros_(channels_mixed.weight)
@@ -87,7 +87,7 @@ def _make_step_map(channels: int) -> nn.Sequential:
 
 
 class _Emphasis(nn.Module):
-    """L: `x + x · (sigma(norm(conv(x))) − ½)`, with weights of zero at the start of training."""
+    """L: `x + x · (sigma(norm(conv(x))) − ½)`; the convolution's weights start at zero."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""The losses by name: CTC on both heads, and the distillation from one to the other.
+"""The losses: CTC on both heads, and distillation from the LSTM's head to the convolution's.
 
-Axes: B clips, T' steps, V classes with the blank. All are computed in fp32 or better.
+Axes: B clips, T' steps, V classes with the blank. All losses are computed in fp32 or better.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Targets:
     """Reference glosses of a batch.
 
     Attributes:
-        targets: int64 (sum of target_lengths,), gloss ids of the clips, concatenated.
-        target_lengths: int64 (B,), glosses of each clip.
+        targets: int64 (sum of target_lengths,), concatenated gloss ids of the clips.
+        target_lengths: int64 (B,), number of glosses of each clip.
     """
 
     targets: Tensor
@@ -47,20 +47,20 @@ def _ctc(logits: Tensor, step_lengths: Tensor, targets: Targets) -> Tensor:
 
 
 def sequence_ctc(output: NetworkOutput, targets: Targets) -> Tensor:
-    """CTC of the LSTM's logits, mean over clips, not divided by target length (`SeqCTC`)."""
+    """CTC on the LSTM's logits, mean over clips, not divided by target length (`SeqCTC`)."""
     return _ctc(output.sequence_logits, output.step_lengths, targets)
 
 
 def conv_ctc(output: NetworkOutput, targets: Targets) -> Tensor:
-    """CTC of the temporal convolution's logits (`ConvCTC`; the visual enhancement loss of VAC)."""
+    """CTC on the temporal convolution's logits (`ConvCTC`; the visual enhancement loss of VAC)."""
     return _ctc(output.conv_logits, output.step_lengths, targets)
 
 
 def distillation(output: NetworkOutput, targets: Targets) -> Tensor:
-    """The convolution learns from the LSTM (`Dist`; the visual alignment loss of VAC, SMKD).
+    """Distillation from the LSTM's logits to the convolution's (`Dist`; the visual alignment loss of VAC, SMKD).
 
-    `KL(softmax(sequence/8) ‖ softmax(conv/8)) · 8²` without the blank, with the sequence logits
-    detached, summed over classes and averaged over all B·T' rows, padding included as published.
+    `KL(softmax(sequence/8) ‖ softmax(conv/8)) · 8²` without the blank; the sequence logits are detached. The sum
+    over classes is averaged over all B·T' rows, including padding, as published.
     """
     temperature = DISTILLATION_TEMPERATURE
     glosses = slice(BLANK_ID + 1, None)
@@ -86,7 +86,7 @@ class LossValues:
     """The losses of a batch.
 
     Attributes:
-        total: scalar, weighted sum, which is minimised.
+        total: scalar, weighted sum of the losses.
         parts: scalar losses by name, unweighted and detached.
     """
 
@@ -100,7 +100,7 @@ def weighted_loss(output: NetworkOutput, targets: Targets, weights: Mapping[str,
     Args:
         output: output of the network.
         targets: reference glosses.
-        weights: weight by name of a loss in `LOSSES` or `output.losses`.
+        weights: weight of each loss by its name in `LOSSES` or `output.losses`.
     """
     parts = {
         name: LOSSES[name](output, targets) if name in LOSSES else output.losses[name]

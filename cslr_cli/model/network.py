@@ -1,6 +1,6 @@
-"""The network: frames of signing in, logits of glosses for every step out.
+"""The network: from frames to the logits of glosses for every step.
 
-Axes: B clips, T frames, T' steps, V classes with the blank, C channels, H, W places.
+Axes: B clips, T frames, T' steps, V classes with the blank, C channels, H, W positions.
 This module does not use vocabularies, decoding, files or losses.
 """
 
@@ -27,10 +27,10 @@ class NetworkOutput:
     """Output of the network for a batch.
 
     Attributes:
-        sequence_logits: (B, T', V), logits of the LSTM, which are decoded.
-        conv_logits: (B, T', V), logits of the temporal convolution.
-        step_lengths: int64 (B,), on the CPU, steps of each clip; logits beyond them are meaningless.
-        losses: scalar losses of the network's own parts, by name.
+        sequence_logits: (B, T', V), logits of the LSTM's head, which are decoded.
+        conv_logits: (B, T', V), logits of the temporal convolution's head.
+        step_lengths: int64 (B,), on the CPU, number of steps of each clip; logits beyond them are meaningless.
+        losses: scalar losses of the network's parts (lifting pools), by name.
     """
 
     sequence_logits: Tensor
@@ -43,13 +43,13 @@ class Network(nn.Module):
     """A backbone over frames, then temporal convolution, BiLSTM and classifiers.
 
     Args:
-        plan: plan by which frames become steps.
+        plan: temporal plan: padding of clips, and the number of steps.
         backbone: frames (N, 3, H, W) -> one feature vector per frame.
-        temporal: frame features -> step features, by the plan.
+        temporal: frame features -> step features.
         lstm: recurrent layers over the steps.
         classifier: step features -> logits of V classes.
         conv_classifier: classifier of the temporal convolution's features; None if both heads share one.
-        normalisation: normalisation of the pixels.
+        normalisation: normalisation of the input pixels.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class Network(nn.Module):
         """Compute the logits of a batch.
 
         Args:
-            frames: uint8 (B, T, 3, H, W), RGB. Clip i with its own padding is the first
-                `plan.padded_length(frame_lengths[i])` of its frames.
+            frames: uint8 (B, T, 3, H, W), RGB. The first `plan.padded_length(frame_lengths[i])` frames are
+                clip i with its own padding.
             frame_lengths: int64 (B,), frames of each clip without padding.
         """
         return self.logits_from_features(self.frame_features(frames, frame_lengths), frame_lengths)
@@ -100,7 +100,7 @@ class Network(nn.Module):
         )
 
     def frame_features(self, frames: Tensor, frame_lengths: Tensor) -> Tensor:
-        """Compute the backbone's features (B, T, C) of padded frames; zeros beyond the frames of a clip."""
+        """Compute the backbone's features (B, T, C) of padded frames; zero beyond the frames of a clip."""
         clips = ClipLayout.from_lengths(self._visible_lengths(frames, frame_lengths), frames.device)
         features = self.backbone(self.normalise_frames(clips.fold(frames)), clips)
         return clips.unfold(features, frames.shape[1])
@@ -117,13 +117,13 @@ class Network(nn.Module):
         return [self.plan.padded_length(int(length)) for length in frame_lengths]
 
     def normalise_frames(self, frames: Tensor) -> Tensor:
-        """Normalise uint8 frames (N, 3, H, W), 0…255, to the parameters' float dtype, channels last."""
+        """Normalise uint8 frames (N, 3, H, W) to the dtype of the parameters, channels last."""
         dtype = next(self.backbone.parameters()).dtype
         return self.normalisation.apply_(frames.to(dtype, memory_format=torch.channels_last))
 
 
 def build_temporal_plan(config: ModelConfig) -> TemporalPlan:
-    """Build the plan by which a network turns frames into steps, with the shortest clip that it can take."""
+    """Build the temporal plan of a network, including the length of the shortest supported clip."""
     plan = TemporalPlan.parse(config.temporal_layers)
     min_steps = POOLS[config.parts.pool].min_output_steps
     min_frames = next(num_frames for num_frames in count(1) if _can_pool(plan, num_frames, min_steps))
@@ -131,11 +131,11 @@ def build_temporal_plan(config: ModelConfig) -> TemporalPlan:
 
 
 def build_network(config: ModelConfig, num_classes: int) -> Network:
-    """Build a network with fresh weights. Downloads nothing.
+    """Build a network with random weights; downloads nothing.
 
     Args:
-        config: the model section of a configuration.
-        num_classes: V, the size of the vocabulary with the blank.
+        config: model section of a configuration.
+        num_classes: V, number of glosses plus the blank.
     """
     definition = load_definition(config.name)
     parts, plan, size = config.parts, build_temporal_plan(config), config.hidden_size

@@ -1,7 +1,7 @@
-"""Which networks exist: the name of each, the file that defines it, and its default parts.
+"""The registry of networks: name, defining file and default parts of each.
 
-To add a network, write one file in this folder with a `NetworkDefinition` and add one line to `NETWORKS`.
-This module needs no torch, so that a configuration can be checked without it.
+To add a network, write one file in this folder with a `NetworkDefinition` (see `definition.py`) and add one line
+to `NETWORKS`. This module does not import torch, so that configurations can be checked without it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Classifier = Literal["linear", "normalised"]
 
 @dataclass(frozen=True)
 class PoolRules:
-    """What a temporal pool asks of a schedule, and the losses that it adds.
+    """Requirements of a kind of temporal pool, and the losses that it adds.
 
     Attributes:
-        size: the only size that it supports, in steps; None for any size.
-        min_output_steps: steps that must remain after it.
+        size: the only supported pool size, in steps; None for any size.
+        min_output_steps: smallest number of steps after the pool.
         losses: names of its losses: fields of `LossConfig` and keys of `NetworkOutput.losses`.
     """
 
@@ -38,11 +38,11 @@ POOLS: Mapping[Pool, PoolRules] = {
 
 @dataclass(frozen=True)
 class NetworkParts:
-    """The parts of a network that a configuration can replace.
+    """Parts of a network's head; a configuration can replace each of them.
 
     Attributes:
-        pool: pool of the temporal convolution.
-        classifier: a linear layer, or cosines to the directions of the classes.
+        pool: pool of the temporal convolution: maximum, or CorrNet+'s lifting pool.
+        classifier: `linear` (a linear layer) or `normalised` (cosine similarity to one direction per class, SMKD).
         shared_classifier: whether both heads share one classifier.
     """
 
@@ -56,8 +56,8 @@ class NetworkEntry:
     """One line of the registry.
 
     Attributes:
-        definition: `module:NAME` of the network's `NetworkDefinition`; imported when the network is built.
-        parts: default parts.
+        definition: `module:NAME` of the network's `NetworkDefinition`, which is imported when needed.
+        parts: default parts of the head.
     """
 
     definition: str

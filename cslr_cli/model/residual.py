@@ -1,14 +1,13 @@
-"""Stem and residual blocks in training: what is kept for the backward pass, and what is made again.
+"""Memory-saving stem and residual blocks for training, as autograd functions.
 
-torch would keep of every layer the convolution's output, the normalised one and, of the stem, the indices
-of its maxima. Here the outputs of the convolutions are kept and all else is made again from them, which
-costs a small part of a convolution; or nothing but a block's input is, and the convolutions run once more.
+For each layer, torch keeps the convolution's output, the normalised output and, in the stem, the indices of the
+maxima. Here only the convolutions' outputs are kept; the rest is recomputed, at a small part of the cost of a
+convolution. With `recompute`, only a block's input is kept and the convolutions also run again.
 
-Frames go through a layer in runs whose features fit a processor's caches, and whose memory the allocator
-gives again and again: fresh memory costs a processor as much time as it takes to fill it twice. Only where
-batch norm must have seen all frames does one pass end and another begin.
+Frames pass a layer in runs whose features fit the processor's caches and reuse the same memory: first use of fresh
+memory takes as long as filling it twice. A pass over all frames ends only where batch norm needs their statistics.
 
-Axes: N frames, C channels, H, W places; features are channels last in memory.
+Axes: N frames, C channels, H, W positions; features are channels last in memory.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-# Bytes of a convolution's output that are computed in one run. On a CPU several such arrays are in use at
-# a time; a GPU wants runs that fill it.
+# Bytes of a convolution's output per run. A CPU has several such arrays in use at a time; a GPU needs runs that
+# fill it.
 RUN_BYTES = {"cpu": 8 * 2**20, "cuda": 2**28}
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution and its batch norm, as numbers.
+    """Parameters of a convolution and its batch norm.
 
     Attributes:
-        weight: (C, C', k, k), of the dtype that is computed in.
-        gamma: (C,), batch norm's weight.
-        beta: (C,), its bias.
-        stride: of the convolution.
-        padding: of the convolution.
-        eps: of the norm.
+        weight: (C, C', k, k), weight of the convolution in the dtype of the computation.
+        gamma: (C,), weight of the batch norm.
+        beta: (C,), bias of the batch norm.
+        stride: stride of the convolution.
+        padding: padding of the convolution.
+        eps: epsilon of the batch norm.
     """
 
     weight: Tensor
@@ -51,7 +50,7 @@ class _Layer:
         return functional.conv2d(x, self.weight, None, self.stride, self.padding)
 
     def gradients(self, grad: Tensor, x: Tensor, *, of_input: bool) -> tuple[Tensor | None, Tensor]:
-        """Of the convolution's input and weight."""
+        """Compute the gradients of the convolution's input (None unless `of_input`) and weight."""
         stride, padding = [self.stride] * 2, [self.padding] * 2
         wanted = [of_input, True, False]
         grad_input, grad_weight, _ = torch.ops.aten.convolution_backward(
@@ -62,7 +61,7 @@ class _Layer:
 
 @dataclass
 class _NormalisedLayer:
-    """A layer's outputs before its norm, in runs, with what the norm needs to know of all of them."""
+    """A layer's outputs before its norm, in runs, with their mean and variance, (C,)."""
 
     layer: _Layer
     runs: list[Tensor]
@@ -71,9 +70,9 @@ class _NormalisedLayer:
 
     @classmethod
     def from_runs(cls, layer: _Layer, runs: Iterable[Tensor]) -> _NormalisedLayer:
-        """Measure mean and variance over all frames and places."""
+        """Compute mean and variance over all frames and positions."""
         kept, counts, means, variances = [], [], [], []
-        # torch measures in the dtype of the running statistics that it is given, which stay as they are.
+        # torch computes in the dtype of the running statistics; with momentum 0 these stay unchanged.
         unused = torch.zeros_like(layer.gamma), torch.ones_like(layer.gamma)
         for run in runs:
             mean, variance = torch.ops.aten.batch_norm_update_stats(run, *unused, 0.0)
@@ -91,7 +90,7 @@ class _NormalisedLayer:
 
     @property
     def count(self) -> int:
-        """Elements of a channel."""
+        """Number of elements per channel."""
         return sum(run.numel() // run.shape[1] for run in self.runs)
 
     def normalise(self, run: Tensor) -> Tensor:
@@ -101,18 +100,18 @@ class _NormalisedLayer:
         )
 
     def update_running_statistics(self, norm: nn.BatchNorm2d) -> None:
-        """Move the running statistics of the module, as torch does."""
+        """Update the running statistics of the module as torch does."""
         if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
             return
         norm.num_batches_tracked += 1
-        share = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
+        momentum = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
         unbiased = self.variance * (self.count / max(1, self.count - 1))
-        norm.running_mean.lerp_(self.mean.to(norm.running_mean.dtype), share)
-        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), share)
+        norm.running_mean.lerp_(self.mean.to(norm.running_mean.dtype), momentum)
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), momentum)
 
 
 class _NormGradient:
-    """The backward pass of a batch norm in two parts: sums over all runs, then each run's gradient."""
+    """Backward pass of a batch norm in two parts: sums over all runs, then the gradient of each run."""
 
     def __init__(self, normalised: _NormalisedLayer) -> None:
         self._layer_outputs = normalised
@@ -121,7 +120,7 @@ class _NormGradient:
         self.beta = torch.zeros_like(normalised.mean)
 
     def add(self, grad: Tensor, run: Tensor) -> None:
-        """Take a run's gradients into the sums."""
+        """Add a run's gradients to the sums."""
         _, gamma, beta = torch.ops.aten.native_batch_norm_backward(
             grad,
             run,
@@ -140,10 +139,10 @@ class _NormGradient:
         self.beta += beta
 
     def through(self, grad: Tensor, run: Tensor) -> Tensor:
-        """Give γ/σ · (g − Σg/M − x̂ · Σ(g·x̂)/M), once all runs are in the sums."""
+        """Compute γ/σ · (g − Σg/M − x̂ · Σ(g·x̂)/M); all runs must have been added to the sums."""
         of, zeros, ones = self._layer_outputs, torch.zeros_like(self.gamma), torch.ones_like(self.gamma)
         scale = of.layer.gamma * self._invstd
-        # Two affine maps a channel, which is what a batch norm with given statistics is.
+        # Two affine maps per channel, each computed as a batch norm with given statistics.
         grad_run = torch.batch_norm(
             run,
             -scale * self.gamma / of.count,
@@ -157,7 +156,7 @@ class _NormGradient:
 
 @dataclass(frozen=True)
 class _LayerOptions:
-    """What of a stem or block is no tensor: strides, paddings and eps of its layers, and their norms."""
+    """Everything in a stem or block that is not a tensor: strides and paddings of its layers, and their norms."""
 
     norms: tuple[nn.BatchNorm2d, ...]
     strides: tuple[int, ...]
@@ -178,7 +177,7 @@ class _LayerOptions:
         )
 
     def layers(self, tensors: Sequence[Tensor]) -> list[_Layer]:
-        """Of (weight, gamma, beta) of each layer, one after the other."""
+        """Build the layers from their parameters: weight, gamma and beta of each layer in order."""
         return [
             _Layer(
                 tensors[3 * index].to(self.dtype, memory_format=torch.channels_last),
@@ -193,27 +192,27 @@ class _LayerOptions:
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
-    """What convolutions compute in here: autocast's dtype where it is on, else that of x."""
+    """Return the dtype of the convolutions: autocast's if it is enabled, else that of x."""
     if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
         return torch.get_autocast_dtype(x.device.type)
     return x.dtype
 
 
 def can_train(convolutions: Sequence[nn.Module], norms: Sequence[nn.Module]) -> bool:
-    """Whether these layers are plain ones in training: others, and frozen ones, run as modules."""
+    """Return whether `train_stem` and `train_block` support these layers; other and frozen layers run as modules."""
     return all(type(norm) is nn.BatchNorm2d and norm.training and norm.affine for norm in norms) and all(
         type(convolution) is nn.Conv2d and convolution.bias is None for convolution in convolutions
     )
 
 
 def train_stem(pictures: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, *, recompute: bool) -> Tensor:
-    """Convolution, batch norm, ReLU and the maximum over 3×3 at stride 2, in training.
+    """Apply convolution, batch norm, ReLU and 3×3 max pooling with stride 2, in training.
 
     Args:
-        pictures: float (N, 3, H, W); they get no gradient.
-        convolution: without bias.
-        norm: in training; its running statistics move.
-        recompute: keep nothing but the pictures for the backward pass.
+        pictures: float (N, 3, H, W), without gradient.
+        convolution: convolution without bias.
+        norm: batch norm in training mode; its running statistics are updated.
+        recompute: keep only the pictures for the backward pass.
 
     Returns:
         (N, C, H/4, W/4), channels last.
@@ -224,12 +223,12 @@ def train_stem(pictures: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, *
 
 
 def train_block(x: Tensor, pairs: Sequence[tuple[nn.Conv2d, nn.BatchNorm2d]], *, recompute: bool) -> Tensor:
-    """A residual block in training: `relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut)`.
+    """Apply a residual block in training: `relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut)`.
 
     Args:
         x: (N, C, H, W).
-        pairs: the two convolutions with their norms; the shortcut's too, where it has one.
-        recompute: keep nothing but x for the backward pass.
+        pairs: the two convolutions with their norms, then those of the shortcut, if it has any.
+        recompute: keep only x for the backward pass.
 
     Returns:
         (N, C', H', W'), channels last.
@@ -271,7 +270,7 @@ class _Stem(torch.autograd.Function):
         weights = torch.zeros_like(layer.weight, dtype=sums.gamma.dtype)
         for index, (run, x) in enumerate(zip(convolved.runs, inputs, strict=True)):
             weights += layer.gradients(sums.through(grads[index], run), x, of_input=False)[1]
-            grads[index] = run  # lets go of the gradient
+            grads[index] = run  # frees the gradient's memory
         return None, None, weights, sums.gamma, sums.beta
 
 
@@ -312,7 +311,7 @@ class _Block(torch.autograd.Function):
 
 
 def _run_layers(layers: Sequence[_Layer], inputs: Sequence[Tensor]) -> list[_NormalisedLayer]:
-    """What the layers of a block make of its input, before their norms."""
+    """Compute the outputs of a block's layers before their norms."""
     first = _NormalisedLayer.from_runs(layers[0], map(layers[0].convolve, inputs))
     second = _NormalisedLayer.from_runs(
         layers[1], (layers[1].convolve(first.normalise(run).relu_()) for run in first.runs)
@@ -324,7 +323,7 @@ def _run_layers(layers: Sequence[_Layer], inputs: Sequence[Tensor]) -> list[_Nor
 def _restore_layers(
     layers: Sequence[_Layer], statistics: Sequence[Tensor], kept: Sequence[Tensor], inputs: Sequence[Tensor]
 ) -> list[_NormalisedLayer]:
-    """The same as `_run_layers` gave, of what was kept; of nothing kept, by running the convolutions again."""
+    """Rebuild the result of `_run_layers` from the kept outputs, or by running the convolutions if none were kept."""
     normalised: list[_NormalisedLayer] = []
     for index, layer in enumerate(layers):
         runs = list(kept[index * len(inputs) : (index + 1) * len(inputs)])
@@ -343,7 +342,7 @@ def _combine_output(normalised: Sequence[_NormalisedLayer], index: int, inputs: 
 
 
 class _BlockGradient:
-    """The backward pass of a block, from its output to its input, in three passes over the frames."""
+    """Backward pass of a block, from its output to its input, in three passes over the frames."""
 
     def __init__(self, normalised: Sequence[_NormalisedLayer]) -> None:
         self._normalised = normalised
@@ -373,7 +372,7 @@ class _BlockGradient:
             self._first_norm_grads.append(grad_between)
 
     def through_first(self, inputs: Sequence[Tensor], grad_inputs: Sequence[Tensor]) -> None:
-        """Write the gradients of the block's input."""
+        """Write the gradients of the block's input into `grad_inputs`."""
         for index, (x, grad_x) in enumerate(zip(inputs, grad_inputs, strict=True)):
             grad = self._through(0, self._first_norm_grads[index], index, x)
             shortcut = self._sum_grads[index]
@@ -390,17 +389,17 @@ class _BlockGradient:
         return grad_x
 
     def parameter_gradients(self) -> list[Tensor]:
-        """In the order in which `train_block` gives them."""
+        """Return the gradients in the order of the parameters in `train_block`."""
         pairs = zip(self._weights, self._sums, strict=True)
         return [value for weight, sums in pairs for value in (weight, sums.gamma, sums.beta)]
 
 
 def _split_runs(x: Tensor, layer: _Layer) -> list[Tensor]:
-    """Frames in runs: of such a length that a layer's output for them has `RUN_BYTES`."""
+    """Split frames into runs for which the layer's output has at most about `RUN_BYTES`."""
     places = (x.shape[2] // layer.stride) * (x.shape[3] // layer.stride)
     frame_bytes = places * layer.weight.shape[0] * x.element_size()
     run_bytes = RUN_BYTES.get(x.device.type, RUN_BYTES["cpu"])
-    # Runs of almost one length: a short last one would leave cores waiting.
+    # Runs of almost equal length: a short last run would leave cores idle.
     count = max(1, min(len(x), -(-len(x) * frame_bytes // run_bytes)))
     return list(x.tensor_split(count))
 
@@ -410,7 +409,7 @@ def _concatenate(runs: Sequence[Tensor]) -> Tensor:
 
 
 def _relu_backward(grad: Tensor, output: Tensor) -> Tensor:
-    """The gradient before a ReLU, from the one behind it."""
+    """Return the gradient of a ReLU's input from that of its output."""
     masked: Tensor = torch.ops.aten.threshold_backward(grad, output, 0)
     return masked
 
@@ -420,7 +419,7 @@ def _max_pool(x: Tensor) -> Tensor:
 
 
 def _max_pool_backward(grad: Tensor, x: Tensor) -> Tensor:
-    """The gradient of what went into `_max_pool`: each maximum gets its own."""
+    """Return the gradient of the input of `_max_pool`."""
     size, stride, padding = [3, 3], [2, 2], [1, 1]
     _, indices = torch.ops.aten.max_pool2d_with_indices(x, size, stride, padding)
     unpooled: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(

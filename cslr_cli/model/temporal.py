@@ -1,4 +1,4 @@
-"""The head that all networks share: temporal convolution, BiLSTM and classifiers.
+"""The head of all networks: temporal convolution, BiLSTM and classifiers.
 
 Axes: B clips, T frames, T' steps, C channels, V classes with the blank.
 """
@@ -24,7 +24,7 @@ class TemporalOutput:
 
     Attributes:
         features: (B, C, T'), step features.
-        losses: scalar losses of its pools, by name.
+        losses: scalar losses of the lifting pools, by name.
     """
 
     features: Tensor
@@ -32,13 +32,13 @@ class TemporalOutput:
 
 
 class TemporalConvolution(nn.ModuleList):
-    """Frame features (B, C, T) -> step features (B, hidden_size, T'), by the plan's layers.
+    """The layers of a temporal plan: frame features (B, C, T) -> step features (B, hidden_size, T').
 
     Args:
         num_features: C of the frame features.
-        hidden_size: channels of every convolution.
-        plan: the schedule; no layer pads, the clip comes padded.
-        pool: kind of the `P` layers: maximum, or CorrNet+'s lifting pool of two steps.
+        hidden_size: output channels of every convolution.
+        plan: temporal plan; its layers do not pad, because the input is already padded.
+        pool: kind of the `P` layers: maximum, or CorrNet+'s lifting pool over two steps.
     """
 
     def __init__(self, num_features: int, hidden_size: int, plan: TemporalPlan, pool: Pool = "max") -> None:
@@ -62,7 +62,7 @@ class TemporalConvolution(nn.ModuleList):
 
         Args:
             x: (B, C, T), frame features.
-            lengths: frames of each clip with its own padding; lifting pools ignore frames beyond them.
+            lengths: frames of each clip with its own padding; lifting pools ignore the frames beyond.
         """
         modules = iter(self)
         losses: dict[str, list[Tensor]] = {}
@@ -94,12 +94,7 @@ class BiLSTM(nn.Module):
         self.rnn = nn.LSTM(size, size // 2, num_layers=2, dropout=dropout, bidirectional=True, batch_first=True)
 
     def forward(self, steps: Tensor, step_lengths: Tensor) -> Tensor:
-        """(B, T', size) -> (B, T', size), zeros beyond each clip's steps.
-
-        Args:
-            steps: step features.
-            step_lengths: int64 (B,), on the CPU.
-        """
+        """(B, T', size) -> (B, T', size), zero beyond each clip's steps; `step_lengths` is int64 (B,), on the CPU."""
         packed = pack_padded_sequence(steps, step_lengths, batch_first=True, enforce_sorted=False)
         output, _ = self.rnn(packed)
         padded, _ = pad_packed_sequence(output, batch_first=True, total_length=steps.shape[1])
@@ -107,7 +102,7 @@ class BiLSTM(nn.Module):
 
 
 class NormalisedClassifier(nn.Module):
-    """Logits by the cosine to each class's direction: `x @ normalize(W, dim=0)`, no bias (SMKD).
+    """Classifier by the direction of each class: `x @ normalize(W, dim=0)`, without bias (SMKD).
 
     Args:
         num_features: C.

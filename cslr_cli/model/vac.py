@@ -1,7 +1,7 @@
 """VAC and SMKD: a plain ResNet over single frames.
 
 VAC, visual alignment constraint: Min et al., ICCV 2021. SMKD, self-mutual distillation: Hao et al., ICCV 2021.
-They differ only in their classifiers, which the registry states.
+They differ only in their classifiers, which are in the registry.
 """
 
 from __future__ import annotations

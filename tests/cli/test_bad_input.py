@@ -106,7 +106,7 @@ def test_a_device_that_is_not_there_is_told_with_those_that_are(
         "predict": [video],
     }
     there = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
-    assert_told(cslr(command, *options[command], "--device", 99), 1, "--device 99: there is no such GPU", there)
+    assert_told(cslr(command, *options[command], "--device", 99), 1, "--device 99: no such GPU", there)
     assert_told(cslr(command, *options[command], "--device", "gpu"), 2, "--device gpu", "auto, cpu")
     assert not Path("runs/other").exists()
 

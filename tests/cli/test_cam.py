@@ -83,7 +83,7 @@ def test_wrong_options_are_errors(
     assert_told(cslr("cam", "--sample", "synthetic_test-9"), 2, "no clip 'synthetic_test-9'", "did you mean")
     assert_told(cslr("cam", "missing.mp4"), 1, "missing.mp4: there is no such file")
     assert_told(cslr("cam", text), 1, "notes.mp4", "text, not video")
-    assert_told(cslr("cam", video, "--device", "99"), 1, "--device 99: there is no such GPU")
+    assert_told(cslr("cam", video, "--device", "99"), 1, "--device 99: no such GPU")
     assert_told(cslr("cam", video, "--output", text), 2, "a file, not a folder")
     assert_told(cslr("cam", video, "--runs-dir", "nowhere"), 2, "nowhere: there is no run")
     assert not Path("cam").exists()

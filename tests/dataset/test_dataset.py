@@ -240,7 +240,7 @@ def test_a_clip_too_short_for_the_network_is_refused_by_name(corpus: PreparedCor
     plan = TemporalPlan.parse(["K5", "P2", "K5", "P2"], min_frames=6)
     error = fault_of(dataset_of(corpus), [ClipKey(0), ClipKey(1)], num_workers=num_workers, plan=plan)
     assert type(error) is MediaError
-    assert error.message == "b: 5 frames; the shortest clip that this network takes has 6"
+    assert error.message == "b: 5 frames, but this network needs at least 6"
 
 
 def test_frames_of_another_size_than_the_corpus_are_refused(corpus: PreparedCorpus) -> None:

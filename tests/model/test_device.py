@@ -48,23 +48,23 @@ def test_a_gpu_is_named_by_its_number(gpus: list[str], name: str) -> None:
 def test_a_gpu_where_there_is_none_is_an_error_and_no_fall_back(gpus: list[str], name: str) -> None:
     with pytest.raises(DeviceError) as caught:
         resolve_device(name)
-    assert caught.value.message == f"--device {name}: there is no such GPU"
-    assert caught.value.hint == "this machine has cpu only: torch sees no GPU here"
+    assert caught.value.message == f"--device {name}: no such GPU"
+    assert caught.value.hint == "use one of the available devices: cpu (torch finds no GPU)"
 
 
 def test_a_missing_gpu_is_an_error_that_lists_the_devices(gpus: list[str]) -> None:
     gpus += ["RTX 3090", "RTX 4090"]
     with pytest.raises(DeviceError) as caught:
         resolve_device("2")
-    assert caught.value.hint == "this machine has cpu, 0 (RTX 3090), 1 (RTX 4090)"
+    assert caught.value.hint == "use one of the available devices: cpu, 0 (RTX 3090), 1 (RTX 4090)"
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda", "cuda:", "-1", "", "1.0", "²", "٣", "CPU0", "mps"])
 def test_a_name_that_no_device_has_is_wrong_usage(gpus: list[str], name: str) -> None:
     with pytest.raises(UsageError) as caught:
         resolve_device(name)
-    assert caught.value.message == f"--device {name}: no device is called so"
-    assert caught.value.hint == "expected auto, cpu, or the number of a GPU"
+    assert caught.value.message == f"--device {name}: unknown device"
+    assert caught.value.hint == "use auto, cpu, or the number of a GPU"
 
 
 def test_several_devices_are_named_with_commas(gpus: list[str]) -> None:
@@ -73,7 +73,7 @@ def test_several_devices_are_named_with_commas(gpus: list[str]) -> None:
     assert resolve_devices("cpu, cpu") == (CPU, CPU)
     assert resolve_devices("1") == (GPU,)
     with pytest.raises(
-        DeviceError, match=r"--device 3: there is no such GPU\nhint: this machine has cpu, 0 \(RTX 3090\)"
+        DeviceError, match=r"--device 3: no such GPU\nhint: use one of the available devices: cpu, 0 \(RTX 3090\)"
     ):
         resolve_devices("0,3")
     for wrong in ("0,0", "0,cpu", "auto,1", "0,", "0;1"):
@@ -91,7 +91,7 @@ def test_each_process_of_a_machine_has_a_device_of_its_own(gpus: list[str]) -> N
     assert resolve_process_device("cpu", 1, 2) == CPU
     with pytest.raises(DeviceError, match=r"4 processes on this machine(.|\n)*--nproc-per-node 3"):
         resolve_process_device("auto", 0, 4)
-    with pytest.raises(UsageError, match="1 for 2 processes"):
+    with pytest.raises(UsageError, match="1 listed for 2 processes"):
         resolve_process_device("0", 0, 2)
 
 
@@ -106,7 +106,7 @@ def test_a_precision_means_its_dtype_and_is_called_by_it(name: Precision, dtype:
 def test_fp16_on_a_cpu_is_refused_with_what_it_can_do() -> None:
     with pytest.raises(DeviceError) as caught:
         resolve_precision("fp16", CPU)
-    assert str(caught.value) == "--precision fp16: not on a CPU\nhint: use bf16 or fp32, or a GPU"
+    assert str(caught.value) == "--precision fp16: not supported on a CPU\nhint: use bf16 or fp32, or a GPU"
     assert resolve_precision("bf16", CPU) == torch.bfloat16
 
 
