@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from cslr_cli.cli.options import NETWORK
 from cslr_cli.media.options import FitMode
-from cslr_cli.output.output_format import FormatName
+from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, Segmentation, SegmentationMethod
 
 _VIDEO = "The video"
@@ -33,11 +33,11 @@ Checkpoint = Annotated[
 # The result
 
 Format = Annotated[
-    FormatName | None,
+    str | None,
     typer.Option(
         "--format",
         metavar="NAME",
-        help=f"{', '.join(get_args(FormatName))}. Default: what the output's name says, else text.",
+        help=f"{', '.join(FORMATS)} (default: by the suffix of --output, else text).",
         rich_help_panel=_RESULT,
     ),
 ]

@@ -149,7 +149,7 @@ def plan_output(output_format: OutputFormat, given: str | None, inputs: Sequence
         CslrError: the destination cannot be written.
         MissingPackageError: the format needs a package that is not installed.
     """
-    output_format.check_packages()
+    output_format.load_function()
     if given is not None and not is_file_name(given):
         return Output(output_format, output_paths("--output", given, output_format.suffix, inputs))
     if len(inputs) > 1 and not output_format.holds_several:

@@ -7,11 +7,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cslr_cli.output.output_format import FormatOptions
+from cslr_cli.output.formats import FormatOptions
 from cslr_cli.recognition import Recognition
 from cslr_cli.scoring import TimedGloss
-
-VTT_HEADER = "WEBVTT\n"
 
 
 @dataclass(frozen=True)

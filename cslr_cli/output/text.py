@@ -12,12 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cslr_cli.output.output_format import FormatOptions
+from cslr_cli.output.formats import FormatOptions
 from cslr_cli.recognition import Alternative, Recognition, Sentence
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.scoring.transcripts import ctm_lines
 
-CSV_COLUMNS = ("source", "hypothesis", "start", "end", "gloss", "confidence")
 _NO_GLOSS = "  no gloss recognised\n"
 
 

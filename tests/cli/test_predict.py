@@ -25,8 +25,7 @@ from cslr_cli.corpora.synthetic.release import clip_folder
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.options import FitMode
-from cslr_cli.output.formats import FORMATS
-from cslr_cli.output.output_format import FormatName
+from cslr_cli.output.formats import FORMATS, OutputFormat
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.options import SegmentationMethod
 from cslr_cli.scoring import read_ctm
@@ -75,7 +74,7 @@ def test_the_glosses_of_a_video_are_printed_with_their_times_and_nothing_else(
 
 
 def test_options_take_the_shared_choices() -> None:
-    assert list(get_args(FormatName)) == list(FORMATS)
+    assert ", ".join(FORMATS) in get_args(predict_options.Format)[1].help
     assert get_args(predict_options.Fit)[0] == FitMode
     assert get_args(predict_options.Split)[0] == SegmentationMethod
 
@@ -363,9 +362,25 @@ def test_an_unwritable_folder_is_an_error_before_the_work(cslr: Command, videos:
     assert_refused(cslr("predict", videos[0], "--output", "locked/"), 1, "locked", "cannot be written to")
 
 
+def test_a_format_added_by_one_function_and_one_line_is_written(
+    cslr: Command, videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "toy_format.py").write_text("def format_toy(recognition, options):\n    return 'toy\\n'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(FORMATS, "toy", OutputFormat("toy", ".toy", "toy_format:format_toy"))
+    assert cslr("predict", videos[0], "--format", "toy").stdout == "toy\n"
+    assert cslr("predict", videos[0], "--output", "talk.toy").status == 0
+    assert Path("talk.toy").read_text() == "toy\n"
+
+
+def test_an_unknown_format_is_refused_with_a_suggestion(cslr: Command, videos: list[Path]) -> None:
+    assert_refused(cslr("predict", videos[0], "--format", "strt"), 2, "unknown format; did you mean srt?", "textgrid")
+
+
 def test_a_missing_package_is_an_error_before_the_work(
     cslr: Command, videos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "cslr_cli.output.elan_praat", raising=False)
     for module in ("pympi", "pympi.Elan", "pympi.Praat"):
         monkeypatch.setitem(sys.modules, module, None)
     assert_refused(cslr("predict", videos[0], "--output", "talk.eaf"), 1, "pip install 'cslr[elan]'")

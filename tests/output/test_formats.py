@@ -46,6 +46,12 @@ def test_a_format_is_found_by_its_name_and_by_the_suffix_of_a_file() -> None:
     }
 
 
+def test_the_documentation_describes_every_format() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "predict.md").read_text(encoding="utf-8")
+    first_cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert all(any(f"`{name}`" in cell for cell in first_cells) for name in FORMATS)
+
+
 # Text
 
 

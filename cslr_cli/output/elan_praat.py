@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from cslr_cli.errors import MissingPackageError
-from cslr_cli.output.output_format import FormatOptions
+from cslr_cli.output.formats import FormatOptions
 from cslr_cli.output.subtitles import Cue, make_cues
 from cslr_cli.output.text import ranked_hypotheses, sentences_of
 from cslr_cli.recognition import Recognition
 from cslr_cli.scoring import TimedGloss
+
+try:
+    from pympi.Elan import Eaf
+    from pympi.Praat import TextGrid
+except ModuleNotFoundError as error:
+    raise MissingPackageError(
+        "ELAN and Praat documents need pympi-ling, which is not installed", "run: pip install 'cslr[elan]'"
+    ) from error
 
 _EAF_VERSION = "3.0"
 _MIME_TYPES = {
@@ -28,12 +36,8 @@ _OTHER_MIME_TYPE = "video/*"  # ELAN writes this for every other video
 
 
 def format_eaf(recognition: Recognition, options: FormatOptions) -> str:
-    """Format an ELAN document: a link to the video, and one tier per hypothesis with one annotation per gloss.
-
-    Raises:
-        MissingPackageError: pympi is not installed.
-    """
-    document = _import_pympi("Elan").Eaf(author="cslr")
+    """Format an ELAN document: a link to the video, and one tier per hypothesis with one annotation per gloss."""
+    document = Eaf(author="cslr")
     document.adocument.update(
         {
             "VERSION": _EAF_VERSION,
@@ -45,7 +49,7 @@ def format_eaf(recognition: Recognition, options: FormatOptions) -> str:
     if options.video is not None:
         document.add_linked_file(**_video_link(options.video, options.output_dir))
     document.remove_tier("default")
-    for name, cues in make_tiers(recognition, show_confidence=options.show_confidence).items():
+    for name, cues in _make_tiers(recognition, show_confidence=options.show_confidence).items():
         document.add_tier(name, ann="cslr")
         for cue in cues:
             document.add_annotation(name, cue.start, cue.end, cue.text)
@@ -55,16 +59,10 @@ def format_eaf(recognition: Recognition, options: FormatOptions) -> str:
 
 
 def format_textgrid(recognition: Recognition, options: FormatOptions) -> str:
-    """Format a Praat TextGrid, long form: one interval tier per hypothesis with one interval per gloss.
-
-    Raises:
-        MissingPackageError: pympi is not installed.
-    """
-    tiers = make_tiers(recognition, show_confidence=options.show_confidence)
+    """Format a Praat TextGrid, long form: one interval tier per hypothesis with one interval per gloss."""
+    tiers = _make_tiers(recognition, show_confidence=options.show_confidence)
     last = max((cue.end for cues in tiers.values() for cue in cues), default=1)
-    document = _import_pympi("Praat").TextGrid(
-        xmin=0.0, xmax=max(recognition.start + recognition.duration, last / 1000)
-    )
+    document = TextGrid(xmin=0.0, xmax=max(recognition.start + recognition.duration, last / 1000))
     for name, cues in tiers.items():
         tier = document.add_tier(name)
         for cue in cues:
@@ -72,7 +70,7 @@ def format_textgrid(recognition: Recognition, options: FormatOptions) -> str:
     return _read_back(document.to_file, ".TextGrid")
 
 
-def make_tiers(recognition: Recognition, *, show_confidence: bool = False) -> Mapping[str, Sequence[Cue]]:
+def _make_tiers(recognition: Recognition, *, show_confidence: bool = False) -> Mapping[str, Sequence[Cue]]:
     """Make the tiers of an annotation document, by their names.
 
     `glosses` holds the best hypothesis, `glosses 2` and so on the other ranks of the n-best list, `convolution head`
@@ -91,27 +89,6 @@ def make_tiers(recognition: Recognition, *, show_confidence: bool = False) -> Ma
     if len(sentences) > 1:
         tiers["sentences"] = make_cues([TimedGloss(each.text, each.start, each.end) for each in sentences])
     return tiers
-
-
-def check_pympi() -> None:
-    """Check that pympi is installed.
-
-    Raises:
-        MissingPackageError: pympi is not installed.
-    """
-    _import_pympi("Elan")
-
-
-def _import_pympi(module: str) -> Any:
-    """Import a module of pympi, which has no type annotations."""
-    import importlib
-
-    try:
-        return importlib.import_module(f"pympi.{module}")
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            "ELAN and Praat documents need pympi-ling, which is not installed", "pip install 'cslr[elan]'"
-        ) from error
 
 
 def _video_link(video: Path, output_dir: Path | None) -> dict[str, str]:

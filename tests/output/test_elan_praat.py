@@ -151,9 +151,10 @@ def test_an_empty_textgrid_is_one_empty_interval(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["eaf", "textgrid"])
 def test_a_missing_package_is_an_error_with_the_install_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "cslr_cli.output.elan_praat", raising=False)
     for module in ("pympi", "pympi.Elan", "pympi.Praat"):
         monkeypatch.setitem(sys.modules, module, None)
-    for act in (FORMATS[name].check_packages, lambda: FORMATS[name].document(recognised(ONE))):
+    for act in (FORMATS[name].load_function, lambda: FORMATS[name].document(recognised(ONE))):
         with pytest.raises(MissingPackageError, match="pympi-ling") as caught:
             act()
         assert "pip install 'cslr[elan]'" in str(caught.value)
