@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from cslr_cli.cam.clip_maps import ClipMaps
 from cslr_cli.cam.explanation import Maps, resize_maps
 from cslr_cli.cam.layers import backbone_layers
-from cslr_cli.cam.options import CamMethod, Head
+from cslr_cli.cam.options import CamMethod
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
+from cslr_cli.choices import Head
 from cslr_cli.corpora.synthetic.body import FRAME_HEIGHT, FRAME_WIDTH
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.decoders import decoder_from_config

@@ -9,3 +9,5 @@ ScoringTool = Literal["builtin", "sclite", "jiwer", "published-python"]
 # What becomes of clips without hypothesis: an error, or an empty hypothesis.
 MissingHypotheses = Literal["error", "empty"]
 Tracker = Literal["tensorboard"]
+# The head on the LSTM, which is decoded, and the head on the temporal convolution.
+Head = Literal["sequence", "conv"]

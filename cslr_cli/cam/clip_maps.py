@@ -20,7 +20,8 @@ from cslr_cli.cam.correlation_maps import (
 )
 from cslr_cli.cam.gradcam import HeadScores, grad_cam, score_features
 from cslr_cli.cam.layers import split_backbone
-from cslr_cli.cam.options import CamMethod, Head
+from cslr_cli.cam.options import CamMethod
+from cslr_cli.choices import Head
 from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.model.feature_stream import DEFAULT_CHUNK_FRAMES, FeatureStream
 from cslr_cli.model.network import Network

@@ -74,7 +74,7 @@ def explain(
     frames = SourceFrames(partial(recognizer.open, source, reading))
     film = Film(reader.name, frames, reader.edges(), reader.source_size, reader.fit.visible_box(*reader.source_size))
     _check_place_visible(film, options)
-    with translate_out_of_memory("explain a shorter part, by --start and --end, or compute with --device cpu"):
+    with translate_out_of_memory("use a shorter part of the video (--start, --end), or --device cpu"):
         clip = ClipMaps(network, pictures, film.name)
         sentence = _find_sentence(recognizer, clip, film, options)
         names = [timed.gloss for timed in sentence]
@@ -88,7 +88,7 @@ def explain(
         if len(blank_warnings) == len(gloss_maps):
             raise CslrError(
                 "\n".join(blank_warnings),
-                "another layer may show something (--layer layer2), or the other head (--head conv)",
+                "try another layer (--layer layer2) or the other head (--head conv)",
             )
         correlations = _make_correlations(clip, film, gloss_maps, options) if clip.stages else None
     warnings = (*reader.warnings, *blank_warnings)
@@ -102,8 +102,8 @@ def _read_pictures(reader: ClipReader) -> NDArray[np.uint8]:
         pictures.append(picture)
         if len(pictures) > MAX_UNDIVIDED_SECONDS * reader.fps:
             raise MediaError(
-                f"{reader.name}: longer than {MAX_UNDIVIDED_SECONDS:g} s, the most that maps are made of at a time",
-                "choose a part by --start and --end",
+                f"{reader.name}: longer than {MAX_UNDIVIDED_SECONDS:g} s, the limit for heat maps",
+                "select a part with --start and --end",
             )
     return np.stack(pictures)
 
@@ -116,7 +116,7 @@ def _find_sentence(recognizer: Recognizer, clip: ClipMaps, film: Film, options: 
         if not glosses:
             raise CslrError(
                 f"{film.name}: no gloss was recognised, so there is nothing to explain",
-                "name the glosses that should be there by --reference",
+                "name the signed glosses: --reference 'A B C'",
             )
         return glosses
     checkpoint = recognizer.checkpoint
@@ -156,9 +156,9 @@ def _make_gloss_map(
     maps = clip.heat_maps(gradient, pictures, layer, options.method)
     blank_reason = None
     if not gradient.any():
-        blank_reason = f"its score does not depend on any frame, all gradients of the {options.head} head are zero"
+        blank_reason = f"all gradients of the {options.head} head are zero"
     elif not maps.any():
-        blank_reason = f"nothing speaks for it at {layer}, what its gradients weigh is nowhere above zero"
+        blank_reason = f"the weighted activations of {layer} are nowhere above zero"
     return GlossMap(timed, steps, pictures, maps, blank_reason)
 
 
@@ -207,7 +207,7 @@ def _choose_place(film: Film, gloss_maps: Sequence[GlossMap], options: CamOption
         if (hot_spot := film.hottest(gloss_map, picture)) is not None
     ]
     if not hot_spots:
-        raise UsageError(f"no gloss has any heat at {options.at:g} s, to choose a place by", "give one: --place X,Y")
+        raise UsageError(f"--at {options.at:g}: all heat maps of this frame are blank", "choose a place: --place X,Y")
     _, hot_spot = max(hot_spots, key=lambda candidate: candidate[0])
     return hot_spot.picture, options.place or (hot_spot.x, hot_spot.y)
 
@@ -215,14 +215,11 @@ def _choose_place(film: Film, gloss_maps: Sequence[GlossMap], options: CamOption
 def _check_correlation_options(backbone: ResNet, network_name: str, options: CamOptions) -> None:
     """Refuse `place` and `at` for networks that do not correlate places or frames."""
     if (options.place, options.at) != (None, None) and not correlated_stages(backbone):
-        raise UsageError(
-            f"{network_name} has no correlation blocks, so a place has no correlation maps",
-            "leave out --place and --at",
-        )
+        raise UsageError(f"--place and --at: {network_name} has no correlation blocks", "remove --place and --at")
     if options.place is not None and not correlates_places(backbone):
         raise UsageError(
-            f"{network_name} looks for the summary of a frame in those around it, and not for a place",
-            "leave out --place; --at chooses the frame",
+            f"--place: {network_name} correlates summaries of frames, not places",
+            "remove --place; select the frame with --at",
         )
 
 
@@ -230,15 +227,15 @@ def _check_place_visible(film: Film, options: CamOptions) -> None:
     """Refuse a place that the network does not see, and a time outside the film."""
     start, end = float(film.edges[0]), float(film.edges[-1])
     if options.at is not None and not start <= options.at <= end:
-        raise UsageError(f"no frame is shown at {options.at:g} s", f"expected {start:.2f} to {end:.2f}")
+        raise UsageError(f"--at {options.at:g}: outside the video", f"use {start:.2f} to {end:.2f} seconds")
     if options.place is None:
         return
     (x, y), (left, top, right, bottom) = options.place, film.visible_area
     if not (left <= x <= right and top <= y <= bottom):
         width, height = film.size
         raise UsageError(
-            f"the place {x:g},{y:g} is not in what the network sees of a frame",
-            f"expected x from {left} to {right} and y from {top} to {bottom}: the frames have {width}×{height} pixels",
+            f"--place {x:g},{y:g}: outside the part of a frame that the network sees",
+            f"use x from {left} to {right} and y from {top} to {bottom} (the frames have {width}×{height} pixels)",
         )
 
 
@@ -257,15 +254,15 @@ def align_sentence(log_probs: LogProbs, sentence: Sequence[str], vocabulary: Voc
         UsageError: a gloss is not in the vocabulary, the sentence is empty, or too long for the clip.
     """
     if not sentence:
-        raise UsageError("the reference has no gloss", "give its glosses with spaces between them")
+        raise UsageError("the reference has no gloss", "separate its glosses by spaces: --reference 'A B C'")
     check_glosses_known(sentence, vocabulary)
     gloss_ids = tuple(vocabulary.encode(sentence))
     try:
         return time_glosses(log_probs, [(gloss_ids, 0.0)])[0]
     except ValueError as error:
         raise UsageError(
-            f"the reference has {len(sentence)} glosses: more than fit into a clip of {len(log_probs)} steps",
-            "give a shorter one, or a longer part of the video",
+            f"the reference has {len(sentence)} glosses, more than fit into {len(log_probs)} steps of the network",
+            "use a shorter reference or a longer part of the video",
         ) from error
 
 
@@ -285,9 +282,8 @@ def choose_glosses(names: Sequence[str], sentence: Sequence[str], vocabulary: Vo
     missing = [name for name in names if name not in sentence]
     if missing:
         raise CslrError(
-            f"not recognised: {', '.join(missing)}",
-            f"what was recognised is: {' '.join(sentence)}\n"
-            "for a gloss that should be there, give the whole sentence by --reference",
+            f"--gloss {', '.join(missing)}: not in the explained sentence, {' '.join(sentence)}",
+            "to explain a gloss that was not recognised, give the whole sentence with --reference",
         )
     return [index for index, gloss in enumerate(sentence) if not names or gloss in names]
 
@@ -304,9 +300,9 @@ def check_glosses_known(glosses: Sequence[str], vocabulary: Vocabulary) -> None:
         if gloss not in vocabulary
     ]
     if faults:
-        hint = f"it has {len(vocabulary.glosses)} glosses"
+        hint = f"use one of the {len(vocabulary.glosses)} glosses of the vocabulary"
         if len(vocabulary.glosses) <= _MAX_LISTED_GLOSSES:
-            hint = f"it has {', '.join(vocabulary.glosses)}"
+            hint = f"use one of {', '.join(vocabulary.glosses)}"
         raise UsageError("\n".join(dict.fromkeys(faults)), hint)
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from cslr_cli.cam.correlation_maps import CorrelationMaps
 from cslr_cli.cam.layers import slice_within
-from cslr_cli.cam.options import CamMethod, Head
+from cslr_cli.cam.options import CamMethod
+from cslr_cli.choices import Head
 from cslr_cli.files import atomic_file
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.frame_fit import Box

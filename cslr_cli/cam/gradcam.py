@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cslr_cli.cam.layers import SplitBackbone, slice_within, widen_range
-from cslr_cli.cam.options import CamMethod, Head
+from cslr_cli.cam.options import CamMethod
+from cslr_cli.choices import Head
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.model.network import Network
 
@@ -103,7 +104,10 @@ def grad_cam(
     chunks = [wanted[start : start + _CHUNK_FRAMES] for start in range(0, len(wanted), _CHUNK_FRAMES)]
     maps = torch.cat([_chunk_maps(network, backbone, frames, gradient, chunk, method) for chunk in chunks])
     if not torch.isfinite(maps).all():
-        raise CslrError("the heat map is not finite: the network's weights have diverged", "use an earlier checkpoint")
+        raise CslrError(
+            "the heat map is not finite: the network has diverged",
+            "use an earlier checkpoint",
+        )
     return maps.cpu().numpy()
 
 
@@ -135,4 +139,4 @@ def check_method(method: str) -> None:
         UsageError: `method` is not a `CamMethod`.
     """
     if method not in get_args(CamMethod):
-        raise UsageError(f"there is no method {method!r}", f"expected one of {', '.join(get_args(CamMethod))}")
+        raise UsageError(f"unknown method {method!r}", f"use one of {', '.join(get_args(CamMethod))}")

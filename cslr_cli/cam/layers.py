@@ -113,7 +113,7 @@ def split_backbone(backbone: ResNet, layer_name: str) -> SplitBackbone:
     layers = backbone_layers(backbone)
     names = [layer.name for layer in layers]
     if layer_name not in names:
-        hint = f"{did_you_mean(layer_name, names)} its layers are {', '.join(names)}".lstrip()
+        hint = f"{did_you_mean(layer_name, names)}\nuse one of {', '.join(names)}".lstrip()
         raise UsageError(f"this network has no layer {layer_name!r}", hint)
     end = names.index(layer_name) + 1
     return SplitBackbone(layer_name, layers[:end], layers[end:])

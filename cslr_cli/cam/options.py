@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Head = Literal["sequence", "conv"]
+from cslr_cli.choices import Head
+
 CamMethod = Literal["grad-cam", "hires-cam"]
 
 

@@ -5,20 +5,26 @@ Lengths are inches of the printed sheet, from its left edge and from its upper e
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap, Maps
-from cslr_cli.cam.options import CamMethod, Head
+from cslr_cli.cam.options import CamMethod
+from cslr_cli.cam.overlay import (
+    HEAT_COLOURS,
+    SIGNED_COLOURS,
+    ColourMap,
+    fade_to_grey,
+    normalise_maps,
+    overlay_map,
+)
+from cslr_cli.choices import Head
 from cslr_cli.files import atomic_file
-from cslr_cli.media.clip_plan import LUMA
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.output.fonts import hide_missing_glyph_warnings, plot_font_families
 
@@ -40,14 +46,6 @@ _MIN_WIDTH = 6.2  # the longest line of text fits
 _DPI = 200
 _MAX_PIXELS = 30_000  # along a side of a sheet; matplotlib can draw at most 65,535
 _MARK_COLOUR = "#d1495b"
-
-# Matplotlib's colour maps; both are light at zero, as the frames below them are.
-ColourMap = Literal["YlOrRd", "RdBu_r"]
-HEAT_COLOURS: ColourMap = "YlOrRd"  # 0 to 1
-SIGNED_COLOURS: ColourMap = "RdBu_r"  # -1 to 1
-_MAX_OPACITY = 0.9  # of the colour where a map is strongest
-_GAMMA = 0.7  # below 1: weak values remain visible beside a single hot place
-_NUM_LEVELS = 255  # values of a map that the colours tell apart
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def write_sheet(explanation: Explanation, output: Path) -> None:
                 axes.axhline(film.size[1], color=_MARK_COLOUR, linewidth=2.5)
         top += row_height
     _draw_colour_bar(
-        sheet, top, HEAT_COLOURS, ("0", "1"), "share of the gloss' largest value;  red line: the time of the gloss"
+        sheet, top, HEAT_COLOURS, ("0", "1"), "relative to the largest value of the gloss;  red line: time of the gloss"
     )
     sheet.save(output)
 
@@ -161,8 +159,8 @@ def _draw_correlations(
 ) -> float:
     """Draw one row per stage: the frame, and the maps over its neighbours; return where the rows end."""
     place, seconds = correlations.place, film.middle_of(correlations.picture)
-    correlated = "the summary" if place is None else "the place ×"
-    title = f"Correlation maps: {correlated} of the frame at {seconds:.2f} s, in the frames around it"
+    correlated = "summary of the frame" if place is None else "place ×"
+    title = f"Correlation maps: {correlated} at {seconds:.2f} s, compared with the neighbouring frames"
     top = _draw_title(sheet, top, title)
     for maps in correlations.correlation_maps:
         _draw_label(sheet, top, maps.stage, _describe_maps(maps.weights))
@@ -177,7 +175,7 @@ def _draw_correlations(
                 x, y = (coordinate * film.scale for coordinate in place)
                 axes.plot([x], [y], marker="x", color=_MARK_COLOUR, markersize=6, markeredgewidth=1.6)
         top += _row_height(film)
-    _draw_colour_bar(sheet, top, SIGNED_COLOURS, ("−½", "½"), "σ(A) − ½: unlike … alike")
+    _draw_colour_bar(sheet, top, SIGNED_COLOURS, ("−½", "½"), "σ(A) − ½;  blue: dissimilar, red: similar")
     return top + _BAR_HEIGHT
 
 
@@ -196,7 +194,7 @@ def _draw_identification(
         top += _row_height(film)
     _draw_colour_bar(
         sheet, top, SIGNED_COLOURS, ("−1", "1"),
-        "mean of σ(M) − ½ over the channels, as a share of the stage's largest value",
+        "mean of σ(M) − ½ over the channels, relative to the largest value of the stage",
     )  # fmt: skip
 
 
@@ -232,7 +230,7 @@ def _draw_gloss_label(sheet: Sheet, top: float, gloss_map: GlossMap) -> None:
     timed = gloss_map.timed
     lines = [f"{timed.start:.2f}–{timed.end:.2f} s", f"confidence {gloss_map.confidence:.2f}"]
     if gloss_map.blank_reason:
-        lines.append("the map is blank")
+        lines.append("blank map")
     _draw_label(sheet, top, timed.gloss, lines)
 
 
@@ -247,10 +245,10 @@ def _draw_colour_bar(sheet: Sheet, top: float, colours: ColourMap, ends: tuple[s
 
 
 def _describe_maps(maps: Maps) -> list[str]:
-    """Describe the number of places of maps, and their largest value, below which nothing is coloured."""
+    """Describe the number of cells of maps and their largest value."""
     largest = float(np.abs(maps).max(initial=0.0))
-    strength = f"at most {largest:.2g}" if largest >= _MIN_GATE else "next to nothing"
-    return [f"{maps.shape[1]}×{maps.shape[2]} places", strength]
+    strength = f"maximum {largest:.2g}" if largest >= _MIN_GATE else "nearly zero"
+    return [f"{maps.shape[1]}×{maps.shape[2]} cells", strength]
 
 
 def _row_height(film: Film) -> float:
@@ -259,60 +257,6 @@ def _row_height(film: Film) -> float:
 
 def _sheet_width(num_columns: int) -> float:
     return _MARGIN * 2 + _LABEL_WIDTH + num_columns * (_PICTURE_WIDTH + _GAP)
-
-
-# Colours
-
-
-def normalise_maps(maps: Maps) -> Maps:
-    """Divide maps by their largest absolute value; blank maps stay blank."""
-    largest = float(np.abs(maps).max(initial=0.0))
-    return maps / np.float32(largest) if largest > 0 else maps
-
-
-def overlay_map(frame: Frame, heat: Maps, colours: ColourMap = HEAT_COLOURS) -> NDArray[np.uint8]:
-    """Colour a grey frame by a map: the larger the value, the stronger the colour.
-
-    Args:
-        frame: uint8 (H, W, 3).
-        heat: float32 (H, W), from 0 to 1; with `SIGNED_COLOURS` from -1 to 1.
-        colours: the colour map.
-
-    Returns:
-        uint8 (H, W, 3).
-    """
-    colour_of_level, transparency_of_level = _colour_levels(colours)
-    level = np.rint(heat * _NUM_LEVELS).astype(np.int16) + _NUM_LEVELS
-    mixed = colour_of_level[level]
-    mixed += (transparency_of_level[level] * _lightness(frame))[..., None]
-    return np.asarray(mixed.round(), np.uint8)
-
-
-def fade_to_grey(frame: Frame) -> NDArray[np.uint8]:
-    """Turn a frame into light grey, as it is below a map: uint8 (H, W, 3)."""
-    return np.asarray(np.repeat(_lightness(frame)[..., None], 3, axis=2).round(), np.uint8)
-
-
-def _lightness(frame: Frame) -> NDArray[np.float32]:
-    """Return the lightness of each pixel, float32 (H, W), 60 to 255: colours stay visible on dark frames."""
-    return np.asarray(60 + 0.764 * cv2.transform(frame.astype(np.float32), LUMA[None]), np.float32)
-
-
-@functools.cache
-def _colour_levels(colours: ColourMap) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the colour that each level of a map adds, and how much of the frame stays visible.
-
-    Returns:
-        float32 (n, 3), 0 to 255, and (n,), 0 to 1, for the levels from -`_NUM_LEVELS` to `_NUM_LEVELS`.
-    """
-    from matplotlib import colormaps
-
-    heat = np.arange(-_NUM_LEVELS, _NUM_LEVELS + 1) / _NUM_LEVELS
-    lifted = np.sign(heat) * np.abs(heat) ** _GAMMA
-    opacity = _MAX_OPACITY * np.abs(lifted)
-    position = lifted / 2 + 0.5 if colours == SIGNED_COLOURS else lifted
-    colour = 255 * opacity[:, None] * colormaps[colours](position)[:, :3]
-    return colour.astype(np.float32), (1 - opacity).astype(np.float32)
 
 
 class Sheet:

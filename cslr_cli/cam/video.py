@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cslr_cli.cam.explanation import Explanation, GlossMap
-from cslr_cli.cam.sheet import normalise_maps, overlay_map
+from cslr_cli.cam.overlay import normalise_maps, overlay_map
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.captions import CaptionBand

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cslr_cli.cam.options import CamMethod, CamOptions, Head
+from cslr_cli.cam.options import CamMethod, CamOptions
+from cslr_cli.choices import Head
 from cslr_cli.cli import options, predict_options
 from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table

@@ -52,7 +52,7 @@ def demo(
     Needs the extra `demo`. The page is for this computer alone unless `--host` or `--share` opens it.
     Uploads are removed after half an hour, and all of them at the end.
     """
-    from cslr_cli.demo import Limits, find_checkpoints
+    from cslr_cli.demo import Limits, build_checkpoint_menu
     from cslr_cli.demo.server import Address, check_port, serve_page
     from cslr_cli.errors import UsageError
     from cslr_cli.model.device import resolve_device
@@ -64,7 +64,7 @@ def demo(
         raise UsageError(f"--example {missing[0]}: no such file")
     if not examples:
         examples = sorted(runs_dir.glob("*/example*.mp4"), key=lambda video: (video.parent, video.stem))
-    menu = find_checkpoints(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision.value)
+    menu = build_checkpoint_menu(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision.value)
     for name, message in menu.broken.items():
         print_error(f"{name}: not offered: {message}", kind="warning")
     for warning in address.warnings:

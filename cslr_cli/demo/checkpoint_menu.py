@@ -52,7 +52,7 @@ class CheckpointMenu:
             CslrError: its file can no longer be read, or not on this device.
         """
         if name not in self.paths:
-            raise UsageError(f"{name}: no such checkpoint", f"expected one of {', '.join(self.paths)}")
+            raise UsageError(f"{name}: unknown checkpoint", f"use one of {', '.join(self.paths)}")
         with self._lock:
             if name not in self._loaded:
                 self._loaded.clear()  # first, because two networks may not fit on the device
@@ -63,7 +63,7 @@ class CheckpointMenu:
             return self._loaded[name]
 
 
-def find_checkpoints(
+def build_checkpoint_menu(
     checkpoints: Sequence[Path], runs_dir: Path, *, device: torch.device, precision: Precision = "auto"
 ) -> CheckpointMenu:
     """Make a menu of the given checkpoints, or of the best one of every run, the newest first.
@@ -83,8 +83,8 @@ def find_checkpoints(
     found = list(checkpoints) or best_checkpoints(runs_dir)
     if not found:
         raise UsageError(
-            f"{runs_dir}: there is no run with a checkpoint here",
-            "name one: cslr demo CHECKPOINT, or train one: cslr quickstart, or cslr train",
+            f"{runs_dir}: no run with a checkpoint",
+            "train a network: cslr quickstart, or cslr train\nor name a checkpoint: cslr demo CHECKPOINT",
         )
     paths: dict[str, Path] = {}
     faults: list[CslrError] = []

@@ -20,9 +20,9 @@ _FOLDER = Path(__file__).parent
 STYLE = (_FOLDER / "timeline.css").read_text(encoding="utf-8")
 HEAD = f"<script>{(_FOLDER / 'timeline.js').read_text(encoding='utf-8')}</script>"
 
-_ABOUT = """# From signing to glosses
-Upload a video of signing, record one, or upload its pictures in order. The glosses that the network
-recognises appear below on a time line; click one to see it in the player."""
+_ABOUT = """# Sign language recognition
+Upload or record a video of signing, or upload its frames as pictures. The recognised glosses appear below on a time
+line. Click a gloss to see it in the player."""
 
 # All buttons share one queue, so that the limit of jobs holds for them together.
 _QUEUE = "network"
@@ -45,9 +45,7 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
             video, video_button = _add_video_input(service.limits)
         with gr.Tab("Pictures"):
             pictures, fps, pictures_button = _add_pictures_input()
-        player = gr.Video(
-            label="What was recognised, as a video for this page", visible=False, interactive=False, height=360
-        )
+        player = gr.Video(label="Recognised video", visible=False, interactive=False, height=360)
         timeline = gr.HTML(elem_id="answer")
         subtitles, document, explain_button = _add_answer_buttons()
         explain_error = gr.HTML(elem_id="unexplained")
@@ -67,7 +65,7 @@ def build_page(service: DemoService, examples: Sequence[Path] = ()) -> gr.Blocks
         def explain(last: Answer | None) -> tuple[Any, Any]:
             try:
                 if last is None:  # the server was restarted while the page was open
-                    raise CslrError("there is nothing to look at any more", "recognise the clip again")
+                    raise CslrError("the result is no longer available", "recognise the video again")
                 return gr.update(value=str(service.explain(last)), visible=True), ""
             except Exception as error:
                 return gr.update(visible=False), render_error(_describe_error(error))
@@ -106,8 +104,8 @@ def _add_answer_buttons() -> tuple[gr.DownloadButton, gr.DownloadButton, gr.Butt
     with gr.Row():
         return (
             gr.DownloadButton("Subtitles (SRT)", visible=False, elem_id="srt"),
-            gr.DownloadButton("Everything (JSON)", visible=False, elem_id="json"),
-            gr.Button("Where did the network look?", visible=False, elem_id="look"),
+            gr.DownloadButton("All results (JSON)", visible=False, elem_id="json"),
+            gr.Button("Show heat maps", visible=False, elem_id="look"),
         )
 
 
@@ -115,7 +113,7 @@ def _add_video_input(limits: Limits) -> tuple[gr.Video, gr.Button]:
     """Add the upload or recording of a video, and its button."""
     video = gr.Video(
         sources=["upload", "webcam"],
-        label=f"Video, up to {limits.seconds:g} s and {limits.megabytes} MB",
+        label=f"Video (at most {limits.seconds:g} s, {limits.megabytes} MB)",
         include_audio=False,
         height=360,
         elem_id="video",
@@ -130,11 +128,11 @@ def _add_pictures_input() -> tuple[gr.File, gr.Number, gr.Button]:
     pictures = gr.File(
         file_count="multiple",
         file_types=list(PICTURE_SUFFIXES),
-        label="Pictures, in the order of their names",
+        label="Pictures (sorted by their names)",
         height=240,
         elem_id="pictures",
     )
-    fps = gr.Number(label="Pictures a second (0: as the network was trained)", value=0, minimum=0, maximum=240)
+    fps = gr.Number(label="Pictures per second (0: as in training)", value=0, minimum=0, maximum=240)
     return pictures, fps, gr.Button("Recognise", variant="primary", elem_id="recognise-pictures")
 
 
@@ -152,7 +150,7 @@ def _add_sheet() -> gr.Image:
 def _add_examples(videos: Sequence[Path], player: gr.Video) -> None:
     """Add videos to try; not with `gr.Examples`, which makes a new player without our `preprocess`."""
     samples = [[str(path)] for path in videos]
-    dataset = gr.Dataset(components=[player], samples=samples, type="index", label="Videos to try")
+    dataset = gr.Dataset(components=[player], samples=samples, type="index", label="Example videos")
     dataset.click(lambda index: samples[index][0], [dataset], [player], queue=False, api_visibility="private")
 
 
@@ -192,14 +190,14 @@ def _uploaded_path(payload: Any) -> str | None:
 
 
 def _describe_error(error: Exception) -> str:
-    """Describe an error to a visitor; an unexpected one without its text, which may hold a path."""
+    """Describe an error to a visitor; omit the text of an unexpected error, because it may hold a path."""
     if isinstance(error, CslrError):
         return str(error)
     _log.error("a visitor's request failed", exc_info=error)
-    return "this failed, and the fault is not yours\nwhoever runs this page finds the reason where it was started"
+    return "unexpected error on the server\nthe terminal of the server shows the cause"
 
 
 def _require_upload(clip: str | None) -> Path:
     if not clip:
-        raise CslrError("nothing was uploaded", "choose a video first, or record one")
+        raise CslrError("nothing was uploaded", "choose or record a video first")
     return Path(clip)

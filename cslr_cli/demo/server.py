@@ -46,13 +46,13 @@ class Address:
         messages = []
         if self.host not in ("127.0.0.1", "localhost", "::1"):
             messages.append(
-                f"--host {self.host}: everybody who can reach this computer over the network can send it videos, "
-                "without a password"
+                f"--host {self.host}: anyone who can reach this computer over the network can open the page and send "
+                "videos; there is no password"
             )
         if self.share:
             messages.append(
-                "--share: anybody with the link, anywhere, can send videos to this computer, without a password; "
-                "what they send passes through the servers of gradio.live"
+                "--share: anyone with the link can open the page and send videos; there is no password, and uploads "
+                "pass through the servers of gradio.live"
             )
         return messages
 
@@ -96,8 +96,8 @@ def serve_page(
         try:
             if address.share and not public_url:
                 raise CslrError(
-                    "--share: no public link could be made",
-                    "it needs a way to gradio.live; without --share the page is for this computer alone",
+                    "--share: the public link could not be created",
+                    "check that this computer can reach gradio.live, or remove --share",
                 )
             with _regular_cleanup(service):
                 yield "\n".join(filter(None, [local_url, public_url]))
@@ -166,7 +166,7 @@ def _import_gradio() -> None:
         import gradio  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(
-            "the demo needs Gradio, which is not installed", "pip install 'cslr[demo]'"
+            "the demo needs Gradio, which is not installed", "run: pip install 'cslr[demo]'"
         ) from error
 
 
@@ -179,7 +179,7 @@ def check_port(address: Address) -> None:
     try:
         family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
     except socket.gaierror as error:
-        raise UsageError(f"--host {address.host}: no such host", "expected 127.0.0.1, 0.0.0.0 or a name") from error
+        raise UsageError(f"--host {address.host}: unknown host", "use 127.0.0.1, 0.0.0.0 or a name") from error
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -191,9 +191,9 @@ def check_port(address: Address) -> None:
 def _translate_bind_error(address: Address, error: OSError) -> CslrError:
     if error.errno == errno.EADDRINUSE:
         return UsageError(
-            f"--port {address.port}: another program listens there already",
-            f"choose another one, for example --port {address.port + 1}, or stop that program",
+            f"--port {address.port}: in use by another program",
+            f"use another port, for example --port {address.port + 1}, or stop that program",
         )
     if error.errno == errno.EACCES:
-        return UsageError(f"--port {address.port}: not for you", "choose one of 1024 or more")
-    return UsageError(f"--host {address.host}: {error.strerror}", "expected an address of this computer")
+        return UsageError(f"--port {address.port}: permission denied", "use a port from 1024 to 65535")
+    return UsageError(f"--host {address.host}: {error.strerror}", "use an address of this computer")

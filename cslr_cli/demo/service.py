@@ -112,9 +112,7 @@ class DemoService:
         """
         with self._upload_folder([video]) as folder:
             if video.suffix.lower() not in VIDEO_SUFFIXES:
-                raise MediaError(
-                    f"{video.name}: not a video", f"expected a file that ends in {', '.join(VIDEO_SUFFIXES)}"
-                )
+                raise MediaError(f"{video.name}: not a video", f"use a file that ends in {', '.join(VIDEO_SUFFIXES)}")
             source = folder / f"clip{video.suffix.lower()}"
             shutil.copyfile(video, source)  # the upload may be removed before the visitor asks for heat maps
             with self._rename_paths_in_errors({source: video.name}):
@@ -137,9 +135,7 @@ class DemoService:
         with self._upload_folder(pictures) as folder:
             refused = [path.name for path in pictures if path.suffix.lower() not in PICTURE_SUFFIXES]
             if refused:
-                raise MediaError(
-                    f"{refused[0]}: not a picture", f"expected files that end in {', '.join(PICTURE_SUFFIXES)}"
-                )
+                raise MediaError(f"{refused[0]}: not a picture", f"use files that end in {', '.join(PICTURE_SUFFIXES)}")
             source = folder / "pictures"
             source.mkdir()
             name = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
@@ -165,11 +161,11 @@ class DemoService:
         try:
             os.utime(answer.source)  # so that `remove_unused` keeps it
         except FileNotFoundError as error:
-            raise CslrError(f"{answer.name}: removed in the meantime", "recognise it again") from error
+            raise CslrError(f"{answer.name}: no longer on the server", "recognise it again") from error
         if answer.recognition.duration > MAX_UNDIVIDED_SECONDS:
             raise MediaError(
-                f"{answer.name}: longer than {MAX_UNDIVIDED_SECONDS:g} s, the most that heat maps are made of",
-                "cut it first",
+                f"{answer.name}: longer than {MAX_UNDIVIDED_SECONDS:g} s, the limit for heat maps",
+                "shorten it with the scissors above the player",
             )
         sheet = answer.folder / "heat-maps.png"
         with self._rename_paths_in_errors({answer.source: answer.name}):
@@ -203,16 +199,16 @@ class DemoService:
         seconds = frames.num_frames / fps if fps else float(times[-1]) if times is not None and len(times) else 0.0
         if seconds > self.limits.seconds:
             raise MediaError(
-                f"{source}: {seconds:.0f} s long", f"the limit of this page is {self.limits.seconds:g} s: cut it first"
+                f"{source}: {seconds:.0f} s long, the limit is {self.limits.seconds:g} s", "upload a shorter one"
             )
 
     @contextmanager
     def _upload_folder(self, uploads: Sequence[Path]) -> Iterator[Path]:
         """Check an upload and make a folder for it, which is removed if the work fails."""
         if not uploads:
-            raise MediaError("nothing was uploaded", "choose a file first, or record one")
+            raise MediaError("nothing was uploaded", "choose a file first")
         if removed := [path.name for path in uploads if not path.is_file()]:
-            raise MediaError(f"{removed[0]}: removed in the meantime", "upload it again")
+            raise MediaError(f"{removed[0]}: no longer on the server", "upload it again")
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         with ExitStack() as cleanup:
             cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -220,8 +216,8 @@ class DemoService:
                 megabytes = sum(path.stat().st_size for path in uploads) / 1e6
                 if megabytes > self.limits.megabytes:
                     raise MediaError(
-                        f"{uploads[0].name}: {megabytes:.0f} MB",
-                        f"the limit of this page is {self.limits.megabytes} MB",
+                        f"{uploads[0].name}: {megabytes:.0f} MB, the limit is {self.limits.megabytes} MB",
+                        "upload a smaller file",
                     )
                 yield folder
             cleanup.pop_all()  # the work has succeeded: keep the folder

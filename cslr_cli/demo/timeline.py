@@ -16,7 +16,7 @@ def render_timeline(recognition: Recognition) -> str:
     """
     end = recognition.start + recognition.duration
     parts = [
-        '<section class="cslr-answer" aria-label="What was recognised">',
+        '<section class="cslr-answer" aria-label="Recognised glosses">',
         f'<p class="cslr-glosses">{escape(recognition.text) or "No gloss was recognised."}</p>',
         *(f'<p class="cslr-warning" role="note">{escape(warning)}</p>' for warning in recognition.warnings),
     ]
@@ -27,18 +27,16 @@ def render_timeline(recognition: Recognition) -> str:
             f'<div class="cslr-track" data-begin="{recognition.start:.3f}" data-end="{end:.3f}">',
             f'{blocks}<div class="cslr-playhead"></div></div>',
             f'<div class="cslr-scale"><span>{recognition.start:.1f} s</span><span>{end:.1f} s</span></div>',
-            "<table><thead><tr><th>#</th><th>gloss</th><th>from</th><th>to</th><th>confidence</th></tr></thead>",
+            "<table><thead><tr><th>#</th><th>gloss</th><th>start</th><th>end</th><th>confidence</th></tr></thead>",
             f"<tbody>{rows}</tbody></table>",
         ]
     if len(recognition.nbest) > 1:
         others = "".join(
-            f"<li><span>{escape(' '.join(timed.gloss for timed in other.glosses)) or '(nothing)'}</span>"
+            f"<li><span>{escape(' '.join(timed.gloss for timed in other.glosses)) or '(no gloss)'}</span>"
             f" <small>log probability {other.score:.2f}</small></li>"
             for other in recognition.nbest
         )
-        parts.append(
-            f"<details><summary>the {len(recognition.nbest)} best hypotheses</summary><ol>{others}</ol></details>"
-        )
+        parts.append(f"<details><summary>{len(recognition.nbest)} best hypotheses</summary><ol>{others}</ol></details>")
     return "".join([*parts, "</section>"])
 
 

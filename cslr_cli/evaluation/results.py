@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
+from cslr_cli.choices import Head
 from cslr_cli.config import DecodingConfig
 from cslr_cli.recognition import Alternative
 from cslr_cli.scoring import ClipScore, Reference, Score, ScoringProtocol, TimedGloss, score
 
-HEADS = ("sequence", "conv")
+HEADS: tuple[str, ...] = get_args(Head)
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ class CaptionFont:
             return None
         shown = " ".join(self.missing[:8]) + (" …" if len(self.missing) > 8 else "")
         return (
-            f"no font of this machine has {shown}: captions show boxes in their place; "
-            "install one, for example the package fonts-noto-cjk"
+            f"no installed font has the characters {shown}: captions show boxes instead; "
+            "install a font, for example the package fonts-noto-cjk"
         )
 
 

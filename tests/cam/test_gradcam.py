@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cslr_cli.cam.clip_maps import ClipMaps
 from cslr_cli.cam.gradcam import check_method, grad_cam
 from cslr_cli.cam.layers import split_backbone
-from cslr_cli.cam.options import Head
+from cslr_cli.choices import Head
 from cslr_cli.dataset.collate import single_clip_batch
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.model.network import Network

@@ -29,7 +29,7 @@ def test_layers_have_the_documented_names() -> None:
 
 def test_an_unknown_layer_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        UsageError, match=r"no layer 'Layer5'(.|\n)*did you mean layer\d\? (.|\n)*stem, layer1.0, layer1"
+        UsageError, match=r"no layer 'Layer5'(.|\n)*did you mean layer\d\?(.|\n)*stem, layer1.0, layer1"
     ):
         split_backbone(random_network("vac").backbone, "Layer5")
 

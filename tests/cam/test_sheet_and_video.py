@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cslr_cli.cam import CamOptions, Explanation, explain, write_correlation_sheet, write_maps, write_sheet, write_video
-from cslr_cli.cam.sheet import SIGNED_COLOURS, Sheet, TextStyle, choose_evenly, normalise_maps, overlay_map
+from cslr_cli.cam.overlay import SIGNED_COLOURS, normalise_maps, overlay_map
+from cslr_cli.cam.sheet import Sheet, TextStyle, choose_evenly
 from cslr_cli.cam.video import map_of_each_picture
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import UsageError

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from cslr_cli.demo import DemoService, find_checkpoints
+from cslr_cli.demo import DemoService, build_checkpoint_menu
 from cslr_cli.demo.service import Answer
 from tests.training.processes import free_port
 
@@ -141,17 +141,17 @@ def test_an_unexpected_error_is_logged_and_hidden_from_the_visitor(
     def failing() -> Answer:
         raise ValueError(f"{tmp_path}/secret")
 
-    state, told, *_ = _replace_answer(None, failing)
+    state, message, *_ = _replace_answer(None, failing)
     assert state is None
-    assert "fault is not yours" in told
-    assert str(tmp_path) not in told
+    assert "unexpected error on the server" in message
+    assert str(tmp_path) not in message
     assert f"ValueError: {tmp_path}/secret" in caplog.text
 
 
 def test_a_new_answer_removes_the_files_of_the_last_one(runs: Path, clip: Path, tmp_path: Path) -> None:
     from cslr_cli.demo.page import _replace_answer
 
-    service = DemoService(find_checkpoints([], runs, device=torch.device("cpu")), tmp_path)
+    service = DemoService(build_checkpoint_menu([], runs, device=torch.device("cpu")), tmp_path)
     first = service.recognize_video(clip, "first")
     second = _replace_answer(first, lambda: service.recognize_video(clip, "first"))[0]
     assert list(tmp_path.iterdir()) == [second.folder]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.demo import CheckpointMenu, DemoService, Limits, find_checkpoints
+from cslr_cli.demo import CheckpointMenu, DemoService, Limits, build_checkpoint_menu
 from cslr_cli.errors import CslrError, MediaError, UsageError
 from cslr_cli.recognizer import Recognizer
 
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def checkpoints(runs: Path) -> CheckpointMenu:
-    return find_checkpoints([], runs, device=CPU)
+    return build_checkpoint_menu([], runs, device=CPU)
 
 
 @pytest.fixture
@@ -164,12 +164,12 @@ def test_a_video_beyond_the_limits_is_refused_before_any_work(
         DemoService(checkpoints, tmp_path, Limits(seconds=0.5)).recognize_video(clip, "first")
     large = tmp_path / "large.mp4"
     large.write_bytes(b"\0" * 1_100_000)
-    with pytest.raises(MediaError, match="limit of this page is 1 MB"):
+    with pytest.raises(MediaError, match="the limit is 1 MB"):
         DemoService(checkpoints, tmp_path, Limits(megabytes=1)).recognize_video(large, "first")
 
 
 def test_an_unknown_checkpoint_is_refused(service: DemoService, clip: Path) -> None:
-    with pytest.raises(UsageError, match="no such checkpoint"):
+    with pytest.raises(UsageError, match="unknown checkpoint"):
         service.recognize_video(clip, "../../secret")
 
 
@@ -179,7 +179,7 @@ def test_a_removed_checkpoint_is_an_error_without_its_path(
     gone = runs.parent / "gone" / "best.pt"
     gone.parent.mkdir(exist_ok=True)
     shutil.copy(runs / "first" / "best.pt", gone)
-    found = find_checkpoints([gone], runs, device=CPU)
+    found = build_checkpoint_menu([gone], runs, device=CPU)
     gone.unlink()
     with pytest.raises(CslrError) as caught:
         DemoService(found, tmp_path).recognize_video(clip, "gone")
@@ -201,7 +201,7 @@ def test_unused_answers_are_removed_and_cannot_be_explained(service: DemoService
     service.explain(used)
     service.remove_unused(50)
     assert made_in(service) == [used.folder]
-    with pytest.raises(CslrError, match=r"my clip\.mp4: removed in the meantime"):
+    with pytest.raises(CslrError, match=r"my clip\.mp4: no longer on the server"):
         service.explain(left)
 
 
@@ -223,7 +223,7 @@ def test_an_answer_discarded_during_the_cleanup_does_not_stop_it(
 
 
 def test_a_removed_upload_must_be_uploaded_again(service: DemoService, tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"gone\.mp4: removed in the meantime\s+hint: upload it again"):
+    with pytest.raises(MediaError, match=r"gone\.mp4: no longer on the server\nhint: upload it again"):
         service.recognize_video(tmp_path / "gone.mp4", "first")
     assert not made_in(service)
 
@@ -231,7 +231,7 @@ def test_a_removed_upload_must_be_uploaded_again(service: DemoService, tmp_path:
 def test_a_video_too_long_for_heat_maps_is_an_error_without_options(service: DemoService, clip: Path) -> None:
     answer = service.recognize_video(clip, "first")
     long = dataclasses.replace(answer, recognition=dataclasses.replace(answer.recognition, duration=31.0))
-    with pytest.raises(MediaError, match="cut it first") as caught:
+    with pytest.raises(MediaError, match="shorten it") as caught:
         service.explain(long)
     assert "--" not in str(caught.value)
 
@@ -263,14 +263,14 @@ def test_checkpoints_with_equal_names_are_numbered(runs: Path, tmp_path: Path) -
         (tmp_path / parent / "run").mkdir(parents=True)
         paths.append(tmp_path / parent / "run" / "best.pt")
         shutil.copy(runs / "first" / "best.pt", paths[-1])
-    assert find_checkpoints(paths, runs, device=CPU).names == ["run", "run (2)"]
+    assert build_checkpoint_menu(paths, runs, device=CPU).names == ["run", "run (2)"]
 
 
 def test_no_checkpoint_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cslr quickstart"):
-        find_checkpoints([], tmp_path, device=CPU)
+        build_checkpoint_menu([], tmp_path, device=CPU)
 
 
 def test_a_single_broken_checkpoint_is_an_error(runs: Path) -> None:
     with pytest.raises(CslrError, match="broken"):
-        find_checkpoints([runs / "broken" / "best.pt"], runs, device=CPU)
+        build_checkpoint_menu([runs / "broken" / "best.pt"], runs, device=CPU)
