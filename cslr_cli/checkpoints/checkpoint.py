@@ -1,6 +1,6 @@
 """Checkpoints: one self-describing file with a network and everything needed to use it.
 
-A checkpoint is plain tensors and plain values; reading one runs none of its code.
+A checkpoint file contains only tensors and plain values; reading one runs no code from the file.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ from cslr_cli.vocabulary import Vocabulary
 FORMAT = "cslr checkpoint"
 FORMAT_VERSION = 1
 
-EXPECTED_NETWORKS = f"expected one of {', '.join(NETWORKS)}, as their published code saves them"
+PUBLISHED_NETWORKS = f"a checkpoint of {', '.join(NETWORKS)} as the published code saves it"
 
 
 @dataclass(frozen=True)
 class CorpusOrigin:
-    """The corpus that a network was trained on, as far as using the network depends on it.
+    """Facts about the training corpus that are needed to use the network.
 
     Attributes:
-        name: as `cslr prepare` knows it.
-        path: where the prepared corpus was at the time.
-        protocol: the scoring protocol.
-        fps: frames a second that the network expects.
+        name: name of the corpus in `cslr prepare`.
+        path: path of the prepared corpus during training.
+        protocol: name of the scoring protocol.
+        fps: frame rate that the network expects, frames per second.
         frame_size: side of the prepared frames, pixels; pictures are resized to it before the crop.
-        interpolation: how they are resized.
-        aspect: how they become squares.
-        original_size: width and height that they had before; None if it does not say.
+        interpolation: interpolation of this resize.
+        aspect: treatment of pictures that are not square.
+        original_size: width and height before the resize, pixels; None if unknown.
     """
 
     name: str
@@ -67,7 +67,7 @@ class CorpusOrigin:
 
     @classmethod
     def from_corpus(cls, corpus: PreparedCorpus) -> CorpusOrigin:
-        """What a checkpoint keeps of a prepared corpus."""
+        """Collect the facts from a prepared corpus."""
         return cls(
             name=corpus.name,
             path=str(corpus.path.resolve()),
@@ -80,39 +80,38 @@ class CorpusOrigin:
         )
 
     def check_frame_size(self, corpus: PreparedCorpus) -> None:
-        """Check that a prepared corpus has frames of the size that the network was trained on.
+        """Check that a prepared corpus has frames of the same size as in training.
 
         Raises:
             DataError: its frames have another size.
         """
         if corpus.frame_size != self.frame_size:
             raise DataError(
-                f"{corpus.path}: its frames have {corpus.frame_size} pixels, "
-                f"those that the checkpoint was trained on {self.frame_size}",
-                f"prepare it with --size {self.frame_size}",
+                f"{corpus.path}: frames have {corpus.frame_size} pixels, "
+                f"but the checkpoint was trained on {self.frame_size} pixels",
+                f"prepare the corpus with --size {self.frame_size}",
             )
 
     def frame_fit(self, config: DataConfig, mode: FitMode = "crop") -> FrameFit:
-        """What makes pictures for the network of frames of any shape.
+        """Return the transformation of frames of any shape to network input.
 
         Args:
-            config: crop and scale of its training.
-            mode: how frames of another proportion become the corpus'.
+            config: crop and scale of the training.
+            mode: treatment of frames with another aspect ratio than the corpus.
         """
         original_size = self.original_size
-        if original_size is None and self.name in CORPORA:  # the checkpoint is older than this value
+        if original_size is None and self.name in CORPORA:  # an old checkpoint without this value
             original_size = CORPORA[self.name].original_size
         return FrameFit(self.frame_size, config, self.interpolation, self.aspect, original_size, mode)
 
 
 @dataclass(frozen=True)
 class PublishedOrigin:
-    """Where a network came from that was not trained here.
+    """Origin of a network that was converted from a published checkpoint.
 
     Attributes:
-        source: name of the published checkpoint.
-        unused: tensors of it that its network does not use, under their published names; kept so that
-            the way back loses nothing.
+        source: file name of the published checkpoint.
+        unused: tensors by published name that the network does not use; kept so that converting back loses nothing.
     """
 
     source: str
@@ -124,16 +123,21 @@ class Checkpoint:
     """A trained network with everything needed to use it or to continue its training.
 
     Attributes:
-        config: the resolved configuration of its training.
-        vocabulary: what its classes mean.
-        corpus: what it was trained on.
-        weights: the network's tensors by name.
-        epoch: epochs of training behind it.
-        history: a record for each epoch: losses, rates, word error rates.
-        training: what resuming needs (optimizer, schedule, scaler); None where it cannot be resumed.
-        published_origin: where it came from; None where it was trained here.
-        averaged_epochs: the epochs of a run whose weights these are the mean of; none where it is no mean.
-        version: of this package, when it was written.
+        config: complete configuration of the training.
+        vocabulary: glosses of the network's classes.
+        corpus: facts about the training corpus.
+        weights: tensors of the network by name.
+        epoch: number of trained epochs.
+        history: one record per epoch: losses, learning rates, word error rates.
+        training: state for resuming (optimizer, schedule, scaler); None if training cannot be resumed.
+        published_origin: origin of a converted network; None if it was trained with this package.
+        averaged_epochs: epochs whose weights were averaged; empty if the weights are no average.
+        version: version of this package that wrote the checkpoint.
+
+    Example:
+        >>> checkpoint = load_checkpoint(Path("runs/quickstart/best.pt"))
+        >>> checkpoint.vocabulary.num_classes, checkpoint.epoch
+        >>> network = checkpoint.build_network()
     """
 
     config: Config
@@ -149,14 +153,14 @@ class Checkpoint:
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings for the user before the checkpoint is used."""
+        """Warnings that the user should see before the checkpoint is used."""
         return non_finite_warnings(self.weights)
 
     def build_network(self) -> Network:
         """Build the network with its weights, on the CPU, in evaluation mode.
 
         Raises:
-            CheckpointError: weights are missing, left over or of another shape; they are listed.
+            CheckpointError: weights are missing, unexpected or of another shape; they are listed.
         """
         network = self.build_network_without_weights()
         self._check_weights_fit(network)
@@ -173,10 +177,10 @@ class Checkpoint:
             return build_network(self.config.model, self.vocabulary.num_classes)
 
     def load_weights_into(self, network: Network) -> None:
-        """Load these weights into a network.
+        """Load the weights into a network.
 
         Raises:
-            CheckpointError: weights are missing, left over or of another shape; they are listed.
+            CheckpointError: weights are missing, unexpected or of another shape; they are listed.
         """
         self._check_weights_fit(network)
         network.load_state_dict(dict(self.weights))
@@ -184,7 +188,7 @@ class Checkpoint:
     def _check_weights_fit(self, network: Network) -> None:
         faults = find_weight_faults(network.state_dict(), self.weights)
         if faults:
-            raise CheckpointError("the checkpoint's weights are not those of the network", join_faults(faults))
+            raise CheckpointError("the weights of the checkpoint do not fit the network", join_faults(faults))
 
 
 class _FileModel(BaseModel):
@@ -213,7 +217,7 @@ class _FilePublishedOrigin(_FileModel):
 
 
 class _FileContent(_FileModel):
-    """What stands in the file beside format and version: a file from outside may hold anything."""
+    """Content of a file besides its format; validated, because a file may contain anything."""
 
     version: str
     config: dict[str, Any]
@@ -223,7 +227,7 @@ class _FileContent(_FileModel):
     epoch: int
     history: list[dict[str, Any]]
     training: dict[str, Any] | None
-    converted: _FilePublishedOrigin | None = None  # files of the first release have none, nor the next
+    converted: _FilePublishedOrigin | None = None  # missing in old files, like the next field
     averaged_epochs: list[int] = []
 
 
@@ -231,7 +235,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint atomically.
 
     Raises:
-        CheckpointError: it cannot be written; what stood under `path` before is still there.
+        CheckpointError: the file cannot be written; an older file at `path` stays unchanged.
     """
     origin = checkpoint.published_origin
     content = {
@@ -255,39 +259,43 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of this project.
+    """Read a checkpoint that `cslr train` or `cslr convert` wrote.
+
+    `published.open_checkpoint` also reads checkpoints of the published code.
 
     Raises:
-        CheckpointError: no such file, no checkpoint, a damaged one, one of the published code, one
-            of another format, or one whose weights are not those of its network; with what to do
-            about it.
+        CheckpointError: the file is missing, damaged, not a checkpoint, a published checkpoint, of another format, or
+            its weights do not fit its network. The hint says what to do.
+
+    Example:
+        >>> from pathlib import Path
+        >>> checkpoint = load_checkpoint(Path("runs/quickstart/best.pt"))
+        >>> checkpoint.corpus.name, checkpoint.config.model.name
+        ('synthetic', 'corrnet')
     """
     return parse_checkpoint(read_checkpoint_file(path), path)
 
 
 def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
-    """Build the checkpoint from the content of a file.
+    """Build the checkpoint from the content of a file, as `load_checkpoint` does.
 
     Args:
-        content: content of the file, from `read_checkpoint_file`.
-        path: name of the file in errors.
-
-    Raises:
-        CheckpointError: as `load_checkpoint` does.
+        content: result of `read_checkpoint_file`.
+        path: path of the file, for messages.
     """
     if content.get("format") != FORMAT:
         raise _explain_foreign_file(content, path)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: written in checkpoint format {version}; this version of cslr reads format {FORMAT_VERSION}",
-            f"it was written by cslr {content.get('version', '(unknown)')}: install that version or a newer one",
+            f"{path}: checkpoint format {version}; this version of cslr reads format {FORMAT_VERSION}",
+            f"install the version that wrote it, cslr {content.get('version', '(unknown)')}, or a newer one",
         )
     checkpoint = _validate_content(content, path)
     faults = find_weight_faults(checkpoint.build_network_without_weights().state_dict(), checkpoint.weights)
     if faults:
         raise CheckpointError(
-            f"{path}: its weights are not those of the network that it describes",
+            f"{path}: the weights do not fit the network that the file describes",
             f"{join_faults(faults)}\n{EXPECTED}, unchanged",
         )
     return checkpoint
@@ -297,36 +305,37 @@ def _explain_foreign_file(content: Mapping[str, Any], path: Path) -> CheckpointE
     if find_published_state(content) is not None:
         source, output = quote(str(path)), quote(f"{path.stem}-cslr.pt")
         return CheckpointError(
-            f"{path}: a checkpoint of the published code, which has no vocabulary in it",
+            f"{path}: a checkpoint of the published code, which contains no vocabulary",
             f"convert it: cslr convert {source} --vocabulary gloss_dict.npy --output {output}\n"
-            "or, where there is a --vocabulary, name the vocabulary by it",
+            "or add --vocabulary FILE, if the command has this option",
         )
     if "model_state_dict" in content:
-        return CheckpointError(f"{path}: in the form of the published code, but of another network", EXPECTED_NETWORKS)
+        return CheckpointError(
+            f"{path}: has the form of a published checkpoint, but not of a known network", f"use {PUBLISHED_NETWORKS}"
+        )
     if content and all(isinstance(value, Tensor) for value in content.values()):
         return CheckpointError(
-            f"{path}: weights alone (a state dict), with nothing that says of which network",
-            f"{EXPECTED}, or one of the published code: {EXPECTED_NETWORKS.removeprefix('expected ')}",
+            f"{path}: contains only weights (a state dict) of an unknown network",
+            f"{EXPECTED}, or {PUBLISHED_NETWORKS}",
         )
-    return CheckpointError(f"{path}: weights or other data, but not a checkpoint of cslr", EXPECTED)
+    return CheckpointError(f"{path}: not a cslr checkpoint", EXPECTED)
 
 
 def _validate_content(content: Mapping[str, Any], path: Path) -> Checkpoint:
-    """Validate the content of a file and build the checkpoint."""
     try:
         plain = _FileContent.model_validate(content)
         vocabulary = Vocabulary(tuple(plain.vocabulary.glosses), tuple(plain.vocabulary.counts))
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, item['loc']))}: {item['msg'].lower()}" for item in error.errors()]
-        raise CheckpointError(f"{path}: not as a checkpoint should be", f"{join_faults(faults)}\n{EXPECTED}") from error
+        raise CheckpointError(f"{path}: invalid content", f"{join_faults(faults)}\n{EXPECTED}") from error
     except ValueError as error:
-        raise CheckpointError(f"{path}: its vocabulary is not as it should be ({error})", EXPECTED) from error
+        raise CheckpointError(f"{path}: invalid vocabulary ({error})", EXPECTED) from error
     try:
         config = Config.from_dict(plain.config, "its configuration")
     except ConfigError as error:
         raise CheckpointError(
-            f"{path}: cslr {__version__} does not understand the configuration in it",
-            f"{error}\nit was written by cslr {plain.version}: install that version or a newer one",
+            f"{path}: cslr {__version__} cannot read its configuration",
+            f"{error}\ninstall the version that wrote it, cslr {plain.version}, or a newer one",
         ) from error
     origin = plain.converted
     return Checkpoint(

@@ -1,4 +1,4 @@
-"""What is in a checkpoint file, of whatever origin: read with no code run and no damage overlooked."""
+"""Safe reading and writing of checkpoint files of any origin: runs no code from the file and detects damage."""
 
 from __future__ import annotations
 
@@ -19,20 +19,18 @@ from torch import Tensor
 from cslr_cli.errors import CheckpointError
 from cslr_cli.files import atomic_file
 
-EXPECTED = "expected a file that `cslr train` or `cslr convert` wrote"
+EXPECTED = "use a file that `cslr train` or `cslr convert` wrote"
 
-# How files begin that torch wrote before version 1.6: a number, pickled.
+# First bytes of files that torch wrote before version 1.6: a pickled number.
 _OLD_FORMAT = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 
 
 def read_checkpoint_file(path: Path) -> dict[str, Any]:
-    """The dictionary in a file that `torch.save` wrote.
-
-    Nothing in the file is run: it may hold tensors, plain values, and numpy's numbers and arrays.
+    """Read the dictionary in a file that `torch.save` wrote, without running code from the file.
 
     Raises:
-        CheckpointError: no such file, one that torch did not write, a damaged one, or one that
-            holds anything else; with what to do about it.
+        CheckpointError: the file is missing or damaged, or contains anything but a dictionary of tensors, plain values
+            and numpy numbers and arrays. The hint says what to do.
     """
     _check_is_file(path)
     if not _is_old_format(path):
@@ -42,25 +40,25 @@ def read_checkpoint_file(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: holds other things than tensors and plain values; it was not opened, and nothing in it was run",
+            f"{path}: contains objects other than tensors and plain values; no code in it was run",
             EXPECTED,
         ) from error
-    except Exception as error:  # a zip of something else makes the unpickler raise anything
+    except Exception as error:  # other zip files can make the unpickler raise anything
         raise CheckpointError(f"{path}: not a checkpoint", EXPECTED) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: not a checkpoint of cslr", EXPECTED)
+        raise CheckpointError(f"{path}: not a cslr checkpoint", EXPECTED)
     return content
 
 
 def _check_is_file(path: Path) -> None:
     if not path.exists():
-        raise CheckpointError(f"{path}: no such checkpoint", "`cslr train` writes them to runs/NAME/best.pt")
+        raise CheckpointError(f"{path}: no such checkpoint", "use a file of `cslr train`, such as runs/NAME/best.pt")
     if path.is_dir():
-        raise CheckpointError(f"{path}: a folder, not a checkpoint", f"perhaps {path / 'best.pt'}")
+        raise CheckpointError(f"{path}: a folder, not a checkpoint", f"use a file in it, such as {path / 'best.pt'}")
     if not os.access(path, os.R_OK):
-        raise CheckpointError(f"{path}: may not be read", "check the rights of the file")
+        raise CheckpointError(f"{path}: permission denied", "fix the permissions of the file")
     if path.stat().st_size == 0:
-        raise CheckpointError(f"{path}: an empty file", EXPECTED)
+        raise CheckpointError(f"{path}: the file is empty", EXPECTED)
 
 
 def _is_old_format(path: Path) -> bool:
@@ -70,52 +68,52 @@ def _is_old_format(path: Path) -> bool:
 
 def _check_is_whole(path: Path) -> None:
     if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: not a checkpoint, or one that was cut off", f"{EXPECTED}, whole")
+        raise CheckpointError(f"{path}: not a checkpoint, or an incomplete one", f"{EXPECTED}, and copy all of it")
     if _is_damaged(path):
-        raise CheckpointError(f"{path}: the file is damaged", "take another copy of it, or `last.pt` of the same run")
+        raise CheckpointError(f"{path}: the file is damaged", "use another copy of it, or last.pt of the same run")
 
 
 def _is_damaged(path: Path) -> bool:
-    """Whether the file's own checksums say so; torch does not look at them."""
+    """Check the checksums in the file, which torch ignores."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is not None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
-        return True  # headers that contradict each other; RuntimeError: an unknown packing
+        return True  # contradictory headers; RuntimeError: unknown compression
 
 
 def write_checkpoint_file(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain values, whole or not at all.
+    """Write tensors and plain values atomically.
 
     Raises:
-        CheckpointError: they cannot be written; what stood under `path` before is still there.
+        CheckpointError: the file cannot be written; an older file at `path` stays unchanged.
     """
     try:
         with atomic_file(path) as unfinished, open(unfinished, "wb") as file:
             torch.save(dict(content), file)
     except (OSError, RuntimeError) as error:
-        # Some releases of torch tell a full disk by a RuntimeError raised while the OSError is handled.
+        # Some releases of torch report a full disk by a RuntimeError, raised while they handle the OSError.
         cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
             raise
         raise CheckpointError(
             f"{path}: cannot be written ({cause.strerror or cause})",
-            "make room or mend the rights; the checkpoints written before are whole",
+            "free disk space or fix the permissions; older checkpoints are unchanged",
         ) from error
 
 
-# Pickles as data
+# Safe unpickling
 
-# Numpy's codes: truth values, whole numbers, fractions, text, bytes, and Python's own objects.
+# Numpy's type codes: booleans, integers, floats, text, bytes, and Python objects.
 _PLAIN_TYPES = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdUSO"]
 
 
 class ForbiddenContentError(pickle.UnpicklingError):
-    """A pickle asks for something else than plain values; it was not given it."""
+    """A pickle contains something other than plain values."""
 
 
 def _dtype(code: str, *_: object) -> np.dtype[Any]:
-    """A number type; a copy, for the pickle goes on to set its byte order."""
+    """Return a new dtype, because the pickle then sets its byte order."""
     dtype = np.dtype(code, False, True) if isinstance(code, str) else None
     if dtype is None or type(dtype) not in _PLAIN_TYPES:
         raise ForbiddenContentError(f"an array of {code!r}")
@@ -123,30 +121,30 @@ def _dtype(code: str, *_: object) -> np.dtype[Any]:
 
 
 def _empty_array(*_: object) -> np.ndarray[Any, Any]:
-    """An array, for the pickle to set shape and contents of."""
+    """Return an array, of which the pickle then sets shape and content."""
     array: np.ndarray[Any, Any] = np.ndarray((0,), np.int8)
     return array
 
 
 def _number(dtype: np.dtype[Any], content: bytes) -> Any:
-    """A single number of numpy, as Python's."""
+    """Convert a numpy scalar to a Python number."""
     return np.frombuffer(content, dtype, count=1)[0].item()
 
 
-# What pickles call it -> what they get.
+# Replacement by the name in the pickle.
 PLAIN_GLOBALS: Mapping[str, Callable[..., Any]] = {
     "numpy.ndarray": np.ndarray,
     "numpy.dtype": _dtype,
     **{f"numpy.{core}.multiarray._reconstruct": _empty_array for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray.scalar": _number for core in ("core", "_core")},
-    # Not called by their names; but a reader may ask whether what it has made is of a plain type.
+    # Pickles do not use these names, but torch's reader checks the types of its results against them.
     **{f"{dtype.__module__}.{dtype.__qualname__}": dtype for dtype in _PLAIN_TYPES},
 }
 
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if f"{module}.{name}" == "_codecs.encode":  # how older protocols write bytes
+        if f"{module}.{name}" == "_codecs.encode":  # older protocols write bytes this way
             return _encode
         if f"{module}.{name}" not in PLAIN_GLOBALS:
             raise ForbiddenContentError(f"{module}.{name}")
@@ -163,11 +161,11 @@ def load_plain_pickle(content: bytes) -> Any:
     """Read a pickle of plain values.
 
     Raises:
-        ForbiddenContentError: there is something else in it; nothing of it was run.
-        Exception: of many kinds, where the content is damaged or no pickle.
+        ForbiddenContentError: it contains something else; no code in it was run.
+        Exception: of many kinds, if the content is damaged or not a pickle.
     """
     for opcode, argument, _ in pickletools.genops(content):
-        # Room is made for as many values as a place in the memo says: damage to it would fill the memory.
+        # The unpickler allocates memory up to this index; a damaged index would exhaust the memory.
         if opcode.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(content):
             raise ForbiddenContentError(f"value number {argument} in {len(content)} bytes")
     return _PlainUnpickler(io.BytesIO(content)).load()
@@ -177,12 +175,12 @@ def load_plain_pickle(content: bytes) -> Any:
 
 
 def find_weight_faults(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """What is wrong with tensors where others are expected: names and shapes, a line each."""
+    """Compare names and shapes of tensors with the expected ones; return one line per fault."""
     return [
         *(f"missing: {name}" for name in expected if name not in found),
-        *(f"left over: {name}" for name in found if name not in expected),
+        *(f"unexpected: {name}" for name in found if name not in expected),
         *(
-            f"{name} is {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
+            f"{name} has shape {tuple(found[name].shape)}, expected {tuple(expected[name].shape)}"
             for name in expected
             if name in found and found[name].shape != expected[name].shape
         ),
@@ -190,13 +188,13 @@ def find_weight_faults(expected: Mapping[str, Tensor], found: Mapping[str, Tenso
 
 
 def non_finite_warnings(weights: Mapping[str, Tensor]) -> list[str]:
-    """A warning that names the tensors with values that are no numbers, or infinite; none where all are well."""
+    """Return a warning that lists the tensors with NaN or infinite values, if there are any."""
     spoilt = [name for name, value in weights.items() if value.is_floating_point() and not _is_finite(value)]
     if not spoilt:
         return []
-    return [f"not all weights are finite numbers, and what the network says may be nothing: {', '.join(spoilt)}"]
+    return [f"weights contain NaN or infinity, so results may be meaningless: {', '.join(spoilt)}"]
 
 
 def _is_finite(value: Tensor) -> bool:
-    # A sum takes a fiftieth of the time; it can be infinite where no summand is, but hardly ever.
+    # A sum takes a fiftieth of the time. It is very rarely infinite although all its terms are finite.
     return bool(value.sum().isfinite()) or bool(value.isfinite().all())

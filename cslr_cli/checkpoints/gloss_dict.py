@@ -1,7 +1,7 @@
-"""Vocabularies of other origin: the published code's `gloss_dict.npy`, and lists of glosses.
+"""Vocabularies in other formats: the published code's `gloss_dict.npy`, and text files with one gloss per line.
 
-A `gloss_dict.npy` holds an array without axes, and in it a dictionary `gloss -> [id, count]`. The
-dictionary is pickled, so it is read by `load_plain_pickle`, which runs nothing.
+A `gloss_dict.npy` contains a zero-dimensional array with a pickled dictionary `gloss -> [id, count]`. It is read
+by `load_plain_pickle`, which runs no code.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from cslr_cli.errors import DataError, join_faults
 from cslr_cli.files import atomic_file
 from cslr_cli.vocabulary import Vocabulary
 
-_NPY: Any = np.lib.format  # some versions of numpy annotate it, some do not
+_NPY: Any = np.lib.format  # only some versions of numpy annotate it
 
-_EXPECTED = "expected the published code's gloss_dict.npy: gloss -> [id, count], with ids from 1"
+_EXPECTED = "use the published code's gloss_dict.npy: gloss -> [id, count], with ids from 1"
 
 
 def read_any_vocabulary(path: Path) -> Vocabulary:
-    """Read a vocabulary from wherever one is.
+    """Read a vocabulary in any supported format.
 
     Args:
-        path: a `gloss_dict.npy`, the folder of a prepared corpus, a `vocabulary.txt`, or a text file
-            with a gloss a line in the order of their ids.
+        path: a `gloss_dict.npy`, the folder of a prepared corpus, a `vocabulary.txt`, or a text file with one gloss
+            per line in the order of the ids.
 
     Raises:
-        DataError: it is not there, or not as it should be.
+        DataError: the file is missing or invalid.
     """
     if path.is_dir():
         return open_prepared_corpus(path).vocabulary
@@ -53,28 +53,28 @@ def _vocabulary_from_glosses(glosses: list[str], path: Path) -> Vocabulary:
     faults = [f"{gloss!r} occurs twice" for gloss in repeated] + [f"{gloss!r} has spaces" for gloss in with_spaces]
     if faults or not glosses:
         raise DataError(
-            f"{path}: not a vocabulary\n{join_faults(faults) if faults else 'there is no gloss in it'}",
-            "expected a gloss on every line, with or without a tab and its count; line n is the gloss with id n",
+            f"{path}: not a vocabulary\n{join_faults(faults) if faults else 'it contains no glosses'}",
+            "write one gloss per line, optionally with a tab and its count; line n is the gloss with id n",
         )
     return Vocabulary(tuple(glosses), (0,) * len(glosses))
 
 
 def read_gloss_dict(path: Path) -> Vocabulary:
-    """Read a `gloss_dict.npy`; nothing in it is run.
+    """Read a `gloss_dict.npy` without running code from it.
 
     Raises:
-        DataError: the file cannot be read, holds something else, or asks for code to be run.
+        DataError: the file cannot be read or contains something else.
     """
     try:
         content = _read_object(path)
     except OSError as error:
-        raise DataError(f"{path}: the vocabulary cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot read the vocabulary ({error.strerror})") from error
     except ForbiddenContentError as error:
         raise DataError(
-            f"{path}: holds other things than glosses and numbers ({error}); nothing in it was run", _EXPECTED
+            f"{path}: contains objects other than glosses and numbers ({error}); no code in it was run", _EXPECTED
         ) from error
-    except Exception as error:  # whatever a damaged pickle makes of itself
-        raise DataError(f"{path}: not a gloss_dict.npy, or one that was cut off", _EXPECTED) from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise DataError(f"{path}: not a gloss_dict.npy, or an incomplete one", _EXPECTED) from error
     faults = _find_faults(content)
     if faults:
         raise DataError(f"{path}: not a gloss_dict.npy\n{join_faults(faults)}", _EXPECTED)
@@ -83,7 +83,7 @@ def read_gloss_dict(path: Path) -> Vocabulary:
 
 
 def _read_object(path: Path) -> Any:
-    """The object in an array without axes; for any other file, an error of some kind."""
+    """Read the object in a zero-dimensional array; other files give None or any exception."""
     with open(path, "rb") as file:
         is_version_1 = _NPY.read_magic(file) == (1, 0)
         read_header = _NPY.read_array_header_1_0 if is_version_1 else _NPY.read_array_header_2_0
@@ -96,7 +96,7 @@ def _read_object(path: Path) -> Any:
 
 def _find_faults(content: Any) -> list[str]:
     if not isinstance(content, Mapping) or not content:
-        return ["there is no dictionary in it"]
+        return ["it contains no dictionary"]
     wrong = [
         f"{gloss!r} -> {value!r}"
         for gloss, value in content.items()
@@ -106,7 +106,7 @@ def _find_faults(content: Any) -> list[str]:
         return wrong
     ids = sorted(int(value[0]) for value in content.values())
     if ids != list(range(1, len(ids) + 1)):
-        return [f"its {len(ids)} ids go from {ids[0]} to {ids[-1]}, and not from 1 to {len(ids)}, each once"]
+        return [f"its {len(ids)} ids are {ids[0]} to {ids[-1]}, expected 1 to {len(ids)}, each once"]
     return []
 
 
@@ -115,11 +115,11 @@ def _is_pair_of_numbers(value: Any) -> bool:
 
 
 def write_gloss_dict(vocabulary: Vocabulary, path: Path) -> None:
-    """Write a vocabulary as the published code reads it, whole or not at all."""
+    """Write a vocabulary in the published code's format, atomically."""
     glosses = zip(vocabulary.glosses, vocabulary.counts, strict=True)
     content = {gloss: [gloss_id, count] for gloss_id, (gloss, count) in enumerate(glosses, start=1)}
     array = np.array(content, dtype=object)
-    # The name that every numpy knows; what numpy 2 writes of itself, the older ones do not.
+    # numpy 2 writes a module name that older versions do not know; all versions know the old name.
     pickled = pickle.dumps(array, protocol=3).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
     with atomic_file(path) as unfinished, open(unfinished, "wb") as file:
         _NPY.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})

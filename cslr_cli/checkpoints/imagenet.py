@@ -1,4 +1,4 @@
-"""ImageNet weights of a ResNet-18, from torchvision: what a training starts from. Loading a checkpoint needs none."""
+"""ImageNet weights of ResNet-18 from torchvision, the start of a training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from cslr_cli.errors import CheckpointError
 from cslr_cli.model.backbone import STAGES, ResNet
 
-_EXPECTED = "expected torchvision's resnet18 .pth"
+_EXPECTED = "use torchvision's resnet18 .pth file"
 _RESNET_LAYERS = ("conv1.", "bn1.", *(f"{stage}." for stage in STAGES))
 
 
@@ -22,8 +22,8 @@ def load_imagenet_weights(backbone: ResNet, path: Path | None) -> None:
 
     Args:
         backbone: backbone of width 64.
-        path: file with the weights of torchvision's ResNet-18; by default torchvision's own, downloaded once into
-            torch's cache.
+        path: file with the weights of torchvision's ResNet-18; by default they are downloaded once into torch's
+            cache.
 
     Raises:
         CheckpointError: the weights cannot be downloaded or read, or are not those of a ResNet-18.
@@ -40,7 +40,7 @@ def load_imagenet_weights(backbone: ResNet, path: Path | None) -> None:
     if wrong:
         raise CheckpointError(
             f"{path}: not torchvision's ResNet-18",
-            f"{len(wrong)} of {len(own)} tensors are missing or of another shape, first {wrong[0]}",
+            f"{len(wrong)} of {len(own)} tensors are missing or have another shape, first {wrong[0]}\n{_EXPECTED}",
         )
     backbone.load_state_dict({name: trunk[name] for name in own}, strict=False)
 
@@ -50,16 +50,16 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
         weights: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})", _EXPECTED) from error
-    except Exception as error:  # torch raises a dozen kinds over a file that is none of its own
-        raise CheckpointError(f"{path}: cannot be read as weights", _EXPECTED) from error
+    except Exception as error:  # torch raises a dozen kinds of exceptions for other files
+        raise CheckpointError(f"{path}: not a file of weights", _EXPECTED) from error
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise CheckpointError(f"{path}: holds no weights by name", _EXPECTED)
+        raise CheckpointError(f"{path}: contains no named weights", _EXPECTED)
     return weights
 
 
 def _find_or_download() -> Path:
     """Return the weights in torch's cache; download them if they are not there."""
-    from torchvision.models import ResNet18_Weights  # slow to import, and needed by such a training only
+    from torchvision.models import ResNet18_Weights  # slow to import and rarely needed
 
     url = str(ResNet18_Weights.IMAGENET1K_V1.url)
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
@@ -71,8 +71,8 @@ def _find_or_download() -> Path:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: the file has another hash
         raise CheckpointError(
-            f"the ImageNet weights could not be fetched ({error})",
-            f"put torchvision's {path.name} at {path},\n"
-            "or name it by --backbone-weights FILE, or train without by --set model.pretrained=false",
+            f"cannot download the ImageNet weights ({error})",
+            f"save torchvision's {path.name} as {path},\n"
+            "use --backbone-weights FILE, or train without these weights: --set model.pretrained=false",
         ) from error
     return path

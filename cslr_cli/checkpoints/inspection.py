@@ -1,4 +1,4 @@
-"""What a checkpoint is: its network, its vocabulary, what it was trained on, and how far."""
+"""Inspection of a checkpoint file: its network, vocabulary, corpus and training history."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cslr_cli.vocabulary import Vocabulary
 
 FIRST_GLOSSES = 10
 
-# The beginning of a parameter's name -> the part of the network that it is counted to; the first that fits.
+# Part of the network by prefix of a parameter's name; the first match counts.
 _PARAMETER_GROUPS = {
     "backbone.correlation.": "correlation",
     "backbone.alpha": "correlation",
@@ -41,25 +41,25 @@ _PARAMETER_GROUPS = {
 
 @dataclass(frozen=True)
 class CheckpointInspection:
-    """What a checkpoint file says of itself; what a published one does not say is None.
+    """Content of a checkpoint file; values that a published checkpoint does not contain are None.
 
     Attributes:
-        path: of the file.
-        num_bytes: its size.
+        path: path of the file.
+        num_bytes: size of the file, bytes.
         written_by: `cslr` and its version, or the published code.
-        model: what the network is made of.
-        parameters: how many each part has, by its name.
-        num_classes: V, the vocabulary and the blank.
-        epoch: epochs of training behind it.
-        vocabulary: what its classes mean.
-        corpus: what it was trained on.
-        data: how frames are made ready for it.
-        num_epochs: epochs that the training was to have.
-        history: a record for each epoch.
-        resumable: whether training can go on from it.
-        converted_from: name of the published checkpoint that it was.
-        averaged_epochs: the epochs of a run whose weights it is the mean of.
-        warnings: what the user should know before using it.
+        model: model section of the configuration.
+        parameters: number of parameters by part of the network.
+        num_classes: V, number of glosses plus the blank.
+        epoch: number of trained epochs.
+        vocabulary: glosses of the network's classes.
+        corpus: facts about the training corpus.
+        data: data section of the configuration.
+        num_epochs: number of epochs in the configuration.
+        history: one record per epoch.
+        resumable: whether training can be resumed from it.
+        converted_from: file name of the published checkpoint that was converted.
+        averaged_epochs: epochs whose weights were averaged.
+        warnings: warnings that the user should see before using it.
     """
 
     path: Path
@@ -81,12 +81,12 @@ class CheckpointInspection:
 
     @property
     def best(self) -> Mapping[str, Any] | None:
-        """The record with the lowest WER on dev; None if there is none."""
+        """The record with the lowest WER on dev; None without evaluations."""
         evaluated = [record for record in self.history if record.get("wer") is not None]
         return min(evaluated, key=lambda record: float(record["wer"]), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the inspection as plain values for JSON."""
         definition = load_definition(self.model.name)
         backbone = f"{definition.backbone.__module__.rpartition('.')[2]}.{definition.backbone.__name__}"
         parts = {"backbone": backbone, **dataclasses.asdict(self.model.parts)}
@@ -130,10 +130,10 @@ def _preprocessing(data: DataConfig, normalisation: Normalisation) -> dict[str, 
 
 
 def inspect_checkpoint(path: Path) -> CheckpointInspection:
-    """Read a checkpoint of this project, or a published one.
+    """Inspect a checkpoint of this package or of the published code.
 
     Raises:
-        CheckpointError: it is neither, or not as it should be.
+        CheckpointError: the file is neither, or invalid.
     """
     content = read_checkpoint_file(path)
     if find_published_state(content) is not None:
@@ -181,7 +181,7 @@ def _inspect_published(content: Mapping[str, Any], path: Path) -> CheckpointInsp
 
 
 def _count_parameters(model: ModelConfig, num_classes: int) -> dict[str, int]:
-    """How many parameters each part has; those that it lacks are left out."""
+    """Count the parameters of each part that the network has."""
     with torch.device("meta"):
         network = build_network(model, num_classes)
     counts = dict.fromkeys(_PARAMETER_GROUPS.values(), 0)
@@ -192,5 +192,5 @@ def _count_parameters(model: ModelConfig, num_classes: int) -> dict[str, int]:
 
 
 def _replace_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Lists for tuples, as JSON has them."""
+    """Replace tuples by lists, for JSON."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,7 +1,7 @@
-"""Checkpoints of the published code of VAC, SMKD, CorrNet and CorrNet+: from there, and back.
+"""Conversion from and to checkpoints of the published code of VAC, SMKD, CorrNet and CorrNet+.
 
-A published checkpoint holds tensors by name and nothing that says what they are: the network is
-recognised by them, and the vocabulary and the corpus have to be said.
+A published checkpoint contains only named tensors. The network is identified by their names; the vocabulary and, if
+it is ambiguous, the corpus must be given.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from cslr_cli.checkpoints.checkpoint import (
-    EXPECTED_NETWORKS,
+    PUBLISHED_NETWORKS,
     Checkpoint,
     CorpusOrigin,
     PublishedOrigin,
@@ -47,11 +47,11 @@ _CSLR_KEY = "cslr"
 
 @dataclass(frozen=True)
 class Conversion:
-    """A published checkpoint as one of this project.
+    """A checkpoint, and notes on its conversion.
 
     Attributes:
-        checkpoint: what it is now.
-        notes: what was taken for granted, and the user should look at.
+        checkpoint: converted checkpoint.
+        notes: assumptions that the user should check.
     """
 
     checkpoint: Checkpoint
@@ -59,7 +59,7 @@ class Conversion:
 
 
 class _CslrSection(BaseModel):
-    """What this project adds to the files that it writes for the published code, which passes over it."""
+    """Section that this package adds to published checkpoints; the published code ignores it."""
 
     config: dict[str, Any] | None = None
     corpus: CorpusOrigin | None = None
@@ -68,7 +68,7 @@ class _CslrSection(BaseModel):
 
 @dataclass(frozen=True)
 class _PublishedFile:
-    """What is in a published file: its tensors without prefixes, epochs of training, and what was added to them."""
+    """Content of a published checkpoint: tensors without prefixes, number of epochs, and this package's section."""
 
     path: Path
     state: Mapping[str, Tensor]
@@ -79,40 +79,41 @@ class _PublishedFile:
 def convert_published(
     path: Path, vocabulary: Path, *, corpus: str | PreparedCorpus | None = None, settings: Sequence[str] = ()
 ) -> Conversion:
-    """Read a checkpoint of the published code.
+    """Convert a checkpoint of the published code.
 
     Args:
-        path: of the checkpoint.
-        vocabulary: a `gloss_dict.npy`, a prepared corpus, or a text file with the glosses.
-        corpus: the one that it was trained on, or its name; by default the prepared corpus of
-            `vocabulary`, else the published corpus that has so many glosses.
-        settings: `section.key=value`, for what the tensors do not tell.
+        path: path of the checkpoint.
+        vocabulary: path of a `gloss_dict.npy`, a prepared corpus, or a text file with the glosses.
+        corpus: training corpus or its name; by default the prepared corpus at `vocabulary`, else the published
+            corpus with this number of glosses.
+        settings: `section.key=value` for settings that do not follow from the tensors.
 
     Raises:
-        CheckpointError: it is none of the four networks, or tensors are missing, left over or of
-            another shape, or the vocabulary is of another size or order.
+        CheckpointError: unknown network; missing or unexpected tensors; another size or order of the vocabulary.
         DataError: the vocabulary cannot be read.
-        UsageError: the corpus is not known, or a setting is wrong.
+        UsageError: unknown corpus, or a wrong setting.
     """
     content = read_checkpoint_file(path)
-    if _is_cslr_checkpoint(content):
-        raise UsageError(f"{path}: a checkpoint of cslr already", "--to published converts it into a published one")
+    if "format" in content and find_published_state(content) is None:
+        raise UsageError(f"{path}: already a cslr checkpoint", "use --to published to convert it to a published one")
     return _convert(_parse_published_file(content, path), vocabulary, corpus, settings)
 
 
 def open_checkpoint(
     path: Path, vocabulary: Path | None = None, corpus: str | PreparedCorpus | None = None
 ) -> Conversion:
-    """Read a checkpoint for use: one of this project, or a published one with its vocabulary.
+    """Read a checkpoint of this package or, with its vocabulary, of the published code.
+
+    For checkpoints of this package alone, use `checkpoint.load_checkpoint`.
 
     Args:
-        path: of the checkpoint.
-        vocabulary: needed for a published one; one of this project has its own, and this one is
-            compared with it.
-        corpus: as in `convert_published`.
+        path: path of the checkpoint.
+        vocabulary: vocabulary of a published checkpoint. A checkpoint of this package contains its own, which must
+            be the same.
+        corpus: training corpus of a published checkpoint, see `convert_published`.
 
     Raises:
-        CheckpointError: as in `load_checkpoint` and `convert_published`.
+        CheckpointError: see `load_checkpoint` and `convert_published`.
         DataError: the vocabulary cannot be read.
     """
     content = read_checkpoint_file(path)
@@ -124,18 +125,14 @@ def open_checkpoint(
     return Conversion(checkpoint, ())
 
 
-def _is_cslr_checkpoint(content: Mapping[str, Any]) -> bool:
-    return "format" in content and find_published_state(content) is None
-
-
 def _parse_published_file(content: Mapping[str, Any], path: Path) -> _PublishedFile:
     state = find_published_state(content)
     if state is None:
-        raise CheckpointError(f"{path}: not a checkpoint of the published code", EXPECTED_NETWORKS)
+        raise CheckpointError(f"{path}: not a checkpoint of the published code", f"use {PUBLISHED_NETWORKS}")
     try:
         added = _CslrSection.model_validate(content.get(_CSLR_KEY, {}))
     except ValidationError:
-        added = _CslrSection()  # somebody else's
+        added = _CslrSection()  # written by other software
     return _PublishedFile(path, state, published_epochs(content), added)
 
 
@@ -147,10 +144,10 @@ def _convert(
     expected = published_num_classes(published.state) - 1
     if len(vocabulary.glosses) != expected:
         reader = find_reader_by_vocabulary(expected)
-        known = "" if reader is None else f"; {expected} is the size of {reader.name}'s"
+        known = "" if reader is None else f"; {reader.name} has {expected} glosses"
         raise CheckpointError(
-            f"{source}: a vocabulary of {len(vocabulary.glosses)} glosses, and {path} knows {expected}",
-            f"name the vocabulary that it was trained with{known}",
+            f"{source}: {len(vocabulary.glosses)} glosses, but {path} was trained with {expected}",
+            f"use the vocabulary of its training{known}",
         )
     if published.added.vocabulary_hash is not None:
         _check_vocabulary_hash(vocabulary, source, published.added.vocabulary_hash, path)
@@ -158,7 +155,7 @@ def _convert(
     config = _build_config(published, origin, settings)
     weights, unused = from_published(published.state, config.model, str(path))
     if list(vocabulary.glosses) != sorted(vocabulary.glosses):
-        notes.append("the glosses are not in the order of their code points, in which published vocabularies are")
+        notes.append("the glosses are not sorted by code points, unlike those of published vocabularies")
     checkpoint = Checkpoint(
         config, vocabulary, origin, weights, published.epoch, published_origin=PublishedOrigin(path.name, unused)
     )
@@ -168,13 +165,13 @@ def _convert(
 def _check_vocabulary_hash(vocabulary: Vocabulary, source: Path, expected: str, path: Path) -> None:
     if vocabulary.hash != expected:
         raise CheckpointError(
-            f"{source}: not the vocabulary of {path}: other glosses, or the same in another order",
-            f"its hash is {vocabulary.hash}, expected {expected}; every gloss would be taken for another one",
+            f"{source}: not the vocabulary of {path}: other glosses, or another order",
+            f"use the vocabulary with hash {expected}; this one has hash {vocabulary.hash}",
         )
 
 
 def _build_config(published: _PublishedFile, origin: CorpusOrigin, settings: Sequence[str]) -> Config:
-    values = published.added.config  # where it was once ours: nothing has to be recognised
+    values = published.added.config  # present if this package wrote the file
     values = {"model": identify_network(published.state)} if values is None else dict(values)
     values["corpus"] = {"name": origin.name, "path": origin.path}
     apply_settings(values, settings)
@@ -184,7 +181,7 @@ def _build_config(published: _PublishedFile, origin: CorpusOrigin, settings: Seq
 def _find_corpus_origin(
     published: _PublishedFile, source: Path, vocabulary: Vocabulary, corpus: str | PreparedCorpus | None
 ) -> tuple[CorpusOrigin, list[str]]:
-    """The corpus that the network was trained on, and what the user should know of how it was found."""
+    """Find the training corpus; also return notes for the user on how it was found."""
     if corpus is None and source.is_dir():
         corpus = open_prepared_corpus(source)
     if isinstance(corpus, PreparedCorpus):
@@ -193,15 +190,17 @@ def _find_corpus_origin(
         return published.added.corpus, []
     notes: list[str] = []
     if corpus is None:
-        # A published checkpoint tells the number of glosses and nothing else of its corpus.
+        # A published checkpoint says nothing about its corpus but the number of glosses.
         reader = find_reader_by_vocabulary(len(vocabulary.glosses))
         if reader is None:
             raise UsageError(
-                f"{published.path}: not known which corpus it was trained on, and so at how many frames a second",
-                f"give the prepared corpus as --vocabulary, or convert it with --corpus NAME ({', '.join(CORPORA)})",
+                f"{published.path}: unknown training corpus, so its frame rate is unknown",
+                f"use the prepared corpus as --vocabulary, or convert with --corpus NAME ({', '.join(CORPORA)})",
             )
         corpus = reader.name
-        notes.append(f"taken to be of {corpus}, which has {len(vocabulary.glosses)} glosses; else say --corpus NAME")
+        notes.append(
+            f"assuming corpus {corpus}, which has {len(vocabulary.glosses)} glosses; if wrong, use --corpus NAME"
+        )
     prepared = Path("prepared") / corpus
     if corpus.lower() not in map(str.lower, CORPORA) and (prepared / VOCABULARY_FILE).is_file():
         return CorpusOrigin.from_corpus(open_prepared_corpus(prepared)), notes
@@ -212,41 +211,37 @@ def _find_corpus_origin(
 
 
 def _compare_with_prepared(vocabulary: Vocabulary, source: Path, prepared: Path) -> list[str]:
-    """Whether the corpus, where it has been prepared, knows the same glosses in the same order."""
+    """Return a note if the corpus has been prepared with other glosses or in another order."""
     try:
-        ours = open_prepared_corpus(prepared).vocabulary
+        expected = open_prepared_corpus(prepared).vocabulary
     except CslrError:
-        return []  # there is none to compare with
-    if ours.hash == vocabulary.hash:
+        return []  # not prepared
+    if expected.hash == vocabulary.hash:
         return []
-    same_glosses = set(ours.glosses) == set(vocabulary.glosses)
-    difference = "the same glosses in another order" if same_glosses else "other glosses"
-    return [f"{source} has {difference} than {prepared} (hash {vocabulary.hash}, there {ours.hash})"]
+    same_glosses = set(expected.glosses) == set(vocabulary.glosses)
+    difference = "the same glosses as {}, in another order" if same_glosses else "other glosses than {}"
+    return [f"{source} has {difference.format(prepared)} (hash {vocabulary.hash}, there {expected.hash})"]
 
 
 def write_published(checkpoint: Checkpoint, path: Path) -> Path:
-    """Write a checkpoint for the published code, and the vocabulary beside it.
-
-    Args:
-        checkpoint: of this project.
-        path: of the file to be written.
+    """Write a checkpoint in the published code's format, and `gloss_dict.npy` in the same folder.
 
     Returns:
         The path of the `gloss_dict.npy`.
 
     Raises:
-        CheckpointError: it cannot be written, or a `gloss_dict.npy` of another vocabulary is there.
+        CheckpointError: a file cannot be written, or the folder has a `gloss_dict.npy` of another vocabulary.
     """
     gloss_dict = path.with_name(GLOSS_DICT)
     exists = gloss_dict.exists()
     if exists and read_gloss_dict(gloss_dict).hash != checkpoint.vocabulary.hash:
         raise CheckpointError(
-            f"{gloss_dict}: the vocabulary of another network is there",
-            "choose another folder by --output, or move that file away",
+            f"{gloss_dict}: the file exists, with the vocabulary of another network",
+            "use another folder for --output, or move that file",
         )
     unused = checkpoint.published_origin.unused if checkpoint.published_origin is not None else {}
     content = {
-        "epoch": checkpoint.epoch - 1,  # it counts from 0, and names the last one
+        "epoch": checkpoint.epoch - 1,  # the published code counts from 0 and saves the last epoch
         "model_state_dict": to_published(checkpoint.weights, checkpoint.config.model, unused),
         _CSLR_KEY: {
             "config": checkpoint.config.to_dict(),
@@ -261,13 +256,13 @@ def write_published(checkpoint: Checkpoint, path: Path) -> Path:
 
 
 def find_unsupported_parts(checkpoint: Checkpoint) -> list[str]:
-    """What the published code, as it is, has no network for; a line each."""
+    """Return the parts of the network that the published code cannot build, one per line."""
     model = checkpoint.config.model
     found = []
     if model.width != 64 or model.blocks != (2, 2, 2, 2):
-        found.append(f"a ResNet of width {model.width} and blocks {list(model.blocks)}; it has ResNet-18 only")
+        found.append(f"a ResNet of width {model.width} and blocks {list(model.blocks)}; it supports only ResNet-18")
     if model.temporal_layers not in PUBLISHED_SCHEDULES:
-        found.append(f"temporal layers {' '.join(model.temporal_layers)}; it has nine schedules, and not this one")
+        found.append(f"temporal layers {' '.join(model.temporal_layers)}; it supports only its nine schedules")
     if load_definition(model.name).published.correlation_blocks and "layer1" in model.correlation_after:
         found.append("a correlation block after layer1")
     return found

@@ -1,7 +1,7 @@
-"""The tensors of these networks under the names and in the shapes of the published code.
+"""Published tensors: identifies the network of published checkpoints, and translates tensor names and shapes.
 
-Published checkpoints are read and written under those names (`cslr convert`). What a network's published code calls
-its backbone's tensors is in the network's `PublishedForm`; the heads have the same names in all networks.
+The published names of a backbone's modules are in the network's `PublishedForm`; those of the head, which all
+networks share, are here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LIFTING_MODULES = {
 
 
 def published_name(name: str, config: ModelConfig) -> str:
-    """Translate a tensor's name to the name in the published code: the longest known module name is replaced."""
+    """Translate a tensor's name to its published name (see `PublishedForm.modules`)."""
     modules = {**_MODULES, **_nested_temporal_modules(config), **load_definition(config.name).published.modules}
     parts = name.split(".")
     for end in range(len(parts), 0, -1):
@@ -51,7 +51,7 @@ def published_name(name: str, config: ModelConfig) -> str:
 
 
 def _nested_temporal_modules(config: ModelConfig) -> dict[str, str]:
-    """Name the temporal layers of a network with lifting pools: a convolution, its norm and its ReLU are one entry."""
+    """Translate the temporal layers of networks with lifting pools: convolution, norm and ReLU are one module there."""
     if config.parts.pool != "lifting":
         return {}
     modules: dict[str, str] = {}
@@ -63,25 +63,25 @@ def _nested_temporal_modules(config: ModelConfig) -> dict[str, str]:
             index += 3
             continue
         modules[f"temporal.{index}"] = published
-        modules |= {f"temporal.{index}.{ours}": f"{published}.{theirs}" for ours, theirs in _LIFTING_MODULES.items()}
+        modules |= {f"temporal.{index}.{name}": f"{published}.{part}" for name, part in _LIFTING_MODULES.items()}
         index += 1
     return modules
 
 
 def unused_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Shapes by published name of the tensors that published checkpoints have and no network uses."""
+    """Return the shapes, by published name, of the tensors in published checkpoints that no network uses."""
     return dict(load_definition(config.name).published.unused_shapes(config))
 
 
 def to_published(
     weights: Mapping[str, Tensor], config: ModelConfig, unused: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Rename and reshape the tensors of a network to those of the published code.
+    """Translate the tensors of a network to published names and shapes.
 
     Args:
         weights: tensors of a network by name.
         config: configuration of the network.
-        unused: unused tensors by published name, from the file that the weights came from; zeros by default.
+        unused: unused tensors by published name, from the file that the network was converted from; zeros by default.
     """
     state = {published_name(name, config): _to_published_shape(value, config) for name, value in weights.items()}
     if config.parts.shared_classifier:
@@ -93,12 +93,12 @@ def to_published(
 def from_published(
     state: Mapping[str, Tensor], config: ModelConfig, where: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Rename and reshape published tensors to those of a network; also return those that no network uses.
+    """Translate published tensors to those of a network; also return those that no network uses.
 
     Args:
-        state: published tensors by name, without prefixes.
+        state: published tensors by name, without wrapper prefixes.
         config: configuration of the network, from `identify_network`.
-        where: name of the source in an error.
+        where: name of the source, for messages.
 
     Raises:
         CheckpointError: tensors are missing, unexpected or of another shape; they are listed.
@@ -109,13 +109,13 @@ def from_published(
     expected = to_published(own, config, unused)
     faults = find_weight_faults(expected, state)
     if faults:
-        raise CheckpointError(f"{where}: its tensors are not those of the published {config.name}", join_faults(faults))
+        raise CheckpointError(f"{where}: the tensors do not fit the published {config.name}", join_faults(faults))
     weights = {name: state[published_name(name, config)].reshape(value.shape) for name, value in own.items()}
     return weights, {name: state[name] for name in unused}
 
 
 def _to_published_shape(value: Tensor, config: ModelConfig) -> Tensor:
-    """(O, I, k, k) -> (O, I, 1, k, k) where the published network's convolutions are 3-D."""
+    """(O, I, k, k) -> (O, I, 1, k, k), if the published network has 3-D convolutions."""
     has_3d_kernels = load_definition(config.name).published.has_3d_kernels
     return value.unsqueeze(2) if value.dim() == 4 and has_3d_kernels else value
 
@@ -124,11 +124,11 @@ def _leaves(module: str, state: Mapping[str, Tensor]) -> list[str]:
     return [name.removeprefix(f"{module}.") for name in state if name.startswith(f"{module}.")]
 
 
-# Recognising a network by its tensors
+# Identification of a network by its tensors
 
 
 def strip_wrapper_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the `module` that torch's wrappers for several GPUs put into names."""
+    """Remove `module.` from names, which torch's wrappers for several GPUs add."""
     return {re.sub(r"(^|\.)module\.", r"\1", name): value for name, value in state.items()}
 
 
@@ -138,7 +138,7 @@ def published_num_classes(state: Mapping[str, Tensor]) -> int:
 
 
 def is_published(state: Mapping[str, Any]) -> bool:
-    """Whether these are the names of one of the published networks."""
+    """Return whether these are tensors of a published network."""
     needed = ("conv2d.conv1.weight", "conv1d.fc.weight", "temporal_model.rnn.weight_ih_l0", "classifier.weight")
     return all(isinstance(state.get(name), Tensor) and state[name].dim() >= 2 for name in needed)
 
@@ -147,7 +147,7 @@ def find_published_state(content: Mapping[str, Any]) -> dict[str, Tensor] | None
     """Return the tensors of a published checkpoint by name, without wrapper prefixes; None for any other file.
 
     Args:
-        content: content of a file; a dictionary of nothing but the tensors is a published checkpoint too.
+        content: content of a file; a dictionary of the tensors alone is also a published checkpoint.
     """
     state = content.get("model_state_dict", content)
     if not isinstance(state, Mapping):
@@ -159,21 +159,19 @@ def find_published_state(content: Mapping[str, Any]) -> dict[str, Tensor] | None
 
 
 def published_epochs(content: Mapping[str, Any]) -> int:
-    """Return how many epochs a published checkpoint was trained; the file has the last one, counted from 0."""
+    """Return the number of trained epochs; a published file contains the last epoch, counted from 0."""
     epoch = content.get("epoch")
     return epoch + 1 if isinstance(epoch, int) else 0
 
 
 def identify_network(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Find out which network published tensors belong to.
+    """Identify the network of published tensors and return the `model` section of its configuration.
 
-    A last pooling leaves no tensors. Of two schedules that differ only in it, the one that has it is returned.
+    Pools have no tensors. If two published schedules differ only in a pool at the end, the one with the pool is
+    returned.
 
     Args:
-        state: published tensors by name, without wrapper prefixes; `is_published` holds for them.
-
-    Returns:
-        The `model` section of a configuration.
+        state: tensors by published name, without wrapper prefixes, for which `is_published` holds.
     """
     parts = {
         "pool": "lifting" if any(re.match(r"conv1d\.temporal_conv\.\d+\.\d+\.", name) for name in state) else "max",
@@ -187,7 +185,7 @@ def identify_network(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "blocks": [max(1, len(_children(f"conv2d.{stage}", state))) for stage in STAGES],
         "temporal_layers": _identify_schedule(state, nested=parts["pool"] == "lifting"),
         "hidden_size": state["temporal_model.rnn.weight_ih_l0"].shape[1],
-        "pretrained": False,  # it has its weights
+        "pretrained": False,  # the file contains the weights
     }
     blocks = load_definition(name).published.correlation_blocks
     if blocks:
@@ -197,7 +195,7 @@ def identify_network(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _identify_name(state: Mapping[str, Tensor], classifier: str) -> str:
-    """Find the network with the most markers, all of which are there; of several, the one with this classifier."""
+    """Return the network whose markers are all found. Ties: more markers first, then the given classifier."""
 
     def rank(name: str) -> tuple[int, bool]:
         markers = load_definition(name).published.markers
@@ -209,7 +207,7 @@ def _identify_name(state: Mapping[str, Tensor], classifier: str) -> str:
 
 
 def published_model_config(state: Mapping[str, Tensor]) -> ModelConfig:
-    """Recognise the network of published tensors and return its configuration."""
+    """Identify the network of published tensors and return its configuration."""
     return Config.from_dict({"model": identify_network(state)}, "the published network").model
 
 
@@ -218,22 +216,22 @@ def _children(module: str, state: Mapping[str, Tensor]) -> set[str]:
 
 
 def _identify_schedule(state: Mapping[str, Tensor], *, nested: bool) -> list[str]:
-    """The temporal layers: convolutions by their tensors, poolings by the places between them."""
+    """Identify the temporal layers: convolutions by their tensors, pools by the gaps in the numbering."""
     places = sorted(int(place) for place in _children("conv1d.temporal_conv", state) if re.fullmatch(r"\d{1,3}", place))
     leaf = "0.weight" if nested else "weight"
     weights = {place: state.get(f"conv1d.temporal_conv.{place}.{leaf}") for place in places}
     kernels = {place: w.shape[-1] for place, w in weights.items() if w is not None and w.dim() == 3}
-    if nested:  # every layer has a place
+    if nested:  # every layer has tensors and a number
         return [f"K{kernels[place]}" if place in kernels else "P2" for place in places]
     layers: list[str] = []
     next_place = 0
-    for place, kernel in kernels.items():  # a convolution's norm and ReLU have the two places after it
+    for place, kernel in kernels.items():  # norm and ReLU have the next two numbers
         layers += ["P2"] * (place - next_place) + [f"K{kernel}"]
         next_place = place + 3
-    # What follows the last convolution leaves no trace: two schedules do that differ in it.
-    alike = [schedule for schedule in PUBLISHED_SCHEDULES if _up_to_last_convolution(schedule) == layers]
-    pooled = [schedule for schedule in alike if schedule[-1] == "P2"]
-    return list(next(iter(pooled or alike), layers or PUBLISHED_SCHEDULES[2]))
+    # Pools after the last convolution leave no trace, so several schedules may match.
+    matching = [schedule for schedule in PUBLISHED_SCHEDULES if _up_to_last_convolution(schedule) == layers]
+    pooled = [schedule for schedule in matching if schedule[-1] == "P2"]
+    return list(next(iter(pooled or matching), layers or PUBLISHED_SCHEDULES[2]))
 
 
 def _up_to_last_convolution(schedule: Sequence[str]) -> list[str]:

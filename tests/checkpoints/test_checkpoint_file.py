@@ -125,5 +125,5 @@ def test_exactly_the_weights_that_are_not_finite_are_named() -> None:
         "cancelling": torch.tensor([float("inf"), float("-inf")]),
     }
     (warning,) = non_finite_warnings(weights)
-    assert warning.endswith("nothing: nan, infinite, cancelling")
+    assert warning.endswith("meaningless: nan, infinite, cancelling")
     assert non_finite_warnings({name: weights[name] for name in ("good", "steps", "large", "small.half")}) == []

@@ -108,7 +108,9 @@ def test_weights_of_another_network_are_refused_with_the_first_tensor_that_is_wr
     path = saved(tmp_path, weights)
     error = refused(path)
     assert error.message == f"{path}: not torchvision's ResNet-18"
-    assert error.hint == "2 of 100 tensors are missing or of another shape, first conv1.weight"
+    assert error.hint == (
+        "2 of 100 tensors are missing or have another shape, first conv1.weight\nuse torchvision's resnet18 .pth file"
+    )
 
 
 def test_a_narrower_backbone_refuses_the_weights(weights_file: Path) -> None:
@@ -118,7 +120,7 @@ def test_a_narrower_backbone_refuses_the_weights(weights_file: Path) -> None:
 @pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"conv1.weight": 3}, {"state_dict": {}, "epoch": 1}])
 def test_a_file_that_holds_no_weights_by_name_is_refused(tmp_path: Path, content: object) -> None:
     path = saved(tmp_path, content)
-    assert refused(path).message == f"{path}: holds no weights by name"
+    assert refused(path).message == f"{path}: contains no named weights"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_a_file_that_torch_cannot_read_is_refused(tmp_path: Path, content: bytes
     path.write_bytes(content)
     error = refused(path)
     assert str(path) in error.message
-    assert error.hint == "expected torchvision's resnet18 .pth"
+    assert error.hint == "use torchvision's resnet18 .pth file"
 
 
 def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_loading_weights_runs_no_code_from_the_file(tmp_path: Path) -> None:
             return Path.touch, (ran,)
 
     path = saved(tmp_path, {"conv1.weight": Harmful()})
-    assert refused(path).message == f"{path}: cannot be read as weights"
+    assert refused(path).message == f"{path}: not a file of weights"
     assert not ran.exists()
 
 
@@ -175,14 +177,14 @@ def torch_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def place_named_in(error: CheckpointError) -> Path:
     """Where the message says that the file is to be put."""
-    found = re.search(r"put torchvision's resnet18-f37072fd.pth at (.*),", str(error.hint))
+    found = re.search(r"save torchvision's resnet18-f37072fd.pth as (.*),", str(error.hint))
     assert found
     return Path(found[1])
 
 
 def test_without_a_network_the_message_says_which_file_to_put_where(torch_home: Path) -> None:
     error = refused(None)
-    assert "could not be fetched" in error.message
+    assert "cannot download the ImageNet weights" in error.message
     assert "Temporary failure in name resolution" in error.message
     assert place_named_in(error) == torch_home / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
     assert "--backbone-weights FILE" in str(error.hint)
@@ -210,7 +212,7 @@ def test_the_file_at_the_place_in_the_message_is_used(weights_file: Path) -> Non
 def test_a_wrong_file_in_the_cache_is_named() -> None:
     place = place_named_in(refused(None))
     place.write_bytes(b"<html>Please log in</html>")
-    assert refused(None).message == f"{place}: cannot be read as weights"
+    assert refused(None).message == f"{place}: not a file of weights"
 
 
 @pytest.mark.usefixtures("torch_home")
@@ -229,7 +231,7 @@ def test_a_download_with_the_wrong_hash_is_not_kept(
 
     monkeypatch.setattr(torch.hub, "urlopen", captive_portal)
     error = refused(None)
-    assert "could not be fetched" in error.message
+    assert "cannot download the ImageNet weights" in error.message
     assert "invalid hash" in error.message
     assert list(place.parent.iterdir()) == []
     assert capsys.readouterr() == ("", "")

@@ -184,11 +184,11 @@ def test_tensors_that_are_missing_left_over_or_of_another_shape_are_listed(name:
     state["temporal_model.rnn.bias_hh_l1"] = torch.zeros(2)
     with pytest.raises(CheckpointError) as caught:
         from_published(state, config, "the file")
-    assert caught.value.message == f"the file: its tensors are not those of the published {name}"
+    assert caught.value.message == f"the file: the tensors do not fit the published {name}"
     assert str(caught.value.hint).splitlines() == [
         "missing: conv2d.layer3.0.conv1.weight",
-        "left over: conv2d.layer5.0.conv1.weight",
-        "temporal_model.rnn.bias_hh_l1 is (2,), expected (128,)",
+        "unexpected: conv2d.layer5.0.conv1.weight",
+        "temporal_model.rnn.bias_hh_l1 has shape (2,), expected (128,)",
     ]
 
 

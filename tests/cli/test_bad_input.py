@@ -176,10 +176,10 @@ def test_what_is_no_checkpoint_is_told(cslr: Command, trained: Path) -> None:
     Path("empty.pt").touch()
     for path, words in [
         ("missing.pt", "no such checkpoint"),
-        ("cut.pt", "cut off"),
-        ("empty.pt", "empty file"),
+        ("cut.pt", "incomplete"),
+        ("empty.pt", "the file is empty"),
         ("tiny.yaml", "not a checkpoint"),
-        ("runs/tiny", "perhaps runs/tiny/best.pt"),
+        ("runs/tiny", "use a file in it, such as runs/tiny/best.pt"),
     ]:
         assert_told(cslr("evaluate", path), 1, path, words)
         assert_told(cslr("predict", "--checkpoint", path, "video.mp4"), 1, path, words)

@@ -97,7 +97,7 @@ def test_a_published_checkpoint_works_with_its_vocabulary(cslr: Command, publish
         assert "the prepared frames have 36" in outcome.stderr  # all is well but for their size
     outcome = cslr("predict", clip, "--checkpoint", published, "--vocabulary", "gloss_dict.npy")
     assert outcome.status == 2
-    assert "not known which corpus it was trained on" in outcome.stderr
+    assert "unknown training corpus, so its frame rate is unknown" in outcome.stderr
 
 
 # inspect

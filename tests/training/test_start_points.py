@@ -106,7 +106,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_what_differs_and_nothin
         load_shared_weights(network, config.model, tiny_corpus.vocabulary, tiny_checkpoint, PATH)
     told = str(caught.value)
     assert "start.pt: its network has another shape" in told
-    assert "left over: backbone.correlation.layer2" in told
+    assert "unexpected: backbone.correlation.layer2" in told
     assert "model.hidden_size is 16 in the checkpoint and 32 here" in told
     assert '--set model.correlation_after=["layer2","layer3","layer4"] --set model.hidden_size=16' in told
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
