@@ -311,7 +311,7 @@ def _explain_foreign_file(content: Mapping[str, Any], path: Path) -> CheckpointE
         )
     if "model_state_dict" in content:
         return CheckpointError(
-            f"{path}: has the form of a published checkpoint, but not of a known network", f"use {PUBLISHED_NETWORKS}"
+            f"{path}: like a checkpoint of the published code, but of an unknown network", f"use {PUBLISHED_NETWORKS}"
         )
     if content and all(isinstance(value, Tensor) for value in content.values()):
         return CheckpointError(
