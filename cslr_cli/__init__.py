@@ -1,7 +1,7 @@
 """Continuous sign language recognition: from a video of signing to glosses with times.
 
-The names below are the public interface. Each is imported when it is first used, so that
-`import cslr_cli` needs no torch.
+The names below are the public interface. Each is imported at its first use, so `import cslr_cli` does not
+import torch.
 
     >>> from cslr_cli import Recognizer
     >>> recognition = Recognizer.load("runs/quickstart/best.pt").recognize("talk.mp4")
@@ -36,7 +36,7 @@ __all__ = [
     "train",
 ]
 
-# Public name -> the module that defines it.
+# Module by public name.
 _EXPORTS = {
     "Recognition": "cslr_cli.recognition",
     "Recognizer": "cslr_cli.recognizer",

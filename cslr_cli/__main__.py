@@ -1,20 +1,20 @@
-"""`cslr`, also as `python -m cslr_cli`."""
+"""Entry point of `cslr` and `python -m cslr_cli`."""
 
 from __future__ import annotations
 
 import gc
 import sys
 
-# New objects after which Python looks for garbage: importing torch makes some hundred thousand, and none is any.
-# With Python's own 700 the looking takes an eighth of a second.
-_NEW_OBJECTS = 5000
+# Number of new objects before a garbage collection. Importing torch creates some hundred thousand objects, none of
+# them garbage; with Python's default of 700, these collections take an eighth of a second.
+_GC_THRESHOLD = 5000
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    gc.set_threshold(_NEW_OBJECTS)
+    gc.set_threshold(_GC_THRESHOLD)
     try:
-        from cslr_cli.cli.app import app  # within reach of Ctrl-C: no traceback while it is imported
+        from cslr_cli.cli.app import app  # imported here, so that Ctrl-C during imports shows no traceback
 
         app(prog_name="cslr")
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
-"""The typed configuration: its shape is that of the YAML files in `configs/`.
+"""The typed configuration, with the same sections and keys as the YAML files in `configs/`.
 
-Priority: command line (`--set a.b=c`) > configuration file > the defaults that stand here.
+Priority: command line (`--set a.b=c`), then configuration file, then the defaults below.
 """
 
 from __future__ import annotations
@@ -51,9 +51,7 @@ Layer = Annotated[str, AfterValidator(_validate_layer)]
 def _validate_network_name(name: str) -> str:
     if name not in NETWORKS:
         question = did_you_mean(name, NETWORKS)
-        raise PydanticCustomError(
-            "network", "; ".join(filter(None, [f"the networks are {', '.join(NETWORKS)}", question]))
-        )
+        raise PydanticCustomError("network", "; ".join(filter(None, [f"use one of {', '.join(NETWORKS)}", question])))
     return name
 
 
@@ -61,7 +59,7 @@ NetworkName = Annotated[str, AfterValidator(_validate_network_name)]
 
 
 class _Section(BaseModel):
-    # Defaults are checked as well: `width: 24` makes the default of `pretrained` a wrong one.
+    # Defaults are also validated: with `width: 24`, the default of `pretrained` is wrong.
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), validate_default=True, allow_inf_nan=False
     )
@@ -71,47 +69,47 @@ class _Section(BaseModel):
     def _reject_booleans_as_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         expected = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and bool not in (expected, *get_args(expected)):
-            raise PydanticCustomError("truth_value", "input should be neither true nor false")
+            raise PydanticCustomError("truth_value", "input should not be true or false")
         return value
 
 
 class CorpusConfig(_Section):
-    """Which corpus, and where it lies."""
+    """The corpus."""
 
-    name: str = Field("phoenix2014", description="name of the corpus, as `cslr prepare` knows it")
-    path: Path | None = Field(None, description="prepared corpus; default `prepared/NAME`")
+    name: str = Field("phoenix2014", description="name of the corpus, as in `cslr prepare NAME`")
+    path: Path | None = Field(None, description="folder of the prepared corpus; null: prepared/NAME")
 
     @property
     def folder(self) -> Path:
-        """The prepared corpus' folder."""
+        """Folder of the prepared corpus."""
         return self.path if self.path is not None else Path("prepared") / self.name
 
 
 class DataConfig(_Section):
-    """What happens to frames between the prepared corpus and the network."""
+    """Sampling, cropping and augmentation of the prepared frames."""
 
-    crop_size: int = Field(224, ge=32, description="side of the square cut out of the prepared frame, pixels")
-    image_scale: float = Field(1.0, gt=0, description="factor by which the crop is resized")
-    frame_interval: int = Field(1, ge=1, description="take every n-th frame")
-    flip_probability: Fraction = Field(0.5, description="chance that a training clip is mirrored")
-    temporal_scale: Fraction = Field(0.2, description="training clips get 1 ± this times their length; 0: as they are")
+    crop_size: int = Field(224, ge=32, description="side of the square crop of the prepared frame, pixels")
+    image_scale: float = Field(1.0, gt=0, description="scale factor from the crop to the network's input")
+    frame_interval: int = Field(1, ge=1, description="use every n-th frame")
+    flip_probability: Fraction = Field(0.5, description="probability that a training clip is mirrored")
+    temporal_scale: Fraction = Field(0.2, description="training clips get 1 ± this times their length; 0: unchanged")
     min_clip_frames: int = Field(32, ge=1, description="shortest resampled training clip, frames")
     max_clip_frames: int | None = Field(
-        230, ge=1, description="longest training clip, frames: longer ones lose some of theirs; null: of any length"
+        230, ge=1, description="longest training clip, frames; longer clips are shortened; null: no limit"
     )
     colour_jitter: Fraction = Field(
-        0.0, description="largest change of brightness, contrast and saturation of a training clip; 0: none"
+        0.0, description="maximum relative change of brightness, contrast and saturation of a training clip; 0: none"
     )
-    num_workers: int = Field(4, ge=0, description="processes that read training clips")
+    num_workers: int = Field(4, ge=0, description="number of processes that read training clips")
 
     @property
     def max_clip_input_frames(self) -> int | None:
-        """How many frames the network sees of a training clip at most, before rounding; None for any number."""
+        """Maximum number of frames of a training clip that the network sees, before padding; None without limit."""
         return None if self.max_clip_frames is None else math.ceil(self.max_clip_frames / self.frame_interval)
 
     @property
     def input_size(self) -> int:
-        """Side of the pictures that the network sees, pixels."""
+        """Side of the network's input frames, pixels."""
         return int(self.crop_size * self.image_scale)
 
     @field_validator("image_scale")
@@ -119,9 +117,9 @@ class DataConfig(_Section):
     def _check_input_size(cls, value: float, info: ValidationInfo) -> float:
         crop = info.data.get("crop_size")
         size = 32 if crop is None else int(crop * value)  # a wrong crop_size has its own error
-        if size < 32 or size % 16:  # 16: what the stages before the last divide by
+        if size < 32 or size % 16:  # 16: the downsampling before the last stage
             raise ValueError(
-                f"crop_size {crop} × image_scale {value:g} is {size} pixels; the network takes a multiple of 16 from 32"
+                f"crop_size {crop} × image_scale {value:g} is {size} pixels; use a multiple of 16, at least 32"
             )
         return value
 
@@ -129,26 +127,26 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The network."""
 
-    name: NetworkName = Field("corrnet", description="which network: corrnet, corrnet-plus, vac or vac-smkd")
-    width: int = Field(64, ge=1, description="channels of the first ResNet stage; 64 in ResNet-18")
+    name: NetworkName = Field("corrnet", description="network: corrnet, corrnet-plus, vac or vac-smkd")
+    width: int = Field(64, ge=1, description="channels of the first ResNet stage (64 in ResNet-18)")
     blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
-        (2, 2, 2, 2), description="residual blocks of each stage"
+        (2, 2, 2, 2), description="number of residual blocks of each stage"
     )
     correlation_after: tuple[Stage, ...] = Field(
-        ("layer2", "layer3", "layer4"), description="stages that a correlation block follows (not in VAC)"
+        ("layer2", "layer3", "layer4"), description="stages followed by a correlation block (not in VAC)"
     )
     temporal_layers: tuple[Layer, ...] = Field(
         PUBLISHED_SCHEDULES[2],
-        description="K: convolution, P: pooling, with their sizes; or the number of a published schedule, 0 to 8",
+        description="K (convolution) or P (pool) with its size; or the number of a published schedule, 0 to 8",
     )
-    hidden_size: int = Field(1024, ge=2, multiple_of=2, description="features of a step")
-    pool: Pool | None = Field(None, description="max or lifting; null: as the network has it")
-    classifier: Classifier | None = Field(None, description="linear or normalised; null: as the network has it")
+    hidden_size: int = Field(1024, ge=2, multiple_of=2, description="size of step features and LSTM output")
+    pool: Pool | None = Field(None, description="pool: max or lifting; null: the network's default")
+    classifier: Classifier | None = Field(None, description="linear or normalised; null: the network's default")
     shared_classifier: bool | None = Field(
-        None, description="one classifier for both heads, or one for each; null: as the network has it"
+        None, description="whether both heads share one classifier; null: the network's default"
     )
-    pretrained: bool = Field(True, description="start from ImageNet weights (width 64 only)")
-    backbone_weights: Path | None = Field(None, description="file with ResNet-18's ImageNet weights")
+    pretrained: bool = Field(True, description="start from ImageNet weights (only for width 64)")
+    backbone_weights: Path | None = Field(None, description="file of ImageNet weights; null: download them")
 
     @field_validator("temporal_layers", mode="before")
     @classmethod
@@ -156,15 +154,15 @@ class ModelConfig(_Section):
         if not isinstance(value, int) or isinstance(value, bool):
             return value
         if value not in range(len(PUBLISHED_SCHEDULES)):
-            raise PydanticCustomError("schedule", "the published schedules have the numbers 0 to 8")
+            raise PydanticCustomError("schedule", "use a schedule number from 0 to 8")
         return PUBLISHED_SCHEDULES[value]
 
     @field_validator("temporal_layers")
     @classmethod
     def _check_has_layers(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
-        # Not by min_length: that counts only the layers that can be read.
+        # min_length would count only the valid layers.
         if not layers:
-            raise ValueError("expected at least one layer, for example K5")
+            raise ValueError("no layers; use at least one, for example K5")
         return layers
 
     @field_validator("pool")
@@ -176,7 +174,7 @@ class ModelConfig(_Section):
         wrong = [layer for layer in info.data.get("temporal_layers", ()) if layer[0] == "P" and layer != f"P{size}"]
         if size is not None and wrong:
             raise ValueError(
-                f"a {effective} pool takes {size} steps, and temporal_layers has {wrong[0]}; set model.pool=max"
+                f"a {effective} pool needs P{size}, but temporal_layers has {wrong[0]}; set model.pool=max"
             )
         return pool
 
@@ -191,7 +189,7 @@ class ModelConfig(_Section):
 
     @property
     def parts(self) -> NetworkParts:
-        """What the network is made of: what its name stands for, but for what is set here."""
+        """Parts of the network: its defaults, replaced by what this section sets."""
         parts = NETWORKS[self.name].parts
         return dataclasses.replace(
             parts,
@@ -202,126 +200,129 @@ class ModelConfig(_Section):
 
 
 class LossConfig(_Section):
-    """Weights of the losses; one of weight 0 is not computed."""
+    """Weights of the losses; losses of weight 0 are not computed."""
 
-    sequence_ctc: float = Field(1.0, ge=0, description="CTC on the LSTM's logits (SeqCTC)")
-    conv_ctc: float = Field(1.0, ge=0, description="CTC on the temporal convolution's logits (ConvCTC)")
-    distillation: float = Field(25.0, ge=0, description="the convolution learns from the LSTM (Dist)")
-    distillation_from_epoch: int = Field(1, ge=1, description="first epoch in which the distillation counts")
-    lifting_update: float = Field(5e-4, ge=0, description="on the sums of lifting pools, where there are some (Cu)")
-    lifting_prediction: float = Field(
-        5e-4, ge=0, description="on the differences of lifting pools, where there are some (Cp)"
-    )
+    sequence_ctc: float = Field(1.0, ge=0, description="weight of CTC on the LSTM's logits (SeqCTC)")
+    conv_ctc: float = Field(1.0, ge=0, description="weight of CTC on the temporal convolution's logits (ConvCTC)")
+    distillation: float = Field(25.0, ge=0, description="weight of the LSTM-to-convolution distillation (Dist)")
+    distillation_from_epoch: int = Field(1, ge=1, description="first epoch with distillation")
+    lifting_update: float = Field(5e-4, ge=0, description="weight of the update loss of lifting pools (Cu)")
+    lifting_prediction: float = Field(5e-4, ge=0, description="weight of the prediction loss of lifting pools (Cp)")
 
     @field_validator("conv_ctc")
     @classmethod
     def _check_ctc_weights(cls, value: float, info: ValidationInfo) -> float:
         if value == 0 and info.data.get("sequence_ctc") == 0:
-            raise ValueError("sequence_ctc is 0 as well; one of the two must be more, or no gloss is ever learned")
+            raise ValueError("sequence_ctc is also 0; no gloss would be learned, so set one of them above 0")
         return value
 
     def weights(self, epoch: int) -> dict[str, float]:
-        """The weight of each loss that every network has, in an epoch (from 1)."""
+        """Return the weights, in an epoch (from 1), of the losses that all networks have."""
         distillation = self.distillation if epoch >= self.distillation_from_epoch else 0.0
         return {"sequence_ctc": self.sequence_ctc, "conv_ctc": self.conv_ctc, "distillation": distillation}
 
 
 class OptimizerConfig(_Section):
-    """Adam."""
+    """The optimizer, Adam."""
 
-    lr: float = Field(1e-4, gt=0, description="learning rate; the highest one under `one-cycle`")
-    weight_decay: float = Field(1e-4, ge=0, description="added to the gradient (coupled, as in Adam's paper)")
-    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
+    lr: float = Field(1e-4, gt=0, description="learning rate; with one-cycle, its maximum")
+    weight_decay: float = Field(1e-4, ge=0, description="weight decay, coupled (added to the gradient)")
+    clip_norm: float | None = Field(None, gt=0, description="maximum gradient norm; null: no clipping")
 
 
 class ScheduleConfig(_Section):
-    """How the learning rate changes."""
+    """The learning rate schedule."""
 
-    kind: ScheduleKind = Field(
-        "milestones", description="multiply at epochs, or rise and fall once over the whole training"
-    )
+    kind: ScheduleKind = Field("milestones", description="milestones (steps down) or one-cycle (rises and falls once)")
     milestones: tuple[int, ...] = Field((20, 35), description="epochs after which the rate is multiplied by gamma")
     gamma: float = Field(0.2, gt=0, description="factor at each milestone")
-    warmup: Fraction = Field(0.3, description="share of a one-cycle training in which the rate rises")
+    warmup: Fraction = Field(0.3, description="fraction of the steps of one-cycle in which the learning rate rises")
 
 
 class TrainingConfig(_Section):
-    """The course of a training."""
+    """The training run."""
 
-    epochs: int = Field(40, ge=1, description="times that every training clip is seen")
-    batch_size: int = Field(2, ge=1, description="clips a step, over all devices")
+    epochs: int = Field(40, ge=1, description="number of passes over the training clips")
+    batch_size: int = Field(2, ge=1, description="clips per step, over all devices")
     batch_frames: int | None = Field(
-        None, ge=1, description="frames a step, padding included, in place of a number of clips; null: batch_size"
+        None, ge=1, description="maximum frames per step including padding, instead of batch_size; null: use batch_size"
     )
-    accumulation: int = Field(1, ge=1, description="parts of a batch that a device computes one after the other")
+    accumulation: int = Field(1, ge=1, description="parts in which a device computes its batch")
     activation_checkpointing: bool = Field(
-        False, description="compute the backbone again in the backward pass: less memory, more time"
+        False, description="recompute the backbone in the backward pass: less memory, more time"
     )
-    group_by_length: bool = Field(False, description="put clips of similar length into one batch, to pad little")
-    seed: int = Field(0, ge=0, description="of everything random")
+    group_by_length: bool = Field(False, description="group clips of similar length in a batch, to reduce padding")
+    seed: int = Field(0, ge=0, description="random seed")
     precision: Precision = Field(
-        "auto", description="auto: bf16 where the device has it fast, else fp16 on GPUs, else fp32"
+        "auto",
+        description="auto: bf16 if the device computes it fast, else fp16 on a GPU and fp32 on a CPU",
     )
     num_threads: int | None = Field(
-        None, ge=1, description="threads that compute on a CPU; null: as torch has it, usually one a core"
+        None, ge=1, description="number of CPU threads; null: torch's default, usually one per core"
     )
     save_minutes: float | None = Field(
-        10.0, gt=0, description="minutes from one save within an epoch to the next; null: only after each epoch"
+        10.0, gt=0, description="minutes between saves within an epoch; null: save only after each epoch"
     )
-    evaluation_interval: int = Field(1, ge=1, description="epochs from one evaluation on dev to the next")
+    evaluation_interval: int = Field(1, ge=1, description="number of epochs between evaluations on dev")
     short_first_epochs: int = Field(
-        0, ge=0, description="epochs in which only clips of at most `short_glosses` glosses are trained on"
+        0, ge=0, description="number of first epochs with only the clips of at most short_glosses glosses"
     )
-    short_glosses: int = Field(3, ge=1, description="glosses of a clip that counts as short")
-    init_weights: Path | None = Field(
-        None, description="checkpoint whose weights a training starts from, in place of ImageNet's"
-    )
-    init_vocabulary: Path | None = Field(None, description="vocabulary of `init_weights`, if that is a published one")
+    short_glosses: int = Field(3, ge=1, description="maximum number of glosses of a short clip")
+    init_weights: Path | None = Field(None, description="checkpoint to start from, instead of ImageNet weights")
+    init_vocabulary: Path | None = Field(None, description="vocabulary of a published checkpoint in init_weights")
     frozen: tuple[str, ...] = Field(
-        (), description="parts of the network that stay as they are, by name, for example backbone.layer1"
+        (), description="names of modules that are not trained, for example backbone.layer1"
     )
     ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="decay of the moving average of the weights, for example 0.999; null: none"
+        None,
+        gt=0,
+        lt=1,
+        description="decay of the moving average of the weights, for example 0.999; null: no average",
     )
-    keep_best: int = Field(5, ge=0, description="epochs of lowest WER on dev whose weights stay in `epoch-N.pt`")
-    keep_newest: int = Field(2, ge=0, description="newest epochs whose weights stay in `epoch-N.pt`")
-    track: Tracker | None = Field(None, description="what else is told the figures; null: nothing")
+    keep_best: int = Field(5, ge=0, description="number of epochs with the lowest WER on dev whose epoch-N.pt is kept")
+    keep_newest: int = Field(2, ge=0, description="number of newest epochs whose epoch-N.pt is kept")
+    track: Tracker | None = Field(None, description="also log to this tracker: tensorboard; null: no tracker")
 
     @field_validator("init_vocabulary")
     @classmethod
     def _check_init_vocabulary(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         if path is not None and info.data.get("init_weights") is None:
-            raise ValueError("without init_weights there is no checkpoint that it could be the vocabulary of")
+            raise ValueError("init_weights is not set; set it, or remove init_vocabulary")
         return path
 
 
 class DecodingConfig(_Section):
-    """How logits become glosses."""
+    """The decoder: from logits to glosses."""
 
-    decoder: DecoderName = Field("beam", description="which decoder")
-    beam_width: int = Field(10, ge=1, description="prefixes kept a step")
-    max_classes: int = Field(40, ge=1, description="best classes looked at a step")
-    num_best: int = Field(1, ge=1, description="hypotheses given for a clip")
-    keep_repeats: bool = Field(False, description="do not merge neighbouring equal glosses")
+    decoder: DecoderName = Field("beam", description="decoder: beam, greedy or pyctcdecode")
+    beam_width: int = Field(10, ge=1, description="number of prefixes kept per step")
+    max_classes: int = Field(40, ge=1, description="number of best classes considered per step")
+    num_best: int = Field(1, ge=1, description="number of hypotheses per clip")
+    keep_repeats: bool = Field(False, description="keep adjacent repeats of a gloss (published systems merge them)")
     language_model: Path | None = Field(
-        None, description="ARPA or KenLM file of an n-gram model of glosses; needs decoder pyctcdecode"
+        None, description="n-gram model of glosses, ARPA or KenLM file; requires decoder pyctcdecode"
     )
-    lm_weight: float = Field(0.5, ge=0, description="how much the language model counts; the network counts 1")
-    gloss_bonus: float = Field(
-        0.0, description="added to a hypothesis' score for each gloss, with a language model; natural logarithm"
-    )
+    lm_weight: float = Field(0.5, ge=0, description="weight of the language model's score (the network's: 1)")
+    gloss_bonus: float = Field(0.0, description="score added per gloss (natural logarithm), with a language model")
 
     @field_validator("language_model")
     @classmethod
     def _check_language_model(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         decoder = info.data.get("decoder", "pyctcdecode")  # a wrong name has its own error
         if path is not None and decoder != "pyctcdecode":
-            raise ValueError(f"a language model needs the decoder pyctcdecode, and decoding.decoder is {decoder}")
+            raise ValueError(f"decoding.decoder is {decoder}; a language model requires pyctcdecode")
         return path
 
 
 class Config(_Section):
-    """All settings of a training or an evaluation."""
+    """All settings of a training or an evaluation.
+
+    Example:
+        >>> config = Config.from_dict({"model": {"name": "vac"}, "training": {"epochs": 10}}, "example")
+        >>> config.training.epochs, config.data.input_size, config.model.parts.classifier
+        (10, 224, 'linear')
+        >>> config = load_config("phoenix2014", ["optimizer.lr=5e-5"])
+    """
 
     corpus: CorpusConfig = CorpusConfig()
     data: DataConfig = DataConfig()
@@ -340,35 +341,35 @@ class Config(_Section):
         return {name: {} if section is None else section for name, section in values.items()}
 
     def loss_weights(self, epoch: int) -> dict[str, float]:
-        """The weight of each loss that this network has, in an epoch (from 1)."""
+        """Return the weights, in an epoch (from 1), of all losses of the configured network."""
         weights = self.loss.weights(epoch)
         return weights | {name: getattr(self.loss, name) for name in POOLS[self.model.parts.pool].losses}
 
     def with_corpus_name(self, name: str) -> Config:
-        """The configuration that calls the corpus, at the place where it is, by its own name."""
+        """Return the configuration with this corpus name and the same corpus folder."""
         if name == self.corpus.name:
             return self
         corpus = self.corpus.model_copy(update={"name": name, "path": self.corpus.folder})
         return self.model_copy(update={"corpus": corpus})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only, as YAML and checkpoints hold them."""
+        """Return the configuration as plain values, for YAML files and checkpoints."""
         return self.model_dump(mode="json")
 
     def to_yaml(self) -> str:
-        """The configuration as a YAML file."""
+        """Return the configuration as the text of a YAML file."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Config:
-        """Check plain values, for example those of a checkpoint.
+        """Validate plain values, for example those of a checkpoint.
 
         Args:
-            values: sections by name; one without a value has the defaults.
-            where: what to call the source in an error.
+            values: sections by name; missing sections and keys have their defaults.
+            where: name of the source, for messages.
 
         Raises:
-            ConfigError: unknown keys or wrong values; all of them at once.
+            ConfigError: unknown keys or wrong values; all are listed.
         """
         try:
             return cls.model_validate(values)
@@ -377,55 +378,51 @@ class Config(_Section):
 
 
 def shipped_configs() -> list[str]:
-    """Names of the configurations that come with the package."""
+    """Return the names of the configurations in the package."""
     return sorted(path.stem for path in _config_dir().glob("*.yaml"))
 
 
 def load_config(source: str | Path, settings: Sequence[str] = ()) -> Config:
-    """Read a configuration file and change it by `--set` settings.
+    """Read a configuration and apply `--set` settings.
 
     Args:
-        source: the name of a shipped configuration (`phoenix2014`, in any case) or the path of a YAML file.
-        settings: `section.key=value`, the value written as in YAML; later ones win.
+        source: name of a shipped configuration (`phoenix2014`, case-insensitive) or path of a YAML file.
+        settings: `section.key=value` with a YAML value; later settings win.
 
     Raises:
-        ConfigError: no such file, no YAML, unknown keys or wrong values; all of them at once.
+        ConfigError: no such file, invalid YAML, unknown keys or wrong values; all are listed.
     """
     path = _find_config(source)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
+        raise ConfigError(f"{path}: cannot read it as YAML ({error})") from error
     values = {} if values is None else values
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: not a configuration", "expected sections such as 'model:' with keys below them")
+        raise ConfigError(f"{path}: not a configuration", "write sections such as 'model:' with keys below them")
     apply_settings(values, settings)
     return Config.from_dict(values, f"{source} with --set" if settings else str(source))
 
 
 def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
-    """Change plain values, sections by name, by `section.key=value` settings; later ones win.
+    """Apply `section.key=value` settings to plain values (sections by name); later settings win.
 
     Raises:
-        ConfigError: a setting has another form; all of them at once.
+        ConfigError: a setting does not have this form; all such settings are listed.
     """
     faults = [fault for setting in settings if (fault := _apply_setting(values, setting)) is not None]
     if faults:
-        raise ConfigError("\n".join(faults), "expected section.key=value, for example optimizer.lr=5e-5")
+        raise ConfigError("\n".join(faults), "use section.key=value, for example optimizer.lr=5e-5")
 
 
 def changed_decoding(decoding: DecodingConfig, **changes: Any) -> DecodingConfig:
-    """The decoding with some settings changed; those that are None stay as they are.
-
-    Raises:
-        ConfigError: a value is wrong.
-    """
+    """Return the decoding section with some settings changed; settings of None stay unchanged."""
     given = {name: value for name, value in changes.items() if value is not None}
     return Config.from_dict({"decoding": {**decoding.model_dump(), **given}}, "decoding").decoding
 
 
 def _config_dir() -> Path:
-    """`configs/` inside an installed package, or beside the package in a checkout."""
+    """Return `configs/` inside an installed package, or next to the package in a checkout."""
     installed = Path(__file__).parent / "configs"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
 
@@ -440,12 +437,12 @@ def _find_config(source: str | Path) -> Path:
         if name.lower() == str(source).lower():
             return _config_dir() / f"{name}.yaml"
     question = did_you_mean(str(source), shipped_configs())
-    shipped = f"shipped are {', '.join(shipped_configs())}; or give a .yaml file"
-    raise ConfigError(f"'{source}' is no configuration", f"{question} {shipped}".lstrip())
+    shipped = f"use a .yaml file or one of {', '.join(shipped_configs())}"
+    raise ConfigError(f"unknown configuration '{source}'", f"{question} {shipped}".lstrip())
 
 
 def _apply_setting(values: dict[str, Any], setting: str) -> str | None:
-    """Put a setting into `values`, or say what is wrong with its form."""
+    """Put a setting into `values`; return a message if its form is wrong."""
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or len(parts) != 2 or not all(parts):
@@ -454,8 +451,8 @@ def _apply_setting(values: dict[str, Any], setting: str) -> str | None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        return f"--set {setting}: the value cannot be read as YAML"
-    if isinstance(value, str):  # YAML 1.1 takes 5e-5, without a point, for a word
+        return f"--set {setting}: the value is not valid YAML"
+    if isinstance(value, str):  # in YAML 1.1, 5e-5 without a point is text
         value = _number_or_text(value)
     if values.get(section) is None:
         values[section] = {}
@@ -472,7 +469,7 @@ def _number_or_text(text: str) -> float | str:
 
 
 def _known_keys() -> dict[str, list[str]]:
-    """The keys of each section."""
+    """Return the keys of each section."""
     sections = {name: field.annotation for name, field in Config.model_fields.items()}
     return {
         name: list(section.model_fields)

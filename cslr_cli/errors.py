@@ -1,21 +1,21 @@
-"""Exceptions for every error that a user can cause and fix."""
+"""Exceptions for errors that the user can fix. The command line prints `message` and `hint`."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
 
-# Faults of one input that a message shows one by one; the others are only counted.
+# Maximum number of faults of one input that a message lists; the others are only counted.
 FAULTS_SHOWN = 10
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
-    """`did you mean X?`, or `… X or Y?`, of the known names that are spelt most alike; or nothing.
+    """Return `did you mean X?` or `did you mean X or Y?` with the most similar known names; empty if none is similar.
 
     Args:
-        name: what was written; small and capital letters count as the same.
-        known: the names that there are.
-        most: how many to offer.
+        name: unknown name; upper and lower case are equal.
+        known: known names.
+        most: maximum number of names to suggest.
     """
     by_folded = {other.casefold(): other for other in known}
     near = difflib.get_close_matches(name.casefold(), by_folded, n=most, cutoff=0.5)
@@ -27,7 +27,7 @@ class CslrError(Exception):
 
     Args:
         message: what is wrong and where (file, line, key, value).
-        hint: what was expected and how to fix it; may have several lines.
+        hint: how to fix it, in the imperative; may have several lines.
     """
 
     exit_status = 1
@@ -44,44 +44,44 @@ class CslrError(Exception):
 
 
 class UsageError(CslrError):
-    """The command line or a setting is wrong; nothing was started."""
+    """An option, an argument or a setting is wrong."""
 
     exit_status = 2
 
 
 class ConfigError(UsageError):
-    """A configuration file or a `--set` has unknown keys or wrong values."""
+    """A configuration has unknown keys or wrong values."""
 
 
 class DataError(CslrError):
-    """A release, a prepared corpus, a manifest or an annotation is not as it should be."""
+    """A release, a prepared corpus, a manifest or an annotation is invalid."""
 
 
 class MediaError(CslrError):
-    """A video or a picture cannot be read, or is not what the network needs."""
+    """A video or a picture cannot be read or used."""
 
 
 class CheckpointError(CslrError):
-    """A file is no checkpoint, or not one that this version and this network can load."""
+    """A checkpoint cannot be read, written or used."""
 
 
 class TrainingError(CslrError):
-    """A training could not go on: its losses, its processes, or the system that ended it."""
+    """A training failed: infinite losses, a failed process, or a signal of the system."""
 
 
 class DeviceError(CslrError):
-    """The device asked for is not there, or ran out of memory."""
+    """The device does not exist or is out of memory."""
 
 
 class ScoringError(CslrError):
-    """References and hypotheses cannot be scored against each other."""
+    """References and hypotheses cannot be scored."""
 
 
 class MissingPackageError(CslrError):
-    """An optional package is needed for what was asked and is not installed."""
+    """A required optional package is not installed."""
 
 
 def join_faults(faults: Sequence[str]) -> str:
-    """Join the faults of an input, one per line: the first few, and the number of the others."""
+    """Join the faults of an input, one per line: the first `FAULTS_SHOWN`, then the number of the others."""
     more = len(faults) - FAULTS_SHOWN
     return "\n".join([*faults[:FAULTS_SHOWN], *([f"and {more} more"] if more > 0 else [])])

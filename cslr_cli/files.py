@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are whole."""
+"""Atomic writing: a file appears under its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from pathlib import Path
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; rename it to `path` when the block ends well.
+    """Yield a temporary path in the same folder; rename it to `path` when the block succeeds.
 
-    The other name keeps the suffix, for writers that choose a format by it. If the block raises,
-    the unfinished file is removed and what stood under `path` stays as it was. An OSError of the
-    unfinished file names `path`, which is what the user knows.
+    The temporary name has the same suffix, because some writers choose a format by it. If the block raises, the
+    temporary file is removed and an older file at `path` stays unchanged. An OSError about the temporary file
+    names `path` instead, which the user knows.
+
+    Example:
+        >>> with atomic_file(Path("results.txt")) as unfinished:
+        ...     unfinished.write_text("WER 19.4")
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")
@@ -28,11 +32,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
             error.filename = str(path)
         raise
     finally:
-        with suppress(OSError):  # on a disk that cannot be written to: that is being told already
+        with suppress(OSError):  # the disk is not writable, which is already reported
             unfinished.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all."""
+    """Write a UTF-8 text file atomically."""
     with atomic_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", newline="\n")

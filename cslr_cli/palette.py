@@ -1,4 +1,4 @@
-"""The colours that tell series, splits and glosses apart, the same in every plot and picture."""
+"""Colours of series, splits and glosses, the same in all plots and pictures."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ GREEN = "#3d8361"
 PURPLE = "#8a5a9e"
 OCHRE = "#b8862b"
 
-# Neighbouring glosses on a time line take these in turn.
+# Adjacent glosses on a time line get these colours in turn.
 GLOSS_COLOURS = (BLUE, RED, GREEN, PURPLE, OCHRE)

@@ -1,4 +1,4 @@
-"""How the core tells whoever called it how far it is; the core itself never prints."""
+"""Progress reports of long operations, passed to a callback of the caller; the core itself never prints."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one stage of the work is.
+    """Progress of one stage of the work.
 
     Attributes:
-        stage: what is being done, a few words: `prepare train`, `epoch 3`.
-        done: units finished so far in this stage.
-        total: units in all.
-        figures: numbers worth showing beside the bar, by name: `{"loss": 1.9}`.
+        stage: name of the stage, for example `prepare train` or `epoch 3`.
+        done: number of finished units.
+        total: number of all units.
+        figures: numbers to show next to the progress bar, by name: `{"loss": 1.9}`.
     """
 
     stage: str
@@ -27,4 +27,4 @@ ProgressCallback = Callable[[Progress], None]
 
 
 def no_progress(progress: Progress) -> None:
-    """The callback for callers that do not want to be told."""
+    """Ignore the progress: the default callback."""

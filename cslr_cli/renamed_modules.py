@@ -1,4 +1,4 @@
-"""Import paths of version 0.1 that its documentation showed: they still work, with a `DeprecationWarning`."""
+"""Import paths from the documentation of version 0.1, which still work with a `DeprecationWarning`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-# Old name -> new name. They go in version 1.0.
+# New name by old name; to be removed in version 1.0.
 RENAMED_MODULES = {
     "cslr_cli.checkpoint": "cslr_cli.checkpoints.checkpoint",
     "cslr_cli.features": "cslr_cli.recognizer.features",
@@ -20,7 +20,7 @@ RENAMED_MODULES = {
 
 
 class _RenamedModuleFinder(MetaPathFinder, Loader):
-    """Finds a module under its old name; Python asks it only after its own finders have failed."""
+    """Finds modules by their old names; Python uses it only after its own finders have failed."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -32,12 +32,12 @@ class _RenamedModuleFinder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         new_name = RENAMED_MODULES[module.__name__]
-        message = f"{module.__name__} is now {new_name}; the old name goes in version 1.0"
+        message = f"{module.__name__} is now {new_name}; the old name will be removed in version 1.0"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         vars(module)["__getattr__"] = partial(getattr, import_module(new_name))
 
 
 def install() -> None:
-    """Let old names be imported from now on."""
+    """Make the old names importable."""
     if not any(isinstance(finder, _RenamedModuleFinder) for finder in sys.meta_path):
         sys.meta_path.append(_RenamedModuleFinder())

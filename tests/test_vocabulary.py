@@ -41,7 +41,7 @@ def test_all_glosses_without_an_id_are_named_at_once() -> None:
 
 @pytest.mark.parametrize("gloss_id", [0, -1, 3])
 def test_the_blank_and_numbers_beyond_the_vocabulary_are_no_glosses(gloss_id: int) -> None:
-    with pytest.raises(ValueError, match="no gloss id"):
+    with pytest.raises(ValueError, match="not a gloss id"):
         Vocabulary.from_counts({"A": 1, "B": 1}).decode([gloss_id])
 
 
@@ -90,7 +90,7 @@ def test_of_many_wrong_lines_the_first_are_shown_and_the_others_counted(tmp_path
 
 def test_a_missing_or_binary_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "vocabulary.txt"
-    with pytest.raises(DataError, match=r"vocabulary\.txt: the vocabulary cannot be read"):
+    with pytest.raises(DataError, match=r"vocabulary\.txt: cannot read the vocabulary"):
         Vocabulary.read(path)
     path.write_bytes(b"A\t1\n\xff\xfe")
     with pytest.raises(DataError, match="not UTF-8 text, byte 4"):

@@ -84,7 +84,7 @@ def test_all_faults_of_the_settings_are_told_at_once_with_the_nearest_keys(cslr:
     assert_told(
         outcome,
         2,
-        *("4 settings are wrong", "optimiser", "optimizer", "model.widht", "model.width"),
+        *("4 invalid settings", "optimiser", "optimizer", "model.widht", "model.width"),
         *("training.epochs is 'zero'", "data.crop_size is 16"),
     )
     assert not Path("runs").exists()
@@ -92,7 +92,7 @@ def test_all_faults_of_the_settings_are_told_at_once_with_the_nearest_keys(cslr:
 
 def test_a_configuration_that_is_not_there_is_wrong_usage(cslr: Command, workplace: Path) -> None:
     assert_told(cslr("train", "--config", "missing.yaml"), 2, "missing.yaml")
-    assert_told(cslr("train", "--config", "phoenix"), 2, "'phoenix' is no configuration", "phoenix2014")
+    assert_told(cslr("train", "--config", "phoenix"), 2, "unknown configuration 'phoenix'", "phoenix2014")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
