@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 
+from cslr_cli.errors import EXIT_KEYBOARD_INTERRUPT
+
 # Number of new objects before a garbage collection. Importing torch creates some hundred thousand objects, none of
 # them garbage; with Python's default of 700, these collections take an eighth of a second.
 _GC_THRESHOLD = 5000
@@ -18,7 +20,7 @@ def main() -> None:
 
         app(prog_name="cslr")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(EXIT_KEYBOARD_INTERRUPT)
 
 
 if __name__ == "__main__":

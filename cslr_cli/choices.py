@@ -6,8 +6,17 @@ from typing import Literal
 
 DecoderName = Literal["beam", "greedy", "pyctcdecode"]
 ScoringTool = Literal["builtin", "sclite", "jiwer", "published-python"]
-# What becomes of clips without hypothesis: an error, or an empty hypothesis.
+# Treatment of clips without a hypothesis: an error, or an empty hypothesis.
 MissingHypotheses = Literal["error", "empty"]
 Tracker = Literal["tensorboard"]
 # The head on the LSTM, which is decoded, and the head on the temporal convolution.
 Head = Literal["sequence", "conv"]
+# Number format of the network.
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+# Form of a clip's prepared frames: one uncompressed zip file, or one folder, of pictures.
+Layout = Literal["zip", "folder"]
+ImageFormat = Literal["png", "jpeg"]
+# Unit that is drawn into a split.
+SplitUnit = Literal["clip", "signer"]
+# Code that a checkpoint is for.
+CheckpointFormat = Literal["cslr", "published"]

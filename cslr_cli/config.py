@@ -25,13 +25,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from cslr_cli.choices import DecoderName, Tracker
+from cslr_cli.choices import DecoderName, Precision, Tracker
 from cslr_cli.config_faults import translate_validation_error
 from cslr_cli.errors import ConfigError, did_you_mean
 from cslr_cli.model.registry import NETWORKS, POOLS, Classifier, NetworkParts, Pool
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 ScheduleKind = Literal["milestones", "one-cycle"]
 Stage = Literal["layer1", "layer2", "layer3", "layer4"]
 Fraction = Annotated[float, Field(ge=0, le=1)]

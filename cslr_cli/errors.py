@@ -5,6 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+# Exit statuses of all commands. Success is 0.
+EXIT_FAILED = 1
+EXIT_USAGE = 2  # the command line or a setting is wrong
+EXIT_STOPPED = 75  # stopped by a signal, everything saved; `EX_TEMPFAIL` ("try again later") of BSD's sysexits.h
+EXIT_KEYBOARD_INTERRUPT = 130  # Ctrl-C, as shells report it
+
 # Maximum number of faults of one input that a message lists; the others are only counted.
 FAULTS_SHOWN = 10
 
@@ -28,9 +34,13 @@ class CslrError(Exception):
     Args:
         message: what is wrong and where (file, line, key, value).
         hint: how to fix it, in the imperative; may have several lines.
+
+    >>> print(CslrError("talk.mp4: empty file", "copy the video again"))
+    talk.mp4: empty file
+    hint: copy the video again
     """
 
-    exit_status = 1
+    exit_status = EXIT_FAILED
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -46,7 +56,7 @@ class CslrError(Exception):
 class UsageError(CslrError):
     """An option, an argument or a setting is wrong."""
 
-    exit_status = 2
+    exit_status = EXIT_USAGE
 
 
 class ConfigError(UsageError):

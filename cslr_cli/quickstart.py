@@ -1,4 +1,4 @@
-"""Runs the whole pipeline on the synthetic corpus: draw, prepare, train, evaluate, recognise, explain."""
+"""The quickstart: the whole pipeline on the synthetic corpus."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from cslr_cli.training.run.folder import RunFolder
 
 CORPUS = "synthetic"
 CONFIG = "quickstart"
-# Small frames make training fast. The crop has the same proportion as the published 224 of 256.
+# Pixels. Small frames make training fast; the crop has the same proportion as the published 224 of 256.
 FRAME_SIZE = 72
 RUN = Path("runs") / CONFIG
-# Number of glosses of the example: few enough for one picture.
+# Number of glosses in the example video; they fit into one picture.
 _EXAMPLE_GLOSSES = 4
-# Videos that are written for trying out; `cslr demo` shows them.
+# Number of example videos; `cslr demo` shows them.
 _NUM_EXAMPLES = 3
 
 
@@ -44,8 +44,8 @@ class Stage:
 
     Attributes:
         number: from 1.
-        title: what it does.
-        command: the `cslr` command that does the same.
+        title: short description.
+        command: equivalent `cslr` command.
     """
 
     number: int
@@ -54,11 +54,11 @@ class Stage:
 
 
 STAGES = (
-    Stage(1, "Draw a signed corpus and prepare it", f"cslr prepare {CORPUS} --size {FRAME_SIZE}"),
-    Stage(2, "Train CorrNet on it", f"cslr train --config {CONFIG}"),
-    Stage(3, "Score it on dev and test", f"cslr evaluate {RUN / 'best.pt'}"),
+    Stage(1, "Draw and prepare a synthetic corpus", f"cslr prepare {CORPUS} --size {FRAME_SIZE}"),
+    Stage(2, "Train CorrNet", f"cslr train --config {CONFIG}"),
+    Stage(3, "Evaluate it on dev and test", f"cslr evaluate {RUN / 'best.pt'}"),
     Stage(4, "Recognise a video", f"cslr predict {RUN / 'example.mp4'}"),
-    Stage(5, "Show what speaks for each gloss", f"cslr cam {RUN / 'example.mp4'} --output {RUN / 'cam'}"),
+    Stage(5, "Draw heat maps of each gloss", f"cslr cam {RUN / 'example.mp4'} --output {RUN / 'cam'}"),
 )
 
 
@@ -69,8 +69,8 @@ class QuickstartResult:
     Attributes:
         results: results on dev and test.
         recognition: recognition of the example video.
-        example: clip of the example video.
-        made: descriptions and paths of the files and folders, in the order of writing.
+        example: sample of the example video.
+        made: descriptions and paths of the written files and folders, in order.
     """
 
     results: Sequence[SplitResult]
@@ -85,12 +85,12 @@ def quickstart(
     on_stage: Callable[[Stage], None],
     observer: TrainingObserver = NO_OBSERVER,
 ) -> QuickstartResult:
-    """Run the stages in the current folder; finished work of an earlier call is not repeated.
+    """Run the stages in the current folder; skip the finished work of an earlier call.
 
     Args:
         device: device of the network.
         on_stage: called with each stage before it starts.
-        observer: receives the reports of the training, and the progress of all stages.
+        observer: observer of the training and of the progress of all stages.
     """
     progress = observer.on_progress
     stages = iter(STAGES)
@@ -151,7 +151,7 @@ def _train_if_needed(config: Config, device: torch.device, observer: TrainingObs
 
 
 def _choose_examples(corpus: PreparedCorpus) -> list[Sample]:
-    """Choose test clips: first one with a good number of glosses for a picture, then others in their order."""
+    """Choose test clips, first one with `_EXAMPLE_GLOSSES` glosses."""
     samples = list(corpus.samples("test"))
     samples.sort(key=lambda sample: len(sample.glosses) != _EXAMPLE_GLOSSES)
     return samples[:_NUM_EXAMPLES]

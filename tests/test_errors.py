@@ -29,7 +29,7 @@ FAMILY = (
 )
 
 
-def test_an_error_says_what_is_wrong_and_below_it_how_to_mend_it() -> None:
+def test_an_error_says_what_is_wrong_and_below_it_how_to_fix_it() -> None:
     error = DataError("dev.csv:3: 5 fields", "expected 4:\nid|folder|signer|annotation")
     assert str(error) == "dev.csv:3: 5 fields\nhint: expected 4:\n      id|folder|signer|annotation"
 

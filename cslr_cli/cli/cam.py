@@ -10,9 +10,9 @@ import typer
 from cslr_cli.cam.options import CamMethod, CamOptions
 from cslr_cli.choices import Head
 from cslr_cli.cli import options, predict_options
-from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
+from cslr_cli.cli.checkpoints import find_newest_checkpoint, open_checkpoint_and_report
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
-from cslr_cli.cli.folders import refuse_file
+from cslr_cli.cli.options import option
 from cslr_cli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,59 +22,52 @@ if TYPE_CHECKING:
     from cslr_cli.dataset.sample import Sample
     from cslr_cli.progress import ProgressCallback
 
-_MAPS = "The maps"
-_CORPUS = "A clip of a corpus, in place of a video"
-
+_MAPS = "Maps"
+_CORPUS = "Clip of a corpus instead of a video"
 
 Video = Annotated[
-    Path | None, typer.Argument(metavar="VIDEO", help="A video, or a folder or zip of pictures; at most 30 s.")
+    Path | None, typer.Argument(metavar="VIDEO", help="Video, or a folder or zip file of pictures; 30 seconds at most.")
 ]
 Glosses = Annotated[
-    list[str] | None,
-    typer.Option("--gloss", help="Only this recognised gloss; repeatable. Default: all.", rich_help_panel=_MAPS),
+    list[str] | None, option("--gloss", "Recognised gloss to explain (default: all). Repeatable.", "GLOSS", _MAPS)
 ]
 Reference = Annotated[
     str | None,
-    typer.Option(
-        "--reference",
-        metavar="'A B C'",
-        help="What was signed: look for that, whatever the network would recognise.",
-        rich_help_panel=_MAPS,
-    ),
+    option("--reference", "Signed sentence. The maps explain it instead of the recognised sentence.", "'A B C'", _MAPS),
 ]
 Layer = Annotated[
     str | None,
-    typer.Option("--layer", help="Whose maps: stem, layer1 to layer4, layer2.correlated …", rich_help_panel=_MAPS),
+    option(
+        "--layer",
+        "Layer of the maps: stem, layer1 to layer4, layer2.correlated and so on (default: depends on the network).",
+        "LAYER",
+        _MAPS,
+    ),
 ]
-Method = Annotated[CamMethod, typer.Option("--method", help="How gradients become a map.", rich_help_panel=_MAPS)]
-ExplainedHead = Annotated[
-    Head, typer.Option("--head", help="Which head's logits are explained.", rich_help_panel=_MAPS)
-]
+Method = Annotated[CamMethod, option("--method", "Computation of a map from the gradients.", panel=_MAPS)]
+ExplainedHead = Annotated[Head, option("--head", "Head of the network whose logits are explained.", panel=_MAPS)]
 Place = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--place",
-        metavar="X,Y",
-        help="Pixels of the frame: the place whose correlation maps are drawn. Default: the hottest.",
-        rich_help_panel=_MAPS,
+        "Position in the frame, in pixels, whose correlation maps are drawn (default: the hottest).",
+        "X,Y",
+        _MAPS,
     ),
 ]
 PlaceTime = Annotated[
     float | None,
-    typer.Option("--at", help="Seconds: the frame that the place is in.", rich_help_panel=_MAPS),
+    option("--at", "Time of the frame with the position, in seconds (default: the hottest frame).", "SECONDS", _MAPS),
 ]
 Corpus = Annotated[
-    Path | None,
-    typer.Option("--corpus", help="Prepared corpus; default: the one of training.", rich_help_panel=_CORPUS),
+    Path | None, option("--corpus", "Prepared corpus (default: the corpus of the training).", "FOLDER", _CORPUS)
 ]
-SampleId = Annotated[
-    str | None, typer.Option("--sample", metavar="ID", help="Name of the clip.", rich_help_panel=_CORPUS)
-]
+SampleId = Annotated[str | None, option("--sample", "Name of the clip.", "ID", _CORPUS)]
 
 
 def cam(
     video: Video = None,
-    output: Annotated[Path, typer.Option("--output", help="Folder for the maps.")] = Path("cam"),
+    output: Annotated[Path, option("--output", "Folder of the maps.", "FOLDER")] = Path("cam"),
     as_json: options.Json = False,
     glosses: Glosses = None,
     reference: Reference = None,
@@ -94,16 +87,20 @@ def cam(
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
 ) -> None:
-    """Show which places of a video speak for which gloss: Grad-CAM, and CorrNet's own maps.
+    """Draw heat maps of the image regions behind each gloss.
 
-    Writes a sheet of pictures (cam.png), a video (cam.mp4) and the maps as numbers (cam.npz); for networks that
-    correlate frames also what their blocks see (correlation.png). Computes in fp32.
+    Writes a sheet of pictures (`cam.png`), a video (`cam.mp4`) and the maps as arrays (`cam.npz`). For
+    CorrNet and CorrNet+, it also draws the maps of the correlation blocks (`correlation.png`). Computes in fp32.
+
+    Examples:
+        cslr cam talk.mp4
+        cslr cam talk.mp4 --method hires-cam --output maps/
     """
     if (video is None) == (sample_id is None):
-        raise UsageError("expected a video, or a clip of a corpus by --sample", "one of the two, and not both")
+        raise UsageError("expected a video or --sample, not both", "cslr cam VIDEO, or cslr cam --sample ID")
     if corpus is not None and sample_id is None:
-        raise UsageError("--corpus is for --sample", "name the clip: --sample ID")
-    refuse_file(output)
+        raise UsageError("--corpus without --sample", "add --sample ID")
+    options.check_output_folder(output)
     from cslr_cli.cam import explain
     from cslr_cli.media.options import ReadOptions
     from cslr_cli.model.device import resolve_device
@@ -119,7 +116,7 @@ def cam(
         at=at,
     )
     reading = ReadOptions(fps, start, end, fit)
-    opened = open_for_use(checkpoint or newest_checkpoint(runs_dir), vocabulary)
+    opened = open_checkpoint_and_report(checkpoint or find_newest_checkpoint(runs_dir), vocabulary)
     source = video if video is not None else _frames_of_sample(opened, corpus, str(sample_id))
     recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")
     with shown_progress() as progress:
@@ -136,7 +133,7 @@ def _parse_place(text: str) -> tuple[float, float]:
     try:
         x, y = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"--place {text}: not a place", "expected x and y in pixels, for example 105,130") from error
+        raise UsageError(f"--place {text}: not a position", "use x and y in pixels, for example 105,130") from error
     return x, y
 
 
@@ -155,7 +152,7 @@ def find_sample(corpus: PreparedCorpus, sample_id: str) -> Sample:
     """Return the sample with this id, from any split.
 
     Raises:
-        UsageError: there is no such sample; suggests similar ids.
+        UsageError: unknown id; the hint suggests similar ids.
         DataError: a manifest cannot be read.
     """
     sample_ids: list[str] = []
@@ -164,12 +161,14 @@ def find_sample(corpus: PreparedCorpus, sample_id: str) -> Sample:
             if sample.sample_id == sample_id:
                 return sample
             sample_ids.append(sample.sample_id)
-    hint = did_you_mean(sample_id, sample_ids, most=3) or (f"its first clip is {sample_ids[0]}" if sample_ids else None)
-    raise UsageError(f"{corpus.path}: {corpus.name} has no clip {sample_id!r} among {len(sample_ids)}", hint)
+    hint = did_you_mean(sample_id, sample_ids, most=3) or (
+        f"use a name such as {sample_ids[0]}" if sample_ids else None
+    )
+    raise UsageError(f"{corpus.path}: no clip {sample_id!r} among {len(sample_ids)} clips of {corpus.name}", hint)
 
 
 def _write_files(explanation: Explanation, folder: Path, progress: ProgressCallback) -> dict[str, Path]:
-    """Write all files and return their paths by what they hold."""
+    """Write all files; return their paths by content."""
     from cslr_cli.cam import write_correlation_sheet, write_maps, write_sheet, write_video
 
     files = {"sheet": folder / "cam.png", "video": folder / "cam.mp4", "maps": folder / "cam.npz"}
@@ -188,7 +187,7 @@ def _print_warnings(explanation: Explanation, network_name: str) -> None:
     for warning in explanation.warnings:
         print_error(warning, kind="warning")
     if explanation.correlations is None:
-        print_note(f"{network_name} has no correlation blocks, so there are no maps of them")
+        print_note(f"no correlation maps: {network_name} has no correlation blocks")
 
 
 def _print_tables(explanation: Explanation, files: dict[str, Path]) -> None:
@@ -198,8 +197,8 @@ def _print_tables(explanation: Explanation, files: dict[str, Path]) -> None:
         place = "–" if hottest is None else f"{hottest.x:.0f},{hottest.y:.0f} at {hottest.seconds:.2f} s"
         confidence = "–" if timed.confidence is None else f"{timed.confidence:.2f}"
         rows.append([timed.gloss, f"{timed.start:.2f}", f"{timed.end:.2f}", confidence, place])
-    print_result(table(["gloss", "start", "end", "confidence", "hottest place"], rows, left=(0, 4)))
-    print_result(table(["made", "where"], [[content, str(path)] for content, path in files.items()], left=(0, 1)))
+    print_result(table(["gloss", "start", "end", "confidence", "hottest position"], rows, left=(0, 4)))
+    print_result(table(["output", "file"], [[content, str(path)] for content, path in files.items()], left=(0, 1)))
 
 
 def _explanation_to_dict(explanation: Explanation, source: Path, files: dict[str, Path]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checkpoints that commands are given."""
+"""Checkpoints that commands use."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from cslr_cli.dataset.manifest import PreparedCorpus
 
 
-def open_for_use(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | None = None) -> Checkpoint:
-    """Read a checkpoint of cslr, or a published one with its vocabulary; print notes and warnings about it."""
+def open_checkpoint_and_report(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | None = None) -> Checkpoint:
+    """Open a checkpoint of cslr, or a published one with its vocabulary; print notes and warnings about it."""
     from cslr_cli.checkpoints.published import open_checkpoint
 
     conversion = open_checkpoint(path, vocabulary, corpus)
@@ -25,15 +25,15 @@ def open_for_use(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | N
     return conversion.checkpoint
 
 
-def newest_checkpoint(runs_dir: Path) -> Path:
-    """The best checkpoint of the newest run; says which it is."""
+def find_newest_checkpoint(runs_dir: Path) -> Path:
+    """Return the best checkpoint of the newest run, and print its path."""
     from cslr_cli.training.run.runs import newest_run
 
     run = newest_run(runs_dir)
     if run is None:
         raise UsageError(
-            f"{runs_dir}: there is no run with a checkpoint here",
-            "name one by --checkpoint, or train one: cslr quickstart, or cslr train",
+            f"{runs_dir}: no run with a checkpoint",
+            "use --checkpoint FILE, or train a network: cslr quickstart, cslr train",
         )
     print_note(f"checkpoint: {run.best}")
     return run.best

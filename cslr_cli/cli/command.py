@@ -1,4 +1,4 @@
-"""A command of the command line: what its help shows, and what happens to its errors.
+"""The layout of a command's help, and the translation of its errors.
 
 Every error becomes a message on standard error and an exit status, never a traceback.
 """
@@ -6,60 +6,42 @@ Every error becomes a message on standard error and an exit status, never a trac
 from __future__ import annotations
 
 import functools
+import inspect
 import signal
-from collections.abc import Callable
-from typing import Any, get_args
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cslr_cli.cli.console import print_error
-from cslr_cli.errors import CslrError
-
-# Typer's name of a type (of older versions, click's) -> what the help shows for a value without a metavar of its own.
-_METAVARS = {
-    "int": "N",
-    "integer": "N",
-    "float": "NUMBER",
-    "str": "TEXT",
-    "text": "TEXT",
-    "Path": "PATH",
-    "path": "PATH",
-}
-
-INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+from cslr_cli.errors import EXIT_FAILED, EXIT_KEYBOARD_INTERRUPT, CslrError
 
 
 class CommandGroup(TyperGroup):
     """The command line itself: the group of all commands."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for parameter in self.params:
-            _show_plain_type(parameter)
-
-    def get_help_option(self, ctx: Any) -> Any:
-        """The `--help` option, without a type."""
-        return _show_plain_type(super().get_help_option(ctx))
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options, ready for the help."""
+        return _with_plain_help(super().get_params(ctx))
 
 
 class Command(TyperCommand):
     """A command whose help ends with examples.
 
     Attributes:
-        examples: command lines, each with a comment if it needs one.
+        examples: command lines, each with a comment if necessary.
     """
 
     examples: tuple[str, ...] = ()
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for parameter in self.params:
-            _show_plain_type(parameter)
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the arguments and options, ready for the help."""
+        return _with_plain_help(super().get_params(ctx))
 
-    def get_help_option(self, ctx: Any) -> Any:
-        """The `--help` option, without a type."""
-        return _show_plain_type(super().get_help_option(ctx))
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage line; required arguments have no braces."""
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help, then the examples."""
@@ -68,33 +50,31 @@ class Command(TyperCommand):
             _print_examples(self.examples)
 
 
-def _show_plain_type(parameter: Any) -> Any:
-    """Show a value by its metavar or its choices only: no `<bool>` for a flag, no `<int range>` for a number.
+def _with_plain_help(parameters: Iterable[Any]) -> list[Any]:
+    """Show each value by its metavar or its choices, and each default behind the first sentence of the help.
 
-    The attributes that say how Typer shows a type differ between its versions.
+    Typer would print `<bool>` for a flag and `<int range>` for a number, and each default on a line of its own. The
+    attributes that control this differ between its versions.
     """
-    if parameter is None:
-        return None
-    if getattr(parameter, "is_flag", False):
-        parameter.metavar = ""
-    elif parameter.metavar is None and parameter.param_type_name == "option":
-        described = getattr(parameter, "type_descriptor", None) or parameter.type
-        choices = [str(getattr(choice, "value", choice)) for choice in getattr(described, "choices", None) or ()]
-        parameter.metavar = "|".join(choices) or _METAVARS.get(_type_name(described))
-    if hasattr(parameter, "_get_number_range_help_str"):
-        parameter._get_number_range_help_str = lambda: None
-    if parameter.param_type_name == "argument" and hasattr(parameter, "display_type_rich"):
-        parameter.display_type_rich = lambda ctx: None
-    return parameter
-
-
-def _type_name(described: Any) -> str:
-    """The name of the type of one value, also where an option can be repeated."""
-    annotation = getattr(described, "annotation", None)
-    if annotation is None:
-        return str(described.name).removesuffix(" range")
-    (single,) = get_args(annotation)[:1] or (annotation,)
-    return str(getattr(single, "__name__", ""))
+    parameters = list(parameters)
+    for parameter in parameters:
+        is_flag = getattr(parameter, "is_flag", False)
+        if is_flag:
+            parameter.metavar = ""
+        elif parameter.metavar is None:
+            described = getattr(parameter, "type_descriptor", None) or parameter.type
+            parameter.metavar = "|".join(getattr(described, "choices", None) or ()) or None
+        if hasattr(parameter, "_get_number_range_help_str"):
+            parameter._get_number_range_help_str = lambda: None
+        if parameter.param_type_name == "argument" and hasattr(parameter, "display_type_rich"):
+            parameter.display_type_rich = lambda ctx: None
+        if parameter.show_default and not is_flag and parameter.default is not None and parameter.help:
+            value = parameter.default
+            default = f"{value:g}" if isinstance(value, float) else str(value)
+            first, *others = parameter.help.removesuffix(".").split(". ", 1)
+            parameter.help = ". ".join([f"{first} (default: {default})", *others]) + "."
+            parameter.show_default = False
+    return parameters
 
 
 def _print_examples(examples: tuple[str, ...]) -> None:
@@ -110,9 +90,9 @@ def with_errors_reported(function: Callable[..., None], name: str, after_interru
     """Wrap a command's function so that its errors become messages.
 
     Args:
-        function: parses its options and does its work.
-        name: of the command.
-        after_interruption: what to say after Ctrl-C; the function can say something else in its KeyboardInterrupt.
+        function: function of the command; may raise KeyboardInterrupt with a text to print.
+        name: name of the command.
+        after_interruption: text to print after Ctrl-C by default.
     """
 
     @functools.wraps(function)
@@ -125,43 +105,35 @@ def with_errors_reported(function: Callable[..., None], name: str, after_interru
         except UnicodeEncodeError as error:
             missing = ascii(error.object[error.start : error.end])
             print_error(
-                f"the output is {error.encoding}, which has no {missing}\n"
+                f"the encoding of the output, {error.encoding}, has no {missing}\n"
                 "hint: set PYTHONIOENCODING=utf-8, or write to a file"
             )
-            raise typer.Exit(1) from error
+            raise typer.Exit(EXIT_FAILED) from error
         except BrokenPipeError:
-            raise  # the reader of our output has closed it: nothing to report
+            raise  # the reader of the output has closed it: nothing to report
         except OSError as error:
             print_error(f"{error.filename or name}: {error.strerror or error}")
-            raise typer.Exit(1) from error
+            raise typer.Exit(EXIT_FAILED) from error
         except KeyboardInterrupt as error:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C also ends the clean-up
             what_next = str(error) or after_interruption
             print_error("; ".join(filter(None, ["interrupted", what_next])), kind="stopped")
-            raise typer.Exit(INTERRUPTED) from error
+            raise typer.Exit(EXIT_KEYBOARD_INTERRUPT) from error
 
     return command
 
 
-def add_command(
-    app: typer.Typer,
-    name: str,
-    function: Callable[..., None],
-    *,
-    panel: str,
-    examples: tuple[str, ...],
-    after_interruption: str = "",
-) -> None:
-    """Add a function to an app as a command.
+def add_command(app: typer.Typer, function: Callable[..., None], panel: str, *, after_interruption: str = "") -> None:
+    """Add a function to an app as the command of the same name.
 
     Args:
         app: the command line.
-        name: of the command.
-        function: parses its options and does its work; its docstring is the help.
-        panel: heading under which `cslr --help` lists it.
-        examples: shown at the end of its help.
-        after_interruption: what to say after Ctrl-C.
+        function: function of the command; its docstring is the help, with command lines below `Examples:`.
+        panel: heading of the command in `cslr --help`.
+        after_interruption: text to print after Ctrl-C.
     """
-    kind = type("Command", (Command,), {"examples": examples})
+    name = function.__name__
+    text, _, examples = (inspect.getdoc(function) or "").partition("\n\nExamples:\n")
+    kind = type("Command", (Command,), {"examples": tuple(inspect.cleandoc(examples).splitlines())})
     command = with_errors_reported(function, name, after_interruption)
-    app.command(name, cls=kind, rich_help_panel=panel)(command)
+    app.command(name, cls=kind, help=text, rich_help_panel=panel)(command)

@@ -1,4 +1,4 @@
-"""What goes to the screen: results to standard output, everything else to standard error."""
+"""Output of the commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -14,55 +14,53 @@ from cslr_cli.progress import Progress, ProgressCallback
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-# Where standard error is no terminal (a cluster's log file): seconds from one line to the next. At first
-# one wants to see that it works; in a training of days, lines come as rarely as one looks.
-_FIRST_INTERVAL, _LAST_INTERVAL = 15.0, 300.0
-_INTERVALS_SO_FAR = 20  # and in between, a twentieth of the time that has passed
+# Progress without a terminal (log file of a cluster): time between two lines, seconds. It grows with the elapsed time,
+# so that a log shows progress soon and stays short over days.
+_MIN_INTERVAL, _MAX_INTERVAL = 15.0, 300.0
+_LINES_PER_ELAPSED_TIME = 20  # interval: elapsed time / 20, within the limits
 
-# Times a second that bars are drawn anew: each takes more than a millisecond of a core, and rich would do ten.
-_REFRESHES = 2
+_REFRESHES_PER_SECOND = 2  # of progress bars; each takes more than a millisecond of a core, and rich's default is 10
 
-# Characters of a bar; in a narrow terminal the figures behind it give way first.
-_BAR_WIDTH = 12
+_BAR_WIDTH = 12  # characters
 
-# Characters of the names in a narrow table that are not broken.
-_NAMES_KEPT = 20
+# Maximum length of a name in a narrow table that is never wrapped, characters.
+_MAX_UNWRAPPED_NAME = 20
 
-# Signs of our own tables, and what stands for them where the encoding of the output has none.
+# Characters of tables and notes, and their replacements for encodings without them.
 _PLAIN_SIGNS = {"–": "-", "…": "...", "→": "->", "×": "x", "█": "#", "▏": "|", "²": "2"}
 
 
 def stderr() -> Console:
-    """Rich's view of standard error."""
+    """Return a rich console on standard error."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def print_error(text: str, kind: str = "error") -> None:
-    """`error: …` on standard error, as it stands: no wrapping, no markup."""
+    """Print `error: TEXT` on standard error, without wrapping or markup."""
     from rich.text import Text
 
     _print(stderr(), sys.stderr, Text.assemble((f"{kind}: ", "bold red"), text), soft_wrap=True)
 
 
 def print_note(text: str) -> None:
-    """A remark on standard error."""
+    """Print a note on standard error."""
     _print(stderr(), sys.stderr, text, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """A result as JSON, on standard output, a line an object; all of ASCII where the output may not have more."""
+    """Print a result as one line of JSON on standard output; in ASCII unless the encoding is Unicode."""
     print(json.dumps(value, ensure_ascii=not _has(chr(sys.maxunicode), sys.stdout)))
 
 
 def print_result(renderable: RenderableType) -> None:
-    """A table or a text on standard output; wide enough not to be cut where that is no terminal."""
+    """Print a table or a text on standard output; without a terminal, lines are not cut."""
     _print_wide(renderable, to_stderr=False)
 
 
 def print_remarks(renderable: RenderableType) -> None:
-    """A table on standard error; wide enough not to be cut where that is no terminal."""
+    """Print a table on standard error; without a terminal, lines are not cut."""
     _print_wide(renderable, to_stderr=True)
 
 
@@ -76,7 +74,7 @@ def _print_wide(renderable: RenderableType, *, to_stderr: bool) -> None:
 
 
 def _print(console: Console, stream: TextIO, *objects: RenderableType, **how: Any) -> None:
-    """Print as a console would, through the stream: where a bar stands on it, above that."""
+    """Print to the stream itself, so that the text appears above a progress bar."""
     with console.capture() as printed:
         console.print(*objects, **how)
     plain = str.maketrans({sign: text for sign, text in _PLAIN_SIGNS.items() if not _has(sign, stream)})
@@ -84,7 +82,7 @@ def _print(console: Console, stream: TextIO, *objects: RenderableType, **how: An
 
 
 def _has(sign: str, stream: TextIO | None) -> bool:
-    """Whether the encoding of a stream has a sign; one that is closed takes any."""
+    """Return whether the encoding of a stream contains a character; True for a closed stream."""
     try:
         sign.encode(getattr(stream, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -95,9 +93,9 @@ def _has(sign: str, stream: TextIO | None) -> bool:
 def table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], left: Container[int] = (0,), *, narrow: bool = False
 ) -> RenderableType:
-    """A plain table; the columns whose places are in `left` are aligned left, the others right.
+    """Build a plain table; columns with an index in `left` are left-aligned, others right-aligned.
 
-    A narrow one has less space between columns, and does not break the names in the first of them.
+    A narrow table has less space between columns, and does not wrap short names in the first column.
     """
     from rich import box
     from rich.table import Table
@@ -105,16 +103,18 @@ def table(
 
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=narrow)
     for index, column in enumerate(columns):
-        width = min(_NAMES_KEPT, max((len(row[0]) for row in rows), default=0)) if narrow and index == 0 else None
+        width = (
+            min(_MAX_UNWRAPPED_NAME, max((len(row[0]) for row in rows), default=0)) if narrow and index == 0 else None
+        )
         result.add_column(column, justify="left" if index in left else "right", overflow="fold", min_width=width)
     for row in rows:
-        result.add_row(*map(Text, row))  # as it stands: a bracket in a path is no markup
+        result.add_row(*map(Text, row))  # `Text`: brackets in a path are not markup
     return result
 
 
 @contextmanager
 def shown_progress() -> Iterator[ProgressCallback]:
-    """A callback that shows how far the work is, with the time left: a bar, or lines in a log file."""
+    """Return a callback that shows progress and remaining time, as bars or as lines of a log file."""
     if not sys.stderr.isatty():
         yield _ProgressLines()
         return
@@ -123,7 +123,7 @@ def shown_progress() -> Iterator[ProgressCallback]:
     from rich.text import Text
 
     class Figures(rich_progress.ProgressColumn):
-        """What a narrow terminal cuts off."""
+        """Figures at the end of a bar; cut in a narrow terminal."""
 
         def render(self, task: rich_progress.Task) -> Text:
             return Text(task.fields["figures"], no_wrap=True, overflow="ellipsis")
@@ -138,7 +138,7 @@ def shown_progress() -> Iterator[ProgressCallback]:
         Figures(),
     )
     with rich_progress.Progress(
-        *columns, console=stderr(), transient=True, speed_estimate_period=60, refresh_per_second=_REFRESHES
+        *columns, console=stderr(), transient=True, speed_estimate_period=60, refresh_per_second=_REFRESHES_PER_SECOND
     ) as bars:
         tasks: dict[str, rich_progress.TaskID] = {}
 
@@ -155,7 +155,7 @@ def shown_progress() -> Iterator[ProgressCallback]:
 
 
 class _ProgressLines:
-    """Progress as plain lines: one at the end of each stage, and one now and then before."""
+    """Prints progress as plain lines: at intervals, and at the end of each stage."""
 
     def __init__(self) -> None:
         self._started: dict[str, tuple[float, int]] = {}
@@ -166,7 +166,7 @@ class _ProgressLines:
         started, first = self._started.setdefault(progress.stage, (now, progress.done - 1))
         finished = progress.done >= progress.total
         elapsed = now - started
-        interval = min(max(elapsed / _INTERVALS_SO_FAR, _FIRST_INTERVAL), _LAST_INTERVAL)
+        interval = min(max(elapsed / _LINES_PER_ELAPSED_TIME, _MIN_INTERVAL), _MAX_INTERVAL)
         if not finished and now - self._last_line < interval:
             return
         self._last_line = now
@@ -179,17 +179,17 @@ class _ProgressLines:
 
 
 def figures_text(figures: Mapping[str, float]) -> str:
-    """`epoch 3, loss 1.92`: names with their underscores as spaces."""
+    """Format figures as text: `epoch 3, loss 1.92`; underscores in names become spaces."""
     return ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in figures.items())
 
 
 def _number(value: float) -> str:
-    """Four digits, and all of them before the point: `1.923`, `11,330`."""
+    """Format a number with four digits, and all digits before the point: `1.923`, `11,330`."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:
-    """`1:02:03` or `2:03`."""
+    """Format seconds as `1:02:03` or `2:03`."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cslr_cli.choices import CheckpointFormat
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, table
+from cslr_cli.cli.options import option
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,73 +20,77 @@ if TYPE_CHECKING:
 _DEFAULT_BEST = 5
 
 
-class Format(str, Enum):
-    """Whose checkpoint is to come out."""
-
-    cslr = "cslr"
-    published = "published"
-
-
 def convert(
     checkpoint: Annotated[
         Path | None,
-        typer.Argument(help="Checkpoint of the published code of VAC, SMKD, CorrNet or CorrNet+; or of cslr."),
+        typer.Argument(metavar="CHECKPOINT", help="Published checkpoint of VAC, SMKD, CorrNet or CorrNet+, or cslr's."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", help="File to write. Default with --average: in the run's folder.")
+        Path | None, option("--output", "File to write (default with --average: RUN/average-best-N.pt).", "FILE")
     ] = None,
-    to: Annotated[Format, typer.Option("--to", help="cslr, or published: for the code that it came from.")] = (
-        Format.cslr
-    ),
-    vocabulary: options.Vocabulary = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option(
-            "--corpus", metavar="NAME", help="Corpus that it was trained on. Default: by the number of its glosses."
+    to: Annotated[
+        CheckpointFormat, option("--to", "Format of the output. published: for the code that published the network.")
+    ] = "cslr",
+    vocabulary: Annotated[
+        Path | None,
+        option(
+            "--vocabulary",
+            "Vocabulary of a published checkpoint: gloss_dict.npy, a prepared corpus, or a text file with one "
+            "gloss per line.",
+            "PATH",
         ),
     ] = None,
-    average: Annotated[
-        Path | None, typer.Option("--average", metavar="RUN", help="Make the mean of this run's best checkpoints.")
+    corpus: Annotated[
+        str | None, option("--corpus", "Corpus of the training (default: found by the number of glosses).", "NAME")
     ] = None,
-    best: Annotated[int | None, typer.Option("--best", min=2, help="How many of them. Default: 5.")] = None,
     settings: options.Settings = None,
+    average: Annotated[Path | None, option("--average", "Run whose best checkpoints are averaged.", "RUN")] = None,
+    best: Annotated[
+        int | None, option("--best", f"Number of checkpoints to average (default: {_DEFAULT_BEST}).", "N", min=2)
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Convert a published checkpoint into one of cslr, and back; or average a run's best checkpoints.
+    """Convert published checkpoints, or average a run's best checkpoints.
 
-    Nothing is lost on the way. A published checkpoint has no vocabulary in it: name it by
-    --vocabulary. The way back writes a `gloss_dict.npy` beside the output. No code in any of these
-    files is run. With --average RUN --best N, the weights of the N epochs of lowest WER on dev are
-    averaged into `RUN/average-best-N.pt`, a checkpoint like any other.
+    A published checkpoint becomes one of cslr, or with `--to published` the other way round. Published checkpoints
+    contain no vocabulary, so add `--vocabulary`; the other direction writes `gloss_dict.npy` next to the output.
+    Converting there and back changes no weight, and no code in the files is executed.
+
+    `--average RUN` averages the weights of the N epochs with the lowest WER on dev.
+
+    Examples:
+        cslr convert dev_18.80.pt --vocabulary gloss_dict.npy --output corrnet.pt
+        cslr convert corrnet.pt --to published --output published.pt
+        cslr convert --average runs/phoenix2014 --best 5
     """
     changes = {"--vocabulary": vocabulary, "--corpus": corpus, "--set": settings}
     refused = [option for option, value in changes.items() if value]
     if average is not None:
-        if checkpoint is not None or to is Format.published or refused:
+        if checkpoint is not None or to == "published" or refused:
             raise UsageError(
-                "--average takes a run, and nothing else but --best, --output and --json",
-                "the checkpoint that it writes can be converted afterwards",
+                "--average works only with --best, --output and --json",
+                "remove the other arguments; convert the averaged checkpoint afterwards",
             )
         _average(average, _DEFAULT_BEST if best is None else best, output, as_json=as_json)
         return
     if best is not None:
-        raise UsageError("--best: of which run?", "say --average runs/NAME")
+        raise UsageError("--best needs a run to average", "cslr convert --average runs/NAME --best 5")
     if checkpoint is None:
-        raise UsageError("which checkpoint?", "name one, or a run by --average")
+        raise UsageError("no checkpoint given", "cslr convert CHECKPOINT, or cslr convert --average RUN")
     if output is None:
-        raise UsageError(f"{checkpoint}: where to?", "name the file to write by --output")
+        raise UsageError(f"{checkpoint}: no output file given", "add --output FILE")
     _check_new(output)
-    if to is Format.cslr:
+    if to == "cslr":
         _from_published(checkpoint, output, vocabulary, corpus, settings or [], as_json=as_json)
         return
     if refused:
-        raise UsageError(f"{', '.join(refused)}: a checkpoint of cslr has all that in it", "leave it out")
+        raise UsageError(f"{', '.join(refused)} with --to published", "remove these options")
     _to_published(checkpoint, output, as_json=as_json)
 
 
 def _check_new(output: Path) -> None:
     if output.exists():
-        raise UsageError(f"--output {output}: is there already", "choose another name, or move that away")
+        raise UsageError(f"--output {output}: the file exists", "choose another name, or move the file")
 
 
 def _from_published(
@@ -93,9 +98,9 @@ def _from_published(
 ) -> None:
     if vocabulary is None:
         raise UsageError(
-            f"{path}: which vocabulary has it?",
-            "say --vocabulary gloss_dict.npy, a prepared corpus, or a text file with a gloss a line;\n"
-            "for a checkpoint of cslr, --to published converts it into a published one",
+            f"{path}: no vocabulary given",
+            "add --vocabulary PATH: gloss_dict.npy, a prepared corpus, or a text file with one gloss per line\n"
+            "to convert a checkpoint of cslr, add --to published",
         )
     from cslr_cli.checkpoints.checkpoint import save_checkpoint
     from cslr_cli.checkpoints.published import convert_published
@@ -123,9 +128,9 @@ def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> 
     epochs = average.checkpoint.averaged_epochs
     if average.missing:
         missing = ", ".join(map(str, average.missing))
-        print_note(f"note: no weights were kept of epoch {missing}, which training.keep_best decides")
+        print_note(f"note: the run has no weights of epoch {missing}; training.keep_best sets how many epochs it keeps")
     if len(epochs) < number:
-        print_note(f"note: the mean of {len(epochs)} checkpoints, not of {number}: {average.evaluated} were evaluated")
+        print_note(f"note: averaged {len(epochs)} checkpoints, not {number}: {average.evaluated} epochs were evaluated")
     for warning in average.checkpoint.warnings:
         print_error(warning, kind="warning")
     _print_summary(average.checkpoint, {"checkpoint": output}, as_json=as_json)
@@ -138,7 +143,7 @@ def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
     checkpoint = load_checkpoint(path)
     gloss_dict = write_published(checkpoint, output)
     for departure in find_unsupported_parts(checkpoint):
-        print_note(f"note: the published code as it is cannot build {departure}")
+        print_note(f"note: the unchanged published code cannot build {departure}")
     for warning in checkpoint.warnings:
         print_error(warning, kind="warning")
     _print_summary(checkpoint, {"checkpoint": output, "vocabulary": gloss_dict}, as_json=as_json)
@@ -161,10 +166,10 @@ def _print_summary(checkpoint: Checkpoint, written: dict[str, Path], *, as_json:
     averaged = ", ".join(map(str, checkpoint.averaged_epochs))
     rows = [
         ["network", model.name],
-        *([["mean of epochs", averaged]] if averaged else []),
+        *([["averaged epochs", averaged]] if averaged else []),
         ["temporal layers", " ".join(model.temporal_layers)],
         ["glosses", str(len(checkpoint.vocabulary.glosses))],
-        ["corpus", f"{checkpoint.corpus.name}, {checkpoint.corpus.fps:g} frames a second"],
+        ["corpus", f"{checkpoint.corpus.name}, {checkpoint.corpus.fps:g} frames per second"],
         *([what, str(path)] for what, path in written.items()),
         *([] if "vocabulary" in written else [["next", f"cslr evaluate {quote(str(written['checkpoint']))}"]]),
     ]

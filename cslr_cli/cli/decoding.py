@@ -26,22 +26,21 @@ def apply_decoding_options(
     beam_width: int | None = None,
     **others: Any,
 ) -> DecodingConfig:
-    """Apply the options of the command line to a checkpoint's decoding settings.
+    """Apply the options of the command line to the decoding settings of a checkpoint.
 
     Args:
-        decoding: the checkpoint's.
-        decoder: `--decoder`; with a language model and without this option it is pyctcdecode. One that takes
-            no language model leaves the checkpoint's out.
-        lm: `--lm`.
-        lm_weight: `--lm-weight`.
-        gloss_bonus: `--gloss-bonus`.
-        tune_lm: `--tune-lm`.
-        beam_width: `--beam-width`.
-        others: other settings by their names in the configuration; those that are None stay as they are.
+        decoding: settings of the checkpoint.
+        decoder: value of `--decoder`; by default pyctcdecode if there is a language model. Other decoders drop the
+            language model of the checkpoint.
+        lm: value of `--lm`.
+        lm_weight: value of `--lm-weight`.
+        gloss_bonus: value of `--gloss-bonus`.
+        tune_lm: value of `--tune-lm`.
+        beam_width: value of `--beam-width`.
+        others: other settings by their names in the configuration; None keeps a setting.
 
     Raises:
-        UsageError: a language model for a decoder that takes none, weights of none or of one whose
-            weights are to be found, or a beam for a decoder that has none.
+        UsageError: options contradict each other.
         ConfigError: a value is wrong.
     """
     from cslr_cli.config import changed_decoding
@@ -49,18 +48,20 @@ def apply_decoding_options(
     weights = [("--lm-weight", lm_weight), ("--gloss-bonus", gloss_bonus)]
     given = [option for option, value in weights if value is not None]
     if given and lm is None and decoding.language_model is None:
-        raise UsageError(f"{given[0]}: there is no language model", "name one: --lm gloss.arpa")
+        raise UsageError(f"{given[0]} without a language model", "add --lm FILE")
     if given and tune_lm:
-        raise UsageError(f"{given[0]}: --tune-lm finds the weights itself", "leave one of the two out")
+        raise UsageError(f"{given[0]} with --tune-lm, which searches the weights", "remove one of the two options")
     if lm is not None and decoder not in (None, "pyctcdecode"):
         raise UsageError(
-            f"--lm {lm}: the decoder {decoder} takes no language model",
-            "leave --decoder out, or say --decoder pyctcdecode",
+            f"--lm {lm}: the decoder {decoder} does not support language models",
+            "remove --decoder, or use --decoder pyctcdecode",
         )
     chosen = "pyctcdecode" if lm is not None else decoder or decoding.decoder
     if beam_width is not None and chosen == "greedy":
-        raise UsageError(f"--beam-width {beam_width}: greedy decoding has no beam", "leave it out, or --decoder beam")
-    if chosen != "pyctcdecode":  # the checkpoint's language model may be on somebody else's disk
+        raise UsageError(
+            f"--beam-width {beam_width}: greedy decoding has no beam", "remove --beam-width, or use --decoder beam"
+        )
+    if chosen != "pyctcdecode":  # drop the checkpoint's language model, whose file may be on another computer
         decoding = decoding.model_copy(update={"language_model": None})
     return changed_decoding(
         decoding,
@@ -74,12 +75,12 @@ def apply_decoding_options(
 
 
 def tuning_json(tuned: TunedLanguageModel) -> dict[str, Any]:
-    """The weights that were found, and all that were tried."""
+    """Return the best weights and all trials as a JSON object."""
     return {**asdict(tuned.best), "trials": [asdict(trial) for trial in tuned.trials]}
 
 
 def tuning_table(tuned: TunedLanguageModel, rows_shown: int = 8) -> Any:
-    """The best trials, and the one without the language model."""
+    """Build a table of the best trials and the trial without the language model."""
     without_lm = tuned.trials[0]
     ordered = sorted(tuned.trials, key=lambda trial: (trial.wer, trial != tuned.best))
     shown = ordered[:rows_shown]
@@ -94,4 +95,4 @@ def tuning_table(tuned: TunedLanguageModel, rows_shown: int = 8) -> Any:
         ]
         for trial in shown
     ]
-    return table(["language model's weight", "gloss bonus", "WER % on dev", ""], rows, left=(0, 3))
+    return table(["language model weight", "gloss bonus", "WER % on dev", ""], rows, left=(0, 3))

@@ -11,46 +11,58 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_note
+from cslr_cli.cli.options import option
 
-_PAGE = "The page"
-_LIMITS = "What visitors may ask for"
+_PAGE = "Page"
+_LIMITS = "Limits"
 
 
 def demo(
     checkpoints: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="CHECKPOINT", help="To choose from. Default: the best one of every run."),
+        typer.Argument(metavar="CHECKPOINT", help="Checkpoints to choose from (default: the best of every run)."),
     ] = None,
     host: Annotated[
-        str, typer.Option("--host", help="Who can open it: 127.0.0.1, this computer alone.", rich_help_panel=_PAGE)
+        str,
+        option(
+            "--host",
+            "Address of the page. 127.0.0.1: only this computer can open it; 0.0.0.0: all computers in the network.",
+            "ADDRESS",
+            _PAGE,
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where.", rich_help_panel=_PAGE)] = 7862,
-    share: Annotated[
-        bool, typer.Option("--share", help="Make a public link through gradio.live.", rich_help_panel=_PAGE)
-    ] = False,
+    port: Annotated[int, option("--port", "Port of the page.", "N", _PAGE, min=1, max=65535)] = 7862,
+    share: Annotated[bool, option("--share", "Create a public link through gradio.live.", panel=_PAGE)] = False,
     examples: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--example", help="Video to offer; repeatable. Default: those of the quickstart.", rich_help_panel=_PAGE
+        option(
+            "--example",
+            "Example video on the page (default: the videos of the quickstart). Repeatable.",
+            "VIDEO",
+            _PAGE,
         ),
     ] = None,
     max_megabytes: Annotated[
-        int, typer.Option("--max-size", min=1, help="Megabytes of an upload.", rich_help_panel=_LIMITS)
+        int, option("--max-size", "Maximum size of an upload in megabytes.", "N", _LIMITS, min=1)
     ] = 200,
     max_seconds: Annotated[
-        float, typer.Option("--max-seconds", min=1, help="Seconds of a video.", rich_help_panel=_LIMITS)
+        float, option("--max-seconds", "Maximum duration of a video in seconds.", "SECONDS", _LIMITS, min=1)
     ] = 60.0,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=1, help="Recognitions at a time; others wait.", rich_help_panel=_LIMITS)
+        int, option("--jobs", "Number of simultaneous recognitions; others wait.", "N", _LIMITS, min=1)
     ] = 1,
     device: options.Device = "auto",
-    precision: options.Precision = options.PrecisionName.auto,
+    precision: options.Precision = "auto",
     runs_dir: options.RunsDir = Path("runs"),
 ) -> None:
-    """Open a web page that recognises videos: upload or record one, and see its glosses on a time line.
+    """Open a web page that recognises uploaded or recorded videos.
 
-    Needs the extra `demo`. The page is for this computer alone unless `--host` or `--share` opens it.
-    Uploads are removed after half an hour, and all of them at the end.
+    Requires the extra `demo`: `pip install '.[demo]'` in the source folder. By default, only this computer can open
+    the page. Uploads are deleted after half an hour, and all of them when the command ends.
+
+    Examples:
+        cslr demo
+        cslr demo runs/phoenix2014/best.pt --port 8000
     """
     from cslr_cli.demo import Limits, build_checkpoint_menu
     from cslr_cli.demo.server import Address, check_port, serve_page
@@ -61,12 +73,12 @@ def demo(
     check_port(address)
     missing = [path for path in examples or () if not path.is_file()]
     if missing:
-        raise UsageError(f"--example {missing[0]}: no such file")
+        raise UsageError(f"--example {missing[0]}: no such file", "use the path of a video")
     if not examples:
         examples = sorted(runs_dir.glob("*/example*.mp4"), key=lambda video: (video.parent, video.stem))
-    menu = build_checkpoint_menu(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision.value)
+    menu = build_checkpoint_menu(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision)
     for name, message in menu.broken.items():
-        print_error(f"{name}: not offered: {message}", kind="warning")
+        print_error(f"{name}: not on the page: {message}", kind="warning")
     for warning in address.warnings:
         print_error(warning, kind="warning")
     limits = Limits(megabytes=max_megabytes, seconds=max_seconds, jobs=jobs)
@@ -75,7 +87,7 @@ def demo(
     try:
         with serve_page(menu, address, limits, examples) as urls:
             print(urls, flush=True)
-            print_note("Ctrl-C ends it")
+            print_note("press Ctrl-C to stop")
             threading.Event().wait()
     except KeyboardInterrupt:
-        print_note("ended; its files are removed")
+        print_note("stopped; all uploads are deleted")

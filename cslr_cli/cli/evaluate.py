@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cslr_cli.cli import options
-from cslr_cli.cli.checkpoints import open_for_use
+from cslr_cli.cli.checkpoints import open_checkpoint_and_report
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
 from cslr_cli.cli.decoding import apply_decoding_options, tuning_json, tuning_table
-from cslr_cli.cli.folders import refuse_file
+from cslr_cli.cli.options import option
 from cslr_cli.cli.score_tables import MAX_JSON_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import UsageError
 
@@ -28,27 +28,31 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint that `cslr train` or `cslr convert` wrote.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint of cslr, or a published one with --vocabulary.")
+    ],
     corpus: Annotated[
         Path | None,
-        typer.Option("--corpus", help="Prepared corpus; else where the checkpoint was trained, else prepared/NAME."),
+        option("--corpus", "Prepared corpus (default: the corpus of the training, otherwise prepared/NAME).", "FOLDER"),
     ] = None,
     split: Annotated[
-        list[str] | None, typer.Option("--split", help="dev, test or train; repeatable. Default: dev and test.")
+        list[str] | None,
+        option("--split", "Split to evaluate: dev, test or train (default: dev and test). Repeatable.", "SPLIT"),
     ] = None,
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
-    precision: options.Precision = options.PrecisionName.auto,
+    precision: options.Precision = "auto",
     decoder: options.Decoder = None,
     beam_width: options.BeamWidth = None,
     keep_repeats: options.KeepRepeats = False,
     num_best: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--nbest",
+            "Number of hypotheses per clip (default: 1). Also reports the WER of the best hypothesis per clip.",
+            "N",
+            options.DECODING,
             min=1,
-            help="Hypotheses for each clip, with scores; tells what a perfect choice among them would reach.",
-            rich_help_panel=options.DECODING,
         ),
     ] = None,
     lm: options.LanguageModel = None,
@@ -56,25 +60,36 @@ def evaluate(
     gloss_bonus: options.GlossBonus = None,
     tune_lm: Annotated[
         bool,
-        typer.Option(
+        option(
             "--tune-lm",
-            help="Find the language model's weights on dev, and use them for all splits.",
-            rich_help_panel=options.DECODING,
+            "Search the language model's weights on dev, and use them for all splits.",
+            panel=options.DECODING,
         ),
     ] = False,
     tool: options.Tool = "builtin",
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that read clips, and that decode.")
+        int | None,
+        option(
+            "--workers",
+            "Number of processes that read clips, and maximum number that decode (default: as in the training).",
+            "N",
+            min=0,
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Folder for the report; default: evaluation/ beside the checkpoint.")
+        Path | None, option("--output", "Folder of the report (default: evaluation/ next to the checkpoint).", "FOLDER")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Score a checkpoint: WER with its interval, what it is made of, and what goes wrong.
+    """Compute the WER of a checkpoint, and write a report.
 
-    Writes `report.html`, which opens in any browser and has every clip's alignment for both heads, the
-    same figures as `report.json` and by clip as CSV, and the hypotheses as CTM beside the references as STM.
+    Prints the WER with its confidence interval and the most frequent errors. Writes `report.html` with the alignment
+    of every clip, `report.json`, one CSV file with the figures of each clip, hypotheses as CTM and references as STM.
+
+    Examples:
+        cslr evaluate runs/phoenix2014/best.pt
+        cslr evaluate runs/phoenix2014/best.pt --split test --nbest 10
+        cslr evaluate runs/phoenix2014/best.pt --lm gloss.arpa --tune-lm
     """
     from cslr_cli.corpora.registry import open_prepared_corpus
     from cslr_cli.evaluation import evaluation_warnings, find_prepared_corpus
@@ -84,12 +99,14 @@ def evaluate(
     from cslr_cli.scoring.scoring_tool import require_tool
 
     require_tool(tool)
-    loaded = open_for_use(checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus))
+    loaded = open_checkpoint_and_report(
+        checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus)
+    )
     prepared = find_prepared_corpus(loaded, corpus)
     torch_device = resolve_device(device)
     folder = output or checkpoint.parent / "evaluation"
-    refuse_file(folder)
-    folder.mkdir(parents=True, exist_ok=True)  # before the work, so that its faults show now
+    options.check_output_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     decoding = apply_decoding_options(
         loaded.config.decoding,
         decoder=decoder,
@@ -103,7 +120,7 @@ def evaluate(
     )
     splits = list(dict.fromkeys(split)) if split else [s for s in ("dev", "test") if s in prepared.splits]
     if not splits:
-        raise UsageError(f"{prepared.path}: has neither dev nor test", "name a split that it has: --split train")
+        raise UsageError(f"{prepared.path}: no dev and no test split", "use --split train")
     for warning in evaluation_warnings(loaded, prepared, splits, decoding):
         print_error(warning, kind="warning")
     results, tuned = _evaluate_splits(
@@ -113,7 +130,7 @@ def evaluate(
         decoding,
         tune_lm=tune_lm,
         device=torch_device,
-        dtype=resolve_precision(precision.value, torch_device),
+        dtype=resolve_precision(precision, torch_device),
         workers=workers,
     )
     results = [rescore(result, tool) for result in results]
@@ -152,7 +169,7 @@ def _evaluate_splits(
     dtype: torch.dtype,
     workers: int | None,
 ) -> tuple[list[SplitResult], TunedLanguageModel | None]:
-    """Evaluate the splits, after the search for the language model's weights if `tune_lm`."""
+    """Evaluate the splits; with `tune_lm`, first search the language model's weights."""
     from cslr_cli.evaluation import evaluate as evaluate_checkpoint
     from cslr_cli.evaluation import tune_language_model
 
@@ -179,7 +196,7 @@ def _evaluate_splits(
 
 
 def results_json(results: Sequence[SplitResult]) -> dict[str, Any]:
-    """Return the figures of each split: those of the sequence head first, then details and hypotheses."""
+    """Return the figures and hypotheses of each split."""
     from cslr_cli.evaluation.reports import hypotheses_json
     from cslr_cli.scoring.breakdown import break_down, score_group
 
@@ -216,7 +233,7 @@ def results_table(results: Sequence[SplitResult]) -> Any:
             groups.append((f"  unseen {', '.join(sorted(result.unseen_signers))}", result.clips_of_unseen_signers))
         groups.append(("  convolution head", result.scores["conv"].clips))
         if result.decoding.decoder != "greedy":
-            groups.append(("  decoded greedily", result.greedy["sequence"].clips))
+            groups.append(("  greedy decoding", result.greedy["sequence"].clips))
         if result.oracle:
             groups.append((f"  best of {result.decoding.num_best} (oracle)", result.oracle["sequence"].clips))
         rows += [(name, score_group(name, clips)) for name, clips in groups]

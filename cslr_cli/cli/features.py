@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cslr_cli.cli import options, predict_options
-from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
+from cslr_cli.cli.checkpoints import find_newest_checkpoint, open_checkpoint_and_report
 from cslr_cli.cli.console import print_error, print_json, shown_progress
-from cslr_cli.errors import CslrError, UsageError
+from cslr_cli.cli.options import option
+from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.progress import Progress
 
@@ -26,15 +27,19 @@ if TYPE_CHECKING:
 def features(
     videos: Annotated[
         list[str] | None,
-        typer.Argument(metavar="VIDEO", help="Videos, folders or zips of pictures, folders of these, patterns."),
+        typer.Argument(
+            metavar="VIDEO",
+            help="Videos, folders or zip files of pictures, folders of these, patterns such as 'clips/*.mp4', or - for "
+            "a list of paths on standard input.",
+        ),
     ] = None,
-    corpus: Annotated[Path | None, typer.Option("--corpus", help="In place of videos: a prepared corpus.")] = None,
+    corpus: Annotated[Path | None, option("--corpus", "Prepared corpus, instead of videos.", "FOLDER")] = None,
     split: Annotated[
-        list[str] | None, typer.Option("--split", help="Of the corpus; repeatable. Default: all that it has.")
+        list[str] | None, option("--split", "Split of the corpus (default: all splits). Repeatable.", "SPLIT")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", help="Folder to write to.")] = Path("features"),
+    output: Annotated[Path, option("--output", "Folder of the features.", "FOLDER")] = Path("features"),
     single_file: Annotated[
-        bool, typer.Option("--single-file", help="One file a split, or one for all videos, in place of one a clip.")
+        bool, option("--single-file", "Write one file per split, or one file for all videos, not one per clip.")
     ] = False,
     as_json: options.Json = False,
     fps: predict_options.Fps = None,
@@ -43,12 +48,16 @@ def features(
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
-    precision: options.Precision = options.PrecisionName.auto,
+    precision: options.Precision = "auto",
 ) -> None:
-    """Write a network's features of each frame and of each step, for other models to train on.
+    """Write a network's features of frames and steps, as input of other models.
 
-    Writes an `.npz` a clip, `SPLIT/SAMPLE_ID.npz` for a corpus and `NAME.npz` for videos, or with
-    `--single-file` one a split; docs/features.md says what is in them.
+    Writes one `.npz` file per clip: `SPLIT/SAMPLE_ID.npz` for a corpus, `NAME.npz` for videos. `docs/features.md`
+    describes their arrays.
+
+    Examples:
+        cslr features talk.mp4 --output features/
+        cslr features --corpus prepared/phoenix2014 --split dev --single-file
     """
     from cslr_cli.model.device import resolve_device
     from cslr_cli.recognizer import Recognizer
@@ -56,9 +65,9 @@ def features(
 
     read_options = ReadOptions(fps=fps, fit=fit)
     _check_options(videos or [], corpus, split, read_options)
-    path = checkpoint or newest_checkpoint(runs_dir)
+    path = checkpoint or find_newest_checkpoint(runs_dir)
     torch_device = resolve_device(device)
-    recognizer = Recognizer(open_for_use(path, vocabulary), device=torch_device, precision=precision.value)
+    recognizer = Recognizer(open_checkpoint_and_report(path, vocabulary), device=torch_device, precision=precision)
     writer = _FeatureWriter(output, single_file=single_file)
     write_description(recognizer, path, output)
     if corpus is None:
@@ -71,22 +80,18 @@ def features(
         else:
             print(f"{output / name}: {counts['clips']} clips, {counts['frames']} frames, {counts['steps']} steps")
     if not succeeded:
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _check_options(videos: list[str], corpus: Path | None, split: list[str] | None, read_options: ReadOptions) -> None:
-    """Refuse options that contradict each other.
-
-    Raises:
-        UsageError: options contradict each other.
-    """
+    """Raise UsageError if options contradict each other."""
     if bool(videos) == (corpus is not None):
         what = "both videos and --corpus" if videos else "neither videos nor --corpus"
-        raise UsageError(f"there are {what}", "expected videos, or --corpus and the folder of a prepared corpus")
+        raise UsageError(f"{what} given", "cslr features VIDEO, or cslr features --corpus FOLDER")
     if split and corpus is None:
-        raise UsageError("--split is of a corpus, and --corpus is not there")
+        raise UsageError("--split without --corpus", "add --corpus FOLDER")
     if corpus is not None and read_options != ReadOptions():
-        raise UsageError("--fps and --fit are for videos: the frames of a prepared corpus are as they should be")
+        raise UsageError("--fps and --fit do not apply to a prepared corpus", "remove these options")
 
 
 class _FeatureWriter:

@@ -1,4 +1,4 @@
-"""Find the recordings that a command line names, and name the files that are written for each."""
+"""The recordings that a command line names, and the names of their output files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ STANDARD_INPUT = "-"
 
 
 def find_inputs(arguments: Iterable[str], read_list: Callable[[], str] | None = None) -> list[Path]:
-    """Find the recordings that the arguments of a command name, in their order.
+    """Return the recordings that the arguments of a command name, in order.
 
-    A file or a folder of pictures is a recording. Any other folder stands for the video files, zips and
-    folders of pictures directly in it, sorted by name. An argument that is no file may be a pattern
-    (`*.mp4`, `**/*.mp4`). `-` stands for the lines of standard input, each of which is a file or folder.
+    A file or a folder of pictures is a recording. Any other folder stands for the video files, zip files and
+    folders of pictures directly in it, sorted by name. An argument that does not exist may be a pattern
+    (`*.mp4`, `**/*.mp4`). `-` stands for the paths on standard input, one per line.
 
     Args:
         arguments: arguments of the command.

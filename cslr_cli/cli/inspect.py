@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cslr_cli.cli import options
-from cslr_cli.cli.console import print_json, print_note, print_result, shown_progress, table
-from cslr_cli.cli.inspect_checkpoint import find_checkpoint, print_checkpoint
-from cslr_cli.errors import FAULTS_SHOWN, UsageError
+from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
+from cslr_cli.cli.options import option
+from cslr_cli.errors import EXIT_FAILED, FAULTS_SHOWN, UsageError
 
 if TYPE_CHECKING:
+    from cslr_cli.checkpoints.inspection import CheckpointInspection
     from cslr_cli.corpora.inspection import CorpusInspection, Finding
 
 _BAR = 30  # characters of the longest bar of the histogram
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="Prepared corpus, checkpoint, or folder of a run.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Prepared corpus, checkpoint, or folder of a run.")],
     config: Annotated[
-        str, typer.Option("--config", help="Configuration whose temporal plan says which clips are too short.")
+        str,
+        option(
+            "--config", "Configuration of the planned training; it determines which clips are too short.", "NAME|FILE"
+        ),
     ] = "phoenix2014",
-    quick: Annotated[bool, typer.Option("--quick", help="Count frames instead of reading every picture.")] = False,
+    quick: Annotated[bool, option("--quick", "Count frames without reading the pictures.")] = False,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Write plots of lengths and gloss frequencies.")
+        Path | None, option("--plot", "Picture file for plots of clip lengths and gloss frequencies.", "FILE")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; by default the cores that there are.")
+        int | None, option("--workers", "Number of processes (default: the number of CPU cores).", "N", min=1)
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what is in a prepared corpus, and what is wrong with it; or what a checkpoint is.
+    """Describe and check a prepared corpus, or describe a checkpoint.
 
-    Exit status 1 if anything in a corpus would break training.
+    The exit status is 1 if a fault in the corpus would break training.
+
+    Examples:
+        cslr inspect prepared/phoenix2014
+        cslr inspect prepared/my-corpus --plot lengths.png
+        cslr inspect runs/phoenix2014              # its best checkpoint
     """
-    if (checkpoint := find_checkpoint(path)) is not None:
+    if (checkpoint := _find_checkpoint(path)) is not None:
         if plot is not None:
-            raise UsageError(f"--plot: {path} is a checkpoint", "plots of its training are in curves.png of its run")
-        print_checkpoint(checkpoint, as_json=as_json)
+            raise UsageError(f"--plot: {path} is a checkpoint", "see curves.png in the folder of its run")
+        _print_checkpoint(checkpoint, as_json=as_json)
         return
     if plot is not None:
         from cslr_cli.corpora.inspection import check_plot_name
@@ -56,7 +67,7 @@ def inspect(
         draw_plots(inspection, plot)
         print_note(f"plots: {plot}")
     if inspection.breaks_training:
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _inspected(path: Path, config: str, *, read_frames: bool, workers: int | None) -> CorpusInspection:
@@ -79,12 +90,12 @@ def _inspected(path: Path, config: str, *, read_frames: bool, workers: int | Non
 def _print_inspection(inspection: CorpusInspection) -> None:
     info = inspection.info
     glosses = "" if inspection.num_glosses is None else f"vocabulary of {inspection.num_glosses}, "
-    print(f"{info.name}: {glosses}{info.fps:g} frames a second, {info.frame_size} pixels")
+    print(f"{info.name}: {glosses}{info.fps:g} frames per second, {info.frame_size} pixels")
     print_result(_contents_table(inspection))
     if inspection.length_histogram():
         print_result(_histogram(inspection))
     if not inspection.findings:
-        print("nothing is wrong")
+        print("no faults found")
     for finding in inspection.findings:
         _print_finding(finding)
 
@@ -111,7 +122,7 @@ def _contents_table(inspection: CorpusInspection) -> Any:
             ]
         )
     columns = ["split", "clips", "frames", "hours", "glosses", "distinct\nglosses", "signers"]
-    means = ["frames\na clip\nmin–med–max", "glosses\na clip"]
+    means = ["frames\nper clip\nmin–med–max", "glosses\nper clip"]
     return table([*columns, *means], rows, narrow=True)
 
 
@@ -132,4 +143,90 @@ def _print_finding(finding: Finding) -> None:
     for detail in finding.details[:FAULTS_SHOWN]:
         print(f"    {detail}")
     if len(finding.details) > FAULTS_SHOWN:
-        print(f"    and {len(finding.details) - FAULTS_SHOWN} more: --json has all")
+        print(f"    and {len(finding.details) - FAULTS_SHOWN} more; use --json to list all")
+
+
+def _find_checkpoint(path: Path) -> Path | None:
+    """Return the checkpoint of a path: the file, or best.pt or last.pt in the folder of a run; None for a corpus.
+
+    Raises:
+        UsageError: a run without a checkpoint, or a folder of runs.
+    """
+    if path.is_file() or path.suffix == ".pt":
+        return path
+    saved = [path / name for name in ("best.pt", "last.pt") if (path / name).is_file()]
+    if not saved and (path / "config.yaml").is_file():
+        raise UsageError(f"{path}: the run has no checkpoint yet", f"see the log of the training: {path / 'train.log'}")
+    if not saved and any(path.glob("*/config.yaml")):
+        raise UsageError(
+            f"{path}: a folder of runs", f"use the folder of one run; list them: cslr runs --runs-dir {path}"
+        )
+    return saved[0] if saved else None
+
+
+def _print_checkpoint(path: Path, *, as_json: bool) -> None:
+    """Print the description of a checkpoint."""
+    from cslr_cli.checkpoints.inspection import inspect_checkpoint
+
+    inspection = inspect_checkpoint(path)
+    for warning in inspection.warnings:
+        print_error(warning, kind="warning")
+    if as_json:
+        print_json(inspection.to_dict())
+        return
+    rows = [*_network_rows(inspection), *_use_rows(inspection), *_training_rows(inspection)]
+    print_result(table([str(path), ""], rows, left=(0, 1)))
+
+
+def _network_rows(inspection: CheckpointInspection) -> list[list[str]]:
+    model, parts = inspection.model, inspection.model.parts
+    sharing = "shared by both heads" if parts.shared_classifier else "one per head"
+    total = sum(inspection.parameters.values())
+    rows = [
+        ["network", model.name],
+        ["temporal layers", f"{' '.join(model.temporal_layers)}, {parts.pool} pool"],
+        ["classifier", f"{parts.classifier}, {sharing}"],
+        ["parameters", f"{total:,}"],
+        *([f"  {part}", f"{count:,}"] for part, count in inspection.parameters.items()),
+    ]
+    if any("correlation" in part for part in inspection.parameters):
+        rows.insert(1, ["correlation after", " ".join(model.correlation_after)])
+    return rows
+
+
+def _use_rows(inspection: CheckpointInspection) -> list[list[str]]:
+    vocabulary, corpus, data = inspection.vocabulary, inspection.corpus, inspection.data
+    if vocabulary is None or corpus is None or data is None:
+        path, output = quote(str(inspection.path)), quote(f"{inspection.path.stem}-cslr.pt")
+        command = f"cslr convert {path} --vocabulary gloss_dict.npy --output {output}"
+        return [["glosses", f"{inspection.num_classes - 1}; the file has no vocabulary"], ["next", command]]
+    first = " ".join(vocabulary.glosses[:5])
+    frames = [f"{corpus.fps:g} per second", "all" if data.frame_interval == 1 else f"one in {data.frame_interval}"]
+    pixels = [f"{corpus.frame_size} pixels, cropped to {data.crop_size}"]
+    if data.image_scale != 1:
+        pixels.append(f"resized to {data.input_size}")
+    return [
+        ["glosses", f"{len(vocabulary.glosses)}: {first} … (hash {vocabulary.hash})"],
+        ["corpus", f"{corpus.name}, scored as {corpus.protocol}; prepared in {corpus.path}"],
+        ["frames", ", ".join([*frames, *pixels])],
+    ]
+
+
+def _training_rows(inspection: CheckpointInspection) -> list[list[str]]:
+    of_all = "" if inspection.num_epochs is None else f" of {inspection.num_epochs}"
+    rows = [["epochs", f"{inspection.epoch}{of_all}"]]
+    for title, record in (("best WER on dev", inspection.best), ("last WER on dev", _last(inspection))):
+        if record is not None:
+            rows.append([title, f"{record['wer']:.1f} % (epoch {record['epoch']})"])
+    if inspection.converted_from is not None:
+        rows.append(["converted from", inspection.converted_from])
+    if inspection.averaged_epochs:
+        rows.append(["averaged epochs", ", ".join(map(str, inspection.averaged_epochs))])
+    if inspection.resumable:
+        rows.append(["to continue", f"cslr train --resume {quote(str(inspection.path.parent))}"])
+    rows += [["written by", inspection.written_by], ["size", f"{inspection.num_bytes / 2**20:.1f} MiB"]]
+    return rows
+
+
+def _last(inspection: CheckpointInspection) -> Mapping[str, Any] | None:
+    return next((record for record in reversed(inspection.history) if record.get("wer") is not None), None)

@@ -2,108 +2,116 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cslr_cli.choices import DecoderName, ScoringTool
+from cslr_cli import choices
+from cslr_cli.errors import UsageError
 
 
-class PrecisionName(str, Enum):
-    """What the network computes in."""
+def option(name: str, help: str, metavar: str | None = None, panel: str | None = None, **limits: float) -> Any:
+    """Describe an option of a command.
 
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
+    Args:
+        name: name on the command line.
+        help: noun phrase, or imperative for a flag, with unit; the default of the parameter is added.
+        metavar: placeholder of the value in capitals; None for a flag, or for choices, which are listed.
+        panel: heading in the help.
+        limits: `min` and `max` of a number.
+    """
+    return typer.Option(name, help=help, metavar=metavar, rich_help_panel=panel, **limits)  # type: ignore[arg-type]
 
 
 # Panels of the help.
-NETWORK = "The network"
-SCORING = "Scoring"
+NETWORK = "Network"
 DECODING = "Decoding"
+SCORING = "Scoring"
 
-Device = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        metavar="auto|cpu|N",
-        help="Where to compute: a GPU by its number, or the CPU.",
-        rich_help_panel=NETWORK,
-    ),
-]
-Precision = Annotated[
-    PrecisionName,
-    typer.Option(
-        "--precision",
-        help="auto: bf16 where the device has it fast, else fp16 on a GPU and fp32 on a CPU.",
-        rich_help_panel=NETWORK,
-    ),
-]
+Json = Annotated[bool, option("--json", "Print the result as JSON.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, for example optimizer.lr=5e-5. Repeatable."),
+    option("--set", "Setting of the configuration, for example optimizer.lr=5e-5. Repeatable.", "KEY=VALUE"),
 ]
+RunsDir = Annotated[Path, option("--runs-dir", "Folder of the runs.", "FOLDER", NETWORK)]
 Vocabulary = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--vocabulary",
-        help="Of a published checkpoint: its gloss_dict.npy, a prepared corpus, or a text file with a gloss a line.",
-        rich_help_panel=NETWORK,
+        "Vocabulary of a published checkpoint: gloss_dict.npy, a prepared corpus, or a text file with one "
+        "gloss per line.",
+        "PATH",
+        NETWORK,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder of the runs.", rich_help_panel=NETWORK)]
-Decoder = Annotated[
-    DecoderName | None,
-    typer.Option(
-        "--decoder", help="In place of the checkpoint's: beam, greedy or pyctcdecode.", rich_help_panel=DECODING
+Device = Annotated[
+    str,
+    option("--device", "Device. N: number of a GPU; auto: the first GPU, otherwise the CPU.", "auto|cpu|N", NETWORK),
+]
+Precision = Annotated[
+    choices.Precision,
+    option(
+        "--precision",
+        "Number format of the network. auto: bf16 on devices that compute it fast, otherwise fp16 on a GPU "
+        "and fp32 on a CPU.",
+        panel=NETWORK,
     ),
+]
+Decoder = Annotated[
+    choices.DecoderName | None,
+    option("--decoder", "Decoder (default: the checkpoint's, or pyctcdecode with --lm).", panel=DECODING),
 ]
 BeamWidth = Annotated[
     int | None,
-    typer.Option("--beam-width", min=1, help="Prefixes that the decoder keeps a step.", rich_help_panel=DECODING),
+    option(
+        "--beam-width",
+        "Number of prefixes that the decoder keeps per step (default: the checkpoint's).",
+        "N",
+        DECODING,
+        min=1,
+    ),
 ]
 KeepRepeats = Annotated[
-    bool,
-    typer.Option(
-        "--keep-repeats",
-        help="Do not merge neighbouring equal glosses, as published systems do.",
-        rich_help_panel=DECODING,
-    ),
+    bool, option("--keep-repeats", "Keep repeated glosses (published systems merge adjacent repeats).", panel=DECODING)
 ]
 LanguageModel = Annotated[
     Path | None,
-    typer.Option(
-        "--lm",
-        metavar="FILE",
-        help="n-gram model of glosses, ARPA or KenLM, beside the network; decodes by pyctcdecode.",
-        rich_help_panel=DECODING,
+    option(
+        "--lm", "n-gram language model of glosses, ARPA or KenLM. Selects the decoder pyctcdecode.", "FILE", DECODING
     ),
 ]
 LmWeight = Annotated[
     float | None,
-    typer.Option(
-        "--lm-weight", min=0, help="How much it counts; the network counts 1.  [default: 0.5]", rich_help_panel=DECODING
+    option(
+        "--lm-weight",
+        "Weight of the language model, relative to the network's weight of 1 (default: 0.5).",
+        "NUMBER",
+        DECODING,
+        min=0,
     ),
 ]
 GlossBonus = Annotated[
     float | None,
-    typer.Option(
+    option(
         "--gloss-bonus",
-        help="With it, what each gloss adds to a score, for it prefers few.  [default: 0]",
-        rich_help_panel=DECODING,
+        "Score added per gloss (default: 0). Offsets the language model's preference for short sentences.",
+        "NUMBER",
+        DECODING,
     ),
 ]
 Tool = Annotated[
-    ScoringTool,
-    typer.Option(
+    choices.ScoringTool,
+    option(
         "--tool",
-        metavar="TOOL",
-        help="builtin counts like sclite; sclite runs sclite itself; jiwer aligns at unit costs; published-python "
-        "gives the figure that the published code prints beside sclite's: it merges repeats once more.",
-        rich_help_panel=SCORING,
+        "Scoring tool. builtin: counts errors like sclite; sclite: runs sclite; jiwer: aligns at unit costs; "
+        "published-python: the second scorer of the published code, which merges repeats once more.",
+        panel=SCORING,
     ),
 ]
+
+
+def check_output_folder(output: Path | None) -> None:
+    """Raise UsageError if the folder of `--output` is a file. Called before the work starts."""
+    if output is not None and output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output}: a file, not a folder", "choose another name")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cslr_cli.choices import Precision
 from cslr_cli.cli import options, predict_live, predict_options
-from cslr_cli.cli.checkpoints import newest_checkpoint, open_for_use
+from cslr_cli.cli.checkpoints import find_newest_checkpoint, open_checkpoint_and_report
 from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.cli.decoding import apply_decoding_options
 from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
-from cslr_cli.errors import CslrError, UsageError
+from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.recognizer.options import LiveOptions, Segmentation, SegmentationMethod
 
@@ -48,7 +49,7 @@ def predict(
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
-    precision: options.Precision = options.PrecisionName.auto,
+    precision: options.Precision = "auto",
     decoder: options.Decoder = None,
     lm: options.LanguageModel = None,
     lm_weight: options.LmWeight = None,
@@ -56,16 +57,21 @@ def predict(
     beam_width: options.BeamWidth = None,
     keep_repeats: options.KeepRepeats = False,
 ) -> None:
-    """Recognise the glosses of videos, with their times.
+    """Recognise the glosses in videos or from a live camera.
 
-    Prints a line a gloss: start, end, gloss. Several videos: the results come in their order; a bad one is
-    named and passed over, and the exit status is 1.
+    Prints one line per gloss: start and end in seconds, gloss. If a video cannot be read, the command reports it,
+    continues with the next one, and exits with status 1.
 
-    With a camera in place of videos it watches until Ctrl-C, and prints each gloss once, when it is sure.
+    With a camera, it runs until Ctrl-C and prints each gloss as soon as it is certain.
+
+    Examples:
+        cslr predict talk.mp4
+        cslr predict *.mp4 --format srt --output subtitles/
+        cslr predict 0                             # the first camera
     """
     decoding = {"decoder": decoder, "lm": lm, "lm_weight": lm_weight, "gloss_bonus": gloss_bonus}
     decoding |= {"beam_width": beam_width, "keep_repeats": keep_repeats or None, "num_best": num_best}
-    loader = _RecognizerLoader(checkpoint, runs_dir, vocabulary, device, precision.value, decoding)
+    loader = _RecognizerLoader(checkpoint, runs_dir, vocabulary, device, precision, decoding)
     output_format = choose_format(format_name, as_json, output)
     if predict_live.is_live(videos, live):
         outputs = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
@@ -80,7 +86,7 @@ def predict(
 
     inputs = find_inputs(videos, read_standard_input)
     if not inputs:
-        raise UsageError("standard input names no video", "expected the path of a video or a folder on each line")
+        raise UsageError("standard input: no paths", "write the path of one video or folder per line")
     job = _Job(
         inputs,
         ReadOptions(fps, start, end, fit, max_frames),
@@ -90,7 +96,7 @@ def predict(
         confidence,
     )
     if not job.run(loader.load):
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FAILED)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class _RecognizerLoader:
     runs_dir: Path
     vocabulary: Path | None
     device: str
-    precision: Any  # one of `PrecisionName`, as text
+    precision: Precision
     decoding_changes: dict[str, Any]
 
     def load(self) -> Recognizer:
@@ -109,7 +115,7 @@ class _RecognizerLoader:
         from cslr_cli.model.device import resolve_device
         from cslr_cli.recognizer import Recognizer
 
-        loaded = open_for_use(self.checkpoint or newest_checkpoint(self.runs_dir), self.vocabulary)
+        loaded = open_checkpoint_and_report(self.checkpoint or find_newest_checkpoint(self.runs_dir), self.vocabulary)
         return Recognizer(
             loaded,
             device=resolve_device(self.device),
@@ -189,8 +195,8 @@ def _print_skipped_rests(recognition: Recognition) -> None:
     start, end = max(recognition.rests, key=lambda rest: rest[1] - rest[0])
     seconds = sum(end - start for start, end in recognition.rests)
     print_note(
-        f"{recognition.source}: {seconds:.1f} s were taken for rests and passed over, the longest from {start:.1f} s "
-        f"to {end:.1f} s; with --split windows nothing is"
+        f"{recognition.source}: skipped {seconds:.1f} s of rests, the longest from {start:.1f} s to {end:.1f} s\n"
+        "hint: use --split windows to skip nothing"
     )
 
 
@@ -198,11 +204,13 @@ def _make_segmentation(method: SegmentationMethod, window: float | None, overlap
     """Return how a long recording is divided.
 
     Raises:
-        UsageError: a value is out of range, or there are options of windows for another method.
+        UsageError: a value is out of range, or `--window` or `--overlap` is given for another method.
     """
     if (window, overlap) != (None, None):
         if method not in ("auto", "windows"):
-            raise UsageError(f"--split {method} has no windows", "leave out --window and --overlap, or --split")
+            raise UsageError(
+                f"--window or --overlap with --split {method}", "remove --window and --overlap, or use --split windows"
+            )
         method = "windows"
     seconds = Segmentation.window if window is None else window
     return Segmentation(method, seconds, min(Segmentation.overlap, seconds / 2) if overlap is None else overlap)

@@ -39,7 +39,7 @@ def is_live(videos: Sequence[str], play_files: bool) -> bool:
     if not (play_files or any(map(is_camera, videos))):
         return False
     if len(videos) != 1:
-        raise UsageError(f"one camera is watched at a time; here are {len(videos)} inputs", "give one of them")
+        raise UsageError(f"{len(videos)} inputs with a live camera", "use a single camera")
     return True
 
 
@@ -70,8 +70,8 @@ def refuse_options(given: dict[str, object]) -> None:
     wrong = [option for option, value in given.items() if value is not None]
     if wrong:
         raise UsageError(
-            f"{', '.join(wrong)}: not for a camera, which is watched and not kept",
-            "record it first, and recognise the file",
+            f"{', '.join(wrong)}: not supported with a live camera",
+            "record a video first, and recognise the file",
         )
 
 
@@ -113,9 +113,11 @@ def recognize_camera(
 
     try:
         with _stop_on_ctrl_c(live_recognizer):
-            print_note(f"watching {camera.name}; Ctrl-C ends it")
+            print_note(f"watching {camera.name}; press Ctrl-C to stop")
             if camera.is_recording:
-                print_note("it is a recording, played at its own pace; as a file it is recognised faster and better")
+                print_note(
+                    "playing the recording in real time; without --live, recognition is faster and more accurate"
+                )
             while not live_recognizer.is_over:
                 print_glosses(live_recognizer.step())
                 warnings.print_if_due()
@@ -157,7 +159,7 @@ class _DropWarnings:
         if num_dropped == self._num_reported or now - self._last_time < _WARNING_INTERVAL:
             return
         print_error(
-            f"{num_dropped - self._num_reported} frames dropped: this machine is too slow for this camera and network",
+            f"{num_dropped - self._num_reported} frames dropped: the computer is too slow for this camera and network",
             kind="warning",
         )
         self._num_reported, self._last_time = num_dropped, now

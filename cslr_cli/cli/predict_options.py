@@ -7,147 +7,133 @@ from typing import Annotated
 
 import typer
 
-from cslr_cli.cli.options import NETWORK
+from cslr_cli.cli.options import NETWORK, option
 from cslr_cli.media.options import FitMode
 from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, Segmentation, SegmentationMethod
 
-_VIDEO = "The video"
-_RESULT = "The result"
+_OUTPUT = "Output"
+_VIDEO = "Video"
 _LONG = "Long recordings"
-
 
 Videos = Annotated[
     list[str],
     typer.Argument(
         metavar="VIDEO",
-        help="Videos, folders or zips of pictures, folders of these, patterns, - for a list on standard input; "
-        "or one camera: its number, or the address of a stream.",
+        help="Videos, folders or zip files of pictures, folders of these, patterns such as 'clips/*.mp4', or - for a "
+        "list of paths on standard input. Or one camera: its number, or the address of a stream.",
     ),
 ]
 Checkpoint = Annotated[
-    Path | None,
-    typer.Option("--checkpoint", help="Default: the best one of the newest run.", rich_help_panel=NETWORK),
+    Path | None, option("--checkpoint", "Checkpoint (default: the best one of the newest run).", "FILE", NETWORK)
 ]
 
-# The result
+# Output
 
 Format = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--format",
-        metavar="NAME",
-        help=f"{', '.join(FORMATS)} (default: by the suffix of --output, else text).",
-        rich_help_panel=_RESULT,
+        f"Output format: {', '.join(FORMATS)} (default: by the suffix of --output, otherwise text).",
+        "NAME",
+        _OUTPUT,
     ),
 ]
 OutputPath = Annotated[
     str | None,
-    typer.Option(
-        "--output",
-        metavar="FILE|FOLDER",
-        help="Write to a file, or a file an input to a folder; else the result is printed.",
-        rich_help_panel=_RESULT,
+    option(
+        "--output", "File of all results, or folder for one file per input (default: standard output).", "PATH", _OUTPUT
     ),
 ]
-JsonLines = Annotated[bool, typer.Option("--json", help="As --format jsonl: a line an input.", rich_help_panel=_RESULT)]
+JsonLines = Annotated[bool, option("--json", "Print one JSON object per input, like --format jsonl.", panel=_OUTPUT)]
 Confidence = Annotated[
     bool,
-    typer.Option(
+    option(
         "--confidence",
-        help="Show how sure each gloss is: behind it, or in a tier; json, csv and ctm always do.",
-        rich_help_panel=_RESULT,
+        "Add the confidence of each gloss to text, subtitles and annotations. json, csv and ctm always have it.",
+        panel=_OUTPUT,
     ),
 ]
 NumBest = Annotated[
-    int | None, typer.Option("--nbest", min=1, help="Hypotheses to give, the best first.", rich_help_panel=_RESULT)
+    int | None,
+    option("--nbest", "Number of hypotheses per sentence, the best first (default: 1).", "N", _OUTPUT, min=1),
 ]
 Render = Annotated[
-    str | None,
-    typer.Option(
-        "--render",
-        metavar="FILE|FOLDER",
-        help="Write the video, an MP4, with captions in the picture.",
-        rich_help_panel=_RESULT,
-    ),
+    str | None, option("--render", "File or folder for MP4 videos with burned-in captions.", "PATH", _OUTPUT)
 ]
 SaveLogits = Annotated[
     str | None,
-    typer.Option(
-        "--save-logits",
-        metavar="FILE|FOLDER",
-        help="Write both heads' logits, an .npz, for a decoder of your own.",
-        rich_help_panel=_RESULT,
+    option(
+        "--save-logits", "File or folder for the logits of both heads as .npz, for your own decoder.", "PATH", _OUTPUT
     ),
 ]
 Preview = Annotated[
-    str | None,
-    typer.Option(
-        "--preview",
-        metavar="FILE|FOLDER",
-        help="Write a picture of what the network sees of a frame.",
-        rich_help_panel=_RESULT,
-    ),
+    str | None, option("--preview", "File or folder for pictures that show the network's input.", "PATH", _OUTPUT)
 ]
 
-# The video
+# Video
 
 Fps = Annotated[
     float | None,
-    typer.Option(
+    option(
         "--fps",
-        help="Frames a second, where the video says none or wrong ones. Pictures are taken to have the corpus' rate.",
-        rich_help_panel=_VIDEO,
+        "Frame rate of the input in frames per second (default: the video's, or the corpus' for pictures).",
+        "FPS",
+        _VIDEO,
     ),
 ]
-Start = Annotated[float | None, typer.Option("--start", help="Where to begin, seconds.", rich_help_panel=_VIDEO)]
-End = Annotated[float | None, typer.Option("--end", help="Where to end, seconds.", rich_help_panel=_VIDEO)]
+Start = Annotated[float | None, option("--start", "Start of the part to recognise, in seconds.", "SECONDS", _VIDEO)]
+End = Annotated[float | None, option("--end", "End of the part to recognise, in seconds.", "SECONDS", _VIDEO)]
 Fit = Annotated[
     FitMode,
-    typer.Option(
+    option(
         "--fit",
-        help="Frames of another shape than the corpus': crop out the middle, squash, or pad with black.",
-        rich_help_panel=_VIDEO,
+        "Conversion of frames whose aspect ratio differs from the corpus'. crop: keep the middle; pad: add "
+        "black borders.",
+        panel=_VIDEO,
     ),
 ]
 MaxFrames = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--max-frames",
+        "Maximum number of frames (default: no limit). Longer videos keep N evenly spaced frames, as in the "
+        "published inference.",
+        "N",
+        _VIDEO,
         min=1,
-        help="Thin longer videos out to so many frames, as the published inference does.",
-        rich_help_panel=_VIDEO,
     ),
 ]
 Live = Annotated[
-    bool, typer.Option("--live", help="Let a video file play the camera, at its own pace.", rich_help_panel=_VIDEO)
+    bool, option("--live", "Play a video file in real time, and recognise it like a camera.", panel=_VIDEO)
 ]
 
 # Long recordings
 
 Split = Annotated[
     SegmentationMethod,
-    typer.Option(
+    option(
         "--split",
-        help=f"auto: up to {MAX_UNDIVIDED_SECONDS:g} s whole, longer ones at rests. "
-        "Or always at rests, in windows, or never.",
-        rich_help_panel=_LONG,
+        "Division of long recordings: at rests, into windows, or none. auto: at rests if longer than "
+        f"{MAX_UNDIVIDED_SECONDS:g} s.",
+        panel=_LONG,
     ),
 ]
 Window = Annotated[
     float | None,
-    typer.Option(
+    option(
         "--window",
-        help="Seconds of a window; means --split windows. Live: the seconds that are recognised together.  "
-        f"[default: {Segmentation.window:g}]",
-        rich_help_panel=_LONG,
+        f"Window length in seconds (default: {Segmentation.window:g}). For videos, implies --split windows.",
+        "SECONDS",
+        _LONG,
     ),
 ]
 Overlap = Annotated[
     float | None,
-    typer.Option(
+    option(
         "--overlap",
-        help=f"Seconds that a window shares with the next.  [default: {Segmentation.overlap:g}]",
-        rich_help_panel=_LONG,
+        f"Overlap of neighbouring windows in seconds (default: {Segmentation.overlap:g}).",
+        "SECONDS",
+        _LONG,
     ),
 ]

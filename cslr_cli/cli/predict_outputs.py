@@ -154,8 +154,8 @@ def plan_output(output_format: OutputFormat, given: str | None, inputs: Sequence
         return Output(output_format, output_paths("--output", given, output_format.suffix, inputs))
     if len(inputs) > 1 and not output_format.holds_several:
         raise UsageError(
-            f"--format {output_format.name} makes a file for each of the {len(inputs)} inputs",
-            "say where: --output FOLDER/",
+            f"--format {output_format.name}: {len(inputs)} inputs need one file each",
+            "add --output FOLDER/",
         )
     if given is None:
         return Output(output_format, None)
@@ -184,7 +184,7 @@ def output_paths(option: str, given: str, suffix: str, inputs: Sequence[Path]) -
         paths = [Path(given)]
     else:
         raise UsageError(
-            f"{option} {given}: one file for {len(inputs)} inputs", f"give a folder: {option} {Path(given).stem}/"
+            f"{option} {given}: one file for {len(inputs)} inputs", f"use a folder: {option} {Path(given).stem}/"
         )
     check_writable(option, paths, inputs)
     return tuple(paths)
@@ -196,18 +196,18 @@ def is_file_name(given: str) -> bool:
 
 
 def check_writable(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Check before the work that files can be written, and that none of them is an input.
+    """Check before the work that files can be written and that none of them is an input.
 
     Raises:
         UsageError: an input would be overwritten, or a folder has the name of a file.
-        CslrError: a folder cannot be made, or not be written to.
+        CslrError: a folder cannot be created or written.
     """
     read = {os.path.realpath(path) for path in inputs}
     for path in paths:
         if os.path.realpath(path) in read:
             raise UsageError(f"{option}: {path} is an input and would be overwritten", "choose another name or folder")
         if path.is_dir():
-            raise UsageError(f"{option}: {path} is a folder", "choose another name or folder, or move it away")
+            raise UsageError(f"{option}: {path} is a folder", "choose another name, or move the folder")
     for folder in dict.fromkeys(path.parent for path in paths):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -215,7 +215,7 @@ def check_writable(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -
                 pass
         except OSError as error:
             raise CslrError(
-                f"{option}: {folder} cannot be written to ({error.strerror})", "choose another folder"
+                f"{option}: cannot write to {folder}: {error.strerror}", "fix the permissions, or choose another folder"
             ) from error
 
 
@@ -228,12 +228,12 @@ def choose_format(name: str | None, as_json: bool, output: str | None) -> Output
         output: the value of `--output`, whose suffix determines the format by default.
 
     Raises:
-        UsageError: `--format` and `--json` contradict each other, or the name of the output means no format.
+        UsageError: `--format` and `--json` contradict each other, or the suffix of the output is unknown.
     """
     from cslr_cli.output.formats import FORMATS, find_format, format_of_file
 
     if as_json and name not in (None, "json", "jsonl"):
-        raise UsageError(f"--json and --format {name} contradict each other", "leave one of them out")
+        raise UsageError(f"--json with --format {name}", "remove one of the two options")
     if name is not None or as_json:
         return find_format(name or "jsonl")
     if output is None or not is_file_name(output):
@@ -242,7 +242,7 @@ def choose_format(name: str | None, as_json: bool, output: str | None) -> Output
     if by_suffix is None:
         suffixes = ", ".join(dict.fromkeys(other.suffix for other in FORMATS.values()))
         raise UsageError(
-            f"--output {output}: the name does not say which format", f"say --format, or end it in one of {suffixes}"
+            f"--output {output}: unknown suffix", f"add --format NAME, or use one of the suffixes {suffixes}"
         )
     return by_suffix
 

@@ -24,7 +24,7 @@ from cslr_cli.recognizer.preview import write_preview
 if TYPE_CHECKING:
     from cslr_cli.recognizer import Recognizer
 
-_PROGRESS_SECONDS = 60.0  # length of a video from which on writing its captions shows progress
+_PROGRESS_SECONDS = 60.0  # minimum duration of a video whose captioning shows progress
 _PREVIEW_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -90,9 +90,7 @@ class SideOutputs:
                     picture_fps=recognizer.fps,
                     progress=progress if recognition.duration > _PROGRESS_SECONDS else no_progress,
                 )
-            remark = (
-                "" if written.codec == "H.264" else " (no H.264 encoder here; with ffmpeg installed it would be that)"
-            )
+            remark = "" if written.codec == "H.264" else " (install ffmpeg for H.264)"
             print_note(f"{source}: {written.path}, {written.codec}{remark}")
 
 
@@ -141,6 +139,4 @@ def write_logits(logits: StepLogits, path: Path) -> None:
 def _check_suffix(option: str, paths: Sequence[Path] | None, suffixes: Sequence[str]) -> None:
     for path in paths or ():
         if path.suffix.lower() not in suffixes:
-            raise UsageError(
-                f"{option} {path}: not a name for this", f"expected one that ends in {', '.join(suffixes)}"
-            )
+            raise UsageError(f"{option} {path}: wrong suffix", f"use a name with the suffix {' or '.join(suffixes)}")

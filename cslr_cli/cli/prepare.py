@@ -2,145 +2,151 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from cslr_cli.choices import ImageFormat, Layout, SplitUnit
 from cslr_cli.cli import options
 from cslr_cli.cli.console import shown_progress
-from cslr_cli.cli.folders import refuse_file
+from cslr_cli.cli.options import option
 from cslr_cli.cli.prepare_report import print_faults, print_report
 from cslr_cli.errors import UsageError
+from cslr_cli.media.options import Aspect, Interpolation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cslr_cli.corpora import CorpusReader, ReleasePaths, SplitDrawing
-    from cslr_cli.corpora.own_corpus import SplitUnit
     from cslr_cli.corpora.preparation import PreparationOptions, PreparationReport, Shard, ShardReport
-    from cslr_cli.dataset.manifest import ImageFormat, Layout
-    from cslr_cli.media.options import Aspect, Interpolation
     from cslr_cli.progress import ProgressCallback
 
 _FRAMES = "Frames"
-_WORK = "Work"
-_OWN = "A corpus of one's own"
+_OWN_CORPUS = "Your own corpus"
 _SYNTHETIC = "Synthetic corpus"
+_PROCESSES = "Processes"
 
 CorpusName = Annotated[
     str,
     typer.Argument(
-        help="phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily or synthetic, in small or capital "
-        "letters; or with --manifest any name for a corpus of your own."
+        metavar="CORPUS",
+        help="Published corpus (phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily), synthetic, or with "
+        "--manifest a new name for your own corpus. Case does not matter.",
     ),
 ]
 Source = Annotated[
     Path | None,
-    typer.Option("--source", help="The release's folder or its parent, only read. Default: dataset/CORPUS."),
+    option(
+        "--source",
+        "Folder of the release, or its parent folder (default: dataset/CORPUS). It is never changed.",
+        "FOLDER",
+    ),
 ]
 Output = Annotated[
-    Path | None, typer.Option("--output", help="Where the prepared corpus goes. Default: prepared/CORPUS.")
+    Path | None, option("--output", "Folder of the prepared corpus (default: prepared/CORPUS).", "FOLDER")
 ]
 Annotations = Annotated[
-    Path | None, typer.Option("--annotations", metavar="DIR", help="Annotation files that are not in the release.")
+    Path | None, option("--annotations", "Folder of annotation files that the release lacks.", "FOLDER")
 ]
-References = Annotated[Path | None, typer.Option("--references", metavar="DIR", help="STM files to score against.")]
+References = Annotated[Path | None, option("--references", "Folder of STM files to score against.", "FOLDER")]
 VocabularySplits = Annotated[
-    str, typer.Option("--vocabulary-splits", metavar="SPLITS", help="Whose glosses get ids: all of them, or train.")
+    str, option("--vocabulary-splits", "Splits whose glosses the vocabulary contains; train is required.", "SPLIT,…")
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="A clip that cannot be read is an error.")]
-FrameSize = Annotated[
-    int, typer.Option("--size", help="Height and width of the prepared frames, pixels.", rich_help_panel=_FRAMES)
-]
+Strict = Annotated[bool, option("--strict", "Stop at a clip that cannot be read, instead of skipping it.")]
+FrameSize = Annotated[int, option("--size", "Height and width of prepared frames in pixels.", "PIXELS", _FRAMES)]
 InterpolationOption = Annotated[
-    str, typer.Option("--interpolation", help="lanczos, area, cubic or linear.", rich_help_panel=_FRAMES)
+    str, option("--interpolation", "Interpolation of resized frames.", "|".join(get_args(Interpolation)), _FRAMES)
 ]
 AspectOption = Annotated[
     str,
-    typer.Option(
+    option(
         "--aspect",
-        help="How a frame becomes a square: stretch, crop (the middle) or pad (with black).",
-        rich_help_panel=_FRAMES,
+        "Conversion of frames to squares. crop: keep the middle; pad: add black borders.",
+        "|".join(get_args(Aspect)),
+        _FRAMES,
     ),
 ]
 LayoutOption = Annotated[
-    str, typer.Option("--layout", help="zip: a file a clip; folder: a folder a clip.", rich_help_panel=_FRAMES)
+    str, option("--layout", "One zip file or one folder of pictures per clip.", "|".join(get_args(Layout)), _FRAMES)
 ]
 ImageFormatOption = Annotated[
-    str, typer.Option("--image-format", help="png (exact) or jpeg (smaller).", rich_help_panel=_FRAMES)
+    str,
+    option("--image-format", "Picture format. png: lossless; jpeg: smaller.", "|".join(get_args(ImageFormat)), _FRAMES),
 ]
-Quality = Annotated[
-    int | None,
-    typer.Option("--quality", help="Of JPEG pictures, 1 to 100.  [default: 95]", rich_help_panel=_FRAMES),
-]
+Quality = Annotated[int | None, option("--quality", "JPEG quality, 1 to 100 (default: 95).", "N", _FRAMES)]
 NoFrames = Annotated[
-    bool,
-    typer.Option("--no-frames", help="Manifest, vocabulary and references only.", rich_help_panel=_FRAMES),
+    bool, option("--no-frames", "Write only the manifest, the vocabulary and the references.", panel=_FRAMES)
 ]
 FrameCounts = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--frame-counts",
-        metavar="FILE",
-        help="With --no-frames: a line a clip, its name and the number of its frames.",
-        rich_help_panel=_FRAMES,
+        "File for --no-frames with one line per clip: its name and its number of frames.",
+        "FILE",
+        _FRAMES,
     ),
 ]
 Workers = Annotated[
-    int | None,
-    typer.Option("--workers", min=1, help="Processes; by default the cores that there are.", rich_help_panel=_WORK),
+    int | None, option("--workers", "Number of processes (default: the number of CPU cores).", "N", _PROCESSES, min=1)
 ]
 ShardOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--shard",
-        metavar="N/COUNT",
-        help="Prepare one part of the clips, for job arrays; a last call without it joins the parts.",
-        rich_help_panel=_WORK,
+        "Prepare only part N of COUNT, for job arrays. Afterwards run the command without --shard to join the parts.",
+        "N/COUNT",
+        _PROCESSES,
     ),
 ]
 Manifest = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--manifest",
-        metavar="FILE",
-        help="CSV or JSON lines: path, glosses, and if you like split, signer, id, translation, start, end.",
-        rich_help_panel=_OWN,
+        "List of clips as CSV or JSON Lines: path, glosses, and optionally split, signer, id, translation, start, end.",
+        "FILE",
+        _OWN_CORPUS,
     ),
 ]
 Fps = Annotated[
     float | None,
-    typer.Option("--fps", help="Frames a second; videos are brought to it.  [default: 25]", rich_help_panel=_OWN),
+    option(
+        "--fps",
+        "Frame rate of the prepared corpus in frames per second (default: 25). Videos are resampled to it.",
+        "FPS",
+        _OWN_CORPUS,
+    ),
 ]
 SplitShares = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--split-shares",
-        metavar="TRAIN,DEV,TEST",
-        help="Draw the splits that the manifest does not give.  [default: 80,10,10 if it gives none]",
-        rich_help_panel=_OWN,
+        "Shares of the random splits that clips without a split get (default: 80,10,10 if no clip has a split).",
+        "TRAIN,DEV,TEST",
+        _OWN_CORPUS,
     ),
 ]
 SplitBy = Annotated[
     str | None,
-    typer.Option("--split-by", help="Draw by clip, or by signer: each one in one split only.", rich_help_panel=_OWN),
+    option(
+        "--split-by",
+        "Unit of random splits (default: clip). signer: all clips of a signer are in one split.",
+        "|".join(get_args(SplitUnit)),
+        _OWN_CORPUS,
+    ),
 ]
 Seed = Annotated[
-    int | None, typer.Option("--seed", help="What is drawn follows from it: splits, or the synthetic corpus.")
+    int | None, option("--seed", "Random seed of the splits or of the synthetic corpus (default: 0).", "N")
 ]
-Glosses = Annotated[int | None, typer.Option("--glosses", help="Size of the vocabulary.", rich_help_panel=_SYNTHETIC)]
+Glosses = Annotated[
+    int | None, option("--glosses", "Size of the vocabulary, an even number (default: 16).", "N", _SYNTHETIC)
+]
 Signers = Annotated[
     int | None,
-    typer.Option("--signers", help="People in all; one of them is only in test.", rich_help_panel=_SYNTHETIC),
+    option("--signers", "Number of signers (default: 9). One of them is only in the test split.", "N", _SYNTHETIC),
 ]
-TrainClips = Annotated[int | None, typer.Option("--train-clips", help="Clips to train on.", rich_help_panel=_SYNTHETIC)]
-DevClips = Annotated[
-    int | None, typer.Option("--dev-clips", help="Clips of the dev split.", rich_help_panel=_SYNTHETIC)
-]
-TestClips = Annotated[
-    int | None, typer.Option("--test-clips", help="Clips of the test split.", rich_help_panel=_SYNTHETIC)
-]
+TrainClips = Annotated[int | None, option("--train-clips", "Number of training clips (default: 240).", "N", _SYNTHETIC)]
+DevClips = Annotated[int | None, option("--dev-clips", "Number of dev clips (default: 40).", "N", _SYNTHETIC)]
+TestClips = Annotated[int | None, option("--test-clips", "Number of test clips (default: 60).", "N", _SYNTHETIC)]
 
 
 def prepare(
@@ -173,11 +179,16 @@ def prepare(
     test_clips: TestClips = None,
     as_json: options.Json = False,
 ) -> None:
-    """Make a prepared corpus of a release: frames of one size, manifests, vocabulary, references.
+    """Prepare a corpus for training, from its release or your own clips.
 
-    Stopped at any moment and called again, it goes on where it was. `synthetic` draws its own
-    release first, into the source folder. A corpus of your own is a manifest of its clips:
-    `cslr prepare my-corpus --manifest clips.csv`.
+    Writes frames of one size, manifests, the vocabulary and references. If the command is interrupted,
+    run it again: it continues where it stopped. `cslr prepare synthetic` first draws a release into the
+    source folder.
+
+    Examples:
+        cslr prepare phoenix2014 --source /data/phoenix2014-release
+        cslr prepare my-corpus --manifest videos/clips.csv --fps 25
+        cslr prepare synthetic --size 72           # draws its own videos
     """
     drawing = {
         "num_glosses": glosses,
@@ -186,19 +197,19 @@ def prepare(
         "num_dev_clips": dev_clips,
         "num_test_clips": test_clips,
     }
-    from cslr_cli.corpora import AnnotationError, ReleasePaths
+    from cslr_cli.corpora import AnnotationError, ReleasePaths, find_reader
     from cslr_cli.corpora.preparation import PreparationOptions, Shard
 
     if manifest is None:
         _check_manifest_options({"--fps": fps, "--split-shares": split_shares, "--split-by": split_by})
-        reader = _find_reader(corpus)
+        reader = find_reader(corpus)
     else:
         reader = _make_own_corpus(corpus, manifest, fps, _make_split_drawing(split_shares, split_by, seed))
     if reader.name != "synthetic":
         _check_synthetic_options(drawing, seed, reader.name, has_manifest=manifest is not None)
     preparation = PreparationOptions(
         frame_size=size,
-        interpolation=cast("Interpolation", interpolation),  # `PreparationOptions` checks all choices together
+        interpolation=cast("Interpolation", interpolation),  # `PreparationOptions` checks all choices at once
         aspect=cast("Aspect", aspect),
         layout=cast("Layout", layout),
         image_format=cast("ImageFormat", image_format),
@@ -211,7 +222,7 @@ def prepare(
     parsed_shard = None if shard is None else Shard.parse(shard)
     paths = ReleasePaths(source or reader.default_source, annotations, references)
     output = output or reader.default_output
-    refuse_file(output)
+    options.check_output_folder(output)
     with shown_progress() as progress:
         if reader.name == "synthetic":
             _draw_synthetic_release(paths.source, {**drawing, "seed": seed}, workers, progress)
@@ -222,25 +233,19 @@ def prepare(
     print_report(report, as_json=as_json)
 
 
-def _find_reader(name: str) -> CorpusReader:
-    from cslr_cli.corpora import find_reader
-
-    return find_reader(name)
-
-
 def _make_own_corpus(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | None) -> CorpusReader:
     from cslr_cli.corpora import CORPORA, OwnCorpus
 
     if name.lower() in (known.lower() for known in CORPORA):
-        raise UsageError(f"{name} is the name of a published corpus", "give your own, in --manifest, another name")
+        raise UsageError(f"{name} is the name of a published corpus", "choose another name for your own corpus")
     if fps is not None and not 0 < fps <= 1000:
-        raise UsageError(f"--fps {fps:g}: not a frame rate", "expected a positive number")
+        raise UsageError(f"--fps {fps:g}: not a frame rate", "use a number above 0, at most 1000")
     reader = OwnCorpus(name, manifest=manifest, drawing=drawing)
     return reader if fps is None else OwnCorpus(name, fps=fps, manifest=manifest, drawing=drawing)
 
 
 def _make_split_drawing(shares: str | None, unit: str | None, seed: int | None) -> SplitDrawing | None:
-    """Make the options of drawing splits; None if none of them is given."""
+    """Return the options of random splits; None if none is given."""
     from cslr_cli.corpora import SplitDrawing
 
     if shares is None and unit is None and seed is None:
@@ -256,14 +261,17 @@ def _make_split_drawing(shares: str | None, unit: str | None, seed: int | None) 
 def _check_manifest_options(options_given: Mapping[str, object]) -> None:
     given = [name for name, value in options_given.items() if value is not None]
     if given:
-        raise UsageError(f"{', '.join(given)}: for a corpus of one's own, with --manifest")
+        raise UsageError(f"{', '.join(given)}: only for your own corpus", "add --manifest FILE")
 
 
 def _check_synthetic_options(
     drawing: Mapping[str, int | None], seed: int | None, name: str, *, has_manifest: bool
 ) -> None:
     if any(value is not None for value in drawing.values()) or (seed is not None and not has_manifest):
-        raise UsageError(f"--seed, --glosses, --signers and --…-clips are for `synthetic`, not for {name}")
+        raise UsageError(
+            f"--seed, --glosses, --signers and --…-clips are for the synthetic corpus, not for {name}",
+            "remove these options",
+        )
 
 
 def _draw_synthetic_release(

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def print_faults(error: AnnotationError) -> DataError:
-    """Print the faults of a release as a table; return the error to raise."""
+    """Print the faults of a release as a table, and return the error to raise."""
     rows = [[fault.where, fault.what] for fault in error.faults[:FAULTS_SHOWN]]
-    print_remarks(_faults_table(["where", "what is wrong"], rows, len(error.faults)))
+    print_remarks(_faults_table(["where", "fault"], rows, len(error.faults)))
     noun = "fault" if len(error.faults) == 1 else "faults"
-    return DataError(f"{len(error.faults)} {noun}; nothing was prepared", error.hint)
+    return DataError(f"{len(error.faults)} {noun} in the release; nothing was prepared", error.hint)
 
 
 def print_report(report: PreparationReport | ShardReport, *, as_json: bool) -> None:
-    """Print the remarks of a report on standard error, and the result on standard output."""
+    """Print remarks on standard error and the result on standard output."""
     from cslr_cli.corpora.preparation import PreparationReport
 
     if isinstance(report, PreparationReport):
@@ -35,7 +35,7 @@ def print_report(report: PreparationReport | ShardReport, *, as_json: bool) -> N
             print_json(_shard_json(report))
         else:
             print_result(_shard_table(report))
-            print_note("when all parts are done, the same command without --shard joins them")
+            print_note("when all parts are done, run the same command without --shard to join them")
     elif as_json:
         print_json({"output": str(report.output), **json.loads(report.to_json())})
     else:
@@ -46,8 +46,8 @@ def _remarks(report: PreparationReport) -> list[str]:
     remarks = list(report.notes)
     for split, unseen in report.unseen_glosses.items():
         if unseen:
-            count = f"{sum(unseen.values())} ({len(unseen)} different)"
-            remarks.append(f"glosses of {split} that training never sees: {count}")
+            count = f"{sum(unseen.values())} ({len(unseen)} distinct)"
+            remarks.append(f"glosses of {split} that are not in train: {count}")
     by_origin: dict[str, list[str]] = {}
     for split, origin in report.references.items():
         by_origin.setdefault(origin, []).append(split)
@@ -59,19 +59,19 @@ def _print_left_out(left_out: Sequence[LeftOutClip], expected_layout: str | None
     if not left_out:
         return
     rows = [[clip.sample_id, clip.split, clip.reason] for clip in left_out[:FAULTS_SHOWN]]
-    print_remarks(_faults_table(["left out", "split", "why"], rows, len(left_out)))
+    print_remarks(_faults_table(["left out", "split", "reason"], rows, len(left_out)))
     if expected_layout is not None:
-        print_note(f"expected this layout of the release:\n{expected_layout}")
+        print_note(f"expected layout of the release:\n{expected_layout}")
 
 
 def _faults_table(columns: Sequence[str], rows: Sequence[Sequence[str]], count: int) -> Any:
     more = count - len(rows)
-    ending = [[f"and {more} more: prepare-report.json has all", *[""] * (len(columns) - 1)]] if more > 0 else []
+    ending = [[f"and {more} more; see prepare-report.json", *[""] * (len(columns) - 1)]] if more > 0 else []
     return table(columns, [*rows, *ending], left=range(len(columns)))
 
 
 def _report_table(report: PreparationReport) -> Any:
-    """Clips, frames and glosses of each split, and what was left out."""
+    """Build a table of the clips, frames, glosses and left-out clips of each split."""
     rows = [
         [
             split,
@@ -82,7 +82,7 @@ def _report_table(report: PreparationReport) -> Any:
         ]
         for split, counts in report.splits.items()
     ]
-    rows.append(["different glosses", "", "", str(report.num_glosses), ""])
+    rows.append(["distinct glosses", "", "", str(report.num_glosses), ""])
     return table([str(report.output), "clips", "frames", "glosses", "left out"], rows)
 
 

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 
 def quickstart(device: options.Device = "auto", as_json: options.Json = False) -> None:
-    """Everything once, in minutes, on a CPU: draw a corpus, prepare, train, evaluate, recognise.
+    """Run all steps on a small synthetic corpus: prepare, train, evaluate, predict, cam.
 
-    Works in the current folder, and needs no data set. Called again, it goes on from what is there.
-    Each step names the command that it stands for.
+    Writes to the current folder and takes about five minutes on two CPU cores. It prints the command of each step.
+    If it is interrupted, run it again: it continues where it stopped.
+
+    Examples:
+        cslr quickstart
+        cslr quickstart --device 0                 # on the first GPU
     """
     started = time.monotonic()
-    print_note("A small signed corpus will be drawn and learned; on two CPU cores it takes about five minutes.")
+    print_note("The quickstart takes about five minutes on two CPU cores.")
     from cslr_cli.config import load_config
     from cslr_cli.model.device import resolve_device
     from cslr_cli.quickstart import CONFIG, STAGES
@@ -49,7 +53,7 @@ def quickstart(device: options.Device = "auto", as_json: options.Json = False) -
     print_result(results_table(result.results))
     signed, recognised = " ".join(result.example.glosses), result.recognition.text
     print_result(table(["example", ""], [["signed", signed], ["recognised", recognised]]))
-    print_result(table(["made", "where"], [[what, str(where)] for what, where in result.made]))
+    print_result(table(["output", "path"], [[what, str(where)] for what, where in result.made]))
 
 
 class _QuickstartObserver(TrainingObserver):

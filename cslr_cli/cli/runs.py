@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cslr_cli.cli import options
 from cslr_cli.cli.console import duration, print_error, print_json, print_note, print_result, table
+from cslr_cli.cli.options import option
+from cslr_cli.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
     from cslr_cli.training.run.runs import RunSummary
@@ -16,11 +17,18 @@ if TYPE_CHECKING:
 _COLUMNS = ["run", "network", "corpus", "epochs", "best WER on dev, %", "time", "state"]
 
 
-def runs(runs_dir: options.RunsDir = Path("runs"), as_json: options.Json = False) -> None:
-    """List the runs so far: network, corpus, epochs, best WER on dev, time.
+def runs(
+    runs_dir: Annotated[Path, option("--runs-dir", "Folder of the runs.", "FOLDER")] = Path("runs"),
+    as_json: Annotated[bool, option("--json", "Print one JSON object per run.")] = False,
+) -> None:
+    """List the training runs: network, corpus, epochs, best WER on dev.
 
-    By corpus, the best run of each first. With --json a line for each run. A run that cannot be read
-    is named and passed over, and the exit status is 1.
+    Runs are grouped by corpus, the best run first. If a run cannot be read, the command reports it, lists the
+    others, and exits with status 1.
+
+    Examples:
+        cslr runs
+        cslr runs --runs-dir experiments --json
     """
     from cslr_cli.training.run.runs import list_runs
 
@@ -34,11 +42,11 @@ def runs(runs_dir: options.RunsDir = Path("runs"), as_json: options.Json = False
         print_error(str(error))
     if not found.runs and not found.broken:
         print_note(
-            f"{runs_dir}: there are no runs yet\n"
-            "  train one: cslr train --config NAME, after cslr prepare; or see it all at once: cslr quickstart"
+            f"{runs_dir}: no runs\n"
+            "hint: train a network: cslr prepare, then cslr train; or try all commands: cslr quickstart"
         )
     if found.broken:
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _row(run: RunSummary) -> list[str]:

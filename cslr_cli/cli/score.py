@@ -12,7 +12,7 @@ import typer
 from cslr_cli.choices import MissingHypotheses, ScoringTool
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
-from cslr_cli.cli.folders import refuse_file
+from cslr_cli.cli.options import option
 from cslr_cli.cli.score_tables import MAX_JSON_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import ScoringError, UsageError
 
@@ -23,50 +23,61 @@ if TYPE_CHECKING:
 
 
 def score(
-    references: Annotated[Path, typer.Argument(metavar="REFS.stm", help="What was signed: a line a clip.")],
-    hypotheses: Annotated[Path, typer.Argument(metavar="HYPS.ctm", help="What was recognised: a line a gloss.")],
+    references: Annotated[
+        Path, typer.Argument(metavar="REFERENCES", help="STM file of references, one line per clip.")
+    ],
+    hypotheses: Annotated[
+        Path, typer.Argument(metavar="HYPOTHESES", help="CTM file of hypotheses, one line per recognised gloss.")
+    ],
     others: Annotated[
-        Path | None, typer.Argument(metavar="THEIRS.ctm", help="Another system's hypotheses, to be compared.")
+        Path | None, typer.Argument(metavar="OTHERS", help="CTM file of another system, to compare the two systems.")
     ] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--protocol",
-            help="How hypotheses are normalised: phoenix2014 (also SI5 and -T), csl, csl-daily or plain. "
-            "Default: the corpus', else plain.",
-            rich_help_panel=options.SCORING,
+            "Normalisation of hypotheses: phoenix2014 (also for SI5 and -T), csl, csl-daily or plain (default: "
+            "the protocol of --corpus, otherwise plain).",
+            "NAME",
+            options.SCORING,
         ),
     ] = None,
     missing: Annotated[
         MissingHypotheses,
-        typer.Option(
+        option(
             "--missing",
-            help="Clips without hypothesis: an error, or empty: nothing was recognised in them.",
-            rich_help_panel=options.SCORING,
+            "Treatment of clips without a hypothesis. error: stop; empty: count all their glosses as deletions.",
+            panel=options.SCORING,
         ),
     ] = "error",
     tool: options.Tool = "builtin",
     corpus: Annotated[
         Path | None,
-        typer.Option(
-            "--corpus", help="Prepared corpus of the clips: tells the report their length, pictures and training."
+        option(
+            "--corpus",
+            "Prepared corpus of the clips. Adds their lengths, pictures and unseen glosses to the report.",
+            "FOLDER",
         ),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Folder for report.html, report.json and a CSV by clip.")
-    ] = None,
+    output: Annotated[Path | None, option("--output", "Folder of the report (default: no report).", "FOLDER")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Score anybody's hypotheses: WER as sclite counts it, and what goes wrong. Needs no torch.
+    """Compute the WER of hypotheses from any system, like sclite.
 
-    A line of the references is `ID 1 SIGNER START END GLOSS GLOSS …`, one of the hypotheses
-    `ID 1 START END GLOSS`. Only hypotheses are normalised. `phoenix2014` removes the marks of the
-    annotation (`loc-`, `cl-`, `-PLUSPLUS` and others); `csl` and `csl-daily` are the same rules, which
-    change no Chinese gloss; `plain` changes nothing. Published figures of a corpus compare with its own
-    protocol, on the whole split, with neighbouring repeats merged by the decoder.
+    A line of the references is `ID 1 SIGNER START END GLOSS GLOSS …`. A line of the hypotheses is
+    `ID 1 START END GLOSS`. The command does not import PyTorch.
 
-    With a second file of hypotheses, the two systems are compared: the difference of their WER with its
-    interval, the matched-pairs test of sc_stats, and the clips that one of them wins.
+    The protocol normalises hypotheses, not references. `phoenix2014` removes annotation marks such as `loc-`,
+    `cl-` and `-PLUSPLUS`. `csl` and `csl-daily` have the same rules, which change no Chinese gloss. `plain` changes
+    nothing. To compare with published figures, use the protocol of the corpus, score the whole split, and merge
+    adjacent repeats in the decoder.
+
+    With OTHERS, the command compares two systems: difference in WER with its confidence interval, matched-pairs
+    test as in sc_stats, and the number of clips on which each system is better.
+
+    Examples:
+        cslr score references.stm hypotheses.ctm --protocol phoenix2014
+        cslr score references.stm first.ctm second.ctm --output comparison
     """
     from cslr_cli.report import analyse, write_report
     from cslr_cli.scoring import find_protocol, read_ctm, read_stm
@@ -75,9 +86,9 @@ def score(
     prepared = None if corpus is None else _open_corpus(corpus)
     chosen = find_protocol(protocol or ("plain" if prepared is None else prepared.protocol))
     require_tool(tool)
-    refuse_file(output)
+    options.check_output_folder(output)
     if others == hypotheses:
-        raise UsageError(f"{others}: compared with itself", "name the other system's hypotheses")
+        raise UsageError(f"{others}: the same file twice", "use the hypotheses of another system")
     signed = read_stm(references)
     recognised = {path: read_ctm(path) for path in (hypotheses, others) if path is not None}
     if missing == "error":
@@ -172,7 +183,7 @@ def _check_clips_in_corpus(path: Path, references: list[Reference], corpus: Prep
     if unknown:
         raise ScoringError(
             f"{path}: {format_clips(unknown)} no line in the corpus {corpus.path}",
-            "name the corpus that these are references of, or leave out --corpus",
+            "use the corpus of these references, or remove --corpus",
         )
 
 
@@ -185,9 +196,9 @@ def _check_same_clips(recognised: Mapping[Path, Mapping[str, object]]) -> None:
             unpaired = [sample_id for sample_id in recognised[path] if sample_id not in recognised[other]]
             if unpaired:
                 raise ScoringError(
-                    f"the two systems were scored on different clips: {format_clips(unpaired)} hypotheses in {path} "
+                    f"the two systems have different clips: {format_clips(unpaired)} hypotheses in {path} "
                     f"and none in {other}",
-                    "a comparison needs both on the same clips; with --missing empty, nothing was recognised in these",
+                    "use hypotheses of the same clips, or count missing ones as empty: --missing empty",
                 )
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cslr_cli.choices import Tracker
+from cslr_cli.choices import Precision, Tracker
 from cslr_cli.cli import options
 from cslr_cli.cli.console import duration, print_json, print_note, print_remarks, print_result, shown_progress, table
+from cslr_cli.cli.options import option
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.progress import Progress, ProgressCallback
 from cslr_cli.training.monitoring.epoch_record import EpochRecord
@@ -30,56 +31,90 @@ if TYPE_CHECKING:
 _DEFAULT_CONFIG = "phoenix2014"
 
 
+_HARDWARE = "Hardware"
+_INITIAL_WEIGHTS = "Initial weights"
+
+
 def train(
     config: Annotated[
-        str | None,
-        typer.Option("--config", help="A shipped configuration by name, or a YAML file. Default: phoenix2014."),
+        str | None, option("--config", "Shipped configuration or YAML file (default: phoenix2014).", "NAME|FILE")
     ] = None,
-    corpus: Annotated[
-        Path | None, typer.Option("--corpus", help="Prepared corpus, in place of the configuration's.")
+    corpus: Annotated[Path | None, option("--corpus", "Prepared corpus (default: as configured).", "FOLDER")] = None,
+    settings: options.Settings = None,
+    batch_frames: Annotated[
+        int | None, option("--batch-frames", "Batch size in frames (default: a fixed number of clips).", "N", min=1)
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run; by default that of the configuration.")
+        str | None, option("--name", "Name of the run (default: name of the configuration).", "NAME")
     ] = None,
-    resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run's folder, exactly.")
+    runs_dir: Annotated[Path, option("--runs-dir", "Folder of the runs.", "FOLDER")] = Path("runs"),
+    resume: Annotated[Path | None, option("--resume", "Folder of an unfinished run to continue.", "RUN")] = None,
+    track: Annotated[
+        Tracker | None, option("--track", "Also log to TensorBoard (requires the extra tensorboard).")
     ] = None,
     device: Annotated[
-        str, typer.Option("--device", metavar="auto|cpu|N|N,N", help="A GPU by its number, several, or the CPU.")
+        str,
+        option(
+            "--device",
+            "Devices. N: number of a GPU; N,N: several GPUs; auto: the first GPU, otherwise the CPU.",
+            "auto|cpu|N|N,N",
+            _HARDWARE,
+        ),
     ] = "auto",
     precision: Annotated[
-        options.PrecisionName | None, typer.Option("--precision", help="In place of the configuration's.")
-    ] = None,
-    batch_frames: Annotated[
-        int | None, typer.Option("--batch-frames", min=1, help="Fill batches by frames, not by a number of clips.")
+        Precision | None,
+        option("--precision", "Number format of the network (default: as configured).", panel=_HARDWARE),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that read clips, for each device.")
+        int | None,
+        option(
+            "--workers",
+            "Number of processes per device that read clips (default: as configured).",
+            "N",
+            _HARDWARE,
+            min=0,
+        ),
     ] = None,
     backbone_weights: Annotated[
-        Path | None, typer.Option("--backbone-weights", help="File with ResNet-18's ImageNet weights.")
+        Path | None,
+        option(
+            "--backbone-weights", "ImageNet weights of ResNet-18 (default: torchvision's).", "FILE", _INITIAL_WEIGHTS
+        ),
     ] = None,
     init_weights: Annotated[
         Path | None,
-        typer.Option("--init-weights", metavar="CHECKPOINT", help="Start from these weights; glosses may be others."),
+        option(
+            "--init-weights",
+            "Checkpoint whose weights the training starts from. Its vocabulary may differ.",
+            "CHECKPOINT",
+            _INITIAL_WEIGHTS,
+        ),
     ] = None,
-    vocabulary: options.Vocabulary = None,
-    track: Annotated[
-        Tracker | None, typer.Option("--track", help="Tell the figures to TensorBoard as well (an extra).")
+    vocabulary: Annotated[
+        Path | None,
+        option(
+            "--vocabulary",
+            "Vocabulary of --init-weights if it is a published checkpoint: gloss_dict.npy, a prepared corpus, or "
+            "a text file with one gloss per line.",
+            "PATH",
+            _INITIAL_WEIGHTS,
+        ),
     ] = None,
-    settings: options.Settings = None,
-    runs_dir: options.RunsDir = Path("runs"),
     as_json: options.Json = False,
 ) -> None:
     """Train a network on a prepared corpus.
 
-    With nothing said, the published PHOENIX2014 recipe on `prepared/phoenix2014`. Writes
-    `runs/NAME/` with `best.pt` (lowest WER on dev), `last.pt` (to resume from), the resolved
-    configuration, the metrics of each epoch and a log.
+    Uses the published PHOENIX2014 recipe by default. Writes `runs/NAME/` with `best.pt` (lowest WER on dev),
+    `last.pt` (newest state, for `--resume`), the resolved configuration, the metrics of each epoch, and a log.
+
+    Examples:
+        cslr train --config phoenix2014 --device 0
+        cslr train --config csl-daily --device 0,1 --set optimizer.lr=5e-5
+        cslr train --resume runs/phoenix2014
     """
     given = {
         "--corpus": ("corpus.path", corpus),
-        "--precision": ("training.precision", None if precision is None else precision.value),
+        "--precision": ("training.precision", precision),
         "--batch-frames": ("training.batch_frames", batch_frames),
         "--workers": ("data.num_workers", workers),
         "--backbone-weights": ("model.backbone_weights", backbone_weights),
@@ -92,7 +127,7 @@ def train(
         options_given = {"--name": name, **{option: key for option, (key, _) in given.items()}}
         _refuse_changes({option: key for option, key in options_given.items() if key})
     changes = [*(settings or []), *(f"{key}={_as_yaml(value)}" for key, value in given.values())]
-    from cslr_cli.training.run.folder import RunFolder  # imports pydantic, which --help does without
+    from cslr_cli.training.run.folder import RunFolder  # imports pydantic, which --help does not need
 
     with _report_error_once():
         if resume is not None:
@@ -104,9 +139,9 @@ def train(
         except KeyboardInterrupt as error:
             if not RunFolder(task.path).config.is_file():
                 raise
-            raise KeyboardInterrupt(f"go on from the last save with: cslr train --resume {task.path}") from error
+            raise KeyboardInterrupt(f"continue from the last save: cslr train --resume {task.path}") from error
     if result is None:
-        return  # the first process shows it
+        return  # the first process prints the result
     if as_json:
         print_json({"run": str(task.path), "best": result.best.to_dict(), "checkpoint": str(result.run.best)})
     else:
@@ -115,14 +150,14 @@ def train(
 
 @dataclass(frozen=True)
 class _Task:
-    """What each process of a training needs to know.
+    """The task of each process of a training.
 
     Attributes:
         recipe: configuration of the training.
         path: folder of the run.
         device: value of `--device`.
         resume: whether to continue an existing run.
-        batch_may_grow: whether the batch size is that of a shipped recipe or the default, not set by the user.
+        batch_may_grow: whether the user did not set the batch size, so that it may grow to one clip per process.
     """
 
     recipe: Config
@@ -202,7 +237,7 @@ class ScreenObserver(TrainingObserver):
 
     def on_estimate(self, seconds: float) -> None:
         """Show the estimate."""
-        print_note(f"it will take about {rough_duration(seconds)}")
+        print_note(f"estimated duration: {rough_duration(seconds)}")
 
     def on_progress(self, progress: Progress) -> None:
         """Move the progress bar."""
@@ -218,23 +253,20 @@ class ScreenObserver(TrainingObserver):
 
 
 def _describe_grown_batch(recipe: Config, grown: Config) -> str | None:
-    """The warning that the batch is larger than the recipe's; None if it is not."""
+    """Return the warning that the batch is larger than in the recipe; None if it is not."""
     before, now = recipe.training.batch_size, grown.training.batch_size
     if now == before:
         return None
     return (
-        f"warning: a batch is now {now} clips, for every process needs one; the recipe has {before}, and its learning "
-        f"rate of {recipe.optimizer.lr:g} was made for them\n"
-        f"  set another rate by --set optimizer.lr=…, another batch by --set training.batch_size=…"
+        f"warning: batch of {now} clips instead of {before}, one per process; the recipe's learning rate of "
+        f"{recipe.optimizer.lr:g} is for {before}\n"
+        f"hint: set the learning rate by --set optimizer.lr=…, or the batch by --set training.batch_size=…"
     )
 
 
 @contextmanager
 def _report_error_once() -> Iterator[None]:
-    """Let only the first of several launched processes that fail report its error.
-
-    Most often the others fail because of it, or alike.
-    """
+    """Let only the first failing process report its error: the others fail for the same reason, or because of it."""
     try:
         yield
     except CslrError as error:
@@ -263,12 +295,12 @@ def _result_table(result: TrainingResult) -> RenderableType:
 
 
 def outline_table(outline: TrainingOutline) -> RenderableType:
-    """The outline of a training as a table."""
+    """Build a table of the outline of a training."""
     return table(["training", ""], outline.rows, left=(0, 1))
 
 
 def rough_duration(seconds: float) -> str:
-    """A duration with the precision of an estimate: `16 h 20 min`, `25 min` or `40 s`."""
+    """Format an estimated duration: `16 h 20 min`, `25 min` or `40 s`."""
     if seconds < 90:
         return f"{round(seconds)} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -276,21 +308,16 @@ def rough_duration(seconds: float) -> str:
 
 
 def _refuse_changes(given: Mapping[str, str]) -> None:
-    """Refuse options that cannot change a resumed run.
+    """Raise UsageError for options that cannot change a resumed run.
 
     Args:
         given: options with the keys that they set; `--name` with the name.
-
-    Raises:
-        UsageError: there are such options.
     """
     if given:
         keys = [f"--set {key}=…" for key in given.values() if "." in key]
         raise UsageError(
-            f"--resume goes on with the run's own configuration; {', '.join(given)} cannot change it",
-            f"name what is to be another: {' '.join(keys)}"
-            if keys
-            else "another name is another run: leave out --resume",
+            f"{', '.join(given)} with --resume, which uses the configuration of the run",
+            f"use {' '.join(keys)} instead" if keys else "remove --name, or start a new run without --resume",
         )
 
 
@@ -298,19 +325,17 @@ def _run_name(name: str | None, config: str) -> str:
     if name is None:
         return Path(config).stem
     if Path(name).name != name:
-        raise UsageError(
-            f"--name {name}: not the name of a folder", "for a run in another place, use --runs-dir as well"
-        )
+        raise UsageError(f"--name {name}: not the name of a folder", "use --runs-dir FOLDER for a run in another place")
     return name
 
 
 def _as_yaml(value: object) -> str:
-    """The value as `--set` reads it; a path may look like a number, or have a # in it."""
+    """Format a value for `--set`; quotes, because a path may look like a number or contain a #."""
     return json.dumps(os.path.join(os.curdir, value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
 def epoch_line(record: EpochRecord, num_epochs: int) -> str:
-    """The figures of an epoch in one line."""
+    """Format the figures of an epoch as one line."""
     loss = record.losses.get("loss")
     parts = [f"epoch {record.epoch}/{num_epochs}", "no step" if loss is None else f"loss {loss:.3f}"]
     if record.wer is not None:

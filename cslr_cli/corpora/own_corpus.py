@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal, get_args
+from typing import get_args
 
+from cslr_cli.choices import SplitUnit
 from cslr_cli.corpora.annotation import (
     AnnotationError,
     Fault,
@@ -30,7 +31,6 @@ from cslr_cli.errors import DataError, UsageError, did_you_mean
 from cslr_cli.media.options import DEFAULT_FPS, Segment
 
 # Whether each clip, or all clips of a signer together, are assigned to a split.
-SplitUnit = Literal["clip", "signer"]
 
 COLUMNS = ("path", "glosses", "split", "signer", "id", "translation", "start", "end")
 _NEEDED = ("path", "glosses")

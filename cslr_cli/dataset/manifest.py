@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -31,9 +31,6 @@ VOCABULARY_FILE = "vocabulary.txt"
 # Describes an unfinished preparation; `corpus.yaml` replaces it in the end.
 PROGRESS_FILE = ".preparing.json"
 DEFAULT_FRAME_SIZE = 256  # height and width of prepared frames in all published recipes, pixels
-# Form of a clip's frames: one uncompressed zip, or one folder, of pictures.
-Layout = Literal["zip", "folder"]
-ImageFormat = Literal["png", "jpeg"]
 NO_FRAMES = "none"  # the layout of a corpus that was prepared without frames
 
 

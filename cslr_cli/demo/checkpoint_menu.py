@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
-from cslr_cli.config import Precision, changed_decoding
+from cslr_cli.choices import Precision
+from cslr_cli.config import changed_decoding
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.training.run.runs import best_checkpoints

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from cslr_cli.config import Precision
+from cslr_cli.choices import Precision
 from cslr_cli.errors import DeviceError, UsageError
 
 _NAMES = "use auto, cpu, or the number of a GPU"

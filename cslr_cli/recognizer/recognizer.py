@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from cslr_cli.config import DecodingConfig, Precision
+from cslr_cli.choices import Precision
+from cslr_cli.config import DecodingConfig
 from cslr_cli.decoding.clip_decoder import ClipDecoder, ClipLogProbs
 from cslr_cli.decoding.decoders import decoder_from_config
 from cslr_cli.decoding.gloss_timing import to_timed_glosses

@@ -22,14 +22,14 @@ def test_the_best_checkpoints_of_a_run_are_averaged_and_evaluated_like_any_other
         mean["lstm.rnn.weight_ih_l0"], (one["lstm.rnn.weight_ih_l0"] + two["lstm.rnn.weight_ih_l0"]) / 2
     )
     assert cslr("evaluate", run / "average-best-2.pt", "--split", "dev", "--workers", 0).status == 0
-    assert "mean of epochs" in cslr("inspect", run / "average-best-2.pt").stdout
-    assert "is there already" in cslr("convert", "--average", run, "--best", 2).stderr
+    assert "averaged epochs" in cslr("inspect", run / "average-best-2.pt").stdout
+    assert "the file exists" in cslr("convert", "--average", run, "--best", 2).stderr
 
 
 def test_an_average_of_fewer_than_were_asked_for_says_so(cslr: Command, trained: Path) -> None:
     outcome = cslr("convert", "--average", trained.parent, "--output", "mean.pt")
     assert outcome.status == 0
-    assert "note: the mean of 2 checkpoints, not of 5: 2 were evaluated" in outcome.stderr
+    assert "note: averaged 2 checkpoints, not 5: 2 epochs were evaluated" in outcome.stderr
     assert "cslr evaluate mean.pt" in outcome.stdout
 
 
@@ -37,11 +37,11 @@ def test_what_cannot_be_averaged_is_told(cslr: Command, trained: Path) -> None:
     run = trained.parent
     for command, told in {
         ("--average", "runs/none"): "runs/none: no run: no such folder",
-        ("--best", "3"): "say --average runs/NAME",
-        ("--average", run, trained): "--average takes a run, and nothing else",
-        ("--average", run, "--to", "published"): "--average takes a run, and nothing else",
-        (): "which checkpoint?",
-        (trained, "--to", "published"): "name the file to write by --output",
+        ("--best", "3"): "cslr convert --average runs/NAME",
+        ("--average", run, trained): "--average works only with --best, --output and --json",
+        ("--average", run, "--to", "published"): "--average works only with --best, --output and --json",
+        (): "no checkpoint given",
+        (trained, "--to", "published"): "add --output FILE",
     }.items():
         outcome = cslr("convert", *command)
         assert (outcome.status, outcome.stdout) == (2, "")

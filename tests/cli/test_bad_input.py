@@ -305,7 +305,7 @@ def test_ctrl_c_stops_a_preparation_cleanly_and_the_same_command_goes_on(
     assert outcome.status == 130
     assert outcome.stdout == ""
     assert "Traceback" not in outcome.stderr
-    assert "the same command goes on" in outcome.stderr
+    assert "run the same command again" in outcome.stderr
     assert not Path("prepared").exists()
     finished = cslr(*command[:-1], 1)
     assert finished.status == 0

@@ -73,9 +73,9 @@ def test_wrong_options_are_errors(
     video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
     text = tmp_path / "notes.mp4"
     text.write_text("This is no video.\n")
-    assert_told(cslr("cam"), 2, "expected a video, or a clip of a corpus by --sample")
+    assert_told(cslr("cam"), 2, "expected a video or --sample")
     assert_told(cslr("cam", video, "--sample", "x"), 2, "not both")
-    assert_told(cslr("cam", video, "--corpus", tiny_corpus.path), 2, "--corpus is for --sample")
+    assert_told(cslr("cam", video, "--corpus", tiny_corpus.path), 2, "--corpus without --sample")
     assert_told(cslr("cam", video, "--layer", "layer9"), 2, "no layer 'layer9'", "stem, layer1.0, layer1")
     assert_told(cslr("cam", video, "--layer", ""), 2, "no layer ''", "stem, layer1.0, layer1")
     assert_told(cslr("cam", video, "--gloss", f"{gloss}X"), 2, "not in the vocabulary", f"did you mean {gloss}")
@@ -85,7 +85,7 @@ def test_wrong_options_are_errors(
     assert_told(cslr("cam", text), 1, "notes.mp4", "text, not video")
     assert_told(cslr("cam", video, "--device", "99"), 1, "--device 99: no such GPU")
     assert_told(cslr("cam", video, "--output", text), 2, "a file, not a folder")
-    assert_told(cslr("cam", video, "--runs-dir", "nowhere"), 2, "nowhere: there is no run")
+    assert_told(cslr("cam", video, "--runs-dir", "nowhere"), 2, "nowhere: no run")
     assert not Path("cam").exists()
 
 

@@ -60,7 +60,7 @@ def test_a_published_checkpoint_is_converted_and_used_and_converted_back(
     outcome = cslr("convert", converted, "--to", "published", "--output", "back/theirs.pt", "--json")
     assert outcome.status == 0
     assert json.loads(outcome.stdout)["vocabulary"] == "back/gloss_dict.npy"
-    assert "the published code as it is cannot build a ResNet of width 4" in outcome.stderr
+    assert "the unchanged published code cannot build a ResNet of width 4" in outcome.stderr
     assert Path("back/gloss_dict.npy").read_bytes() == Path("gloss_dict.npy").read_bytes()
     back = torch.load("back/theirs.pt", weights_only=True)["model_state_dict"]
     before = torch.load(published, weights_only=False)["model_state_dict"]
@@ -120,13 +120,13 @@ def test_inspect_of_a_run_uses_its_best_checkpoint_or_reports_that_none_exists(c
     assert str(run / "last.pt") in cslr("inspect", run).stdout
     (run / "last.pt").unlink()
     outcome = cslr("inspect", run)
-    assert (outcome.status, "a run that has saved no checkpoint yet" in outcome.stderr) == (2, True)
+    assert (outcome.status, "the run has no checkpoint yet" in outcome.stderr) == (2, True)
 
 
 def test_inspect_describes_a_published_checkpoint(cslr: Command, published: Path, converted: Path) -> None:
     outcome = cslr("inspect", published)
     assert outcome.status == 0
-    assert "8; which ones, the file does not say" in outcome.stdout
+    assert "8; the file has no vocabulary" in outcome.stdout
     assert f"cslr convert {published}" in outcome.stdout
     assert str(published) in cslr("inspect", converted).stdout  # where it came from
 
@@ -165,11 +165,11 @@ def test_convert_reports_missing_options_and_overwrites_nothing(
     cslr: Command, published: Path, converted: Path
 ) -> None:
     cases = {
-        ("convert", published, "--output", "new.pt"): "--vocabulary gloss_dict.npy",
-        ("convert", published, "--vocabulary", "gloss_dict.npy", "--output", "ours.pt"): "is there already",
+        ("convert", published, "--output", "new.pt"): "add --vocabulary PATH: gloss_dict.npy",
+        ("convert", published, "--vocabulary", "gloss_dict.npy", "--output", "ours.pt"): "the file exists",
         ("convert", published, "--vocabulary", "gloss_dict.npy", "--output", "new.pt"): "--corpus NAME",
         ("convert", converted, "--vocabulary", "gloss_dict.npy", "--output", "new.pt"): "--to published",
-        ("convert", converted, "--to", "published", "--corpus", "csl", "--output", "new.pt"): "leave it out",
+        ("convert", converted, "--to", "published", "--corpus", "csl", "--output", "new.pt"): "remove these options",
         ("convert", published, "--vocabulary", "no.npy", "--output", "new.pt"): "no.npy",
     }
     before = converted.read_bytes()

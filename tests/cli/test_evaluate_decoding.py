@@ -41,7 +41,7 @@ def test_the_json_has_times_in_seconds_greedy_decoding_and_the_n_best_lists(
     split = told["splits"]["dev"]
     assert split["greedy"]["references"] == split["oracle"]["references"] == split["references"]
     assert split["oracle"]["wer"] <= split["wer"]
-    assert "decoded greedily" not in outcome.stdout
+    assert "greedy decoding" not in outcome.stdout
     for sample in tiny_corpus.samples("dev"):
         clip = split["hypotheses"][sample.sample_id]
         assert 1 <= len(clip["nbest"]) <= 3
@@ -53,11 +53,11 @@ def test_the_json_has_times_in_seconds_greedy_decoding_and_the_n_best_lists(
 
 def test_the_table_has_greedy_decoding_and_the_best_of_the_n_best_lists(cslr: Command, trained: Path) -> None:
     outcome = cslr("evaluate", trained, *FAST, "--nbest", 3)
-    assert "decoded greedily" in outcome.stdout
+    assert "greedy decoding" in outcome.stdout
     assert "protocol: phoenix2014; decoder: beam, beam width 10; tool: builtin" in outcome.stdout
     assert "best of 3 (oracle)" in outcome.stdout
     alone = cslr("evaluate", trained, *FAST, "--decoder", "greedy")
-    assert "greedily" not in alone.stdout
+    assert "greedy decoding" not in alone.stdout
     assert "decoder: greedy; tool: builtin" in alone.stdout
     assert "oracle" not in alone.stdout
 
@@ -89,19 +89,22 @@ def test_a_language_model_is_tuned_on_dev_and_used_for_all_splits(cslr: Command,
     )
     assert json.loads(again.stdout)["splits"] == told["splits"]
     table = cslr("evaluate", trained, *given, "--tune-lm", "--split", "test").stdout
-    assert re.search(r"language model's weight.*WER % on dev", table)
+    assert re.search(r"language model weight.*WER % on dev", table)
     assert "without the language model" in table
     assert "chosen" in table
 
 
 def test_what_a_language_model_needs_is_said(cslr: Command, trained: Path, arpa: Path) -> None:
     refusals = {
-        ("--lm", arpa, "--decoder", "beam"): ("beam takes no language model", "leave --decoder out"),
+        ("--lm", arpa, "--decoder", "beam"): ("beam does not support language models", "remove --decoder"),
         ("--tune-lm",): ("no language model to tune", "--lm gloss.arpa"),
-        ("--lm-weight", 0.5): ("--lm-weight: there is no language model", "--lm gloss.arpa"),
-        ("--gloss-bonus", 1): ("--gloss-bonus: there is no language model", "--lm gloss.arpa"),
+        ("--lm-weight", 0.5): ("--lm-weight without a language model", "--lm FILE"),
+        ("--gloss-bonus", 1): ("--gloss-bonus without a language model", "--lm FILE"),
         ("--lm", arpa, "--lm-weight", -1): ("--lm-weight", "0"),
-        ("--lm", arpa, "--tune-lm", "--gloss-bonus", 1): ("--gloss-bonus: --tune-lm finds the weights", "leave one"),
+        ("--lm", arpa, "--tune-lm", "--gloss-bonus", 1): (
+            "--gloss-bonus with --tune-lm, which searches the weights",
+            "remove one",
+        ),
     }
     for options, words in refusals.items():
         outcome = cslr("evaluate", trained, *FAST, *options)

@@ -117,7 +117,7 @@ def test_each_sentence_of_a_long_recording_is_printed_at_once(
     assert streamed.stdout == f"{at_once}\n{again.rstrip()}\n"
     result = json.loads(cslr("predict", "long", *windows, "--json").stdout)
     assert len(result["sentences"]) > 2
-    assert "passed over" not in streamed.stderr
+    assert "skipped" not in streamed.stderr
 
 
 def test_skipped_rests_are_reported(cslr: Command, trained: Path, tiny_corpus: PreparedCorpus) -> None:
@@ -126,7 +126,7 @@ def test_skipped_rests_are_reported(cslr: Command, trained: Path, tiny_corpus: P
     for number, picture in enumerate([*pictures, *[pictures[-1]] * 50, *pictures]):
         cv2.imwrite(f"rests/{number:04d}.png", picture[..., ::-1])
     outcome = cslr("predict", "rests", "--split", "rests")
-    assert re.search(r"rests: \d\.\d s were taken for rests and passed over, the longest from \d", outcome.stderr)
+    assert re.search(r"rests: skipped \d\.\d s of rests, the longest from \d", outcome.stderr)
 
 
 def test_sentences_are_not_printed_under_the_name_of_a_failed_input(
@@ -203,7 +203,7 @@ def test_folders_patterns_and_standard_input_are_followed(
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
     outcome = cslr("predict", "-")
     assert (outcome.status, outcome.stdout) == (2, "")
-    assert "standard input names no video" in outcome.stderr
+    assert "standard input: no paths" in outcome.stderr
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff.mp4\nother.mp4\n"), "utf-8"))
     outcome = cslr("predict", "-", "--json")
     assert (outcome.status, json.loads(outcome.stdout)["source"]) == (1, "other.mp4")
@@ -217,7 +217,7 @@ def test_an_output_encoding_without_a_character_is_an_error(
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "latin-1"))
     outcome = cslr("predict", "手.mp4")
     assert outcome.status == 1
-    assert "latin-1, which has no '\\u624b'" in outcome.stderr
+    assert "the encoding of the output, latin-1, has no '\\u624b'" in outcome.stderr
     assert "PYTHONIOENCODING" in outcome.stderr
 
 
@@ -342,24 +342,26 @@ def test_invalid_outputs_are_refused_before_the_work(cslr: Command, videos: list
     Path("out/talk.srt").mkdir(parents=True)
     assert_refused(cslr("predict", videos[0], "--format", "srt", "--output", "out/"), 2, "out/talk.srt is a folder")
     both = (videos[0], videos[2])
-    assert_refused(cslr("predict", videos[0], "--output", "file/"), 1, "file cannot be written to", "another folder")
-    assert_refused(cslr("predict", *both, "--output", "talk.srt"), 2, "a file for each of the 2 inputs")
+    assert_refused(cslr("predict", videos[0], "--output", "file/"), 1, "cannot write to file", "another folder")
+    assert_refused(cslr("predict", *both, "--output", "talk.srt"), 2, "2 inputs need one file each")
     assert_refused(cslr("predict", *both, "--format", "srt"), 2, "--output FOLDER")
     assert_refused(cslr("predict", *both, "--render", "talk.mp4"), 2, "one file for 2 inputs", "--render talk/")
     assert_refused(cslr("predict", *both, "--save-logits", "talk.npz"), 2, "one file for 2 inputs")
-    assert_refused(cslr("predict", videos[0], "--output", "talk.odt"), 2, "which format", ".srt")
+    assert_refused(cslr("predict", videos[0], "--output", "talk.odt"), 2, "unknown suffix", ".srt")
     assert_refused(cslr("predict", videos[0], "--render", "talk.avi"), 2, ".mp4")
     assert_refused(cslr("predict", videos[0], "--save-logits", "talk.txt"), 2, ".npz")
     assert_refused(cslr("predict", videos[0], "--preview", "seen.doc"), 2, ".png")
-    assert_refused(cslr("predict", videos[0], "--json", "--format", "srt"), 2, "--json and --format srt")
+    assert_refused(cslr("predict", videos[0], "--json", "--format", "srt"), 2, "--json with --format srt")
     assert_refused(cslr("predict", videos[2], "--render", videos[2]), 2, "would be overwritten")
-    assert_refused(cslr("predict", videos[2], "--split", "rests", "--window", 5), 2, "has no windows")
+    assert_refused(
+        cslr("predict", videos[2], "--split", "rests", "--window", 5), 2, "--window or --overlap with --split rests"
+    )
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 def test_an_unwritable_folder_is_an_error_before_the_work(cslr: Command, videos: list[Path]) -> None:
     Path("locked").mkdir(mode=0o555)
-    assert_refused(cslr("predict", videos[0], "--output", "locked/"), 1, "locked", "cannot be written to")
+    assert_refused(cslr("predict", videos[0], "--output", "locked/"), 1, "locked", "cannot write to")
 
 
 def test_a_format_added_by_one_function_and_one_line_is_written(
@@ -436,9 +438,9 @@ def test_a_missing_camera_and_options_that_do_not_apply_are_refused(cslr: Comman
     assert (outcome.status, outcome.stdout) == (1, "")
     assert "camera 97" in outcome.stderr
     assert "--live" in outcome.stderr
-    assert_refused(cslr("predict", "0", videos[0]), 2, "one camera")
+    assert_refused(cslr("predict", "0", videos[0]), 2, "a single camera")
     assert_refused(cslr("predict", "0", "--output", "talk.srt", "--start", 0), 2, "--output, --start")
-    assert_refused(cslr("predict", "0", "--split", "rests"), 2, "--split: not for a camera")
+    assert_refused(cslr("predict", "0", "--split", "rests"), 2, "--split: not supported with a live camera")
     assert cslr("predict", "0", "--window", "0.5").status == 2
     shutil.copy(videos[0], "0")  # a file of that name is a file
     assert cslr("predict", "0").status == 0

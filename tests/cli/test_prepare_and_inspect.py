@@ -66,7 +66,7 @@ def test_where_references_come_from_and_what_training_never_sees_is_reported(csl
     outcome = cslr("prepare", "phoenix2014", "--source", source, "--no-frames")
     assert "references of train, test: made from the annotation" in outcome.stderr
     assert "references of dev: official: evaluation/phoenix2014-groundtruth-dev.stm" in outcome.stderr
-    assert "glosses of dev that training never sees: 3 (3 different)" in outcome.stderr
+    assert "glosses of dev that are not in train: 3 (3 distinct)" in outcome.stderr
 
 
 def test_faults_are_shown_as_a_table_with_the_rest_in_the_report(cslr: Command) -> None:
@@ -76,10 +76,10 @@ def test_faults_are_shown_as_a_table_with_the_rest_in_the_report(cslr: Command) 
     assert outcome.status == 1
     assert outcome.stdout == ""
     lines = [line.strip() for line in outcome.stderr.splitlines() if line.strip()]
-    assert lines[0].split() == ["where", "what", "is", "wrong"]
+    assert lines[0].split() == ["where", "fault"]
     assert lines[2].split()[0].endswith("train.corpus.csv:2")
     assert any(line.startswith("and 20 more") for line in lines)
-    assert "error: 30 faults; nothing was prepared" in lines
+    assert "error: 30 faults in the release; nothing was prepared" in lines
     assert "all that is wrong is in out/prepare-report.json" in lines
     assert "Traceback" not in outcome.stderr
 
@@ -164,10 +164,10 @@ def test_your_own_corpus_is_prepared_from_its_manifest(cslr: Command) -> None:
     [
         (["my-corpus"], "there is no corpus named 'my-corpus'"),
         (["phoenix2014", "--manifest", "clips.csv"], "is the name of a published corpus"),
-        (["csl", "--fps", 30], "--fps: for a corpus of one's own"),
-        (["csl", "--split-shares", "1,1,1"], "--split-shares: for a corpus of one's own"),
-        (["csl", "--seed", 1], "are for `synthetic`, not for csl"),
-        (["csl", "--glosses", 8], "are for `synthetic`, not for csl"),
+        (["csl", "--fps", 30], "--fps: only for your own corpus"),
+        (["csl", "--split-shares", "1,1,1"], "--split-shares: only for your own corpus"),
+        (["csl", "--seed", 1], "are for the synthetic corpus, not for csl"),
+        (["csl", "--glosses", 8], "are for the synthetic corpus, not for csl"),
         (["mine", "--manifest", "clips.csv", "--split-shares", "1,2"], "not the shares of the splits"),
         (["mine", "--manifest", "clips.csv", "--split-by", "day"], "--split-by day: expected one of clip, signer"),
         (["mine", "--manifest", "clips.csv", "--fps", 0], "not a frame rate"),

@@ -26,7 +26,7 @@ def test_a_folder_without_runs_says_how_to_get_one(cslr: Command, workplace: Pat
     for options in ((), ("--json",)):
         outcome = cslr("runs", *options)
         assert (outcome.status, outcome.stdout) == (0, "")
-        assert "there are no runs yet" in outcome.stderr
+        assert "runs: no runs" in outcome.stderr
         assert "cslr train" in outcome.stderr
 
 

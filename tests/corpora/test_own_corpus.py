@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cslr_cli.choices import SplitUnit
 from cslr_cli.corpora import AnnotationError, OwnCorpus, Release, ReleasePaths, SplitDrawing
-from cslr_cli.corpora.own_corpus import SplitUnit
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample

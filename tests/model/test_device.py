@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cslr_cli.config import Precision
+from cslr_cli.choices import Precision
 from cslr_cli.errors import DeviceError, UsageError
 from cslr_cli.model.device import (
     autocast,

@@ -13,7 +13,8 @@ from typing import get_args
 
 import cv2
 
-from cslr_cli.dataset.manifest import DEFAULT_FRAME_SIZE, ImageFormat, Layout
+from cslr_cli.choices import ImageFormat, Layout
+from cslr_cli.dataset.manifest import DEFAULT_FRAME_SIZE
 from cslr_cli.errors import DataError, MediaError, UsageError
 from cslr_cli.files import atomic_file
 from cslr_cli.media.frame_source import Frame, NoFramesError

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from cslr_cli.errors import EXIT_STOPPED
 from cslr_cli.training.distributed.ranks import CoordinatedStopError, RankLostError, was_launched
 
-# "Try again later" in BSD's sysexits.h: what a script that puts jobs back into a queue can look for.
-INTERRUPTED_STATUS = 75
 # Signals that clusters send before they take a node (Slurm with --signal=USR1@120).
 _SIGNALS = ("SIGTERM", "SIGUSR1")
 
@@ -20,7 +19,7 @@ _SIGNALS = ("SIGTERM", "SIGUSR1")
 class StoppedBySignalError(CoordinatedStopError):
     """The system has asked the training to stop; it is saved and can be resumed."""
 
-    exit_status = INTERRUPTED_STATUS
+    exit_status = EXIT_STOPPED
 
 
 def stop_requested(error: BaseException) -> bool:

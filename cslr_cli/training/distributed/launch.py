@@ -20,7 +20,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from cslr_cli.errors import CslrError, TrainingError
+from cslr_cli.errors import EXIT_KEYBOARD_INTERRUPT, CslrError, TrainingError
 from cslr_cli.training.distributed.interruption import StoppedBySignalError
 from cslr_cli.training.distributed.ranks import RankLostError
 
@@ -31,8 +31,6 @@ _Result = TypeVar("_Result")
 _SAVE_SECONDS = "300"
 # Seconds that a process which has lost another waits for the launcher, which polls several times a second.
 LAUNCHER_WAIT_SECONDS = 20
-# Exit status of a process that Ctrl-C has ended.
-_KEYBOARD_INTERRUPT_STATUS = 130
 
 
 def launch(function: Callable[[_Task], _Result], task: _Task, num_processes: int) -> _Result:
@@ -99,7 +97,7 @@ class _Worker(Generic[_Task, _Result]):
             raise SystemExit(error.exit_status) from error
         except KeyboardInterrupt as error:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher sends another one
-            raise SystemExit(_KEYBOARD_INTERRUPT_STATUS) from error
+            raise SystemExit(EXIT_KEYBOARD_INTERRUPT) from error
         except Exception as error:
             self._write_error(RuntimeError("".join(traceback.format_exception(error))))
             raise

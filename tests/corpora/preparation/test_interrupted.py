@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from cslr_cli.choices import Layout
 from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
-from cslr_cli.dataset.manifest import Layout, PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
 from cslr_cli.progress import Progress
 from tests.corpora.phoenix_release import CLIPS, write_annotation

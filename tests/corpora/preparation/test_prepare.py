@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from cslr_cli.choices import ImageFormat
 from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
-from cslr_cli.dataset.manifest import ImageFormat, PreparedCorpus, SplitCounts
+from cslr_cli.dataset.manifest import PreparedCorpus, SplitCounts
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import UsageError
 from cslr_cli.media.frames import open_frames

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cslr_cli.choices import Layout
 from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, Shard, ShardReport, prepare_shard
-from cslr_cli.dataset.manifest import Layout, PreparedCorpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError, UsageError
 from tests.corpora.phoenix_release import CLIPS, clip_dir
 from tests.corpora.preparation.steps import SMALL, contents, prepared, refused

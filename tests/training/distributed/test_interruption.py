@@ -16,10 +16,10 @@ import torch
 
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Config
-from cslr_cli.errors import CheckpointError
+from cslr_cli.errors import EXIT_STOPPED, CheckpointError
 from cslr_cli.progress import Progress
 from cslr_cli.training import loop
-from cslr_cli.training.distributed.interruption import INTERRUPTED_STATUS, Interruption, StoppedBySignalError
+from cslr_cli.training.distributed.interruption import Interruption, StoppedBySignalError
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.monitoring.observer import TrainingObserver
 from cslr_cli.training.run import saving
@@ -86,7 +86,7 @@ def test_a_signal_saves_and_ends_with_a_status_of_its_own(
     come = act_at(stage, done, lambda: os.kill(os.getpid(), getattr(signal, name)))
     with pytest.raises(StoppedBySignalError) as caught:
         train(tiny_config, tmp_path / "run", device=CPU, observer=come)
-    assert caught.value.exit_status == INTERRUPTED_STATUS == 75
+    assert caught.value.exit_status == EXIT_STOPPED == 75
     assert name in str(caught.value)
     assert f"cslr train --resume {tmp_path / 'run'}" in str(caught.value)
     assert {number: signal.getsignal(number) for number in handlers} == handlers
