@@ -1,8 +1,11 @@
-"""Worker processes: this is the one module that starts them.
+"""Pools of worker processes, for decoding and for the preparation of corpora.
 
-All of them start in the same way. They are spawned, not forked: a process that has started threads (torch does)
-cannot be forked safely. They import the function that they call and nothing else: neither torch nor the caller's
-script. Ctrl-C reaches the caller alone. A worker ends when its pool is closed, or when the caller is gone.
+Two other modules start processes in torch's way: `dataset/loader` (workers that read batches) and
+`training/distributed/launch` (one process per device).
+
+Workers are spawned, not forked: a process that has started threads (torch does) cannot be forked safely. They import
+the function that they call and nothing else: neither torch nor the caller's script. Only the caller receives Ctrl-C. A
+worker ends when its pool is closed, or when the caller has ended.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from cslr_cli.errors import CslrError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Tasks per worker that `WorkerPool.map` hands out in advance, so that no worker waits for one.
+# Tasks per worker that `WorkerPool.map` submits in advance, so that no worker waits for a task.
 _TASKS_AHEAD = 4
 # The pool has one process per core, so libraries start no threads of their own in it.
 _SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
@@ -64,7 +67,7 @@ class WorkerPool(Generic[Task, Result]):
         )
 
     def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
-        """Yield the results in the order of the tasks.
+        """Yield the results in the order of the tasks; raises what the function raises.
 
         Args:
             tasks: Any iterable. A generator is advanced only a few tasks ahead of the results, and the workers are busy
@@ -72,7 +75,6 @@ class WorkerPool(Generic[Task, Result]):
 
         Raises:
             CslrError: A worker process was killed.
-            Exception: Whatever the function raises.
         """
         pending: deque[Future[Result]] = deque()
         try:
@@ -89,7 +91,7 @@ class WorkerPool(Generic[Task, Result]):
                 future.cancel()
 
     def map_unordered(self, tasks: Iterable[Task]) -> Iterator[Result]:
-        """Yield each result as soon as it is there; the exceptions are those of `map`."""
+        """Yield each result as soon as it is ready; the exceptions are those of `map`."""
         futures: list[Future[Result]] = []
         try:
             for task in tasks:
@@ -103,7 +105,7 @@ class WorkerPool(Generic[Task, Result]):
                 future.cancel()
 
     def close(self) -> None:
-        """End the processes: cancel the tasks that have not begun, and wait for the others."""
+        """End the processes: cancel the tasks that have not started, and wait for the others."""
         self._executor.shutdown(cancel_futures=True)
 
     def __enter__(self) -> WorkerPool[Task, Result]:
@@ -124,24 +126,20 @@ class WorkerPool(Generic[Task, Result]):
         code = next(iter(codes - {-signal.SIGTERM} or codes), None)
         return CslrError(
             f"a worker process ended before its work was done (status {code})",
-            "did memory run out? use fewer --workers; what is finished on disk already is kept",
+            "use fewer --workers if memory ran out; files that are already complete are kept",
         )
 
 
 def run_tasks(
     function: Callable[[Task], Result], tasks: Sequence[Task], num_workers: int, *, ordered: bool = False
 ) -> Iterator[Result]:
-    """Call a function with each task, in this process or in several.
+    """Call a function with each task, in this process or in worker processes; exceptions are those of `WorkerPool.map`.
 
     Args:
         function: Function of an importable module; OpenCV starts no threads in it.
-        tasks: Its arguments, one per call.
+        tasks: Arguments of the function, one per call.
         num_workers: Number of processes; 1 works in this process.
-        ordered: Whether the results come in the order of the tasks, or as they are done.
-
-    Raises:
-        CslrError: A worker process was killed.
-        Exception: Whatever the function raises.
+        ordered: Whether to yield the results in the order of the tasks; by default, each when it is ready.
     """
     if num_workers == 1:
         with _single_threaded_opencv():
@@ -153,12 +151,12 @@ def run_tasks(
 
 @contextmanager
 def interruptions_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back while a block starts worker processes, which then never receive it.
+    """Block SIGINT (Ctrl-C) while worker processes are started: they inherit the block, and never receive it.
 
-    Ctrl-C is for the parent, which ends its workers. A worker that receives it while Python still starts would fill the
-    terminal with a traceback.
+    The parent handles Ctrl-C and ends its workers. A worker that received it while Python starts would print a
+    traceback.
     """
-    resource_tracker.ensure_running()  # if started within the block, it would let Ctrl-C through again
+    resource_tracker.ensure_running()  # if started within the block, it would unblock SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -167,7 +165,7 @@ def interruptions_held_back() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this worker process when its parent is gone; otherwise the workers of a killed parent wait for ever."""
+    """End this worker process when its parent has ended; otherwise the workers of a killed parent wait for ever."""
     threading.Thread(target=_exit_after_parent, daemon=True).start()
 
 
@@ -196,8 +194,8 @@ class _WorkerContext(SpawnContext):
         return process
 
 
-# The pickled function of a worker process, and the function once the first task has loaded it: an error in loading it
-# then reaches the caller like any other error.
+# The pickled function of a worker process, and the function after the first task has loaded it. An error in loading it
+# thus reaches the caller like any other error.
 _pickled_function = b""
 _function: Callable[[Any], Any] | None = None
 
@@ -207,10 +205,10 @@ def _initialize_worker(pickled_function: bytes) -> None:
     _pickled_function = pickled_function
     os.environ.update(_SINGLE_THREADED)  # before NumPy and OpenCV are imported
     if hasattr(os, "setsid"):
-        os.setsid()  # signals to the caller's process group, such as those of `timeout`, are the caller's
+        os.setsid()  # signals to the caller's process group, such as those of `timeout`, do not reach workers
     end_with_parent()
-    # Faults of a picture come back as exceptions; keep libpng and libjpeg from printing them as well. What Python
-    # prints goes to standard error, since standard output is for the results of a command.
+    # Faults of a picture are raised as exceptions; keep libpng and libjpeg from printing them as well. Python's own
+    # output goes to standard error, since standard output is for the results of a command.
     sys.stdout = sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)

@@ -341,6 +341,7 @@ def epoch_line(record: EpochRecord, num_epochs: int) -> str:
     if record.wer is not None:
         parts.append(f"dev WER {record.wer:.1f} % (convolution {record.conv_wer:.1f} %)")
     parts += [f"{record.clips_per_second:.1f} clips/s", duration(record.seconds or 0.0)]
-    if record.skipped:
-        parts.append(f"{len(record.skipped)} clips skipped, loss not finite: {', '.join(record.skipped)}")
+    if record.skipped_clips:
+        names = ", ".join(record.skipped_clips)
+        parts.append(f"{len(record.skipped_clips)} clips skipped, loss not finite: {names}")
     return ", ".join(parts)

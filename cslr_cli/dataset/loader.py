@@ -1,4 +1,4 @@
-"""`Loader` reads batches ahead in worker processes."""
+"""`Loader` reads batches ahead in the worker processes of torch's DataLoader (other workers: `processes`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoding in worker processes while this process computes the logits of the next clips."""
+"""Decoding in worker processes while this process computes the log-probabilities of the next clips."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Generic
 
 from cslr_cli.processes import Result, Task, WorkerPool
 
-# Seconds of work that must remain before worker processes start: a process needs about half a second to start, and
-# takes that much processor time from the network.
+# Seconds of work that must remain before worker processes start: starting one takes a few tenths of a second of
+# processor time, which the network lacks.
 MIN_SECONDS_FOR_WORKERS = 2.0
 
 
@@ -31,15 +31,11 @@ class DecoderPool(Generic[Task, Result]):
         self._workers: WorkerPool[Task, Result] | None = None
 
     def map(self, tasks: Iterable[Task], num_tasks: int) -> Generator[Result, None, None]:
-        """Yield the results in the order of the tasks; a task is taken only shortly before it is needed.
+        """Yield the results in the order of the tasks; see `WorkerPool.map`.
 
         Args:
             tasks: Any iterable. The workers are busy while a generator computes the next task.
             num_tasks: Number of tasks.
-
-        Raises:
-            CslrError: A worker process was killed.
-            Exception: Whatever `decode` raises.
         """
         remaining = iter(tasks)
         seconds, done = 0.0, 0  # spent and decoded in this process

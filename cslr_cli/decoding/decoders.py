@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from cslr_cli.choices import DecoderName
-from cslr_cli.config import DecodingConfig
 from cslr_cli.decoding.greedy import GreedyDecoder
 from cslr_cli.decoding.hypothesis import Decoder
 from cslr_cli.decoding.language_model import LanguageModel
 from cslr_cli.decoding.prefix_beam import PrefixBeamDecoder
 from cslr_cli.errors import UsageError, did_you_mean
 from cslr_cli.vocabulary import Vocabulary
+
+if TYPE_CHECKING:  # imports pydantic, which a worker process does without
+    from cslr_cli.config import DecodingConfig
 
 DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
 

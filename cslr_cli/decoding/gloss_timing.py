@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cslr_cli.decoding.hypothesis import Hypothesis, LogProbs, merge_repeated_ids, merge_repeats
-from cslr_cli.scoring.transcripts import TimedGloss
 from cslr_cli.temporal_plan import ctc_steps_needed
 from cslr_cli.vocabulary import BLANK_ID, Vocabulary
+
+if TYPE_CHECKING:
+    from cslr_cli.scoring.transcripts import TimedGloss
 
 # Log-probability of impossible classes in an alignment: the path with fewer of them wins, where -inf would make all
 # such paths equal.
@@ -100,6 +102,8 @@ def to_timed_glosses(
         vocabulary: vocabulary of the network.
         step_times: start and end of each step of the clip, in seconds.
     """
+    from cslr_cli.scoring.transcripts import TimedGloss  # not at the top: worker processes start faster without it
+
     return tuple(
         TimedGloss(gloss, step_times[first][0], step_times[last - 1][1], confidence)
         for gloss, (first, last), confidence in zip(

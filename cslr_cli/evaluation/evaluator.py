@@ -62,7 +62,7 @@ class Evaluator:
         self.split = split
         self.samples = corpus.samples(split)
         if not self.samples:
-            raise DataError(f"{corpus.path}: the split {split} has no clip")
+            raise DataError(f"{corpus.path}: no clips in the split {split}")
         self.references = _read_references(corpus, split, self.samples)
         self.num_workers = num_workers
         self._fps, self._frame_interval = corpus.fps, config.data.frame_interval

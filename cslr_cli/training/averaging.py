@@ -20,8 +20,8 @@ class MovingAverage:
     """The exponential moving average of a network's weights.
 
     After update n (from 1), `average ← average + (1 - d) · (weights - average)` with
-    `d = min(decay, (1 + n) / (10 + n))`: the first steps, which are far from where the training goes,
-    are forgotten soon. It starts at the current weights of the network.
+    `d = min(decay, (1 + n) / (10 + n))`, so that the first steps, far from the final weights, lose their effect soon.
+    The average starts at the current weights of the network.
 
     Batch norm's running statistics are averaged like weights; integers (its number of batches) are copied.
     All processes of a distributed training compute the same average, without communication.
@@ -43,7 +43,7 @@ class MovingAverage:
     def update(self) -> None:
         """Update the average with the current weights of the network; call it after each step.
 
-        A skipped step, which has changed nothing, counts too: on a GPU it is not known yet.
+        Skipped steps count too: on a GPU it is not known yet that they were skipped.
         """
         self._updates += 1
         decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
@@ -91,19 +91,14 @@ class MovingAverage:
 
     @torch.no_grad()
     def restore(self, weights: Mapping[str, Tensor], updates: int) -> None:
-        """Restore a saved average.
-
-        Raises:
-            KeyError: a tensor is missing.
-            RuntimeError: a tensor has another shape.
-        """
+        """Restore a saved average; raises a KeyError or RuntimeError if a tensor is missing or has another shape."""
         for name, value in self.weights.items():
             value.copy_(weights[name])
         self._updates = updates
 
 
 def mean_weights(checkpoints: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of the weights of several checkpoints of one network.
+    """Compute the mean of the weights of several checkpoints of one network.
 
     Batch norm's running statistics are averaged like weights; integers become their maximum. Sums are in float64;
     the result has the dtypes of the checkpoints.
@@ -154,8 +149,7 @@ def average_best(run: RunFolder, number: int) -> BestAverage:
         number: number of epochs to average, those with the lowest WER on dev.
 
     Raises:
-        CheckpointError: there are fewer than two such checkpoints, or they are not of the same network.
-        DataError: the run's metrics cannot be read.
+        CheckpointError: the run has fewer than two such checkpoints, or they are not of the same network.
     """
     history, files = run.read_metrics(), run.epoch_files()
     wanted = best_epochs(history, number)
@@ -163,9 +157,9 @@ def average_best(run: RunFolder, number: int) -> BestAverage:
     if len(epochs) < 2:
         kind = f"of {len(wanted)} evaluated epochs" if len(wanted) < number else f"of the {number} best epochs"
         raise CheckpointError(
-            f"{run.path}: the weights of {len(epochs)} {kind} are there; an average takes at least 2",
-            "a run keeps as many as training.keep_best says in its configuration; for how good single epochs were,\n"
-            f"see {run.metrics}",
+            f"{run.path}: has the weights of {len(epochs)} {kind}; an average needs at least 2",
+            "train with a larger training.keep_best, the number of epochs whose weights are kept\n"
+            f"{run.metrics} has the WER of each epoch",
         )
     best = load_checkpoint(files[epochs[0]])
     weights = mean_weights(_load_same_network(files[epoch], best) for epoch in epochs)
@@ -181,7 +175,7 @@ def _load_same_network(path: Path, best: Checkpoint) -> Mapping[str, Tensor]:
     checkpoint = load_checkpoint(path)
     if checkpoint.config.model != best.config.model or checkpoint.vocabulary.glosses != best.vocabulary.glosses:
         raise CheckpointError(
-            f"{path}: of another network or vocabulary than the run's best checkpoint",
-            "was the file put there from another run? only checkpoints of one run can be averaged",
+            f"{path}: has another network or vocabulary than the run's best checkpoint",
+            "remove the file if it is from another run: only checkpoints of one run can be averaged",
         )
     return checkpoint.weights

@@ -28,12 +28,12 @@ from cslr_cli.temporal_plan import TemporalPlan
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """The clips of a batch that one rank computes at once.
+    """The clips of a batch that one rank computes together.
 
     Attributes:
         keys: keys of the clips, at least one.
-        is_counted: whether the clips count. If a batch has fewer clips than there are ranks, the remaining ranks
-            compute a clip of another rank without counting it, so that all ranks do the same steps.
+        is_counted: whether the clips count. If a batch has fewer clips than ranks, the remaining ranks compute a clip
+            of another rank without counting it, so that all ranks do the same steps.
     """
 
     keys: Sequence[ClipKey]
@@ -77,19 +77,19 @@ class EpochBatches:
 
     @property
     def num_steps(self) -> int:
-        """Steps of the whole training."""
+        """Number of steps of the whole training."""
         return sum(self._num_batches)
 
     def num_batches(self, epoch: int) -> int:
-        """Steps of an epoch (from 1)."""
+        """Number of steps of an epoch (from 1)."""
         return self._num_batches[epoch - 1]
 
     def remaining_frames(self, finished_epochs: int, batches_done: int) -> int:
-        """Frames of all clips from here to the end of the training.
+        """Number of frames of all clips until the end of the training.
 
         Args:
             finished_epochs: number of finished epochs.
-            batches_done: batches done of the epoch in progress.
+            batches_done: number of finished batches of the epoch in progress.
         """
         epochs = range(finished_epochs + 1, len(self._num_batches) + 1)
         frames = sum(self.num_frames(batch) for epoch in epochs for batch in self.epoch_batches(epoch))
@@ -97,7 +97,7 @@ class EpochBatches:
         return frames - sum(map(self.num_frames, done))
 
     def num_frames(self, batch: Sequence[ClipKey]) -> int:
-        """Frames of the clips of a batch in the corpus; clips of unknown length count as one frame."""
+        """Number of frames of a batch in the corpus; clips of unknown length count as one frame."""
         return sum(self._lengths[key.index] or 1 for key in batch)
 
     def epoch_batches(self, epoch: int) -> list[list[ClipKey]]:
@@ -107,7 +107,7 @@ class EpochBatches:
         if epoch <= settings.short_first_epochs:
             chosen = {i for i in chosen if len(self._samples[i].glosses) <= settings.short_glosses}
             if not chosen:
-                raise ConfigError(f"training.short_glosses is {settings.short_glosses}: no training clip is so short")
+                raise ConfigError(f"training.short_glosses is {settings.short_glosses}: every training clip is longer")
         if settings.batch_frames is not None:
             padded = {index: self._padded[index] for index in chosen}
             return batches_by_frames(padded, settings.batch_frames, settings.seed, epoch)
@@ -116,12 +116,7 @@ class EpochBatches:
 
 
 def grow_batch_to_world_size(config: Config, world_size: int) -> Config:
-    """Raise the batch size to one clip per rank and micro-batch, if it is smaller than the number of ranks.
-
-    Args:
-        config: configuration of the training.
-        world_size: number of ranks that share a batch.
-    """
+    """Raise the batch size to one clip per rank and micro-batch, if it is smaller than the number of ranks."""
     settings = config.training
     if settings.batch_frames is not None or world_size <= settings.batch_size:
         return config
@@ -129,14 +124,10 @@ def grow_batch_to_world_size(config: Config, world_size: int) -> Config:
 
 
 def evaluation_config(config: Config, world_size: int) -> Config:
-    """The configuration with the batch size of the evaluation, which each rank does by itself.
+    """Return the configuration with the batch size of the evaluation, which each rank does by itself.
 
-    A rank evaluates as many clips at once as it trains on, because more may not fit into memory; but two if the
-    batch has two, so that the published batch size gives the same batches on any number of devices.
-
-    Args:
-        config: configuration of the training.
-        world_size: number of ranks that share the evaluation.
+    A rank evaluates as many clips together as it trains on, because more may not fit into memory. It evaluates at least
+    two, the published batch size, if the batch has two: the batches are then the same on any number of devices.
     """
     batch_size = config.training.batch_size
     return _with_batch_size(config, max(batch_size // world_size, min(batch_size, 2)))
@@ -148,43 +139,35 @@ def _with_batch_size(config: Config, batch_size: int) -> Config:
 
 
 def training_samples(corpus: PreparedCorpus, config: Config) -> Sequence[Sample]:
-    """Choose the training clips: those that are not too short for the network.
+    """Return the training clips that are long enough for the network.
 
     Raises:
         ConfigError: the crop is larger than the frames.
-        DataError: there is no such clip, or the corpus has no frames.
+        DataError: no clip is long enough, or the corpus has no frames.
     """
     max_crop_offset(corpus.frame_size, config.data.crop_size)  # checked here, before the first clip is read
     samples = corpus.samples("train")
     if not samples:
-        raise DataError(f"{corpus.path}: the split train has no clip")
+        raise DataError(f"{corpus.path}: no clips in the split train")
     corpus.frames_path(samples[0])  # fails for a corpus without frames
     shortest = build_temporal_plan(config.model).min_frames
     long_enough = [sample for sample in samples if sample.num_frames is None or sample.num_frames >= shortest]
     if not long_enough:
         raise DataError(
-            f"{corpus.path}: every training clip is too short for the network, which takes {shortest} frames or more"
+            f"{corpus.path}: every training clip is too short for the network, which needs at least {shortest} frames"
         )
     return long_enough
 
 
 def unfit_clips(samples: Sequence[Sample], config: DataConfig, plan: TemporalPlan) -> list[str]:
-    """Sample ids of the clips that have fewer steps than their glosses need."""
+    """Sample ids of the clips with fewer output steps than their glosses need."""
     return [sample.sample_id for sample in samples if sample.missing_steps(plan, config.frame_interval)]
 
 
 def training_loader(
     corpus: PreparedCorpus, samples: Sequence[Sample], config: Config, plan: TemporalPlan, *, pin_memory: bool
 ) -> Loader:
-    """Make the loader of augmented training clips.
-
-    Args:
-        corpus: corpus of the clips.
-        samples: training clips.
-        config: configuration of the training.
-        plan: padding of the clips.
-        pin_memory: whether frames go to a GPU.
-    """
+    """Make the loader of augmented training clips; `pin_memory` if their frames go to a GPU."""
     dataset = ClipDataset(corpus, samples, config.data, training=True, seed=config.training.seed)
     return Loader(dataset, plan, config.data.num_workers, pin_memory=pin_memory)
 
@@ -245,14 +228,14 @@ def _validate_batch_size(config: Config, world_size: int, longest: int) -> None:
         if settings.batch_frames < num_parts * longest:
             raise ConfigError(
                 f"training.batch_frames is {settings.batch_frames}: too few for {among}",
-                f"the longest training clip may have {longest} frames with its padding; expected at least "
-                f"{num_parts * longest}, or a smaller data.max_clip_frames",
+                f"use at least {num_parts * longest}, or a smaller data.max_clip_frames: the longest training clip may "
+                f"have {longest} frames with padding",
             )
         return
     if settings.batch_size % num_parts:
         fitting = math.ceil(settings.batch_size / num_parts) * num_parts
         raise ConfigError(
-            f"training.batch_size is {settings.batch_size}: clips that {among} cannot share evenly",
-            "batch_size counts the clips of a step over all devices; expected a multiple of "
-            f"{num_parts}, for example --set training.batch_size={fitting}",
+            f"training.batch_size is {settings.batch_size}: not divisible by {among}",
+            f"use a multiple of {num_parts}, for example --set training.batch_size={fitting}: batch_size counts the "
+            "clips of a step over all devices",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -79,26 +80,31 @@ def train(
 ) -> TrainingResult:
     """Train a network.
 
-    After each epoch, and every `training.save_minutes` within one, `last.pt` has all that a resumed training
-    needs; `best.pt` is the epoch with the lowest WER on dev. A training that was stopped and resumed ends at the
+    `best.pt` has the weights of the epoch with the lowest WER on dev. `last.pt`, saved after each epoch and every
+    `training.save_minutes`, has everything that a resume needs. A training that was stopped and resumed ends with the
     same weights as one that was not (on a CPU, with the same number of threads).
 
+    Example:
+        >>> config = load_config("runs/quickstart/config.yaml", ["training.epochs=2"])
+        >>> result = train(config, Path("runs/short"), device=torch.device("cpu"))
+        >>> print(f"{result.best.wer:.1f} % in epoch {result.best.epoch}")
+
     Args:
-        config: configuration of the training; in a resumed training, that of the run.
+        config: configuration of the training; to resume, the configuration of the run.
         run_path: folder of the run: a new one, or with `resume` an existing one.
         device: device of the network.
         resume: whether to continue from the run's `last.pt`.
-        observer: receives what this process reports.
-        ranks: processes that train together; each calls this function with its own device and observer, and
-            otherwise the same arguments. Only the first writes files.
+        observer: receiver of the reports of this process.
+        ranks: processes that train together. Each calls this function with its own device and observer, and otherwise
+            the same arguments. Only the first writes files.
 
     Raises:
         UsageError: the folder exists, or there is nothing to resume.
         ConfigError: the ranks cannot share the batches, or settings do not fit the corpus or the network.
-        DataError: the corpus cannot be read, or differs from the one that the run began with.
-        CheckpointError: the run's `last.pt` cannot be read, or cannot be written at the end of the training.
-        TrainingError: too many steps in a row had no finite loss; or another rank has ended.
-        StoppedBySignalError: SIGTERM or SIGUSR1 came; all is saved.
+        DataError: the corpus cannot be read, or differs from the corpus of the run.
+        CheckpointError: `last.pt` cannot be read, or cannot be written at the end of the training.
+        TrainingError: too many steps in a row were skipped, or another rank has ended.
+        StoppedBySignalError: SIGTERM or SIGUSR1 has stopped the training; everything is saved.
     """
     check_tensorboard(config.training.track)
     if resume:
@@ -143,7 +149,7 @@ def train(
                 clips_per_second=sums.clips / sums.seconds,
                 seconds=sums.seconds + time.perf_counter() - started,
                 waiting_percent=100 * sums.waited / sums.seconds,
-                skipped=tuple(sums.skipped),
+                skipped_clips=tuple(sums.skipped_clips),
             )
             trainer.save(record, dev)
             observer.on_epoch(record)
@@ -151,7 +157,7 @@ def train(
 
 
 class Trainer:
-    """The objects of one training, and what is done with them in an epoch.
+    """The objects of one training, and the parts of an epoch.
 
     Args:
         config: configuration of the training.
@@ -191,7 +197,7 @@ class Trainer:
             self.state.average.restart()
 
     def resume(self, run: RunFolder) -> str:
-        """Restore the state of the run's last save; returns the changes of the configuration since then, one line."""
+        """Restore the run's last save; returns the changes of the configuration since then, in one line."""
         if self.ranks.is_first:
             run.remove_unfinished()
         if not run.last.is_file():  # stopped before the first save
@@ -205,7 +211,7 @@ class Trainer:
         return changes
 
     def start(self, run: RunFolder, observer: TrainingObserver) -> None:
-        """Prepare the first step, once the weights are loaded, and report what is about to be trained."""
+        """Prepare the first step, after the weights are loaded, and report the outline."""
         self.run, self.observer = run, observer
         self.stepper = Stepper(
             self.state,
@@ -222,11 +228,11 @@ class Trainer:
         self.estimate = TimeEstimate(train_frames, self._remaining_evaluation_frames(), observer.on_estimate)
         clips = unfit_clips(self.samples, self.config.data, self.state.network.plan)
         if clips:
-            log_text = f"{len(clips)} clips have fewer steps than their glosses need: {', '.join(clips)}"
+            log_text = f"clips with fewer output steps than their glosses need ({len(clips)}): {', '.join(clips)}"
             observer.on_warning(describe_unfit_clips(clips), log_text)
 
     def train_epoch(self, epoch: int) -> EpochSums:
-        """Train on every clip once, or on the rest of an epoch that was interrupted."""
+        """Train on each clip once, or on the rest of an interrupted epoch."""
         batches = self.batches.epoch_batches(epoch)
         sums = self.state.unfinished = self._resumed_sums(epoch, batches_checksum(batches))
         set_training_mode(self.state.network, self.config.training.frozen)
@@ -263,7 +269,7 @@ class Trainer:
         return result
 
     def save(self, record: EpochRecord, dev: SplitResult | None) -> None:
-        """Finish an epoch: add its record to the history, and write all files of the run."""
+        """Finish an epoch: add its record to the history, and write the files of the run."""
         state = self.state
         is_best = record.wer is not None and (state.best_wer is None or record.wer < state.best_wer)
         state.history.append(record)
@@ -271,7 +277,7 @@ class Trainer:
         try:
             self.observer.before_save(state.history, dev, is_best=is_best)
         except OSError as error:
-            reason = f"cannot be written ({error.strerror or error}); going on"
+            reason = f"cannot be written ({error.strerror or error}); training continues"
             self.observer.on_warning(f"{error.filename or self.run.path}: {reason}")
         if self.ranks.is_first:
             self.saver.save_after_epoch(state, is_best=is_best)
@@ -283,7 +289,7 @@ class Trainer:
             return unfinished
         if unfinished is not None:
             self.observer.on_warning(
-                f"epoch {epoch} begins again: its batches are not those that it was interrupted in"
+                f"epoch {epoch} starts again, because its batches have changed since the interruption"
             )
         return EpochSums(checksum)
 
@@ -293,7 +299,7 @@ class Trainer:
             (frames, self.stepper.count(frames, is_counted=micro_batch.is_counted))
             for micro_batch, frames in batch.micro_batches
         ]
-        counts = [(count.clips, count.padded_steps, count.unfit) for _, count in micro_batches]
+        counts = [dataclasses.astuple(count) for _, count in micro_batches]
         *totals, stop_requested = self.ranks.sum(
             [*map(sum, zip(*counts, strict=True)), float(self.interruption.requested)]
         )
@@ -310,7 +316,7 @@ class Trainer:
             step=self.state.step,
             lr=self.state.lr,
             sample_ids=tuple(self.samples[key.index].sample_id for key in batch.keys),
-            unfit=int(batch_counts.unfit),
+            unfit_clips=int(batch_counts.unfit_clips),
         )
 
     def _read_figures(self) -> None:
@@ -323,11 +329,7 @@ class Trainer:
             self.divergence.check(step, scaler.get_scale() if scaler.is_enabled() and not step.finite else None)
 
     def _save_and_stop(self) -> NoReturn:
-        """Save the state within an epoch, and stop; called by all ranks.
-
-        Raises:
-            StoppedBySignalError: always.
-        """
+        """Save the state within an epoch, and raise a StoppedBySignalError; called by all ranks."""
         self._read_figures()
         if self.ranks.is_first:
             self.saver.save_within_epoch(self.state, must_succeed=True)
@@ -335,8 +337,8 @@ class Trainer:
         reasons = self.ranks.gather(self.interruption.reason)
         reason = reasons[self.ranks.rank] or f"{next(filter(None, reasons), 'a signal')} to another process"
         raise StoppedBySignalError(
-            f"ended by {reason} in epoch {self.state.epoch + 1}, after step {self.state.step}; all is saved",
-            f"go on with: cslr train --resume {self.run.path}",
+            f"stopped by {reason} in epoch {self.state.epoch + 1}, after step {self.state.step}; everything is saved",
+            f"continue with: cslr train --resume {self.run.path}",
         )
 
     def _outline(self) -> TrainingOutline:

@@ -22,8 +22,8 @@ from cslr_cli.model.network import Network
 from cslr_cli.model.temporal import NormalisedClassifier
 from cslr_cli.vocabulary import BLANK_ID, Vocabulary
 
-# Settings of the model that say where weights come from, not what the network is made of.
-_ORIGIN_KEYS = {"pretrained", "backbone_weights"}
+# Settings in `model` of the weights to start from. All others change the network.
+START_WEIGHT_KEYS = {"pretrained", "backbone_weights"}
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class StartPoint:
     """The weights that a training starts from.
 
     Attributes:
-        source: path of the checkpoint, or `ImageNet` for the backbone's weights alone; None: fresh weights.
+        source: path of the checkpoint, or `ImageNet` for the backbone's weights; None for fresh weights.
         glosses: number of glosses of the corpus.
-        kept: glosses of the corpus whose classifier weights are from the checkpoint.
-        dropped: glosses of the checkpoint that the corpus does not have.
+        kept: number of glosses of the corpus whose classifier weights are from the checkpoint.
+        dropped: number of glosses of the checkpoint that the corpus does not have.
     """
 
     source: Path | str | None = None
@@ -43,14 +43,14 @@ class StartPoint:
     dropped: int = 0
 
     def __str__(self) -> str:
-        """One line: `best.pt; 1,102 of 1,295 glosses kept, 193 new, 13 of its own dropped`."""
+        """One line: `best.pt; 1,102 of 1,295 glosses kept, 193 new, 13 dropped`."""
         if not isinstance(self.source, Path):
             return "fresh weights" if self.source is None else f"{self.source} weights"
         counts = [f"{self.kept:,} of {self.glosses:,} glosses kept"]
         if self.kept < self.glosses:
             counts.append(f"{self.glosses - self.kept:,} new")
         if self.dropped:
-            counts.append(f"{self.dropped:,} of its own dropped")
+            counts.append(f"{self.dropped:,} dropped")
         return f"{self.source}; {', '.join(counts)}"
 
 
@@ -72,8 +72,8 @@ def load_start_weights(network: Network, config: Config, corpus: PreparedCorpus)
         if config.model.backbone_weights is not None:
             raise ConfigError(
                 f"model.backbone_weights is {config.model.backbone_weights}, and training.init_weights "
-                f"{settings.init_weights}: a backbone has its weights from one of them",
-                "leave out --backbone-weights or --init-weights",
+                f"{settings.init_weights}: both would set the weights of the backbone",
+                "remove --backbone-weights or --init-weights",
             )
         # The corpus and frame rate of a published checkpoint do not matter here.
         conversion = open_checkpoint(settings.init_weights, settings.init_vocabulary, corpus)
@@ -89,9 +89,9 @@ def load_start_weights(network: Network, config: Config, corpus: PreparedCorpus)
 def load_shared_weights(
     network: Network, model: ModelConfig, vocabulary: Vocabulary, checkpoint: Checkpoint, path: Path
 ) -> StartPoint:
-    """Load the weights of a checkpoint; in the classifiers, those of the glosses that both vocabularies have.
+    """Load the weights of a checkpoint, with the classifier weights of the glosses that both vocabularies have.
 
-    The classifier weights of other glosses stay as they are.
+    The classifier weights of other glosses do not change.
 
     Args:
         network: network to load the weights into.
@@ -101,8 +101,7 @@ def load_shared_weights(
         path: path of the checkpoint, for errors.
 
     Raises:
-        CheckpointError: the network of the checkpoint has another shape; the message names the differences, and the
-            network is unchanged.
+        CheckpointError: the checkpoint's network has other shapes, which the message names; `network` is unchanged.
     """
     own = network.state_dict()
     checkpoint_ids = {gloss: index for index, gloss in enumerate(checkpoint.vocabulary.glosses, start=1)}
@@ -120,7 +119,7 @@ def load_shared_weights(
     if faults:
         settings = _compare_models(checkpoint.config.model, model)
         raise CheckpointError(
-            f"{path}: its network has another shape than the one to be trained",
+            f"{path}: the checkpoint's network has other shapes than the network to train",
             "\n".join([join_faults(faults), *_describe_differences(settings)]),
         )
     network.load_state_dict(weights)
@@ -151,14 +150,14 @@ def _with_shared_classes(own: Tensor, source: Tensor, axis: int, shared_ids: Seq
 
 
 def _compare_models(checkpoint: ModelConfig, config: ModelConfig) -> dict[str, tuple[object, object]]:
-    """The settings of the model that differ, each with its value in the checkpoint and in the configuration."""
+    """Return the settings of the model that differ, with the values in the checkpoint and in the configuration."""
     values = []
     for model in (checkpoint, config):
         parts = model.parts
         resolved = {"pool": parts.pool, "classifier": parts.classifier, "shared_classifier": parts.shared_classifier}
         values.append({**model.model_dump(mode="json"), **resolved})
     before, now = values
-    return {key: (before[key], now[key]) for key in before if before[key] != now[key] and key not in _ORIGIN_KEYS}
+    return {key: (before[key], now[key]) for key in before if before[key] != now[key] and key not in START_WEIGHT_KEYS}
 
 
 def _describe_differences(settings: Mapping[str, tuple[object, object]]) -> list[str]:
@@ -167,7 +166,7 @@ def _describe_differences(settings: Mapping[str, tuple[object, object]]) -> list
     changes = " ".join(f"--set model.{key}={json.dumps(before)}" for key, (before, _) in settings.items())
     return [
         *(f"model.{key} is {before} in the checkpoint and {now} here" for key, (before, now) in settings.items()),
-        f"to train the network that the checkpoint holds: {changes.replace(', ', ',')}",
+        f"to train the checkpoint's network, use: {changes.replace(', ', ',')}",
     ]
 
 
@@ -182,18 +181,18 @@ def freeze_parts(network: Network, names: Sequence[str]) -> list[nn.Parameter]:
         The parameters that are trained, in the network's order.
 
     Raises:
-        ConfigError: the network has no part with one of the names, or nothing is left to train.
+        ConfigError: the network has no such part, or no parameters are left to train.
     """
     known = {name for name, _ in (*network.named_modules(), *network.named_parameters()) if name}
     faults = [_describe_unknown_part(name, known) for name in dict.fromkeys(names) if name not in known]
     if faults:
-        raise ConfigError(join_faults(faults), "expected names of modules or parameters, such as backbone.layer1")
+        raise ConfigError(join_faults(faults), "use names of modules or parameters, such as backbone.layer1")
     for name, parameter in network.named_parameters():
         if _is_frozen(name, names):
             parameter.requires_grad_(False)
     trained = trained_parameters(network)
     if not trained:
-        raise ConfigError("training.frozen: nothing is left to train", "leave out at least one part of the network")
+        raise ConfigError("training.frozen: no parameters are left to train", "remove at least one part")
     return trained
 
 
@@ -203,13 +202,9 @@ def trained_parameters(network: nn.Module) -> list[nn.Parameter]:
 
 
 def set_training_mode(network: nn.Module, frozen: Sequence[str]) -> None:
-    """Set a network to training mode, except frozen modules.
+    """Set a network to training mode, except the named frozen parts.
 
-    Their batch norm keeps its running statistics and uses them, and their dropout does nothing.
-
-    Args:
-        network: network that is trained.
-        frozen: names of the frozen parts.
+    The batch norm of frozen parts uses its running statistics and keeps them, and their dropout does nothing.
     """
     network.train()
     for name, module in network.named_modules():

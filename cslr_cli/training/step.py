@@ -1,4 +1,10 @@
-"""One step of the optimizer: learning rate, forward, losses, backward, update, on one device or several."""
+"""One step of the optimizer: learning rate, forward, losses, backward, update, on one device or several.
+
+A step whose loss or gradient is not finite is skipped: weights and batch norm's statistics stay as they were.
+`monitoring.observer.LogObserver` logs skipped steps, and `monitoring.divergence` ends a run that skips too many.
+
+`step` is a step of the optimizer. The steps of the network's output, which CTC aligns, are `output_steps`.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +46,14 @@ _FIRST_RATE, _LAST_RATE = 1 / 25, 1e-4
 
 
 def learning_rate(highest: float, config: ScheduleConfig, *, epoch: int, step: int, num_steps: int) -> float:
-    """The learning rate of a step.
+    """Compute the learning rate of a step.
 
     Args:
         highest: `optimizer.lr`.
         config: schedule of the learning rate.
         epoch: number of the epoch, from 1.
-        step: steps done before this one, over the whole training.
-        num_steps: steps of the whole training.
+        step: number of steps before this one, over the whole training.
+        num_steps: number of steps of the whole training.
     """
     if config.kind == "milestones":
         passed = sum(epoch > milestone for milestone in config.milestones)
@@ -65,30 +71,30 @@ def _cosine(start: float, end: float, fraction: float) -> float:
 
 @dataclass(frozen=True)
 class BatchCounts:
-    """The counts of a batch or micro-batch that its losses are averaged over.
+    """The counts of a batch or micro-batch, for the averages of its losses.
 
     Attributes:
         clips: number of clips; 0 if another rank counts them.
-        padded_steps: steps of all clips with padding; the distillation is averaged over them.
-        unfit: clips that have more glosses than steps.
+        padded_output_steps: number of output steps of all clips, with padding.
+        unfit_clips: number of clips with fewer output steps than their glosses need.
     """
 
     clips: float
-    padded_steps: float
-    unfit: float = 0.0
+    padded_output_steps: float
+    unfit_clips: float = 0.0
 
     def loss_fraction(self, loss: str, batch: BatchCounts) -> float:
-        """The weight of a micro-batch's loss in that of the whole batch.
+        """The weight of a micro-batch's loss in the loss of the whole batch.
 
-        CTC is a mean over clips, the distillation one over steps. The losses of lifting pools are norms over
-        the whole batch, the root of a sum of squares; the micro-batches are taken to have equal ones.
+        CTC is a mean over clips, the distillation a mean over padded output steps. The losses of lifting pools are
+        norms over the whole batch (roots of sums of squares); micro-batches are assumed to have equal ones.
 
         Args:
             loss: name of the loss.
             batch: counts of the whole batch.
         """
         if loss == "distillation":
-            return self.padded_steps / batch.padded_steps
+            return self.padded_output_steps / batch.padded_output_steps
         fraction = self.clips / batch.clips
         return fraction if loss.endswith("ctc") else math.sqrt(fraction)
 
@@ -98,10 +104,10 @@ class DeviceFigures:
     """The figures of a step while they are on the device.
 
     Attributes:
-        names: names of the losses: `loss`, which is the weighted sum, and its terms.
+        names: names of the losses: `loss`, the weighted sum, then its terms.
         losses: float (len(names),), losses of the whole batch.
         grad_norm: float scalar, norm of the gradient before clipping.
-        finite: bool scalar, whether losses and gradient are finite.
+        finite: bool scalar, whether losses and gradient are finite; if not, the step was skipped.
     """
 
     names: tuple[str, ...]
@@ -111,9 +117,7 @@ class DeviceFigures:
 
 
 class PendingFigures:
-    """Collects the figures of steps on the device, and reads many at once.
-
-    Reading waits until the device has done all its work. On a CPU each step is read at once.
+    """Collects the figures of steps on the device, and reads many together: reading waits for all work of the device.
 
     Args:
         interval: number of steps that are read together.
@@ -125,11 +129,11 @@ class PendingFigures:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to read."""
+        """Whether `interval` steps are waiting."""
         return len(self._pending) >= self._interval
 
     def add(self, figures: DeviceFigures, **known: Any) -> None:
-        """Add the figures of a step; `known` are the fields of `StepRecord` that need no reading."""
+        """Add the figures of a step; `known` are the other fields of its `StepRecord`."""
         self._pending.append((figures, known))
 
     def read(self) -> Sequence[StepRecord]:
@@ -154,15 +158,15 @@ def _flatten(figures: DeviceFigures) -> Tensor:
 class Stepper:
     """Performs the steps of a training.
 
-    With several ranks, each computes its micro-batches; all get the gradient of the whole batch, and so the
-    same weights.
+    With several ranks, each computes its micro-batches. All get the gradient of the whole batch, and so the same
+    weights.
 
     Args:
         state: network, optimizer and scaler, changed by each step.
         config: losses, learning rate, clipping, seed.
         device: device of the network.
         dtype: dtype of the forward pass; losses are computed in fp32.
-        num_steps: steps of the whole training.
+        num_steps: number of steps of the whole training.
         ranks: processes of the training.
     """
 
@@ -192,7 +196,7 @@ class Stepper:
         ddp = DistributedDataParallel(
             self._state.network,
             device_ids=[self._device] if self._device.type == "cuda" else None,
-            # A head without a loss has no gradient; torch would wait for it.
+            # A head without a loss has no gradient, and torch would wait for one.
             find_unused_parameters=0 in (loss.sequence_ctc, loss.conv_ctc),
             gradient_as_bucket_view=True,
             **no_exchange_of_buffers,
@@ -209,15 +213,17 @@ class Stepper:
         if not is_counted:
             return BatchCounts(0, 0)
         plan = self._state.network.plan
-        steps = [plan.num_steps(int(length)) for length in micro_batch.frame_lengths]
+        output_steps = [plan.num_steps(int(length)) for length in micro_batch.frame_lengths]
         targets = micro_batch.targets.split(micro_batch.target_lengths.tolist())
-        unfit = sum(ctc_steps_needed(clip.tolist()) > num_steps for clip, num_steps in zip(targets, steps, strict=True))
-        return BatchCounts(len(steps), len(steps) * max(steps), unfit)
+        unfit_clips = sum(
+            ctc_steps_needed(glosses.tolist()) > steps for glosses, steps in zip(targets, output_steps, strict=True)
+        )
+        return BatchCounts(len(output_steps), len(output_steps) * max(output_steps), unfit_clips)
 
     def __call__(
         self, micro_batches: Sequence[tuple[Batch, BatchCounts]], batch_counts: BatchCounts, epoch: int
     ) -> DeviceFigures:
-        """Perform a step; if loss or gradient is not finite, the state stays as it was.
+        """Perform a step, or skip it if its loss or gradient is not finite.
 
         Args:
             micro_batches: micro-batches of this rank with their counts.
@@ -225,7 +231,7 @@ class Stepper:
             epoch: number of the epoch, from 1.
 
         Raises:
-            TrainingError: another rank has ended.
+            RankLostError: another rank has ended.
         """
         state, settings = self._state, self._config.optimizer
         self._set_seed(epoch)
@@ -245,7 +251,7 @@ class Stepper:
         state.scaler.unscale_(state.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self._trained_parameters(), settings.clip_norm or math.inf)
         finite = sums[0].isfinite() & norm.isfinite()
-        self._apply(finite, buffers)
+        self._update_or_skip(finite, buffers)
         state.step += 1
         return DeviceFigures(("loss", *weights), sums, norm.detach(), finite)
 
@@ -253,7 +259,7 @@ class Stepper:
         return [parameter for parameter in self._state.network.parameters() if parameter.requires_grad]
 
     def _set_seed(self, epoch: int) -> None:
-        """Seed dropout: with an interruption as without one, and differently on each rank."""
+        """Seed dropout: the same with and without an interruption, and different on each rank."""
         entropy = [self._config.training.seed, epoch, self._state.step]
         if not self._ranks.is_first:
             entropy.append(self._ranks.rank)
@@ -270,7 +276,7 @@ class Stepper:
     def _backward(
         self, batch: Batch, weights: Mapping[str, float], fractions: Mapping[str, float], *, is_counted: bool
     ) -> Tensor:
-        """Add the gradient of a micro-batch; returns its `loss` and the terms, as fractions of the batch's."""
+        """Add the gradient of a micro-batch; returns its part of the batch's `loss`, and of its terms."""
         network = self._ddp or self._state.network
         with autocast(self._device, self._dtype):
             output = network(batch.frames.to(self._device, non_blocking=True), batch.frame_lengths)
@@ -285,19 +291,19 @@ class Stepper:
         return torch.stack([loss.total.detach(), *terms])
 
     def _without_exchange(self) -> AbstractContextManager[None]:
-        """Do not exchange gradients between ranks: that happens once, with the last micro-batch."""
+        """Do not exchange gradients between ranks within the block: the last micro-batch exchanges them."""
         return nullcontext() if self._ddp is None else self._ddp.no_sync()
 
-    def _apply(self, finite: Tensor, buffers: Sequence[Tensor]) -> None:
-        """Update the weights; if the step is not finite, restore batch norm's statistics instead.
+    def _update_or_skip(self, finite: Tensor, buffers: Sequence[Tensor]) -> None:
+        """Update the weights; if the step is not finite, skip it: restore batch norm's statistics instead.
 
-        Infinite values would stay in batch norm's running means for ever. On a GPU the flag is passed to the
-        optimizer, because reading it here would wait for the device.
+        Infinite values would stay in batch norm's running means for ever. On a GPU the optimizer gets the flag, because
+        reading it here would wait for the device.
         """
         state = self._state
         on_gpu = self._device.type == "cuda"
         if on_gpu and not state.scaler.is_enabled():
-            # As torch's scaler does in fp16: a fused optimizer checks this attribute.
+            # As torch's scaler does in fp16: a fused optimizer skips the step if this attribute is 1.
             state.optimizer.found_inf = 1 - finite.float()  # type: ignore[attr-defined]
         # In fp16 the scaler checks the gradients itself.
         if on_gpu or state.scaler.is_enabled() or bool(finite):
@@ -309,10 +315,10 @@ class Stepper:
 
 
 def _mean_in_rank_order(bucket: Any, world_size: int) -> torch.futures.Future[Tensor]:
-    """The mean of gradients over all ranks, summed in the order of the ranks.
+    """Compute the mean of gradients over all ranks, summed in the order of the ranks.
 
-    Gloo's order of summation depends on the position in the bucket, and torch rearranges its buckets after the
-    first step: with three ranks or more, a resumed training would differ in the last digit.
+    Gloo's order of summation depends on the position in the bucket, and torch rearranges its buckets after the first
+    step: with three or more ranks, a resumed training would differ in the last digit.
     """
     gradients = [torch.empty_like(bucket.buffer()) for _ in range(world_size)]
     dist.all_gather(gradients, bucket.buffer())
@@ -325,6 +331,6 @@ def _mean_in_rank_order(bucket: Any, world_size: int) -> torch.futures.Future[Te
 
 
 def _zero_loss(output: NetworkOutput, weights: Mapping[str, float]) -> LossValues:
-    """A loss of zero that depends on all parameters: torch needs a gradient of each."""
+    """Return a loss of zero that depends on all parameters: torch needs a gradient for each."""
     zero = torch.stack([output.sequence_logits.sum(), output.conv_logits.sum(), *output.losses.values()]).sum() * 0
     return LossValues(zero, {name: zero.detach() for name in weights})

@@ -36,7 +36,7 @@ def test_an_average_of_fewer_than_were_asked_for_says_so(cslr: Command, trained:
 def test_what_cannot_be_averaged_is_told(cslr: Command, trained: Path) -> None:
     run = trained.parent
     for command, told in {
-        ("--average", "runs/none"): "runs/none: no run: no such folder",
+        ("--average", "runs/none"): "runs/none: not a run: no such folder",
         ("--best", "3"): "cslr convert --average runs/NAME",
         ("--average", run, trained): "--average works only with --best, --output and --json",
         ("--average", run, "--to", "published"): "--average works only with --best, --output and --json",
@@ -49,7 +49,7 @@ def test_what_cannot_be_averaged_is_told(cslr: Command, trained: Path) -> None:
     (run / "epoch-1.pt").unlink()
     outcome = cslr("convert", "--average", run)
     assert outcome.status == 1
-    assert "the weights of 1 of 2 evaluated epochs are there; an average takes at least 2" in outcome.stderr
+    assert "has the weights of 1 of 2 evaluated epochs; an average needs at least 2" in outcome.stderr
     assert "training.keep_best" in outcome.stderr
 
 

@@ -100,7 +100,7 @@ def test_torchrun_grows_the_batch_to_one_clip_per_process(workplace: Path) -> No
     told = done.stderr[done.stderr.index("a batch is now 3 clips") :]
     assert "the recipe has 2" in told
     assert "--set training.batch_size=" in told
-    assert done.stderr.index("batches an epoch") < done.stderr.index("a batch is now") < done.stderr.index("epoch 1/1")
+    assert done.stderr.index("batches per epoch") < done.stderr.index("a batch is now") < done.stderr.index("epoch 1/1")
     assert done.stderr.count("epoch 1/1") == 1
     run = workplace / "runs" / "three"
     assert "a batch is now 3 clips" in (run / "train.log").read_text()
@@ -140,6 +140,6 @@ def test_a_batch_size_of_the_user_that_processes_cannot_share_is_rejected_by_one
     assert sorted(statuses) == [2, 7, 7]
     said = (workplace / "screen").read_text()
     assert said.count("error: ") == 1
-    assert "training.batch_size is 2: clips that 3 devices cannot share evenly" in said
+    assert "training.batch_size is 2: not divisible by 3 devices" in said
     assert "--set training.batch_size=3" in said
     assert not (workplace / "runs").exists()

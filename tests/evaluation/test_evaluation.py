@@ -586,7 +586,7 @@ def test_splits_that_are_not_there_or_empty_are_named(
     assert "validation" in message
     assert "train, dev, test" in message
     empty = spoilt(tiny_corpus, tmp_path / "empty", "dev.jsonl", lambda text: "")
-    assert "dev has no clip" in refused(tiny_checkpoint, empty, "dev")
+    assert "no clips in the split dev" in refused(tiny_checkpoint, empty, "dev")
 
 
 def test_a_clip_without_reference_is_named(

@@ -160,7 +160,7 @@ def test_an_average_is_a_checkpoint_like_any_other(run: RunFolder, tmp_path: Pat
 def test_fewer_than_two_checkpoints_are_no_average(run: RunFolder) -> None:
     with pytest.raises(CheckpointError) as caught:
         average_best(run, 2)
-    assert "the weights of 1 of the 2 best epochs are there" in str(caught.value)
+    assert "has the weights of 1 of the 2 best epochs; an average needs at least 2" in str(caught.value)
     assert "training.keep_best" in str(caught.value)
     empty = RunFolder(run.path.parent / "empty")
     with pytest.raises(CheckpointError, match="the weights of 0 of 0 evaluated epochs"):
@@ -171,7 +171,7 @@ def test_a_checkpoint_of_another_run_is_not_averaged(run: RunFolder) -> None:
     stray = load_checkpoint(run.epoch_file(5))
     other = Vocabulary(stray.vocabulary.glosses[::-1], stray.vocabulary.counts[::-1])
     save_checkpoint(dataclasses.replace(stray, vocabulary=other), run.epoch_file(5))
-    with pytest.raises(CheckpointError, match=r"epoch-5\.pt: of another network or vocabulary"):
+    with pytest.raises(CheckpointError, match=r"epoch-5\.pt: has another network or vocabulary"):
         average_best(run, 3)
 
 

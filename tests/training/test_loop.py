@@ -164,7 +164,7 @@ def test_a_run_folder_has_checkpoints_configuration_metrics_log_and_environment(
         assert record["skipped"] == []
     log = (run.path / "train.log").read_text()
     assert "network: corrnet; parameters: 194,468; start: fresh weights; corpus: synthetic, 8 glosses" in log
-    assert "clips: 8 train, 4 dev; batches an epoch: 4; epochs: 2; device: cpu; precision: fp32" in log
+    assert "clips: 8 train, 4 dev; batches per epoch: 4; epochs: 2; device: cpu; precision: fp32" in log
     assert "epoch 1:" in log
     assert "epoch 2:" in log
 
@@ -280,35 +280,35 @@ def test_bf16_trains_and_can_be_resumed_in_another_precision(tiny_config: Config
     train(tiny_config, tmp_path / "run", device=CPU, resume=True)
 
 
-def with_an_impossible_clip(corpus: PreparedCorpus, folder: Path) -> tuple[PreparedCorpus, str]:
+def with_an_unfit_clip(corpus: PreparedCorpus, folder: Path) -> tuple[PreparedCorpus, str]:
     """A copy of the corpus in which one training clip has more glosses than steps: its CTC loss is infinite."""
     result = copied(corpus, folder)
-    impossible = corpus.samples("train")[2].sample_id
+    unfit = corpus.samples("train")[2].sample_id
     rewrite_samples(
         result,
         "train",
         lambda sample: (
-            dataclasses.replace(sample, glosses=sample.glosses * 30) if sample.sample_id == impossible else sample
+            dataclasses.replace(sample, glosses=sample.glosses * 30) if sample.sample_id == unfit else sample
         ),
     )
-    return result, impossible
+    return result, unfit
 
 
 def test_a_step_whose_loss_is_not_finite_is_skipped_and_its_clips_are_named(
     tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
-    corpus, impossible = with_an_impossible_clip(tiny_corpus, tmp_path / "prepared")
+    corpus, unfit = with_an_unfit_clip(tiny_corpus, tmp_path / "prepared")
     config = changed(tiny_config, corpus={"path": str(corpus.path)})
     told: list[Progress] = []
     result = train(config, tmp_path / "run", device=CPU, observer=CallbackObserver(progress=told.append))
     for record in result.history:
-        assert impossible in record.skipped
-        assert len(record.skipped) == 2  # the batch that it is in
+        assert unfit in record.skipped_clips
+        assert len(record.skipped_clips) == 2  # the batch that it is in
         assert record.losses["loss"] < float("inf")
     weights = load_checkpoint(result.run.last).weights
     assert all(value.isfinite().all() for value in weights.values())
     log = (result.run.path / "train.log").read_text()
-    assert f"1 clips have fewer steps than their glosses need: {impossible}" in log
+    assert f"clips with fewer output steps than their glosses need (1): {unfit}" in log
     assert log.count("skipped, loss inf") == 2
     assert [progress for progress in told if progress.stage == "train"][-1].figures["skipped"] == 2
 
@@ -320,7 +320,7 @@ def test_a_skipped_step_leaves_network_and_optimizer_as_they_were(
     rewrite_samples(corpus, "train", lambda sample: dataclasses.replace(sample, glosses=sample.glosses * 30))
     config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 1})
     result = train(config, tmp_path / "run", device=CPU)
-    assert len(result.history[0].skipped) == 8
+    assert len(result.history[0].skipped_clips) == 8
     assert "loss" not in result.history[0].losses
     checkpoint = load_checkpoint(result.run.last)
     assert checkpoint.training is not None
@@ -342,7 +342,7 @@ def test_a_training_that_cannot_begin_leaves_no_folder(
     for config, words in [
         (changed(tiny_config, corpus={"path": str(tmp_path / "missing")}), "there is no prepared corpus"),
         (changed(tiny_config, data={"crop_size": 64}), "crop_size is 64"),
-        (changed(tiny_config, corpus={"path": str(no_train.path)}), "train has no clip"),
+        (changed(tiny_config, corpus={"path": str(no_train.path)}), "no clips in the split train"),
     ]:
         with pytest.raises(DataError) as caught:
             train(config, tmp_path / "run", device=CPU)
@@ -410,7 +410,7 @@ def test_a_run_is_not_resumed_from_weights_alone(
 ) -> None:
     run = shutil.copytree(tiny_training.run.path, tmp_path / "run")
     shutil.copy(run / "best.pt", run / "last.pt")
-    with pytest.raises(CheckpointError, match="holds weights only"):
+    with pytest.raises(CheckpointError, match="has weights only, no training state"):
         train(tiny_config, run, device=CPU, resume=True)
 
 

@@ -91,7 +91,7 @@ def test_the_start_point_counts_kept_new_and_dropped_glosses() -> None:
     assert str(StartPoint(PATH, glosses=1295, kept=1102, dropped=0)) == (
         "start.pt; 1,102 of 1,295 glosses kept, 193 new"
     )
-    assert str(StartPoint(PATH, glosses=8, kept=8, dropped=3)) == "start.pt; 8 of 8 glosses kept, 3 of its own dropped"
+    assert str(StartPoint(PATH, glosses=8, kept=8, dropped=3)) == "start.pt; 8 of 8 glosses kept, 3 dropped"
     assert str(StartPoint()) == "fresh weights"
     assert str(StartPoint("ImageNet")) == "ImageNet weights"
 
@@ -105,7 +105,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_what_differs_and_nothin
     with pytest.raises(CheckpointError) as caught:
         load_shared_weights(network, config.model, tiny_corpus.vocabulary, tiny_checkpoint, PATH)
     told = str(caught.value)
-    assert "start.pt: its network has another shape" in told
+    assert "start.pt: the checkpoint's network has other shapes" in told
     assert "unexpected: backbone.correlation.layer2" in told
     assert "model.hidden_size is 16 in the checkpoint and 32 here" in told
     assert '--set model.correlation_after=["layer2","layer3","layer4"] --set model.hidden_size=16' in told
@@ -200,7 +200,7 @@ def test_an_unknown_part_names_the_nearest(network: Network, name: str, nearest:
 
 
 def test_a_network_with_nothing_to_train_is_refused(network: Network) -> None:
-    with pytest.raises(ConfigError, match="nothing is left to train"):
+    with pytest.raises(ConfigError, match="no parameters are left to train"):
         freeze_parts(network, ["backbone", "temporal", "lstm", "classifier"])
 
 
@@ -225,7 +225,7 @@ def test_weights_from_two_files_and_a_vocabulary_of_none_are_refused(
         training={"init_weights": str(tiny_training.run.best)},
         model={"backbone_weights": "resnet18.pth"},
     )
-    with pytest.raises(ConfigError, match="leave out --backbone-weights or --init-weights"):
+    with pytest.raises(ConfigError, match="remove --backbone-weights or --init-weights"):
         train(both, tmp_path / "run", device=CPU)
     with pytest.raises(ConfigError, match=r"training\.init_vocabulary"):
         changed(tiny_config, training={"init_vocabulary": "gloss_dict.npy"})

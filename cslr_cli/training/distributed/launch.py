@@ -1,4 +1,7 @@
-"""Starts a training on several devices of this machine: one process per device, by torch's elastic launcher."""
+"""Starts a training on several devices of this machine: one process per device, by torch's elastic launcher.
+
+Pools of worker processes are in `cslr_cli.processes`.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,9 @@ from cslr_cli.training.distributed.ranks import RankLostError
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
-# Seconds in which processes that were asked to stop must save; then they are killed.
+# Seconds that processes have for saving after a stop request; then they are killed.
 _SAVE_SECONDS = "300"
-# Seconds that a process which has lost another waits for the launcher, which polls several times a second.
+# Seconds that a process waits for the launcher after it has lost another process.
 LAUNCHER_WAIT_SECONDS = 20
 
 
@@ -45,9 +48,8 @@ def launch(function: Callable[[_Task], _Result], task: _Task, num_processes: int
         The result of the first process.
 
     Raises:
-        CslrError: the error of the process that failed first. The others are ended.
-        TrainingError: the system has ended a process.
-        KeyboardInterrupt: Ctrl-C.
+        CslrError: the error of the process that failed first; the other processes are ended.
+        TrainingError: the system has killed a process.
     """
     with tempfile.TemporaryDirectory(prefix="cslr-ranks-") as folder, _silence_launcher(), _forward_user_signal():
         worker = _Worker(function, Path(folder))
@@ -69,7 +71,7 @@ def launch(function: Callable[[_Task], _Result], task: _Task, num_processes: int
             if error.sigval == signal.SIGINT:
                 raise KeyboardInterrupt from error
             raise _read_first_error(Path(folder)) or StoppedBySignalError(
-                f"ended by {error.sigval.name} before the training began", "start it again"
+                f"stopped by {error.sigval.name} before the first step", "start the training again"
             ) from error
         except ChildFailedError as error:
             raise _read_first_error(Path(folder)) or _killed_process_error(error) from error
@@ -78,12 +80,12 @@ def launch(function: Callable[[_Task], _Result], task: _Task, num_processes: int
 
 
 class _Worker(Generic[_Task, _Result]):
-    """What each process runs: the function, and on failure a file with the error."""
+    """Runs the function in each process; writes a file with the error if it fails."""
 
     def __init__(self, function: Callable[[_Task], _Result], folder: Path) -> None:
         self._function = function
         self._folder = folder
-        self.__name__ = self.__qualname__ = "rank"  # the launcher asks for it
+        self.__name__ = self.__qualname__ = "rank"  # the launcher reads it
 
     def __call__(self, task: _Task) -> _Result:
         try:
@@ -111,9 +113,9 @@ class _Worker(Generic[_Task, _Result]):
 
 
 def wait_for_launcher() -> None:
-    """Wait until the launcher, torch's or `launch`, ends this process.
+    """Wait until the launcher, torch's or `launch`, ends this process, which failed because of another one.
 
-    The launcher reports only the process that ended first. That must not be this one, which failed because of another.
+    The launcher reports only the process that ends first.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -121,7 +123,7 @@ def wait_for_launcher() -> None:
 
 
 def _read_first_error(folder: Path) -> Exception | None:
-    """The error of the process that failed first: the others may have failed because of it."""
+    """Read the error of the process that failed first: the others may have failed because of it."""
     files = sorted(folder.glob("*.error"), key=lambda path: path.stat().st_mtime_ns)
     if not files:
         return None
@@ -132,19 +134,18 @@ def _read_first_error(folder: Path) -> Exception | None:
 
 def _killed_process_error(error: ChildFailedError) -> TrainingError:
     rank, failure = error.get_first_failure()
-    how = f"with status {failure.exitcode}"
+    how = f"ended with status {failure.exitcode}"
     if failure.exitcode < 0:
-        how = f"by {signal.Signals(-failure.exitcode).name}"
+        how = f"was killed by {signal.Signals(-failure.exitcode).name}"
     return TrainingError(
-        f"process {rank} of the training was ended {how}",
-        "if nobody has done so, the machine had too little memory (see dmesg); fewer --workers need less\n"
-        "--resume goes on from the last save",
+        f"process {rank} of the training {how}",
+        "use fewer --workers if the machine ran out of memory (see dmesg)\ncontinue from the last save with --resume",
     )
 
 
 @contextmanager
 def _silence_launcher() -> Iterator[None]:
-    """Silence the launcher's log messages about ended processes: `launch` raises one error instead."""
+    """Hide the launcher's log messages about ended processes: `launch` raises one error instead."""
     loggers = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing")]
     before = [logger.propagate for logger in loggers]
     null_handler = logging.NullHandler()

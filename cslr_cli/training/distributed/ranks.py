@@ -23,22 +23,18 @@ _Value = TypeVar("_Value")
 
 
 class RankLostError(TrainingError):
-    """Another process of this training has ended, and has reported the reason itself.
+    """Another process of this training has ended, and has reported the reason itself."""
 
-    Attributes:
-        stop_requested: whether this process was asked to stop before the error.
-    """
-
-    stop_requested = False
+    stop_requested = False  # whether this process had a stop request before the error
 
 
 class CoordinatedStopError(TrainingError):
-    """All processes of this training have agreed to stop: none is gone, and none waits for another."""
+    """All processes of this training stop together: none has ended early, and none waits for another."""
 
 
 # Environment variables that torch's launcher, `torchrun`, sets for each process.
 _LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-# Words in the errors that gloo and NCCL raise when a process is gone.
+# Words in the errors that gloo and NCCL raise if a process has ended.
 _LOST_CONNECTION = ("gloo", "nccl", "connection closed", "connection reset", "timed out waiting")
 # Keys in the store of the process group.
 _FAILED_KEY, _STOP_KEY = "cslr/failed", "cslr/stop"
@@ -69,11 +65,7 @@ class Ranks:
         return self.world_size == 1
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Sum each value over all ranks.
-
-        Raises:
-            RankLostError: another process has ended.
-        """
+        """Sum each value over all ranks; like the next methods, raises a RankLostError if another process has ended."""
         if self.is_single_process:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64)
@@ -82,21 +74,13 @@ class Ranks:
         return [float(value) for value in tensor]
 
     def sum_tensor(self, tensor: Tensor) -> None:
-        """Replace a tensor, on any device, by its sum over all ranks.
-
-        Raises:
-            RankLostError: another process has ended.
-        """
+        """Replace a tensor, on any device, by its sum over all ranks."""
         if not self.is_single_process:
             with translate_connection_errors():
                 dist.all_reduce(tensor)
 
     def gather(self, value: _Value) -> list[_Value]:
-        """Collect a value of each rank, in the order of the ranks; values must be picklable.
-
-        Raises:
-            RankLostError: another process has ended.
-        """
+        """Collect a picklable value of each rank, in the order of the ranks."""
         if self.is_single_process:
             return [value]
         values: list[Any] = [None] * self.world_size
@@ -105,20 +89,14 @@ class Ranks:
         return values
 
     def barrier(self) -> None:
-        """Wait until all ranks are here.
-
-        Raises:
-            RankLostError: another process has ended.
-        """
+        """Wait until all ranks have called this."""
         self.sum([0.0])
 
     def any_stop_requested(self, requested: bool) -> bool:
-        """Whether any rank is known to have been asked to stop, without waiting for other ranks.
-
-        For work that each rank does by itself, in which `sum` would make the ranks wait for each other.
+        """Whether a stop request of any rank is known; unlike `sum`, does not wait for the other ranks.
 
         Args:
-            requested: whether this rank has been asked to stop.
+            requested: whether this rank has a stop request.
         """
         if self.is_single_process:
             return requested
@@ -140,10 +118,9 @@ def was_launched() -> bool:
 
 
 def is_first_to_fail() -> bool:
-    """Whether this process, which has failed, is the one that reports its error.
+    """Whether this process, which has failed, reports its error: only the first process that fails does.
 
-    That is the first process that fails. Before the process group exists, it is the first process of each
-    machine, because most often all fail alike.
+    Before the process group exists, the first process of each machine reports, because usually all fail alike.
     """
     if not was_launched():
         return True
@@ -157,19 +134,16 @@ def is_first_to_fail() -> bool:
 
 
 def local_rank_and_size() -> tuple[int, int]:
-    """The number of this process among those on this machine, from 0, and how many they are."""
+    """The rank of this process on this machine, from 0, and the number of processes on this machine."""
     return int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
 
 
 @contextmanager
 def join_process_group(device: torch.device) -> Iterator[Ranks]:
-    """Join the processes that this one was launched with for the block; `SINGLE_PROCESS` if it was not launched.
+    """Join the processes that were launched together, for the block; `SINGLE_PROCESS` without a launcher.
 
-    GPUs exchange gradients by NCCL; everything else goes by gloo, whose threads end with the block: one that
+    GPUs exchange gradients by NCCL, and everything else goes by gloo. Gloo's threads end with the block: a thread that
     still releases a tensor when Python ends aborts the process.
-
-    Args:
-        device: device of this process.
 
     Raises:
         TrainingError: the other processes cannot be reached.
@@ -188,7 +162,8 @@ def join_process_group(device: torch.device) -> Iterator[Ranks]:
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise TrainingError(
-            f"the processes of this training cannot meet at {where}", f"{error}\nis that address open to all machines?"
+            f"the processes of this training cannot connect at {where}",
+            f"{error}\ncheck that all machines can reach this address",
         ) from error
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
@@ -196,7 +171,7 @@ def join_process_group(device: torch.device) -> Iterator[Ranks]:
         traceback.clear_frames(error.__traceback__)
         _end_group()
         raise
-    # Not after other failures: this would wait for the processes that are gone.
+    # Not after other failures: this would wait for processes that have ended.
     _end_group()
 
 
@@ -207,16 +182,12 @@ def _end_group() -> None:
 
 @contextmanager
 def translate_connection_errors() -> Iterator[None]:
-    """Translate the errors of a lost connection to another process.
-
-    Raises:
-        RankLostError: the block failed because another process has ended.
-    """
+    """Raise a RankLostError if the block fails because another process has ended."""
     try:
         yield
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and not any(name in str(error).lower() for name in _LOST_CONNECTION):
             raise
         raise RankLostError(
-            "another process of this training has ended", "what it says is the reason; --resume goes on"
+            "another process of this training has ended", "see its error for the reason; continue with --resume"
         ) from error

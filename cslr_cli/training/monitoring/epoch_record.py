@@ -1,4 +1,4 @@
-"""The figures of a training: of one step, of the epoch in progress, and of a finished epoch. Needs no torch."""
+"""The figures of a step, of the epoch in progress, and of a finished epoch. Needs no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StepRecord:
         grad_norm: norm of the gradient before clipping.
         finite: whether losses and gradient are finite; if not, the step was skipped.
         sample_ids: clips of the batch.
-        unfit: number of clips that have more glosses than steps.
+        unfit_clips: number of clips with fewer output steps than their glosses need (`describe_unfit_clips`).
     """
 
     epoch: int
@@ -30,23 +30,23 @@ class StepRecord:
     grad_norm: float
     finite: bool
     sample_ids: tuple[str, ...]
-    unfit: int
+    unfit_clips: int
 
 
 @dataclass
 class EpochSums:
-    """What is summed up over an epoch; saved with a checkpoint within the epoch, to resume from there.
+    """The sums over an epoch so far. A checkpoint within the epoch has them, so that the epoch can be resumed.
 
     Attributes:
         order: checksum of the epoch's batches: only an epoch with the same batches can be resumed.
-        batches: batches done, skipped ones included.
-        steps: steps that changed the weights.
-        clips: clips of the batches done.
-        seconds: time that the batches took.
-        waited: seconds without a batch to work on.
+        batches: number of finished batches, with those of skipped steps.
+        steps: number of steps that changed the weights.
+        clips: number of clips in the finished batches.
+        seconds: time of the finished batches.
+        waited: seconds spent waiting for batches.
         grad_norm: sum over the steps.
         losses: sums over the steps, by name.
-        skipped: clips of skipped steps.
+        skipped_clips: names of the clips of skipped steps.
     """
 
     order: int = 0
@@ -57,12 +57,12 @@ class EpochSums:
     waited: float = 0.0
     grad_norm: float = 0.0
     losses: dict[str, float] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
+    skipped_clips: list[str] = field(default_factory=list)
 
     def add(self, step: StepRecord) -> None:
         """Count a step."""
         if not step.finite:
-            self.skipped += step.sample_ids
+            self.skipped_clips += step.sample_ids
             return
         self.steps += 1
         self.grad_norm += step.grad_norm
@@ -79,16 +79,15 @@ class EpochSums:
 
     def to_plain(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        values["skipped"] = values.pop("skipped_clips")
+        return values
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> EpochSums:
-        """Read what `to_plain` gave.
-
-        Raises:
-            TypeError: the values are of another kind.
-        """
-        sums = cls(**values)
+        """Read the values of `to_plain`; raises a TypeError if they have other types."""
+        fields = dict(values)
+        sums = cls(skipped_clips=fields.pop("skipped", None), **fields)
         for name, value in dataclasses.asdict(cls()).items():
             if type(getattr(sums, name)) is not type(value):
                 raise TypeError(f"{name} of the unfinished epoch is {getattr(sums, name)!r}")
@@ -99,7 +98,7 @@ class EpochSums:
 class EpochRecord:
     """The figures of a finished epoch: one line of `metrics.jsonl`, one entry of a checkpoint's history.
 
-    A figure that a record does not have is None.
+    Unknown figures are None.
 
     Attributes:
         epoch: number of the epoch, from 1.
@@ -108,12 +107,12 @@ class EpochRecord:
         losses: losses by name, averaged over the steps; `loss` is the weighted sum of the others.
         grad_norm: norm of the gradient before clipping, averaged over the steps.
         wer: WER on dev in percent; None if the epoch was not evaluated.
-        conv_wer: the same of the convolutional head.
+        conv_wer: WER of the convolution head on dev in percent.
         clips_per_second: training speed, without the evaluation.
         seconds: time of training and evaluation.
-        waiting_percent: share of the training time without a batch to work on.
-        skipped: clips of skipped steps.
-        other: figures that another version of cslr has recorded and this one does not know.
+        waiting_percent: percentage of the training time spent waiting for batches.
+        skipped_clips: names of the clips of skipped steps; `skipped` in `metrics.jsonl`.
+        other: values of other versions of cslr that this version does not know.
     """
 
     epoch: int
@@ -126,7 +125,7 @@ class EpochRecord:
     clips_per_second: float | None = None
     seconds: float | None = None
     waiting_percent: float | None = None
-    skipped: tuple[str, ...] = ()
+    skipped_clips: tuple[str, ...] = ()
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,32 +141,32 @@ class EpochRecord:
             "clips_per_second": self.clips_per_second,
             "seconds": self.seconds,
             "waiting_percent": self.waiting_percent,
-            "skipped": list(self.skipped),
+            "skipped": list(self.skipped_clips),
             **self.other,
         }
         return {name: value for name, value in values.items() if value is not None or name in _NULLABLE}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EpochRecord:
-        """Read what `to_dict` gave, in this version or another one.
+        """Read the values of `to_dict`, of this version or another one.
 
         Raises:
             ValueError: the values are not the record of an epoch.
         """
         if type(values.get("epoch")) is not int or "wer" not in values:
             raise ValueError("no epoch, or no wer")
-        unknown = {name: value for name, value in values.items() if name not in _FIGURES}
-        losses = {name: value for name, value in unknown.items() if isinstance(value, int | float)}
-        known = {name: values[name] for name in _FIGURES if name in values}
-        wrong = [
-            name for name, value in known.items() if name != "skipped" and not isinstance(value, int | float | None)
-        ]
-        if wrong or not isinstance(known.get("skipped", []), list):
+        figures = dict(values)
+        skipped_clips = figures.pop("skipped", [])
+        known = {name: figures.pop(name) for name in _FIGURES if name in figures}
+        wrong = [name for name, value in known.items() if not isinstance(value, int | float | None)]
+        if wrong or not isinstance(skipped_clips, list):
             raise ValueError(f"not numbers: {', '.join(wrong) or 'skipped'}")
-        other = {name: value for name, value in unknown.items() if name not in losses}
-        return cls(losses=losses, other=other, **{**known, "skipped": tuple(known.get("skipped", ()))})
+        losses = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+        other = {name: value for name, value in figures.items() if name not in losses}
+        return cls(losses=losses, other=other, skipped_clips=tuple(skipped_clips), **known)
 
 
-# Recorded as null where there is no evaluation.
+# Written as null if there was no evaluation.
 _NULLABLE = {"wer", "conv_wer"}
-_FIGURES = [figure.name for figure in dataclasses.fields(EpochRecord) if figure.name not in ("losses", "other")]
+_NOT_FIGURES = ("losses", "skipped_clips", "other")
+_FIGURES = [figure.name for figure in dataclasses.fields(EpochRecord) if figure.name not in _NOT_FIGURES]

@@ -1,4 +1,4 @@
-"""How a training reports what it does: observers, the outline at the start, the time estimate. Needs no torch."""
+"""The reports of a training: observers, the outline at the start, the time estimate. Needs no torch."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _EVALUATION_COST = 1 / 3
 
 @dataclass(frozen=True)
 class TrainingOutline:
-    """What a training is about to do.
+    """The main figures of a training before its first step.
 
     Attributes:
         network: name of the network.
-        parameters: number of its parameters.
-        trainable: number of the parameters that are trained.
-        start: where the weights come from, one line.
+        parameters: number of parameters of the network.
+        trainable: number of parameters that are trained.
+        start: origin of the weights, one line.
         corpus: name of the corpus.
-        glosses: size of its vocabulary.
+        glosses: size of the vocabulary.
         train_clips: number of training clips.
         dev_clips: number of clips in the evaluation.
-        batches: batches per epoch; the first epochs may have fewer.
-        epochs: epochs of the whole training.
-        finished_epochs: epochs that were finished before, in a resumed training.
-        device: where the network is computed.
+        batches: number of batches per epoch; the first epochs may have fewer.
+        epochs: number of epochs of the whole training.
+        finished_epochs: number of epochs that were finished before a resume.
+        device: name of the device.
         precision: number format of the computation.
     """
 
@@ -63,15 +63,15 @@ class TrainingOutline:
         """Headings and values, in the order of display."""
         parameters = f"{self.parameters:,}"
         if self.trainable < self.parameters:
-            parameters += f", {self.trainable:,} of them trained"
-        resumed = f", {self.finished_epochs} of them done" if self.finished_epochs else ""
+            parameters += f" ({self.trainable:,} trained)"
+        resumed = f" ({self.finished_epochs} finished)" if self.finished_epochs else ""
         return [
             ("network", self.network),
             ("parameters", parameters),
             ("start", self.start),
             ("corpus", f"{self.corpus}, {self.glosses:,} glosses"),
             ("clips", f"{self.train_clips:,} train, {self.dev_clips:,} dev"),
-            ("batches an epoch", f"{self.batches:,}"),
+            ("batches per epoch", f"{self.batches:,}"),
             ("epochs", f"{self.epochs}{resumed}"),
             ("device", self.device),
             ("precision", self.precision),
@@ -88,18 +88,18 @@ class TrainingObserver:
         """Receive the estimated time of the whole training, once, after the first batches."""
 
     def on_progress(self, progress: Progress) -> None:
-        """Receive how far the training or an evaluation is, after each step or clip."""
+        """Receive the progress of the training or of an evaluation, after each step or clip."""
 
     def on_step(self, step: StepRecord) -> None:
-        """Receive the figures of a step. On a GPU they come late, many at once: reading them waits for the device."""
+        """Receive the figures of a step. On a GPU those of many steps come together: reading waits for the device."""
 
     def before_save(self, history: Sequence[EpochRecord], dev: SplitResult | None, *, is_best: bool) -> None:
-        """Write what must not be missing once the epoch is saved: a resumed training does not repeat the epoch.
+        """Write files that must exist when the epoch is saved: a resumed training does not repeat the epoch.
 
         An `OSError` becomes a warning.
 
         Args:
-            history: records of the finished epochs; the last one is that of this epoch.
+            history: records of the finished epochs, up to this one.
             dev: result on dev; None if the epoch was not evaluated.
             is_best: whether the epoch has the lowest WER so far.
         """
@@ -108,12 +108,7 @@ class TrainingObserver:
         """Receive the record of an epoch that has ended and is saved."""
 
     def on_warning(self, text: str, log_text: str | None = None) -> None:
-        """Receive a remark that the user should see.
-
-        Args:
-            text: one or several lines.
-            log_text: the remark for the log, where that has more details.
-        """
+        """Receive a warning for the user, and if the log gets more details, `log_text` for the log."""
 
 
 NO_OBSERVER = TrainingObserver()
@@ -156,7 +151,7 @@ class Observers(TrainingObserver):
             observer.on_epoch(record)
 
     def on_warning(self, text: str, log_text: str | None = None) -> None:
-        """Pass the remark on."""
+        """Pass the warning on."""
         for observer in self._observers:
             observer.on_warning(text, log_text)
 
@@ -186,7 +181,7 @@ class LogObserver(TrainingObserver):
         LOGGER.info("epoch %d: %s", record.epoch, ", ".join(figures))
 
     def on_warning(self, text: str, log_text: str | None = None) -> None:
-        """Log the remark."""
+        """Log the warning."""
         LOGGER.warning("%s", text if log_text is None else log_text)
 
 
@@ -195,9 +190,7 @@ def _format_figure(value: Any) -> str:
 
 
 class TimeEstimate:
-    """Estimates the time of a training from its first batches.
-
-    Time is counted per frame: the first batches may be of short clips.
+    """Estimates the time of a training from its first batches, per frame, since these may have short clips.
 
     Args:
         train_frames: frames of all remaining training batches, over all epochs.
@@ -222,11 +215,7 @@ class TimeEstimate:
         self._frames = 0
 
     def add_batch(self, num_frames: int) -> None:
-        """Count a finished batch.
-
-        Args:
-            num_frames: frames of its clips, as in the manifest.
-        """
+        """Count a finished batch, with the number of frames of its clips in the manifest."""
         if self._report is None:
             return
         self._batches += 1

@@ -1,4 +1,4 @@
-"""Logs the figures of a training to TensorBoard, if the configuration wants it."""
+"""Logs the figures of a training to TensorBoard, if `training.track` says so."""
 
 from __future__ import annotations
 
@@ -57,28 +57,21 @@ class TensorBoardObserver(TrainingObserver):
 
 
 def check_tensorboard(track: str | None) -> None:
-    """Check, before any work is done, that TensorBoard is installed if `training.track` wants it.
-
-    Raises:
-        MissingPackageError: TensorBoard is not installed.
-    """
+    """Raise a MissingPackageError if `training.track` needs TensorBoard and it is not installed."""
     if track == "tensorboard" and importlib.util.find_spec("tensorboard") is None:
         raise MissingPackageError(
-            "--track tensorboard: TensorBoard is not installed", "install it by: pip install 'cslr[tensorboard]'"
+            "--track tensorboard: TensorBoard is not installed", "install it: pip install 'cslr[tensorboard]'"
         )
 
 
 @contextmanager
 def open_tensorboard(track: str | None, folder: Path, step: int) -> Iterator[TrainingObserver]:
-    """Open TensorBoard's files for the duration of the block, if `training.track` wants it.
+    """Open TensorBoard's files for the duration of the block.
 
     Args:
-        track: `training.track` of the configuration; None: nothing is written.
+        track: `training.track` of the configuration; None writes nothing.
         folder: folder of TensorBoard's files.
-        step: steps done so far; figures of later steps, from before an interruption, are removed.
-
-    Raises:
-        MissingPackageError: TensorBoard is not installed.
+        step: number of steps so far; figures of later steps, from before an interruption, are removed.
     """
     if track is None:
         yield NO_OBSERVER

@@ -33,11 +33,7 @@ _EPOCH_FILE = re.compile(r"epoch-([1-9][0-9]*)\.pt")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder in which a training keeps its files.
-
-    Attributes:
-        path: path of the folder, `runs/NAME`.
-    """
+    """The folder with the files of a training, `runs/NAME`."""
 
     path: Path
 
@@ -48,7 +44,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """Checkpoint of the last save; a resumed training starts from it."""
+        """Checkpoint of the last save, from which a training resumes."""
         return self.path / "last.pt"
 
     @property
@@ -90,7 +86,7 @@ class RunFolder:
         """Create the folder of a new run.
 
         Raises:
-            UsageError: the folder exists; nothing in it is touched.
+            UsageError: the folder exists; nothing in it is changed.
             TrainingError: the folder cannot be written, and has been removed again.
         """
         cls.check_new(path)
@@ -101,28 +97,24 @@ class RunFolder:
             write_text(run.config, config.to_yaml())  # makes it a run that can be resumed
             write_text(run.environment, _as_json(record))
         except OSError as error:
-            shutil.rmtree(path, ignore_errors=True)  # so that its name is free when there is room
+            shutil.rmtree(path, ignore_errors=True)  # so that the name can be used again
             raise TrainingError(
                 f"{path}: cannot be written ({error.strerror or error})",
-                "make room or mend the rights, and start it again; or choose another disk by --runs-dir",
+                "free disk space or fix the permissions, then start again; or use another disk with --runs-dir",
             ) from error
         return run
 
     @staticmethod
     def check_new(path: Path) -> None:
-        """Check that the folder of a new run does not exist.
-
-        Raises:
-            UsageError: the folder exists; nothing in it is touched.
-        """
+        """Raise a UsageError if the folder of a new run exists."""
         if (path / _CONFIG_FILE).is_file():
             raise UsageError(
-                f"{path}: a run of this name is there already",
-                f"go on with it by --resume {path}, or start another one by --name",
+                f"{path}: a run with this name exists already",
+                f"continue it with --resume {path}, or use another name with --name",
             )
         if path.exists() or path.is_symlink():
             raise UsageError(
-                f"{path}: something that is no run has this name", "choose another one by --name, or move that away"
+                f"{path}: exists already and is not a run", "use another name with --name, or move it away"
             )
 
     @classmethod
@@ -130,18 +122,18 @@ class RunFolder:
         """Open an existing run by its folder or one of its checkpoints.
 
         Raises:
-            UsageError: there is no run, or a newer version of cslr made it.
+            UsageError: it is not a run, or a newer version of cslr made it.
         """
         run = cls(path.parent if path.suffix == ".pt" else path)
         if not run.config.is_file():
-            there = "no such folder" if not run.path.is_dir() else f"there is no {run.config.name} in it"
-            raise UsageError(f"{run.path}: no run: {there}", "expected a folder that `cslr train` made")
+            reason = "no such folder" if not run.path.is_dir() else f"no {run.config.name} in it"
+            raise UsageError(f"{run.path}: not a run: {reason}", "use a folder that `cslr train` has made")
         recorded = run._recorded_environment()
         run_format = recorded.get("run_format", RUN_FORMAT)
         if not isinstance(run_format, int) or run_format > RUN_FORMAT:
             raise UsageError(
-                f"{run.path}: a run in format {run_format}; this version of cslr knows runs up to format {RUN_FORMAT}",
-                f"it was made by cslr {recorded.get('cslr', '(unknown)')}: go on by that version or a newer one",
+                f"{run.path}: run format {run_format}, but this version of cslr supports formats up to {RUN_FORMAT}",
+                f"use cslr {recorded.get('cslr', '(unknown version)')}, which made the run, or a newer version",
             )
         return run
 
@@ -154,11 +146,7 @@ class RunFolder:
         return recorded if isinstance(recorded, dict) else {}
 
     def record_resumption(self, epoch: int) -> None:
-        """Add the current versions and hardware to `environment.json`.
-
-        Args:
-            epoch: number of finished epochs.
-        """
+        """Add the current versions and hardware, and the number of finished epochs, to `environment.json`."""
         recorded = {"run_format": RUN_FORMAT, **self._recorded_environment()}
         resumptions = [*recorded.get("resumed", []), {"after_epoch": epoch, **current_environment()}]
         write_text(self.environment, _as_json({**recorded, "resumed": resumptions}))
@@ -210,7 +198,7 @@ class RunFolder:
 
 
 class _LogFile(logging.FileHandler):
-    """A log file that drops lines when the disk is full: saving reports that."""
+    """A log file that drops lines if the disk is full: saving reports that."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         if not isinstance(sys.exc_info()[1], OSError):
@@ -222,7 +210,7 @@ class _LogFile(logging.FileHandler):
 
 
 def best_epochs(history: Sequence[EpochRecord], number: int) -> list[int]:
-    """The epochs with the lowest WER on dev, best first; of equal ones the earlier first."""
+    """The epochs with the lowest WER on dev, best first; equal ones in their order."""
     evaluated = [(record.wer, record.epoch) for record in history if record.wer is not None]
     return [epoch for _, epoch in sorted(evaluated)[:number]]
 
@@ -234,7 +222,7 @@ def kept_epochs(history: Sequence[EpochRecord], *, best: int, newest: int) -> se
 
 
 def _parse_record(line: str, where: str) -> EpochRecord:
-    expected = "expected a JSON object for each epoch, with its number as `epoch` and its WER on dev as `wer`"
+    expected = "each line must be the JSON object of an epoch, with its number `epoch` and its WER on dev `wer`"
     try:
         values = json.loads(line)
     except ValueError as error:
@@ -242,7 +230,7 @@ def _parse_record(line: str, where: str) -> EpochRecord:
     try:
         return EpochRecord.from_dict(values if isinstance(values, dict) else {})
     except ValueError as error:
-        raise DataError(f"{where}: not the record of an epoch", expected) from error
+        raise DataError(f"{where}: not an epoch record", expected) from error
 
 
 def _as_json(value: Any) -> str:

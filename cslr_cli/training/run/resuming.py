@@ -1,4 +1,8 @@
-"""Resuming a run: which configuration it continues with, and the checks that network and corpus are the same."""
+"""Resuming a run: the configuration to continue with, and the checks that network and corpus are the same.
+
+A resume is also validated in `cli/train` (options that conflict with `--resume`), `run/folder.RunFolder.existing` (the
+folder and its format) and `run/state.TrainingState.restore` (the contents of `last.pt`).
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,10 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
 from cslr_cli.training.run.folder import RunFolder
 from cslr_cli.training.run.state import TrainingState
+from cslr_cli.training.start_points import START_WEIGHT_KEYS
 
 # Glosses that a message names.
 _GLOSSES_NAMED = 5
-# Keys that say where fresh weights come from: a checkpoint has weights.
-_START_KEYS = ("model.pretrained", "model.backbone_weights")
 
 
 def load_resumed_config(run: RunFolder, settings: Sequence[str] = (), other: str | Path | None = None) -> Config:
@@ -27,7 +30,7 @@ def load_resumed_config(run: RunFolder, settings: Sequence[str] = (), other: str
     Args:
         run: run to be resumed.
         settings: changes, `section.key=value`, as in `--set`.
-        other: configuration that the user has given as well; None: there is none.
+        other: another configuration that the user has given; None if there is none.
 
     Raises:
         ConfigError: a configuration cannot be read; or `other`, or the run's `config.yaml`, which was edited, differs
@@ -39,14 +42,12 @@ def load_resumed_config(run: RunFolder, settings: Sequence[str] = (), other: str
         _validate_same_config(
             compare_configs(config, load_config(other, settings)),
             (other, run.path),
-            "--resume goes on with the run's own configuration, so leave --config out",
+            "remove --config, since --resume uses the run's own configuration",
         )
     if run.last.is_file():
         edited = compare_configs(load_checkpoint(run.last).config, load_config(run.config))
         unnamed = {key: values for key, values in edited.items() if key not in setting_keys(settings)}
-        _validate_same_config(
-            unnamed, (run.config, run.last), "the run's last save was made with other values, so put them back"
-        )
+        _validate_same_config(unnamed, (run.config, run.last), "restore the values of the run's last save")
     return config
 
 
@@ -58,15 +59,12 @@ def setting_keys(settings: Sequence[str]) -> set[str]:
 def _validate_same_config(
     differences: Mapping[str, tuple[Any, Any]], places: tuple[str | Path, Path], way_back: str
 ) -> None:
-    """Check that a configuration is that of the run.
+    """Raise a ConfigError if there are differences between the configuration of the run and another one.
 
     Args:
         differences: differing keys with their values in the run and in the other configuration.
-        places: where the other configuration and that of the run are.
+        places: paths of the other configuration and of the run's.
         way_back: hint how to leave the run unchanged.
-
-    Raises:
-        ConfigError: there are differences.
     """
     if not differences:
         return
@@ -75,7 +73,7 @@ def _validate_same_config(
         f"{places[0]}: {key} is {_as_yaml(other)}, in {places[1]} it is {_as_yaml(run)}"
         for key, (run, other) in differences.items()
     ]
-    raise ConfigError(join_faults(faults), f"{way_back};\nor to change the run, name each key: {changes}")
+    raise ConfigError(join_faults(faults), f"{way_back};\nor change the run with: {changes}")
 
 
 def compare_configs(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:
@@ -103,7 +101,7 @@ def resume_state(run: RunFolder, state: TrainingState, config: Config, corpus: P
 
     Raises:
         CheckpointError: the last save cannot be read, or is of another network.
-        DataError: the corpus is not the one that the run began with.
+        DataError: the corpus is not the corpus of the run.
     """
     checkpoint = load_checkpoint(run.last)
     validate_same_corpus(checkpoint, corpus, run.path)
@@ -127,21 +125,17 @@ def validate_same_network(before: Config, now: Config, path: Path) -> None:
     changed = [
         f"{key} was {_as_yaml(then)} and is {_as_yaml(new)}"
         for key, (then, new) in compare_configs(before, now).items()
-        if key.startswith("model.") and key not in _START_KEYS
+        if key.startswith("model.") and key.removeprefix("model.") not in START_WEIGHT_KEYS
     ]
     if changed:
         raise CheckpointError(
-            f"{path}: not the state of a training with this configuration: {', '.join(changed)}",
-            "change that back, in config.yaml or by --set; or start another run by --name",
+            f"{path}: saved with a network of another configuration: {', '.join(changed)}",
+            "restore these values in config.yaml or with --set; or start a new run with --name",
         )
 
 
 def validate_same_corpus(checkpoint: Checkpoint, corpus: PreparedCorpus, run: Path) -> None:
-    """Check that a run continues with the corpus that it began with; its folder may have moved.
-
-    Raises:
-        DataError: it is another corpus; the message names the differences.
-    """
+    """Raise a DataError, with the differences, if a run would continue with another corpus; the path may differ."""
     then, now = checkpoint.corpus, CorpusOrigin.from_corpus(corpus)
     differing = [
         f"its {name} was {getattr(then, name)} and is {getattr(now, name)}"
@@ -153,9 +147,9 @@ def validate_same_corpus(checkpoint: Checkpoint, corpus: PreparedCorpus, run: Pa
         differing.append(_describe_vocabulary_change(glosses, corpus_glosses))
     if differing:
         raise DataError(
-            f"{corpus.path}: not the corpus that {run} began with: {'; '.join(differing)}",
-            "prepare it as it was; or start another run by --name, from these weights by --init-weights "
-            f"{run / 'best.pt'}",
+            f"{corpus.path}: not the corpus that {run} was started with: {'; '.join(differing)}",
+            "prepare it again with the same settings; or start a new run with --name, from these weights with "
+            f"--init-weights {run / 'best.pt'}",
         )
 
 

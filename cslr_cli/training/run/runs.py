@@ -16,12 +16,12 @@ class RunSummary:
     """The main figures of a run.
 
     Attributes:
-        name: name of its folder.
-        path: path of its folder.
+        name: name of the folder.
+        path: path of the folder.
         network: name of the network.
         corpus: name of the corpus.
         epoch: number of finished epochs.
-        epochs: epochs of the whole training.
+        epochs: number of epochs of the whole training.
         best_wer: lowest WER on dev in percent; None before the first evaluation.
         best_epoch: epoch with the lowest WER.
         seconds: time of the finished epochs, evaluations included.
@@ -82,15 +82,11 @@ class RunList:
 
 
 def list_runs(runs_dir: Path) -> RunList:
-    """Summarise all runs in a folder; other folders and files in it are ignored.
-
-    Raises:
-        UsageError: there is no such folder.
-    """
+    """Summarise all runs in a folder; other folders and files in it are ignored."""
     if not runs_dir.is_dir():
         raise UsageError(
             f"{runs_dir}: no such folder",
-            "`cslr train` and `cslr quickstart` make runs; say by --runs-dir where yours are",
+            "use --runs-dir to name the folder of your runs; `cslr train` and `cslr quickstart` make runs",
         )
     runs, broken = [], []
     for path in sorted(runs_dir.iterdir()):
@@ -105,11 +101,7 @@ def list_runs(runs_dir: Path) -> RunList:
 
 
 def summarize_run(run: RunFolder) -> RunSummary:
-    """Summarise a run.
-
-    Raises:
-        CslrError: its configuration or its metrics cannot be read.
-    """
+    """Summarise a run; raises a CslrError if its configuration or its metrics cannot be read."""
     config, history = load_config(run.config), run.read_metrics()
     by_epoch = {record.epoch: record for record in history}
     best = next(iter(best_epochs(history, 1)), None)

@@ -22,14 +22,14 @@ from cslr_cli.training.run.state import TrainingState
 class CheckpointSaver:
     """Saves a run's checkpoints and metrics.
 
-    A save that fails, for example on a full disk, is a warning: the files of the last save stay whole, the
+    A save that fails, for example on a full disk, is a warning: the files of the previous save stay intact, the
     training continues, and the next save tries again. Only the last save must succeed.
 
     Args:
         run: folder of the run.
         config: configuration of the run.
         corpus: corpus of the training.
-        observer: observer that receives the warnings.
+        observer: receiver of the warnings.
     """
 
     def __init__(self, run: RunFolder, config: Config, corpus: PreparedCorpus, observer: TrainingObserver) -> None:
@@ -47,14 +47,11 @@ class CheckpointSaver:
         return minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
 
     def save_after_epoch(self, state: TrainingState, *, is_best: bool) -> None:
-        """Save after an epoch.
+        """Save after an epoch; raises a CheckpointError if that fails after the last epoch.
 
         Args:
-            state: state after the epoch, with its record as the last one of the history.
+            state: state after the epoch, whose record ends the history.
             is_best: whether the epoch has the lowest WER on dev so far.
-
-        Raises:
-            CheckpointError: the training ends with this epoch, and nothing can be written.
         """
         if state.epoch in self._kept_epochs(state):
             self._unwritten_epoch = self._checkpoint(state, resumable=False)
@@ -63,15 +60,7 @@ class CheckpointSaver:
         self._save(state, must_succeed=state.epoch >= self._config.training.epochs)
 
     def save_within_epoch(self, state: TrainingState, *, must_succeed: bool = False) -> None:
-        """Save in the middle of an epoch.
-
-        Args:
-            state: state after a step.
-            must_succeed: whether this is the last save of this process.
-
-        Raises:
-            CheckpointError: `must_succeed`, and nothing can be written.
-        """
+        """Save in the middle of an epoch; with `must_succeed`, raises a CheckpointError if that fails."""
         self._save(state, must_succeed=must_succeed)
 
     def _save(self, state: TrainingState, *, must_succeed: bool) -> None:
@@ -81,13 +70,13 @@ class CheckpointSaver:
         except (CheckpointError, OSError) as error:
             if must_succeed:
                 raise _to_checkpoint_error(error, self._run) from error
-            self._unwritten_epoch = None  # nothing depends on it
+            self._unwritten_epoch = None  # optional: not tried again
             if self._unwritten_best is not None:  # a copy, because the network continues to learn
                 weights = {name: value.clone() for name, value in self._unwritten_best.weights.items()}
                 self._unwritten_best = replace(self._unwritten_best, weights=weights)
             reason = error.message if isinstance(error, CheckpointError) else str(error)
             self._observer.on_warning(
-                f"not saved: {reason}; what was saved before is whole. Training goes on, and the next save tries"
+                f"not saved: {reason}; the previous save is intact. Training continues, and the next save tries again"
             )
 
     def _write(self, state: TrainingState) -> None:
@@ -118,7 +107,7 @@ def _to_checkpoint_error(error: CheckpointError | OSError, run: RunFolder) -> Ch
         return error
     return CheckpointError(
         f"{error.filename or run.path}: cannot be written ({error.strerror or error})",
-        f"make room or mend the rights; --resume {run.path} goes on from the last save",
+        f"free disk space or fix the permissions; then continue from the last save with --resume {run.path}",
     )
 
 

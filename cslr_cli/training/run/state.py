@@ -23,17 +23,17 @@ from cslr_cli.vocabulary import Vocabulary
 class TrainingState:
     """The parts of a training that change.
 
-    It has no random state: each step draws its random numbers from (seed, epoch, step).
+    There is no random state: each step draws its random numbers from (seed, epoch, step).
 
     Attributes:
         network: network on its device.
         optimizer: optimizer of the network's trained parameters.
         scaler: loss scaler of fp16; does nothing in other precisions.
         epoch: number of finished epochs.
-        step: steps done, over all epochs.
+        step: number of steps so far, over all epochs.
         history: records of the finished epochs.
         unfinished: sums of the epoch in progress; None between two epochs.
-        average: moving average of the weights; None if the configuration wants none.
+        average: moving average of the weights; None if the configuration has none.
     """
 
     network: Network
@@ -47,13 +47,13 @@ class TrainingState:
 
     @classmethod
     def create(cls, config: Config, num_classes: int, device: torch.device, dtype: torch.dtype) -> TrainingState:
-        """Build a fresh network with its optimizer, as the configuration describes them.
+        """Build a fresh network with its optimizer.
 
         Args:
             config: configuration of the training.
             num_classes: size of the vocabulary with the blank.
             device: device of the network.
-            dtype: dtype of the computation; float16 needs a loss scaler.
+            dtype: dtype of the computation; float16 gets a loss scaler.
 
         Raises:
             ConfigError: `training.frozen` names an unknown part, or leaves nothing to train.
@@ -80,12 +80,7 @@ class TrainingState:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def progress(self, num_epochs: int, num_steps: int) -> Progress:
-        """How far the training is, within an epoch.
-
-        Args:
-            num_epochs: epochs of the whole training.
-            num_steps: steps of the whole training.
-        """
+        """Return the progress within an epoch, for a training of `num_epochs` epochs and `num_steps` steps."""
         figures: dict[str, float] = {"epoch": self.epoch + 1, "epochs": num_epochs}
         sums = self.unfinished or EpochSums()
         if sums.steps:
@@ -93,8 +88,8 @@ class TrainingState:
         if self.best_wer is not None:
             figures["best_wer"] = self.best_wer
         figures["clips_per_second"] = sums.clips / sums.seconds
-        if sums.skipped:
-            figures["skipped"] = len(sums.skipped)
+        if sums.skipped_clips:
+            figures["skipped"] = len(sums.skipped_clips)
         return Progress("train", self.step, num_steps, figures)
 
     def evaluation_weights(self) -> AbstractContextManager[None]:
@@ -104,9 +99,9 @@ class TrainingState:
     def to_checkpoint(
         self, config: Config, vocabulary: Vocabulary, corpus: CorpusOrigin, *, resumable: bool
     ) -> Checkpoint:
-        """Make a checkpoint of the state; `resumable` with optimizer and scaler, three times as large.
+        """Make a checkpoint of the state; a `resumable` one has optimizer and scaler, and is three times as large.
 
-        If there is a moving average, its weights are the checkpoint's, because they were evaluated; the
+        If there is a moving average, its weights are the weights of the checkpoint, because they were evaluated. The
         trained weights are saved with the optimizer.
         """
         training = None
@@ -141,7 +136,7 @@ class TrainingState:
             CheckpointError: the checkpoint has no training state, or that of another network.
         """
         if checkpoint.training is None:
-            raise CheckpointError(f"{path}: holds weights only", "resume from a run's `last.pt`")
+            raise CheckpointError(f"{path}: has weights only, no training state", "use the `last.pt` of a run")
         try:
             trained = checkpoint.training.get("weights", checkpoint.weights)
             replace(checkpoint, weights=trained).load_weights_into(self.network)
@@ -157,7 +152,7 @@ class TrainingState:
             self.history = [EpochRecord.from_dict(record) for record in checkpoint.history]
         except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"{path}: not the state of a training with this configuration",
-                f"{error}\nwas the network changed, in config.yaml or by --set? start another run by --name",
+                f"{path}: does not fit the configuration of this training",
+                f"{error}\nrestore the network's settings in config.yaml or with --set; or start a new run with --name",
             ) from error
         self.epoch = checkpoint.epoch

@@ -151,7 +151,7 @@ def test_a_signal_to_one_of_two_processes_that_evaluate_saves_and_ends_both(
 
     for rank_number, told in enumerate(run_ranks(2, rank)):
         by = "SIGTERM" if rank_number == asked else "SIGTERM to another process"
-        assert told.startswith(f"ended by {by} in epoch 1, after step 4; all is saved")
+        assert told.startswith(f"stopped by {by} in epoch 1, after step 4; everything is saved")
     training = load_checkpoint(run / "last.pt").training
     assert training is not None
     assert (training["step"], training["unfinished"]["batches"]) == (4, 4)

@@ -122,7 +122,7 @@ def test_an_interrupted_epoch_starts_again_if_its_batches_have_changed(tiny_conf
     config = changed(tiny_config, training={"batch_size": 4, "epochs": 1})
     result = train(config, tmp_path / "run", device=CPU, resume=True, observer=CallbackObserver(warning=notes.append))
     assert [record.step for record in result.history] == [3 + 2]
-    assert any("epoch 1 begins again" in note for note in notes)
+    assert any("epoch 1 starts again" in note for note in notes)
     assert any("training.batch_size 2 → 4" in note and "training.epochs 2 → 1" in note for note in notes)
 
 
@@ -165,7 +165,7 @@ def test_a_full_disk_is_a_warning_and_the_next_save_catches_up(
     train(config, run, device=CPU, observer=CallbackObserver(progress=progress, warning=notes.append))
     assert disk.refused == 5
     assert len(notes) == 5
-    assert all("No space left on device" in note and "what was saved before is whole" in note for note in notes)
+    assert all("No space left on device" in note and "the previous save is intact" in note for note in notes)
     assert not [path for path in run.iterdir() if "unfinished" in path.name]
     assert_same_state(run / "last.pt", tiny_training.run.last)
     best, expected = load_checkpoint(run / "best.pt"), load_checkpoint(tiny_training.run.best)

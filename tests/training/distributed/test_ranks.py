@@ -30,7 +30,7 @@ from cslr_cli.training.run.state import TrainingState
 from cslr_cli.training.step import BatchCounts, Stepper
 from tests.training.observers import CallbackObserver
 from tests.training.processes import run_launched, run_ranks
-from tests.training.test_loop import changed, with_an_impossible_clip
+from tests.training.test_loop import changed, with_an_unfit_clip
 
 CPU = torch.device("cpu")
 NUM_CLASSES = 9
@@ -107,7 +107,7 @@ def a_step(
     state = TrainingState(network, optimizer, torch.amp.GradScaler("cpu", enabled=False))
     stepper = Stepper(state, config, device=CPU, dtype=torch.float32, num_steps=1, ranks=ranks)
     micro_batches = [(batch, stepper.count(batch, is_counted=is_counted)) for batch, is_counted in parts]
-    counts = [(count.clips, count.padded_steps, count.unfit) for _, count in micro_batches]
+    counts = [(count.clips, count.padded_output_steps, count.unfit_clips) for _, count in micro_batches]
     totals = ranks.sum([sum(column) for column in zip(*counts, strict=True)])
     figures = stepper(micro_batches, BatchCounts(*totals), 1)
     gradients = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
@@ -225,7 +225,7 @@ def test_a_training_in_two_processes_sees_every_clip_once_and_evaluates_as_one_p
 def test_only_the_first_process_writes_to_the_log_and_none_to_the_screen(
     tiny_config: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
-    corpus, impossible = with_an_impossible_clip(tiny_corpus, tmp_path / "prepared")
+    corpus, unfit = with_an_unfit_clip(tiny_corpus, tmp_path / "prepared")
     config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 1})
 
     def rank(ranks: Ranks) -> str:
@@ -237,7 +237,7 @@ def test_only_the_first_process_writes_to_the_log_and_none_to_the_screen(
 
     assert run_ranks(2, rank) == ["", ""]  # of this test's two, neither has a listener
     assert (tmp_path / "run" / "train.log").read_text().count("skipped, loss inf, gradient norm nan; clips: ") == 1
-    assert impossible in (tmp_path / "run" / "train.log").read_text()
+    assert unfit in (tmp_path / "run" / "train.log").read_text()
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells the names of threads")

@@ -19,7 +19,7 @@ LINE = (
 
 def test_a_line_of_metrics_is_read_and_written_without_a_change() -> None:
     record = EpochRecord.from_dict(json.loads(LINE))
-    assert (record.epoch, record.step, record.wer, record.skipped) == (3, 12, 62.5, ("SÜD",))
+    assert (record.epoch, record.step, record.wer, record.skipped_clips) == (3, 12, 62.5, ("SÜD",))
     assert record.losses == {"loss": 30.5, "sequence_ctc": 12.25, "conv_ctc": 10.0, "distillation": 0.33}
     assert json.dumps(record.to_dict(), ensure_ascii=False) == LINE
 

@@ -68,7 +68,7 @@ def test_out_of_memory_says_which_settings_are_left_to_try(
 
 def test_memory_advice_suggests_a_longest_clip_if_there_is_no_limit() -> None:
     advice = memory_advice(load_config("csl-daily"), CPU, Path("runs/a"))
-    assert "--set data.max_clip_frames=N: shorter clips than they are" in advice
+    assert "--set data.max_clip_frames=N: shorter clips\n" in advice
 
 
 def test_memory_advice_omits_settings_that_are_set(tiny_config: Config) -> None:
@@ -79,4 +79,4 @@ def test_memory_advice_omits_settings_that_are_set(tiny_config: Config) -> None:
     advice = memory_advice(config, CPU, Path("runs/a"))
     assert "accumulation" not in advice
     assert "activation_checkpointing" not in advice
-    assert "--batch-frames, which is 900" in advice
+    assert "--batch-frames N: smaller batches (now 900 frames)" in advice

@@ -48,10 +48,10 @@ def test_the_outline_describes_network_corpus_and_epochs(tiny_config: Config, tm
     rows = dict(outline.rows)
     backbone = load_checkpoint(tmp_path / "run" / "last.pt").build_network().backbone
     trained = 194_468 - sum(parameter.numel() for parameter in backbone.parameters())
-    assert rows["parameters"] == f"194,468, {trained:,} of them trained"
+    assert rows["parameters"] == f"194,468 ({trained:,} trained)"
     assert rows["corpus"] == "synthetic, 8 glosses"
     assert rows["clips"] == "8 train, 4 dev"
-    assert (rows["batches an epoch"], rows["epochs"], rows["precision"]) == ("4", "1", "fp32")
+    assert (rows["batches per epoch"], rows["epochs"], rows["precision"]) == ("4", "1", "fp32")
 
 
 def test_a_run_has_the_name_of_its_corpus_not_that_of_the_recipe(tiny_config: Config, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_outline_of_a_resumed_training_names_checkpoint_and_step(tiny_config
         train(tiny_config, tmp_path / "run", device=CPU, observer=stop_after_epoch(1))
     train(tiny_config, tmp_path / "run", device=CPU, resume=True, observer=CallbackObserver(start=told.append))
     rows = dict(told[0].rows)
-    assert rows["epochs"] == "2, 1 of them done"
+    assert rows["epochs"] == "2 (1 finished)"
     assert rows["start"].endswith("last.pt, after step 4")
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert [resumption["after_epoch"] for resumption in environment["resumed"]] == [1]
@@ -153,7 +153,7 @@ def test_files_that_cannot_be_written_are_a_warning(
     notes: list[str] = []
     result = train(tiny_config, tmp_path / "run", device=CPU, observer=CallbackObserver(warning=notes.append))
     assert len(result.history) == 2
-    assert notes[0] == "curves.png: cannot be written (No space left on device); going on"
+    assert notes[0] == "curves.png: cannot be written (No space left on device); training continues"
 
 
 # TensorBoard
@@ -192,7 +192,9 @@ def test_tensorboard_figures_of_repeated_steps_are_removed(tmp_path: Path) -> No
     for step, value, last in ((0, 1.0, 50), (20, 2.0, 40)):
         with open_tensorboard("tensorboard", tmp_path, step) as observer:
             for done in range(step + 1, last + 1):
-                observer.on_step(StepRecord(1, done, 1e-4, {"loss": value}, 1.0, finite=True, sample_ids=(), unfit=0))
+                observer.on_step(
+                    StepRecord(1, done, 1e-4, {"loss": value}, 1.0, finite=True, sample_ids=(), unfit_clips=0)
+                )
     assert scalars(tmp_path)["step/loss"] == [(10, 1.0), (20, 1.0), (30, 2.0), (40, 2.0)]
 
 

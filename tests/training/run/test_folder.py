@@ -117,7 +117,10 @@ def test_the_newest_run_is_the_one_whose_best_checkpoint_was_written_last(tmp_pa
 
 def test_metrics_have_one_json_line_per_epoch(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    history: list[EpochRecord] = [EpochRecord(epoch=1, wer=None, skipped=("SÜD",)), EpochRecord(epoch=2, wer=30.5)]
+    history: list[EpochRecord] = [
+        EpochRecord(epoch=1, wer=None, skipped_clips=("SÜD",)),
+        EpochRecord(epoch=2, wer=30.5),
+    ]
     run.write_metrics(history)
     assert [json.loads(line) for line in run.metrics.read_text().splitlines()] == [
         {"epoch": 1, "wer": None, "conv_wer": None, "skipped": ["SÜD"]},
@@ -158,10 +161,10 @@ def test_a_run_of_a_newer_version_is_refused_with_that_version(tmp_path: Path) -
     run.environment.write_text(json.dumps({**recorded, "run_format": RUN_FORMAT + 1, "cslr": "9.9"}))
     with pytest.raises(UsageError) as caught:
         RunFolder.existing(run.path)
-    assert f"a run in format {RUN_FORMAT + 1}; this version of cslr knows runs up to format {RUN_FORMAT}" in str(
+    assert f"run format {RUN_FORMAT + 1}, but this version of cslr supports formats up to {RUN_FORMAT}" in str(
         caught.value
     )
-    assert "made by cslr 9.9" in str(caught.value)
+    assert "use cslr 9.9, which made the run" in str(caught.value)
 
 
 @pytest.mark.parametrize("damaged", [None, "{", "[]"])
