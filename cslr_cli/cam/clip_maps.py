@@ -34,9 +34,6 @@ class ClipMaps:
         network: a network in evaluation mode and fp32; its parameters are frozen.
         pictures: uint8 (T, S, S, 3), RGB, the network's pictures before padding.
         name: the name of the clip in messages.
-
-    Raises:
-        MediaError: the clip is too short for the network.
     """
 
     def __init__(self, network: Network, pictures: NDArray[np.uint8], name: str = "clip") -> None:
@@ -68,7 +65,7 @@ class ClipMaps:
     def heat_maps(
         self, gradient: Tensor, frames: range, layer: str, method: CamMethod = "grad-cam"
     ) -> NDArray[np.float32]:
-        """Compute the heat map of a gloss for each of neighbouring frames.
+        """Compute the heat maps of a gloss for neighbouring frames at a layer: see `grad_cam`.
 
         Args:
             gradient: (P, C), from `score_gradient`.
@@ -77,11 +74,7 @@ class ClipMaps:
             method: how gradients become a map.
 
         Returns:
-            float32 (n, h, w), 0 or more, over the network's picture; all zero where nothing speaks for the gloss.
-
-        Raises:
-            UsageError: there is no such layer.
-            CslrError: the maps are not finite.
+            float32 (n, h, w), 0 or more, over the network's picture.
         """
         backbone = split_backbone(self.network.backbone, layer)
         return grad_cam(self.network, backbone, self._frames, gradient, self._with_padding(frames), method)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cslr_cli.cam.clip_maps import ClipMaps
 from cslr_cli.cam.correlation_maps import correlated_stages, correlates_places
-from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap, SourceFrames
+from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap
 from cslr_cli.cam.gradcam import check_method
 from cslr_cli.cam.layers import default_layer, split_backbone, widen_range
 from cslr_cli.cam.options import CamOptions
@@ -71,8 +71,8 @@ def explain(
     check_glosses_known((*options.glosses, *(options.reference or ())), vocabulary)
     with recognizer.open(source, reading) as reader:
         pictures = _read_pictures(reader)
-    frames = SourceFrames(partial(recognizer.open, source, reading))
-    film = Film(reader.name, frames, reader.edges(), reader.source_size, reader.fit.visible_box(*reader.source_size))
+    open_reader, size = partial(recognizer.open, source, reading), reader.source_size
+    film = Film(reader.name, open_reader, reader.edges(), size, reader.fit.visible_box(*size))
     _check_place_visible(film, options)
     with translate_out_of_memory("use a shorter part of the video (--start, --end), or --device cpu"):
         clip = ClipMaps(network, pictures, film.name)
@@ -135,18 +135,10 @@ def _make_gloss_map(
     layer: str,
     options: CamOptions,
 ) -> GlossMap:
-    """Make the maps of one gloss, over the pictures of its time, of its steps, and those between.
+    """Make the maps of gloss `index` of a sentence that is aligned to the head's log probabilities.
 
-    The two differ: an LSTM may emit a gloss before or after it is signed.
-
-    Args:
-        clip: the clip in the network.
-        film: the video.
-        aligned: the sentence aligned to the head's log probabilities.
-        index: position of the gloss in the sentence.
-        timed: the gloss with the times of the sentence.
-        layer: the layer of the maps.
-        options: head and method.
+    They cover the pictures of its time, of its steps, and those between: an LSTM may emit a gloss before or after it
+    is signed.
     """
     steps, plan = aligned.steps[index], clip.network.plan
     gradient = clip.score_gradient(options.head, aligned.gloss_ids[index], steps)
@@ -249,9 +241,6 @@ def align_sentence(log_probs: LogProbs, sentence: Sequence[str], vocabulary: Voc
         log_probs: float (T', V), the log probabilities of the clip.
         sentence: at least one gloss.
         vocabulary: the network's vocabulary.
-
-    Raises:
-        UsageError: a gloss is not in the vocabulary, the sentence is empty, or too long for the clip.
     """
     if not sentence:
         raise UsageError("the reference has no gloss", "separate its glosses by spaces: --reference 'A B C'")
@@ -267,17 +256,7 @@ def align_sentence(log_probs: LogProbs, sentence: Sequence[str], vocabulary: Voc
 
 
 def choose_glosses(names: Sequence[str], sentence: Sequence[str], vocabulary: Vocabulary) -> list[int]:
-    """Return the positions of the glosses of a sentence that have one of the names.
-
-    Args:
-        names: names of glosses; empty means all glosses of the sentence.
-        sentence: the recognised sentence, or the reference.
-        vocabulary: the network's vocabulary.
-
-    Raises:
-        UsageError: a name is not in the vocabulary; suggests similar ones.
-        CslrError: a name is not in the sentence; lists the sentence.
-    """
+    """Return the positions of the glosses of a sentence that have one of the names; of all glosses without names."""
     check_glosses_known(names, vocabulary)
     missing = [name for name in names if name not in sentence]
     if missing:
@@ -289,24 +268,14 @@ def choose_glosses(names: Sequence[str], sentence: Sequence[str], vocabulary: Vo
 
 
 def check_glosses_known(glosses: Sequence[str], vocabulary: Vocabulary) -> None:
-    """Refuse glosses that are not in the vocabulary.
-
-    Raises:
-        UsageError: some glosses are unknown; names all of them, each with similar ones.
-    """
-    faults = [
-        f"{gloss!r} is not in the vocabulary{_suggest_glosses(gloss, vocabulary)}"
-        for gloss in glosses
-        if gloss not in vocabulary
-    ]
+    """Refuse glosses that are not in the vocabulary; the error names all of them, each with similar ones."""
+    faults = []
+    for gloss in glosses:
+        if gloss not in vocabulary:
+            question = did_you_mean(gloss, vocabulary.glosses, most=_MAX_SUGGESTIONS)
+            faults.append(f"{gloss!r} is not in the vocabulary" + (f"; {question}" if question else ""))
     if faults:
         hint = f"use one of the {len(vocabulary.glosses)} glosses of the vocabulary"
         if len(vocabulary.glosses) <= _MAX_LISTED_GLOSSES:
             hint = f"use one of {', '.join(vocabulary.glosses)}"
         raise UsageError("\n".join(dict.fromkeys(faults)), hint)
-
-
-def _suggest_glosses(gloss: str, vocabulary: Vocabulary) -> str:
-    """Return `; did you mean A or B?`, or nothing if no gloss is similar."""
-    question = did_you_mean(gloss, vocabulary.glosses, most=_MAX_SUGGESTIONS)
-    return f"; {question}" if question else ""

@@ -30,28 +30,12 @@ Maps = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class SourceFrames:
-    """The frames of a source from which the network's pictures were made; can be iterated several times.
-
-    Attributes:
-        open: opens a new reader of the source.
-    """
-
-    open: Callable[[], ClipReader]
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames in order, uint8 (H, W, 3), RGB, one at a time in memory."""
-        with self.open() as reader:
-            yield from reader.frames()
-
-
-@dataclass(frozen=True)
 class Film:
     """A video as the network sees it.
 
     Attributes:
         name: name of the video.
-        frames: one source frame per picture of the network.
+        open_reader: opens a new reader of the source.
         edges: float64 (T + 1,), seconds in the source: picture i is shown from edges[i] to edges[i + 1].
         size: width and height of the frames, pixels.
         box: the part of a frame that the network sees.
@@ -59,11 +43,16 @@ class Film:
     """
 
     name: str
-    frames: SourceFrames
+    open_reader: Callable[[], ClipReader]
     edges: NDArray[np.float64]
     size: tuple[int, int]
     box: Box
     scale: float = 1.0
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield one source frame per picture of the network, uint8 (H, W, 3), RGB; one at a time is in memory."""
+        with self.open_reader() as reader:
+            yield from reader.frames()
 
     @property
     def num_pictures(self) -> int:
@@ -129,17 +118,14 @@ class Film:
         """Read the frames of some pictures, in this film's size."""
         wanted, last = set(pictures), max(pictures, default=-1)
         frames: dict[int, Frame] = {}
-        for picture, frame in enumerate(self.frames):
+        for picture, frame in enumerate(self.frames()):
             if picture in wanted:
                 has_size = (frame.shape[1], frame.shape[0]) == self.size
-                frames[picture] = frame if has_size else _shrink(frame, self.size)
+                resized = frame if has_size else cv2.resize(frame, self.size, interpolation=cv2.INTER_AREA)
+                frames[picture] = np.asarray(resized, np.uint8)
             if picture >= last:
                 break
         return frames
-
-
-def _shrink(frame: Frame, size: tuple[int, int]) -> Frame:
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -259,12 +245,7 @@ def _interpolation_weights(num_cells: int, start: float, extent: float, num_pixe
 
 
 def write_maps(explanation: Explanation, output: Path) -> None:
-    """Write all maps, neither scaled nor resized, to a NumPy archive; `docs/cam.md` lists its arrays.
-
-    Args:
-        explanation: the explanation of a video.
-        output: a file whose name ends in `.npz`.
-    """
+    """Write all maps, neither scaled nor resized, to an `.npz` file; `docs/cam.md` lists its arrays."""
     arrays = explanation_arrays(explanation)
     with atomic_file(output) as unfinished, open(unfinished, "wb") as file:
         np.savez_compressed(file, **cast("Any", arrays))

@@ -96,7 +96,7 @@ def grad_cam(
         method: how gradients become a map.
 
     Returns:
-        float32 (n, h, w), 0 or more, in the unit of the score; all zero where nothing speaks for the gloss.
+        float32 (n, h, w), 0 or more, in the unit of the score; all zero where no activation increases the score.
 
     Raises:
         CslrError: a map is not finite because the network's weights have diverged.
@@ -133,10 +133,6 @@ def _chunk_maps(
 
 
 def check_method(method: str) -> None:
-    """Refuse an unknown method.
-
-    Raises:
-        UsageError: `method` is not a `CamMethod`.
-    """
+    """Refuse a method that is not a `CamMethod`."""
     if method not in get_args(CamMethod):
         raise UsageError(f"unknown method {method!r}", f"use one of {', '.join(get_args(CamMethod))}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cslr_cli.cam.explanation import Correlations, Explanation, Film, GlossMap, Maps
+from cslr_cli.cam.explanation import Correlations, Explanation, Film, Maps
 from cslr_cli.cam.options import CamMethod
 from cslr_cli.cam.overlay import (
     HEAT_COLOURS,
@@ -28,8 +28,8 @@ from cslr_cli.files import atomic_file
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.output.fonts import hide_missing_glyph_warnings, plot_font_families
 
-METHOD_NAMES: Mapping[CamMethod, str] = {"grad-cam": "Grad-CAM", "hires-cam": "HiResCAM"}
-HEAD_NAMES: Mapping[Head, str] = {"sequence": "sequence head", "conv": "convolution head"}
+_METHOD_NAMES: Mapping[CamMethod, str] = {"grad-cam": "Grad-CAM", "hires-cam": "HiResCAM"}
+_HEAD_NAMES: Mapping[Head, str] = {"sequence": "sequence head", "conv": "convolution head"}
 
 _MAX_COLUMNS = 8  # pictures in a row
 _MAX_FRAME_WIDTH = 480  # pixels: more cannot be printed
@@ -50,13 +50,7 @@ _MARK_COLOUR = "#d1495b"
 
 @dataclass(frozen=True)
 class TextStyle:
-    """The look of a line of text.
-
-    Attributes:
-        points: font size.
-        colour: colour of the letters.
-        bold: whether the font is bold.
-    """
+    """Font size, colour and weight of a line of text."""
 
     points: float
     colour: str = "#1f1f1f"
@@ -80,9 +74,6 @@ def write_sheet(explanation: Explanation, output: Path) -> None:
     Args:
         explanation: the explanation of a video.
         output: a picture file; its suffix decides the format.
-
-    Raises:
-        MediaError: the video can no longer be read.
     """
     film, glosses = explanation.film.limit_width(_MAX_FRAME_WIDTH), explanation.glosses
     hot_spots = [film.hottest(gloss_map) for gloss_map in glosses]
@@ -93,15 +84,17 @@ def write_sheet(explanation: Explanation, output: Path) -> None:
     frames = film.read_frames([picture for row in rows for picture in row])
     row_height = _row_height(film)
     sheet = Sheet(_sheet_width(max(map(len, rows))), _MARGIN * 2 + _TITLE_HEIGHT + len(rows) * row_height + _BAR_HEIGHT)
-    title = f"{METHOD_NAMES[explanation.method]} at {explanation.layer}, {HEAD_NAMES[explanation.head]}"
+    title = f"{_METHOD_NAMES[explanation.method]} at {explanation.layer}, {_HEAD_NAMES[explanation.head]}"
     top = _draw_title(sheet, _MARGIN, title)
     for gloss_map, row in zip(glosses, rows, strict=True):
-        _draw_gloss_label(sheet, top, gloss_map)
+        timed = gloss_map.timed
+        lines = [f"{timed.start:.2f}–{timed.end:.2f} s", f"confidence {gloss_map.confidence:.2f}"]
+        _draw_label(sheet, top, timed.gloss, [*lines, "blank map"] if gloss_map.blank_reason else lines)
         indices = [picture - gloss_map.pictures.start for picture in row]
         heat = film.resize_maps(normalise_maps(gloss_map.maps)[indices])
         for column, picture in enumerate(row):
             axes = _draw_frame(sheet, top, column, overlay_map(frames[picture], heat[column]), film, picture)
-            if gloss_map.timed.start <= film.middle_of(picture) <= gloss_map.timed.end:
+            if timed.start <= film.middle_of(picture) <= timed.end:
                 axes.axhline(film.size[1], color=_MARK_COLOUR, linewidth=2.5)
         top += row_height
     _draw_colour_bar(
@@ -113,15 +106,7 @@ def write_sheet(explanation: Explanation, output: Path) -> None:
 def write_correlation_sheet(explanation: Explanation, output: Path) -> bool:
     """Draw the network's own maps: the correlation maps of a place or frame, and the identification maps.
 
-    Args:
-        explanation: the explanation of a video.
-        output: a picture file; its suffix decides the format.
-
-    Returns:
-        Whether the sheet was written: networks without correlation blocks have no such maps.
-
-    Raises:
-        MediaError: the video can no longer be read.
+    Returns whether the sheet was written: networks without correlation blocks have no such maps.
     """
     correlations = explanation.correlations
     if correlations is None:
@@ -157,9 +142,9 @@ def choose_evenly(pictures: range, number: int, including: int | None = None) ->
 def _draw_correlations(
     sheet: Sheet, top: float, film: Film, correlations: Correlations, frames: dict[int, Frame]
 ) -> float:
-    """Draw one row per stage: the frame, and the maps over its neighbours; return where the rows end."""
+    """Draw one row per stage: the frame, and the maps over its neighbours; return their lower edge."""
     place, seconds = correlations.place, film.middle_of(correlations.picture)
-    correlated = "summary of the frame" if place is None else "place ×"
+    correlated = "summary of the frame" if place is None else "place marked ×"
     title = f"Correlation maps: {correlated} at {seconds:.2f} s, compared with the neighbouring frames"
     top = _draw_title(sheet, top, title)
     for maps in correlations.correlation_maps:
@@ -221,17 +206,9 @@ def _draw_frame(sheet: Sheet, top: float, column: int, drawn: NDArray[np.uint8],
 
 
 def _draw_title(sheet: Sheet, top: float, title: str) -> float:
-    """Draw a title and return where it ends."""
+    """Draw a title and return its lower edge."""
     sheet.text(_MARGIN, top + _TITLE_HEIGHT / 3, title, _TITLE)
     return top + _TITLE_HEIGHT
-
-
-def _draw_gloss_label(sheet: Sheet, top: float, gloss_map: GlossMap) -> None:
-    timed = gloss_map.timed
-    lines = [f"{timed.start:.2f}–{timed.end:.2f} s", f"confidence {gloss_map.confidence:.2f}"]
-    if gloss_map.blank_reason:
-        lines.append("blank map")
-    _draw_label(sheet, top, timed.gloss, lines)
 
 
 def _draw_label(sheet: Sheet, top: float, heading: str, lines: Sequence[str]) -> None:
@@ -320,9 +297,5 @@ class Sheet:
 
     def _rectangle(self, x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
         """Convert a rectangle to matplotlib's form: relative to the sheet, from its lower left corner."""
-        return (
-            x / self._width,
-            1 - (y + height) / self._height,
-            width / self._width,
-            height / self._height,
-        )
+        left, bottom = x / self._width, 1 - (y + height) / self._height
+        return left, bottom, width / self._width, height / self._height

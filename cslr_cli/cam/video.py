@@ -1,4 +1,4 @@
-"""The maps as a video: every frame with the map of its gloss, and the glosses below it."""
+"""The heat maps as a video: every frame with the map of its gloss, and the glosses below it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ from cslr_cli.progress import Progress, ProgressCallback, no_progress
 
 # Small frames are enlarged by a whole number until their shorter side has so many pixels, so that text is legible.
 _MIN_SHORT_SIDE = 360
-_LABEL_HEIGHT = 0.045  # of the label in the corner, relative to the shorter side
+_LABEL_HEIGHT = 0.045  # of the text in the corner, relative to the shorter side
 
 
 def write_video(explanation: Explanation, output: Path, progress: ProgressCallback = no_progress) -> str:
     """Write an MP4 of the source's frames that the network saw, with the maps over them.
-
-    The colours are those of the sheet.
 
     Args:
         explanation: the explanation of a video.
@@ -32,7 +30,7 @@ def write_video(explanation: Explanation, output: Path, progress: ProgressCallba
         progress: called after each frame.
 
     Returns:
-        The codec for users: `H.264`, or another one if no H.264 encoder is available.
+        The codec: `H.264`, or another one if no H.264 encoder is available.
 
     Raises:
         UsageError: the output does not end in `.mp4`.
@@ -48,7 +46,7 @@ def write_video(explanation: Explanation, output: Path, progress: ProgressCallba
     band = CaptionBand(explanation.sentence, float(film.edges[0]), duration, (width, height), font)
     fps = film.num_pictures / duration
     with video_writer(output, width, height + band.height, fps) as writer:
-        for picture, frame in enumerate(film.frames):
+        for picture, frame in enumerate(film.frames()):
             gloss_map = gloss_maps[picture]
             heat = np.zeros((film.size[1], film.size[0]), np.float32)
             if gloss_map is not None:

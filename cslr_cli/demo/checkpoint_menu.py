@@ -46,12 +46,7 @@ class CheckpointMenu:
         return list(self.paths)
 
     def recognizer(self, name: str) -> Recognizer:
-        """Return the recognizer of a checkpoint; load it if it is not in memory.
-
-        Raises:
-            UsageError: no checkpoint has this name.
-            CslrError: its file can no longer be read, or not on this device.
-        """
+        """Return the recognizer of a checkpoint; load it if it is not in memory."""
         if name not in self.paths:
             raise UsageError(f"{name}: unknown checkpoint", f"use one of {', '.join(self.paths)}")
         with self._lock:
@@ -67,15 +62,9 @@ class CheckpointMenu:
 def build_checkpoint_menu(
     checkpoints: Sequence[Path], runs_dir: Path, *, device: torch.device, precision: Precision = "auto"
 ) -> CheckpointMenu:
-    """Make a menu of the given checkpoints, or of the best one of every run, the newest first.
+    """Make a menu of the given checkpoints, or without any of the best one of every run, the newest first.
 
     Each checkpoint is read once, so that broken ones are reported at the start.
-
-    Args:
-        checkpoints: checkpoint files; empty for those of the runs.
-        runs_dir: folder of the runs.
-        device: device of the networks.
-        precision: precision of the networks.
 
     Raises:
         UsageError: there is no checkpoint.

@@ -162,16 +162,7 @@ def _replace_answer(last: Answer | None, recognize: Callable[[], Answer]) -> lis
     try:
         answer = recognize()
     except Exception as error:
-        return [
-            None,
-            render_error(_describe_error(error)),
-            hidden,
-            hidden,
-            hidden,
-            gr.update(visible=False),
-            "",
-            hidden,
-        ]
+        return [None, render_error(_describe_error(error)), *[hidden] * 3, gr.update(visible=False), "", hidden]
     player = gr.update(value=str(answer.video), visible=True) if answer.video.is_file() else hidden
     return [
         answer,
@@ -192,7 +183,7 @@ def _uploaded_path(payload: Any) -> str | None:
 def _describe_error(error: Exception) -> str:
     """Describe an error to a visitor; omit the text of an unexpected error, because it may hold a path."""
     if isinstance(error, CslrError):
-        return str(error)
+        return "\n".join(filter(None, [error.message, error.hint]))
     _log.error("a visitor's request failed", exc_info=error)
     return "unexpected error on the server\nthe terminal of the server shows the cause"
 

@@ -1,4 +1,4 @@
-"""The server of the page: its address, its start, and the removal of uploads."""
+"""Serves the page: its address, its start, and the removal of uploads."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from cslr_cli.demo.checkpoint_menu import CheckpointMenu
 from cslr_cli.demo.service import DemoService, Limits
 from cslr_cli.errors import CslrError, MissingPackageError, UsageError
 
-# Seconds after which an upload and its files are removed, even if the page is still open.
-_KEPT_SECONDS = 1800
-# Seconds between two removals.
-_CLEANUP_INTERVAL = 300
+_KEPT_SECONDS = 1800  # an upload and its files are then removed, even if the page is still open
+_CLEANUP_INTERVAL = 300  # seconds between two removals
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Address:
 
     @property
     def warnings(self) -> list[str]:
-        """Who else can reach the page at this address."""
+        """Warnings about who else can open the page."""
         messages = []
         if self.host not in ("127.0.0.1", "localhost", "::1"):
             messages.append(
@@ -84,10 +82,15 @@ def serve_page(
         # Gradio reads these when it is imported, and at each upload.
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        _import_gradio()
+        try:
+            import gradio  # noqa: F401
+        except ImportError as error:
+            raise MissingPackageError(
+                "the demo needs Gradio, which is not installed", "run: pip install 'cslr[demo]'"
+            ) from error
         from cslr_cli.demo.page import build_page
 
-        # The administrator of the page can do nothing about this warning.
+        # Neither the visitor nor the owner of the page can avoid this warning.
         warnings.filterwarnings("ignore", message="Video does not have browser-compatible", module="gradio")
         service = DemoService(checkpoints, answers, limits)
         page = build_page(service, _copy_examples(examples, folder / "examples"))
@@ -145,7 +148,7 @@ def _copy_examples(videos: Sequence[Path], folder: Path) -> list[Path]:
 
 @contextmanager
 def _regular_cleanup(service: DemoService) -> Iterator[None]:
-    """Remove the files of old uploads regularly; Gradio removes only the uploads themselves."""
+    """Remove the files of old uploads every `_CLEANUP_INTERVAL` seconds; Gradio removes only the uploads."""
     ended = threading.Event()
 
     def clean_up() -> None:
@@ -161,21 +164,8 @@ def _regular_cleanup(service: DemoService) -> Iterator[None]:
         thread.join()
 
 
-def _import_gradio() -> None:
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError(
-            "the demo needs Gradio, which is not installed", "run: pip install 'cslr[demo]'"
-        ) from error
-
-
 def check_port(address: Address) -> None:
-    """Check that the port is free, before anything is loaded.
-
-    Raises:
-        UsageError: the port is taken, or the host is not an address of this computer.
-    """
+    """Check that the host is an address of this computer and that the port is free."""
     try:
         family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
     except socket.gaierror as error:

@@ -106,9 +106,6 @@ class DemoService:
         Args:
             video: the upload, with the visitor's file name.
             network: name of the checkpoint.
-
-        Raises:
-            CslrError: the upload is not a video, too long, or cannot be read.
         """
         with self._upload_folder([video]) as folder:
             if video.suffix.lower() not in VIDEO_SUFFIXES:
@@ -128,9 +125,6 @@ class DemoService:
             pictures: the uploads, with the visitor's file names.
             network: name of the checkpoint.
             fps: pictures per second; None for the rate of the network's training.
-
-        Raises:
-            CslrError: the uploads are not pictures, too many, or cannot be read.
         """
         with self._upload_folder(pictures) as folder:
             refused = [path.name for path in pictures if path.suffix.lower() not in PICTURE_SUFFIXES]
@@ -151,12 +145,8 @@ class DemoService:
             return answer
 
     def explain(self, answer: Answer) -> Path:
-        """Write a sheet of heat maps, PNG, and return its path.
-
-        Raises:
-            CslrError: nothing was recognised, the upload was removed, or the video is too long for heat maps or memory.
-        """
-        from cslr_cli.cam import explain, write_sheet  # imported here because it takes a while
+        """Write a sheet of heat maps, PNG, and return its path."""
+        from cslr_cli.cam import explain, write_sheet  # imported here because the import is slow
 
         try:
             os.utime(answer.source)  # so that `remove_unused` keeps it

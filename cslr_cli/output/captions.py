@@ -43,7 +43,7 @@ class CaptionedVideo:
 
     Attributes:
         path: the video file.
-        codec: its codec: `H.264`, or another one if no H.264 encoder is available.
+        codec: `H.264`, or another one if no H.264 encoder is available.
         num_frames: number of frames.
         fps: frames per second.
     """
@@ -77,10 +77,6 @@ def render_captions(
         fps: frames per second of the source; None for the rate that the source states.
         picture_fps: frames per second of a source that does not state its rate.
         progress: called after each second of video.
-
-    Raises:
-        UsageError: the output is not an MP4 file.
-        MediaError: the source cannot be read, or the output cannot be written.
     """
     frames = open_frames(source, partial=True)
     indices, rate = _select_frames(frames, recognition, fps or (None if frames.fps else picture_fps))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -71,12 +70,7 @@ def format_textgrid(recognition: Recognition, options: FormatOptions) -> str:
 
 
 def _make_tiers(recognition: Recognition, *, show_confidence: bool = False) -> Mapping[str, Sequence[Cue]]:
-    """Make the tiers of an annotation document, by their names.
-
-    `glosses` holds the best hypothesis, `glosses 2` and so on the other ranks of the n-best list, `convolution head`
-    the glosses of the network's other head, and `sentences` the sentences of a long recording. `confidence` holds
-    the confidence of each gloss, 0 to 1, if wanted.
-    """
+    """Make the tiers of an annotation document by their names; docs/predict.md describes them."""
     best, *others = ranked_hypotheses(recognition)
     tiers = {"glosses": make_cues(best)}
     if show_confidence:
@@ -110,16 +104,12 @@ def _video_link(video: Path, output_dir: Path | None) -> dict[str, str]:
 
 def _sort_time_slots(document: Any) -> None:
     """Number the time slots of all tiers in the order of their times, as ELAN does."""
-    ordered = sorted(document.timeslots, key=lambda slot: (document.timeslots[slot], _slot_number(slot)))
+    ordered = sorted(document.timeslots, key=lambda slot: (document.timeslots[slot], int(slot.removeprefix("ts"))))
     new_names = {slot: f"ts{number}" for number, slot in enumerate(ordered, start=1)}
     document.timeslots = {new_names[slot]: document.timeslots[slot] for slot in ordered}
     for tier_annotations, *_ in document.tiers.values():
         for name, (start, end, *rest) in tier_annotations.items():
             tier_annotations[name] = (new_names[start], new_names[end], *rest)
-
-
-def _slot_number(slot: str) -> int:
-    return int(re.sub(r"\D", "", slot))
 
 
 def _read_back(write: Callable[[str], object], suffix: str) -> str:

@@ -29,9 +29,6 @@ def draw_film_strip(
         recognition: the recognition of the source.
         output: a picture file; its suffix decides the format.
         reference: the signed glosses if they are known; written below the time line.
-
-    Raises:
-        MediaError: the source cannot be read.
     """
     # Imported here because it takes a while and no other command needs it.
     from matplotlib import rc_context
@@ -45,16 +42,9 @@ def draw_film_strip(
     frame_height = _FRAME_WIDTH * height / width
     with rc_context({"font.family": plot_font_families()}):
         figure = Figure(figsize=(_NUM_FRAMES * _FRAME_WIDTH, frame_height + _TIME_LINE_HEIGHT), dpi=160)
-        grid = figure.add_gridspec(
-            2,
-            1,
-            height_ratios=(frame_height, _TIME_LINE_HEIGHT),
-            hspace=0,
-            left=0.01,
-            right=0.99,
-            top=0.99,
-            bottom=0.14,
-        )  # fmt: skip
+        heights = (frame_height, _TIME_LINE_HEIGHT)
+        margins = {"left": 0.01, "right": 0.99, "top": 0.99, "bottom": 0.14}
+        grid = figure.add_gridspec(2, 1, height_ratios=heights, hspace=0, **margins)
         strip, time_line = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
         strip.imshow(np.concatenate(list(frames), axis=1), extent=(0, recognition.duration, 0, 1), aspect="auto")
         strip.set_axis_off()

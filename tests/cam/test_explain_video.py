@@ -102,7 +102,7 @@ def test_part_of_a_video_is_explained_with_times_of_the_whole_video(recognizer: 
     part = explain(recognizer, video, CamOptions(reference=(gloss,)), reading=ReadOptions(start=0.4, end=1.2))
     assert part.film.edges[0] == pytest.approx(0.4)
     assert part.film.edges[-1] == pytest.approx(1.2)
-    assert sum(1 for _ in part.film.frames) == part.film.num_pictures == 20
+    assert sum(1 for _ in part.film.frames()) == part.film.num_pictures == 20
     assert 0.4 <= part.sentence[0].start < part.sentence[0].end <= 1.2
 
 
