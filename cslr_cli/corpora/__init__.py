@@ -2,17 +2,18 @@
 
 - `registry`: the published corpora, one line per corpus.
 - `reader`: `CorpusReader`, the facts of a corpus and the reading of its release.
+- `phoenix2014`, `phoenix2014_t`, `csl`, `csl_daily`: the readers with the facts of each corpus.
 - `own_corpus`: a corpus that a manifest describes.
-- `annotation`, `release_paths`: annotation files, and where they are on disk.
+- `annotation_files`, `release_paths`: reading annotation files, and where they are on disk.
 - `preparation`, `inspection`, `synthetic`: prepare a release, inspect a prepared corpus, draw a corpus.
 """
 
 from __future__ import annotations
 
-from cslr_cli.corpora.annotation import AnnotationError, Fault, LeftOutClip
+from cslr_cli.corpora.annotation_files import AnnotationError, Fault, LeftOutClip
 from cslr_cli.corpora.own_corpus import OwnCorpus, SplitDrawing
-from cslr_cli.corpora.reader import CorpusReader, Release, recognise_release
-from cslr_cli.corpora.registry import CORPORA, find_reader, open_prepared_corpus
+from cslr_cli.corpora.reader import CorpusReader, Release
+from cslr_cli.corpora.registry import CORPORA, find_reader, open_prepared_corpus, read_release
 from cslr_cli.corpora.release_paths import ReleasePaths
 
 __all__ = [
@@ -27,5 +28,5 @@ __all__ = [
     "SplitDrawing",
     "find_reader",
     "open_prepared_corpus",
-    "recognise_release",
+    "read_release",
 ]

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cslr_cli.corpora.annotation import SampleCollector, is_inside_release
+from cslr_cli.corpora.annotation_files import SampleCollector, is_inside_release
 from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.corpora.release_paths import ReleasePaths, find_root
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.media.frame_source import list_folder
 
-# Clips of each split that are searched for, to find the folder in which the split files' paths begin.
+# Number of clips per split that are tried, to find the folder that the paths of the split files are relative to.
 _NUM_CLIPS_TRIED = 5
 
 _LAYOUT = """\
@@ -37,14 +37,7 @@ class CSL(CorpusReader):
     splits: tuple[str, ...] = ("train", "dev")
 
     def read(self, paths: ReleasePaths) -> Release:
-        """Find the release, and read its split files.
-
-        Returns:
-            What is in it, with everything that is wrong with its annotations.
-
-        Raises:
-            DataError: there is no such release in these paths.
-        """
+        """Find the release and read its split files."""
         if not paths.source.is_dir() and (paths.need_frames or paths.annotations is None):
             raise self.release_not_found(paths.source)
         folder = find_root(paths.source, ("CSL",), ["train.txt", "dev.txt"])
@@ -64,11 +57,15 @@ class CSL(CorpusReader):
             _add_split(split_rows, split, num_dropped, collector)
         references = self.find_references(paths, [], collector)
         if collector.faults:
-            collector.add_hint("expected lines of the form path/of/video|gloss gloss …")
+            collector.add_hint("expected lines of the form path/of/video|GLOSS GLOSS …")
         return self.make_release(root, collector, references)
 
     def _find_frames(self, source: Path, videos: Iterable[str], collector: SampleCollector) -> tuple[Path, int]:
-        """Find the folder in which the paths of the videos begin, and how many of their first parts to drop for it."""
+        """Find the folder that the videos' paths are relative to, after dropping some of their first parts.
+
+        Returns:
+            The folder, and the number of dropped parts.
+        """
         tried = [video for video in videos if is_inside_release(video)]
         for video in tried:
             parts = video.split("/")
@@ -86,7 +83,7 @@ class CSL(CorpusReader):
 def _add_split(rows: Iterable[tuple[str, list[str]]], split: str, num_dropped: int, collector: SampleCollector) -> None:
     for where, (video, annotation) in rows:
         if not is_inside_release(video):
-            collector.add_fault(where, f"{video!r} is no folder of pictures inside the release")
+            collector.add_fault(where, f"{video!r} is not a folder of pictures in the release")
             continue
         parts = video.split("/")
         sample = Sample(
@@ -94,7 +91,7 @@ def _add_split(rows: Iterable[tuple[str, list[str]]], split: str, num_dropped: i
             split=split,
             frames="/".join(parts[num_dropped:]),
             num_frames=None,
-            signer=None,  # the split files do not say
+            signer=None,  # not in the split files
             glosses=tuple(annotation.split()),
         )
         collector.add(sample, where)

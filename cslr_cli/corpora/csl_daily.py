@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from cslr_cli.corpora.annotation import SampleCollector
+from cslr_cli.corpora.annotation_files import SampleCollector
 from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.corpora.release_paths import ReleasePaths, find_root
 from cslr_cli.dataset.sample import Sample
@@ -27,7 +27,7 @@ CSL-Daily/
 
 @dataclass(frozen=True)
 class CSLDaily(CorpusReader):
-    """CSL-Daily: one table of all clips, and one with the split of each clip."""
+    """CSL-Daily: one table of all clips, and one table with the split of each clip."""
 
     name: str = "csl-daily"
     title: str = "CSL-Daily"
@@ -41,11 +41,11 @@ class CSLDaily(CorpusReader):
     annotation_header: str = "|".join(_MAP_COLUMNS)
 
     def read(self, paths: ReleasePaths) -> Release:
-        """Find the release and read its annotations, as `CorpusReader.read` says."""
+        """Find the release and read its annotations."""
         root, folders = self._find_root(paths)
         collector = self.make_collector()
         if paths.need_frames and not (root / _FRAMES_DIR).is_dir():
-            collector.add_fault(str(root / _FRAMES_DIR), "not there")
+            collector.add_fault(str(root / _FRAMES_DIR), "folder not found")
             collector.add_hint(self.expected_layout)
         video_map = self.find_annotation(paths, folders, [_MAP], collector)
         split_file = self.find_annotation(paths, folders, [_SPLIT_FILE], collector)
@@ -55,11 +55,13 @@ class CSLDaily(CorpusReader):
         references = self.find_references(paths, [], collector)
         if collector.faults:
             collector.add_hint(f"expected lines of the form {'|'.join(_MAP_COLUMNS)} in {_MAP}")
-            collector.add_hint(f"and of the form {'|'.join(_SPLIT_COLUMNS)}, with train, dev or test, in {_SPLIT_FILE}")
+            collector.add_hint(
+                f"expected lines of the form {'|'.join(_SPLIT_COLUMNS)}, with train, dev or test, in {_SPLIT_FILE}"
+            )
         return self.make_release(root, collector, references)
 
     def _find_root(self, paths: ReleasePaths) -> tuple[Path, list[Path]]:
-        """Find the folder that holds the folder of frames, and the folders in which the annotation may be."""
+        """Find the folder that contains the folder of frames, and the folders that may contain the annotation."""
         names = ("CSL-Daily", "sentence")
         root = find_root(paths.source, names, [_FRAMES_DIR])
         labels = find_root(paths.source, ("CSL-Daily", "sentence_label"), [_MAP, _SPLIT_FILE])
@@ -74,9 +76,9 @@ class CSLDaily(CorpusReader):
         split_of: dict[str, tuple[str, str]] = {}
         for where, (name, split) in collector.read_table(path, _SPLIT_COLUMNS):
             if split not in self.splits:
-                collector.add_fault(where, f"{split!r} is no split; expected one of {', '.join(self.splits)}")
+                collector.add_fault(where, f"unknown split {split!r}; expected one of {', '.join(self.splits)}")
             elif name in split_of:
-                collector.add_fault(where, f"clip {name!r} was there already ({split_of[name][1]})")
+                collector.add_fault(where, f"duplicate clip {name!r}, first in {split_of[name][1]}")
             else:
                 split_of[name] = split, where
         return split_of
@@ -102,7 +104,7 @@ class CSLDaily(CorpusReader):
         if without_split:
             known = " (as in every copy of CSL-Daily)" if without_split == [_CLIP_WITHOUT_SPLIT] else ""
             collector.notes.append(
-                f"in no split of {split_file}, and taken for training: {shorten_list(without_split)}{known}"
+                f"clips without a split in {split_file}, added to train: {shorten_list(without_split)}{known}"
             )
 
 

@@ -1,4 +1,4 @@
-"""One's own corpus: a manifest, CSV or JSON lines, that names the clips and what is signed in them."""
+"""Your own corpus: a manifest, CSV or JSON lines, that lists the clips and their glosses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from cslr_cli.choices import SplitUnit
-from cslr_cli.corpora.annotation import (
+from cslr_cli.corpora.annotation_files import (
     AnnotationError,
     Fault,
     SampleCollector,
@@ -39,23 +39,23 @@ _CSV_SUFFIXES = (".csv", ".tsv", ".txt")
 _SEPARATORS = ",;\t|"
 
 _LAYOUT = """\
-path,glosses,split,signer,id,translation,start,end      (the first two are needed)
+path,glosses,split,signer,id,translation,start,end      (the first two are required)
 clips/0001.mp4,HELLO WORLD,train,anna,,,,
 lecture.mp4,TODAY RAIN,dev,ben,lecture-1,it rains today,12.4,15.2"""
 
 
 @dataclass(frozen=True)
 class SplitDrawing:
-    """How clips are divided among the splits.
+    """How clips are assigned to the splits at random.
 
     Attributes:
-        shares: parts of `train`, `dev` and `test`, in any unit: (80, 10, 10). A split of share 0 gets none.
-        unit: `clip`, each for itself, or `signer`: all clips of a signer go to one split, so that dev
-            and test tell how well signers are recognised whom training has never seen.
-        seed: another one divides otherwise.
+        shares: relative sizes of `train`, `dev` and `test`, for example (80, 10, 10). A split of share 0 gets no clip.
+        unit: `clip`: assign each clip by itself; `signer`: assign all clips of a signer to one split, so that dev
+            and test measure how well unseen signers are recognised.
+        seed: seed of the random assignment.
 
     Raises:
-        UsageError: a value is none of these; all that are wrong are named.
+        UsageError: values are invalid; the message lists all of them.
     """
 
     shares: tuple[float, float, float] = (80, 10, 10)
@@ -65,7 +65,7 @@ class SplitDrawing:
     def __post_init__(self) -> None:
         faults = []
         if not all(share >= 0 and math.isfinite(share) for share in self.shares) or self.shares[0] <= 0:
-            faults.append(f"--split-shares {self.shares_text}: expected none below 0, and more than 0 for train")
+            faults.append(f"--split-shares {self.shares_text}: expected 0 or more, and more than 0 for train")
         if self.unit not in get_args(SplitUnit):
             faults.append(f"--split-by {self.unit}: expected one of {', '.join(get_args(SplitUnit))}")
         if faults:
@@ -73,35 +73,29 @@ class SplitDrawing:
 
     @classmethod
     def parse_shares(cls, text: str) -> tuple[float, float, float]:
-        """Read shares as the command line has them: `80,10,10`, for train, dev and test.
-
-        Raises:
-            UsageError: these are not three numbers.
-        """
+        """Parse the shares of the command line, such as `80,10,10`, for train, dev and test."""
         try:
             train, dev, test = (float(part) for part in text.replace("/", ",").split(","))
         except ValueError as error:
             raise UsageError(
-                f"--split-shares {text}: not the shares of the splits",
-                "expected three numbers, for train, dev and test: 80,10,10",
+                f"--split-shares {text}: not three numbers",
+                "give the shares of train, dev and test, for example 80,10,10",
             ) from error
         return train, dev, test
 
     @property
     def shares_text(self) -> str:
-        """The shares as the command line has them."""
+        """The shares in the form of the command line."""
         return ",".join(f"{share:g}" for share in self.shares)
 
     def draw(self, signers: Mapping[str, str | None]) -> dict[str, str]:
-        """Give each clip a split.
-
-        Which split follows from the seed and the names, not from the order of the clips.
+        """Draw the split of each clip; the result depends on the seed and the names, not on the order of the clips.
 
         Args:
-            signers: for each clip, by its name, who signs in it.
+            signers: signer of each clip, by clip name.
 
         Returns:
-            For each clip its split. Every split with a share gets something if there is enough to divide.
+            The split of each clip. Every split with a share gets a clip if there are enough clips or signers.
 
         Raises:
             ValueError: the unit is `signer`, and a clip has none.
@@ -116,19 +110,19 @@ class SplitDrawing:
         return self._divide(clips_of)
 
     def _divide(self, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """Give each group of clips to the split that lacks most of what is its due."""
+        """Assign each group of clips to the split that is furthest from its target size."""
         num_clips = sum(map(len, groups.values()))
-        due = {split: num_clips * share / sum(self.shares) for split, share in zip(SPLITS, self.shares, strict=True)}
+        target = {split: num_clips * share / sum(self.shares) for split, share in zip(SPLITS, self.shares, strict=True)}
         order = sorted(groups, key=self._random_key)
         split_of: dict[str, str] = {}
-        given: Counter[str] = Counter()
-        wanting = [split for split in SPLITS if due[split] > 0]
+        num_assigned: Counter[str] = Counter()
+        wanted = [split for split in SPLITS if target[split] > 0]
         for place, group in enumerate(order):
-            left = len(order) - place
-            empty = [split for split in wanting if not given[split]]  # the last groups are kept for these
-            candidates = empty if len(empty) >= left else wanting
-            split = max(candidates, key=lambda name: due[name] - given[name])
-            given[split] += len(groups[group])
+            num_left = len(order) - place
+            empty = [split for split in wanted if not num_assigned[split]]  # the last groups are kept for these
+            candidates = empty if len(empty) >= num_left else wanted
+            split = max(candidates, key=lambda name: target[name] - num_assigned[name])
+            num_assigned[split] += len(groups[group])
             split_of.update(dict.fromkeys(groups[group], split))
         return split_of
 
@@ -138,7 +132,7 @@ class SplitDrawing:
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of the manifest: its values as text, those that are empty left out."""
+    """A line of the manifest: its position for messages, and its values as text, without empty ones."""
 
     where: str
     values: Mapping[str, str]
@@ -149,8 +143,9 @@ class OwnCorpus(CorpusReader):
     """Reads a manifest.
 
     Attributes:
-        manifest: the file; clips are relative to its folder, if no source is named.
-        drawing: how clips that have no split get one; None if the manifest has to give each of them one.
+        manifest: manifest file; by default the paths of clips are relative to its folder.
+        drawing: how clips without a split get one. With None, all of them get one if the manifest has no split
+            at all; otherwise a clip without a split is a fault.
     """
 
     name: str
@@ -168,30 +163,26 @@ class OwnCorpus(CorpusReader):
         return self.manifest.parent
 
     def read(self, paths: ReleasePaths) -> Release:
-        """Read the manifest.
-
-        Returns:
-            What is in it, with everything that is wrong with it.
+        """Read the manifest; its faults are part of the result.
 
         Raises:
-            DataError: the manifest, or the folder that its clips are relative to, is not there.
-            UsageError: the name of the corpus or the manifest's cannot be one.
+            DataError: the manifest, or the folder that its clips are relative to, does not exist.
+            UsageError: the name of the corpus or of the manifest is invalid.
         """
         if not is_plain_name(self.name):
-            raise UsageError(
-                f"{self.name!r} cannot be the name of a corpus", "expected a name without spaces or slashes"
-            )
+            raise UsageError(f"invalid name of a corpus: {self.name!r}", "use a name without spaces or slashes")
         if not self.manifest.is_file():
-            raise DataError(f"{self.manifest}: there is no such manifest", f"expected a file like this:\n{self.layout}")
+            raise DataError(f"{self.manifest}: manifest not found", f"expected a file like this:\n{self.layout}")
         if paths.need_frames and not paths.source.is_dir():
-            raise DataError(f"{paths.source}: there is no such folder", "--source: what the manifest's paths begin in")
+            hint = "name the folder that the manifest's paths are relative to with --source"
+            raise DataError(f"{paths.source}: folder not found", hint)
         collector = self.make_collector()
         rows = list(self._rows(collector))
-        split_of = self._splits(rows, collector)
+        split_of = self._find_splits(rows, collector)
         segments: dict[str, Segment] = {}
         for row in rows:
             self._add(row, paths.source, split_of, segments, collector)
-        _in_order_of_splits(collector.samples, self.splits)
+        collector.samples.sort(key=lambda sample: self.splits.index(sample.split))
         references = self.find_references(paths, [], collector)
         if collector.faults:
             collector.add_hint(f"expected a manifest like this:\n{self.layout}")
@@ -200,8 +191,8 @@ class OwnCorpus(CorpusReader):
     def _rows(self, collector: SampleCollector) -> Iterator[_Row]:
         suffix = self.manifest.suffix.lower()
         if suffix not in _JSON_SUFFIXES + _CSV_SUFFIXES:
-            expected = f"expected a name that ends in {', '.join(_CSV_SUFFIXES)}, or in {', '.join(_JSON_SUFFIXES)}"
-            raise UsageError(f"{self.manifest}: a manifest of an unknown kind", expected)
+            expected = f"use CSV ({', '.join(_CSV_SUFFIXES)}) or JSON lines ({', '.join(_JSON_SUFFIXES)})"
+            raise UsageError(f"{self.manifest}: unknown format of a manifest", expected)
         try:
             text = read_annotation_text(self.manifest)
         except AnnotationError as error:
@@ -221,16 +212,16 @@ class OwnCorpus(CorpusReader):
             else:
                 yield row
         if not num_rows and not collector.faults:
-            collector.add_fault(str(self.manifest), "there are no clips in it")
+            collector.add_fault(str(self.manifest), "the file has no clips")
 
-    def _splits(self, rows: list[_Row], collector: SampleCollector) -> dict[str, str]:
-        """The split of each clip, by where it stands; drawn for those that have none, where that is wanted."""
+    def _find_splits(self, rows: list[_Row], collector: SampleCollector) -> dict[str, str]:
+        """Find the split of each clip, by its position; draw the splits of clips without one if requested."""
         split_of = {row.where: row.values["split"] for row in rows if "split" in row.values}
-        drawing = self._drawing_for(split_of)
+        drawing = SplitDrawing() if self.drawing is None and not split_of else self.drawing
         without = [row for row in rows if "split" not in row.values]
         if drawing is None or not without or (drawing.unit == "signer" and any(map(_has_no_signer, without))):
             return split_of
-        # By what the clip is, not where it stands: another order of lines must not change it.
+        # By the contents of the line, not its number: another order of lines must not change the split.
         names = {row.where: "\0".join([_sample_id(row), *row.values.values()]) for row in without}
         drawn = drawing.draw({names[row.where]: row.values.get("signer") for row in without})
         split_of.update({row.where: drawn[names[row.where]] for row in without})
@@ -239,10 +230,6 @@ class OwnCorpus(CorpusReader):
         how = f"shares {drawing.shares_text} by {drawing.unit}, seed {drawing.seed}"
         collector.notes.append(f"splits drawn for {len(without)} clips, {how}: {numbers}")
         return split_of
-
-    def _drawing_for(self, split_of: Mapping[str, str]) -> SplitDrawing | None:
-        """How splits are drawn: as asked for, or in a usual way where the manifest has no splits at all."""
-        return SplitDrawing() if self.drawing is None and not split_of else self.drawing
 
     def _add(
         self,
@@ -256,17 +243,17 @@ class OwnCorpus(CorpusReader):
         split = split_of.get(row.where, "")
         if not split and self.drawing is None:
             faults.append("the split is empty")
-            collector.add_hint("--split-shares 80,10,10 draws the splits of clips that have none")
+            collector.add_hint("to draw the splits of clips without one, use --split-shares 80,10,10")
         elif not split and _has_no_signer(row):
-            faults.append("there is no signer, by whom the split is to be drawn")
+            faults.append("the clip has neither a split nor a signer; --split-by signer needs one of them")
         elif split and split not in self.splits:
-            faults.append(f"{split!r} is no split; expected one of {', '.join(self.splits)}")
+            faults.append(f"unknown split {split!r}; expected one of {', '.join(self.splits)}")
         path = _inner_path(row.values["path"], root)
         if "\\" in row.values["path"]:
             faults.append(f"'{row.values['path']}' has a backslash; write / between folders, on Windows too")
         elif path is None:
-            faults.append(f"{row.values['path']!r} is outside of {root}, the folder of the corpus")
-        segment = _segment(row, faults)
+            faults.append(f"{row.values['path']!r} is outside of the corpus' folder, {root}")
+        segment = _parse_segment(row, faults)
         collector.faults += [Fault(row.where, fault) for fault in faults]
         if faults or not split or path is None:
             return
@@ -288,9 +275,9 @@ def _has_no_signer(row: _Row) -> bool:
 
 
 def _csv_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file, with the line in which each ends."""
+    """Yield the rows of a CSV file, each with the number of its last line."""
     first, _, _ = text.partition("\n")
-    # Spreadsheets of many countries write semicolons; the one that parts the header parts the rest.
+    # Spreadsheets of many countries write semicolons.
     separator = max(_SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
@@ -302,7 +289,7 @@ def _csv_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tup
                 continue
             if len(fields) != len(header):
                 where = f"{path}:{reader.line_num}"
-                collector.add_fault(where, f"{len(fields)} fields, but the first line names {len(header)}")
+                collector.add_fault(where, f"{len(fields)} fields, but the first line has {len(header)}")
                 continue
             yield reader.line_num, dict(zip(header, (field.strip() for field in fields), strict=True))
     except csv.Error as error:
@@ -310,7 +297,7 @@ def _csv_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tup
 
 
 def _json_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tuple[int, dict[str, str]]]:
-    """The objects of a file of JSON lines, their values as text."""
+    """Yield the objects of a file of JSON lines, each with its line number and with values as text."""
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -321,9 +308,9 @@ def _json_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tu
             collector.add_fault(where, f"not a line of JSON ({error})")
             continue
         if not isinstance(values, dict):
-            collector.add_fault(where, "not an object of JSON, {…}")
+            collector.add_fault(where, "not a JSON object, {…}")
             continue
-        if _check_columns([*values], where, collector, whole=False):
+        if _check_columns([*values], where, collector, complete=False):
             yield number, {key: _as_text(value) for key, value in values.items()}
 
 
@@ -333,25 +320,25 @@ def _as_text(value: object) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _check_columns(names: list[str], where: str, collector: SampleCollector, *, whole: bool = True) -> bool:
-    """Note columns that are unknown, twice there, or, in a `whole` list of them, missing."""
+def _check_columns(names: list[str], where: str, collector: SampleCollector, *, complete: bool = True) -> bool:
+    """Add unknown, duplicate and, if `names` should be complete, missing columns as faults; return whether none is."""
     faults = []
     for name in names:
         if name not in COLUMNS:
             question = did_you_mean(name, COLUMNS)
             faults.append(
-                f"there is a column {name!r}; {f'{question} ' if question else ''}known are {', '.join(COLUMNS)}"
+                f"unknown column {name!r}; {f'{question} ' if question else ''}the columns are {', '.join(COLUMNS)}"
             )
-    faults += [f"there are two columns {name!r}" for name, count in Counter(names).items() if count > 1]
-    if whole:
-        faults += [f"there is no column {name!r}" for name in _NEEDED if name not in names]
+    faults += [f"duplicate column {name!r}" for name, count in Counter(names).items() if count > 1]
+    if complete:
+        faults += [f"missing column {name!r}" for name in _NEEDED if name not in names]
     for fault in faults:
         collector.add_fault(where, fault)
     return not faults
 
 
 def _inner_path(path: str, root: Path) -> str | None:
-    """A clip's path relative to the folder of the corpus, with `/` between parts; None if it is outside of it."""
+    """Return a clip's path relative to the folder of the corpus; None if it is outside of that folder."""
     if path.startswith("/"):
         folder = os.path.abspath(root).rstrip("/")
         if not path.startswith(f"{folder}/"):
@@ -361,7 +348,7 @@ def _inner_path(path: str, root: Path) -> str | None:
 
 
 def _sample_id(row: _Row) -> str:
-    """The clip's name: the one it is given, else that of its file, with its times where it is a part of it."""
+    """Return the clip's id; without one, the name of its file and its times, if any."""
     if "id" in row.values:
         return row.values["id"]
     path = PurePosixPath(row.values["path"])
@@ -369,35 +356,27 @@ def _sample_id(row: _Row) -> str:
     return re.sub(r"\s+", "_", "-".join([path.stem, *times]).replace(":", "."))
 
 
-def _segment(row: _Row, faults: list[str]) -> Segment | None:
-    """Which part of its file the clip is; None if it is the whole."""
+def _parse_segment(row: _Row, faults: list[str]) -> Segment | None:
+    """Return the segment of the file that is the clip; None if the clip is the whole file or its times are invalid."""
     if "start" not in row.values and "end" not in row.values:
         return None
     try:
-        start = _seconds(row.values.get("start", "0"))
-        end = _seconds(row.values["end"]) if "end" in row.values else None
+        start = _parse_seconds(row.values.get("start", "0"))
+        end = _parse_seconds(row.values["end"]) if "end" in row.values else None
     except ValueError:
         times = " and ".join(row.values[name] for name in ("start", "end") if name in row.values)
-        faults.append(f"{times}: no times; expected seconds, as 12.4, or hours, minutes and seconds, as 0:00:12.4")
+        faults.append(f"invalid time: {times}; expected seconds (12.4), or hours, minutes and seconds (0:00:12.4)")
         return None
     if end is not None and end <= start:
-        faults.append(f"the clip ends at {end:g} s and starts at {start:g} s")
+        faults.append(f"the clip ends at {end:g} s, not after its start at {start:g} s")
     return Segment(start, end)
 
 
-def _seconds(text: str) -> float:
-    """Seconds, of `12.4`, `0:12.4` or `0:00:12.4`, or with a decimal comma, as spreadsheets of many countries have it.
-
-    Raises:
-        ValueError: `text` is none of these.
-    """
+def _parse_seconds(text: str) -> float:
+    """Parse `12.4`, `0:12.4` or `0:00:12.4`, also with a decimal comma; raise a ValueError for other text."""
     seconds = 0.0
     for part in text.replace(",", ".").split(":"):
         seconds = 60 * seconds + float(part)
     if not (math.isfinite(seconds) and seconds >= 0) or "-" in text or text.count(":") > 2:
         raise ValueError(text)
     return seconds
-
-
-def _in_order_of_splits(samples: list[Sample], splits: tuple[str, ...]) -> None:
-    samples.sort(key=lambda sample: splits.index(sample.split))

@@ -1,7 +1,7 @@
 """PHOENIX2014: weather forecasts in German Sign Language (RWTH Aachen).
 
-A release has two halves: the usual multi-signer one, and the signer-independent one (SI5), in which signer 5 is in
-no training clip and in every other one. The synthetic corpus has the same layout.
+A release has two halves: the usual multi-signer one, and the signer-independent one (SI5), whose train split has all
+signers but the fifth, and whose dev and test splits have only the fifth. The synthetic corpus has the same layout.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cslr_cli.corpora.annotation import SampleCollector, is_inside_release
+from cslr_cli.corpora.annotation_files import SampleCollector, is_inside_release
 from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.corpora.release_paths import ReleasePaths, find_root
 from cslr_cli.dataset.sample import Sample
@@ -48,9 +48,9 @@ class Phoenix2014(CorpusReader):
     """The multi-signer half of PHOENIX2014, or a corpus with the same layout.
 
     Attributes:
-        release_folders: names of the release's folders, the outermost first.
-        annotation_name: name of its annotation files, `{split}` for the name of the split.
-        frame_homes: folders, relative to the innermost one, in which its frames may be.
+        release_folders: names of the release's nested folders, the outermost first.
+        annotation_name: path of its annotation files, `{split}` for the name of the split.
+        frame_homes: folders, relative to the innermost release folder, that may contain the folder of frames.
     """
 
     name: str = "phoenix2014"
@@ -70,7 +70,7 @@ class Phoenix2014(CorpusReader):
     frame_homes: tuple[str, ...] = (".",)
 
     def read(self, paths: ReleasePaths) -> Release:
-        """Find the release and read its annotations, as `CorpusReader.read` says."""
+        """Find the release and read its annotations."""
         root = self._find_root(paths)
         collector = self.make_collector()
         for split in self.splits:
@@ -82,14 +82,14 @@ class Phoenix2014(CorpusReader):
         homes = [root / home for home in self.frame_homes]
         references = self.find_references(paths, homes, collector)
         if collector.faults:
-            collector.add_hint(f"expected lines of the form {'|'.join(_COLUMNS)}, with ID/1/*.png for the folder")
+            collector.add_hint(f"expected lines of the form {'|'.join(_COLUMNS)}, with a folder such as ID/1/*.png")
         return self.make_release(root, collector, references)
 
     def _find_root(self, paths: ReleasePaths) -> Path:
         marks = [self.annotation_name.format(split=split) for split in self.splits]
         root = find_root(paths.source, self.release_folders, marks)
         if root is None and paths.annotations is not None:
-            # The annotations are elsewhere: recognise the release by its frames.
+            # The annotations are elsewhere: find the release by its frames.
             homes = [f"{home}/{FRAMES_DIR}" for home in self.frame_homes]
             root = find_root(paths.source, self.release_folders, homes)
             if root is None and not paths.need_frames:
@@ -103,7 +103,7 @@ class Phoenix2014(CorpusReader):
         folders = [os.path.normpath(f"{home}/{FRAMES_DIR}/{split}") for home in self.frame_homes]
         found = next((folder for folder in folders if os.path.isdir(root / folder)), None)
         if found is None and paths.need_frames:
-            collector.add_fault(str(root / folders[0]), "not there")
+            collector.add_fault(str(root / folders[0]), "folder not found")
             collector.add_hint(self.expected_layout)
         return found or folders[0]
 
@@ -111,7 +111,7 @@ class Phoenix2014(CorpusReader):
         for where, (sample_id, pattern, signer, annotation) in collector.read_table(path, _COLUMNS):
             folder, slash, _ = pattern.rpartition("/")  # ID/1/*.png -> ID/1
             if not slash or not is_inside_release(folder):
-                collector.add_fault(where, f"{pattern!r} is no folder of pictures below {frames}")
+                collector.add_fault(where, f"{pattern!r} is not a folder of pictures below {frames}")
                 continue
             sample = Sample(
                 sample_id=sample_id,
@@ -126,7 +126,7 @@ class Phoenix2014(CorpusReader):
 
 @dataclass(frozen=True)
 class Phoenix2014SI5(Phoenix2014):
-    """The signer-independent half: its annotations are its own, its frames and references those of the other half."""
+    """The signer-independent half: it has annotations only; frames and references are in the other half."""
 
     name: str = "phoenix2014-si5"
     title: str = "PHOENIX2014's signer-independent half (SI5)"
@@ -136,9 +136,3 @@ class Phoenix2014SI5(Phoenix2014):
     release_folders: tuple[str, ...] = ("phoenix2014-release", _SI5)
     annotation_name: str = "annotations/manual/{split}.SI5.corpus.csv"
     frame_homes: tuple[str, ...] = (".", f"../{_MULTISIGNER}", _MULTISIGNER)
-
-
-# The drawn corpus has PHOENIX2014's layout, and all of its clips are usable.
-SYNTHETIC = Phoenix2014(
-    name="synthetic", title="the synthetic corpus", vocabulary_size=None, release_marks=(), unusable={}
-)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cslr_cli.corpora.annotation import SampleCollector, is_inside_release
+from cslr_cli.corpora.annotation_files import SampleCollector, is_inside_release
 from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.corpora.release_paths import ReleasePaths, find_root
 from cslr_cli.dataset.sample import Sample
@@ -37,27 +37,27 @@ class Phoenix2014T(CorpusReader):
     annotation_header: str = "|".join(_COLUMNS)
 
     def read(self, paths: ReleasePaths) -> Release:
-        """Find the release and read its annotations, as `CorpusReader.read` says."""
+        """Find the release and read its annotations."""
         root = self._find_root(paths)
         collector = self.make_collector()
         for split in self.splits:
             path = self.find_annotation(paths, [root], [_ANNOTATION.format(split=split)], collector)
             frames = f"{_FRAMES_DIR}/{split}"
             if paths.need_frames and not os.path.isdir(root / frames):
-                collector.add_fault(str(root / frames), "not there")
+                collector.add_fault(str(root / frames), "folder not found")
                 collector.add_hint(self.expected_layout)
             if path is not None:
                 self._read_split(path, split, root, collector)
         references = self.find_references(paths, [], collector)
         if collector.faults:
-            collector.add_hint(f"expected lines of the form {'|'.join(_COLUMNS)}, with ID/*.png for the video")
+            collector.add_hint(f"expected lines of the form {'|'.join(_COLUMNS)}, with a video such as ID/*.png")
         return self.make_release(root, collector, references)
 
     def _find_root(self, paths: ReleasePaths) -> Path:
         marks = [_ANNOTATION.format(split=split) for split in self.splits]
         root = find_root(paths.source, ("PHOENIX-2014-T",), marks)
         if root is None and paths.annotations is not None:
-            # The annotations are elsewhere: recognise the release by its frames.
+            # The annotations are elsewhere: find the release by its frames.
             root = find_root(paths.source, ("PHOENIX-2014-T",), [_FRAMES_DIR])
             if root is None and not paths.need_frames:
                 root = paths.source
@@ -70,7 +70,7 @@ class Phoenix2014T(CorpusReader):
         for where, (sample_id, video, _, _, speaker, orth, translation) in collector.read_table(path, _COLUMNS):
             folder, slash, _ = video.rpartition("/")  # ID/*.png -> ID
             if not slash or not is_inside_release(folder):
-                collector.add_fault(where, f"{video!r} is no folder of pictures below {frames}")
+                collector.add_fault(where, f"{video!r} is not a folder of pictures below {frames}")
                 continue
             sample = Sample(
                 sample_id=sample_id,
@@ -85,6 +85,6 @@ class Phoenix2014T(CorpusReader):
 
 
 def _clip_folder(root: Path, folder: str) -> str:
-    """Find the folder of a clip's frames: some releases say `ID/1` and have `ID`, some the other way round."""
+    """Find the folder of a clip's frames: in some copies the annotation has `ID/1` and the disk `ID`, or vice versa."""
     outer = folder.removesuffix("/1")
     return f"{outer}/1" if os.path.isdir(root / outer / "1") else outer

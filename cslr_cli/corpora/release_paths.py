@@ -1,4 +1,4 @@
-"""Where the parts of a release are on disk, however its folders were unpacked."""
+"""Find the parts of a release on disk, however its folders were unpacked."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_MAX_FOLDERS_PER_LEVEL = 50  # of one folder, in the search for a release
+_MAX_FOLDERS_PER_LEVEL = 50  # subfolders of one folder that the search for a release looks into
 
 
 @dataclass(frozen=True)
 class ReleasePaths:
-    """Where the user keeps the parts of a release.
+    """The places of the parts of a release, as the user gives them.
 
     Attributes:
         source: folder of the release, or a folder above it.
@@ -28,15 +28,12 @@ class ReleasePaths:
 
 
 def find_root(source: Path, names: Sequence[str], marks: Sequence[str]) -> Path | None:
-    """Find the root folder of a release in or below the folder that the user named.
+    """Find the root folder of a release: `source`, a folder of that name below it, or one up to two levels below it.
 
     Args:
         source: folder that the user named.
-        names: names of the release's folders, the outermost first.
+        names: names of the release's nested folders, the outermost first.
         marks: files and folders, relative to the root; a folder that has any of them is the root.
-
-    Returns:
-        `source`, the folder of that name below it, or the first match one or two levels below it; None if none matches.
     """
     for folder in _candidate_folders(source, names):
         if any(os.path.exists(folder / mark) for mark in marks):

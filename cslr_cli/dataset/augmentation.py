@@ -30,20 +30,20 @@ def draw_training_plan(num_frames: int, frame_size: int, config: DataConfig, rng
     top, left = (int(value) for value in rng.integers(0, max_offset + 1, size=2))
     mirrored = bool(rng.random() < config.flip_probability)
     if config.temporal_scale:
-        indices = indices[draw_resampled_indices(len(indices), config, rng)]
+        indices = indices[draw_temporal_augmentation(len(indices), config, rng)]
     elif config.max_clip_input_frames is not None and len(indices) > config.max_clip_input_frames:
         indices = np.sort(rng.choice(indices, config.max_clip_input_frames, replace=False))
     colours = _draw_colours(config.colour_jitter, rng) if config.colour_jitter else None
     return ClipPlan(tuple(indices.tolist()), top, left, mirrored, colours)
 
 
-def draw_resampled_indices(num_frames: int, config: DataConfig, rng: np.random.Generator) -> list[int]:
+def draw_temporal_augmentation(num_frames: int, config: DataConfig, rng: np.random.Generator) -> list[int]:
     """Draw the frames of a clip after temporal augmentation, as published: a new length, then sorted random frames.
 
     The frames are drawn without replacement if the clip has enough of them, else with.
     """
     scale = rng.uniform(1 - config.temporal_scale, 1 + config.temporal_scale)
-    length = _resampled_length(num_frames, scale, config)
+    length = _augmented_length(num_frames, scale, config)
     return sorted(rng.choice(num_frames, length, replace=length > num_frames).tolist())
 
 
@@ -51,11 +51,11 @@ def max_augmented_length(num_frames: int, config: DataConfig) -> int:
     """Give the most frames that a training clip of `num_frames` prepared frames may have after augmentation."""
     num_frames = math.ceil(num_frames / config.frame_interval)
     if config.temporal_scale:
-        return _resampled_length(num_frames, 1 + config.temporal_scale, config)
+        return _augmented_length(num_frames, 1 + config.temporal_scale, config)
     return num_frames if config.max_clip_input_frames is None else min(num_frames, config.max_clip_input_frames)
 
 
-def _resampled_length(num_frames: int, scale: float, config: DataConfig) -> int:
+def _augmented_length(num_frames: int, scale: float, config: DataConfig) -> int:
     """Scale a length, clamp it, and round it up to a multiple of 4."""
     length = max(int(num_frames * scale), config.min_clip_frames)
     if config.max_clip_input_frames is not None:

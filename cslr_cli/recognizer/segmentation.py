@@ -20,10 +20,10 @@ from torch import Tensor
 
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.frame_source import Frame
-from cslr_cli.media.rests import FrameRange, SentenceSegmenter
 from cslr_cli.model.feature_stream import FeatureStream, frames_to_tensor, padded_chunks
 from cslr_cli.model.network import Network
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, Segmentation
+from cslr_cli.recognizer.rests import FrameRange, RestSegmenter
 
 # Returns the context in which the network computes: without gradients, in its precision.
 InferenceContext = Callable[[], AbstractContextManager[None]]
@@ -61,7 +61,7 @@ def iterate_segments(
         MediaError: a frame cannot be read, or the whole clip is shorter than the network's minimum.
         DeviceError: the device is out of memory.
     """
-    segmenter = SentenceSegmenter(clip.fps, MAX_SENTENCE_SECONDS)
+    segmenter = RestSegmenter(clip.fps, MAX_SENTENCE_SECONDS)
     sentences: list[FrameRange] = []
 
     def find_sentences() -> Iterator[Frame]:

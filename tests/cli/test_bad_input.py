@@ -47,8 +47,8 @@ def test_a_release_that_is_not_there_is_named_with_the_layout_that_was_expected(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = cslr("prepare", "phoenix2014")
-    assert_told(outcome, 1, "dataset/phoenix2014: there is no such folder", "phoenix-2014-multisigner", "--source")
-    assert_told(cslr("prepare", "phoenix2014", "--source", "here"), 1, "here: there is no such folder", "train")
+    assert_told(outcome, 1, "dataset/phoenix2014: folder not found", "phoenix-2014-multisigner", "--source")
+    assert_told(cslr("prepare", "phoenix2014", "--source", "here"), 1, "here: folder not found", "train")
     assert list(tmp_path.iterdir()) == []
 
 

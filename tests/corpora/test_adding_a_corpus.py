@@ -10,10 +10,10 @@ import torch
 
 from cslr_cli.checkpoints.checkpoint import CorpusOrigin, load_checkpoint
 from cslr_cli.config import Config, CorpusConfig
-from cslr_cli.corpora import CORPORA, find_reader, open_prepared_corpus
+from cslr_cli.corpora import CORPORA, find_reader, open_prepared_corpus, read_release
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
-from cslr_cli.corpora.reader import CorpusReader, Release, recognise_release
-from cslr_cli.corpora.registry import find_reader_by_vocabulary
+from cslr_cli.corpora.reader import CorpusReader, Release
+from cslr_cli.corpora.registry import find_reader_by_vocabulary, identify_release
 from cslr_cli.corpora.release_paths import ReleasePaths, find_root
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError
@@ -87,9 +87,9 @@ def test_the_facts_of_a_corpus_come_from_its_reader(toy_folder: Path, tiny_confi
     assert old_checkpoint.frame_fit(tiny_config.data).original_size == (210, 260)
 
 
-def test_a_release_is_recognised_by_the_marks_of_its_reader(toy_folder: Path) -> None:
-    assert recognise_release(toy_folder) == "the toy corpus"
+def test_a_release_is_identified_by_the_marks_of_its_reader(toy_folder: Path) -> None:
+    assert identify_release(toy_folder) == "the toy corpus"
     with pytest.raises(DataError) as caught:
-        find_reader("csl").read(ReleasePaths(toy_folder))
+        read_release(find_reader("csl"), ReleasePaths(toy_folder))
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("this looks like the toy corpus")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cslr_cli.corpora import CORPORA, Release, ReleasePaths, find_reader
+from cslr_cli.corpora import CORPORA, Release, ReleasePaths, find_reader, read_release
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
@@ -39,7 +39,7 @@ EVERY = pytest.mark.parametrize("name", RELEASES)
 
 
 def read(name: str, paths: ReleasePaths) -> Release:
-    return find_reader(name).read(paths).check()
+    return read_release(find_reader(name), paths).check()
 
 
 @EVERY
@@ -126,7 +126,7 @@ def test_an_annotation_in_both_places_is_taken_from_the_release_with_a_note(tmp_
     (lists / "dev.txt").write_text("CSL_Continuous/video450|他\n")
     release = read("csl", ReleasePaths(root, annotations=lists))
     assert len(release.samples) == 6
-    assert release.notes == (f"{root / 'dev.txt'} was read, which is in the release, and not {lists / 'dev.txt'}",)
+    assert release.notes == (f"{root / 'dev.txt'} of the release was used instead of {lists / 'dev.txt'}",)
 
 
 @EVERY
@@ -152,7 +152,7 @@ def test_references_that_are_given_are_preferred_to_those_of_the_release(name: s
 def test_a_folder_of_references_without_any_is_reported(tmp_path: Path) -> None:
     source = write_csl(tmp_path / "release")
     (tmp_path / "stm").mkdir()
-    with pytest.raises(DataError, match=r"stm: there are no references; files sought: train\.stm, dev\.stm"):
+    with pytest.raises(DataError, match=r"stm: no references in this folder; files sought: train\.stm, dev\.stm"):
         read("csl", ReleasePaths(source, references=tmp_path / "stm"))
 
 

@@ -70,13 +70,13 @@ def test_wrong_lines_of_split_files_are_named(tmp_path: Path) -> None:
         read(root)
     assert faults(caught) == [
         f"{root / 'dev.txt'}:3: 1 field instead of 2: 'video1 他 的'",
-        f"{root / 'dev.txt'}:1: clip 'video450' was there already ({root / 'train.txt'}:1)",
-        f"{root / 'dev.txt'}:2: '../secret' is no folder of pictures inside the release",
+        f"{root / 'dev.txt'}:1: duplicate clip 'video450', first in {root / 'train.txt'}:1",
+        f"{root / 'dev.txt'}:2: '../secret' is not a folder of pictures in the release",
     ]
 
 
 def test_a_folder_that_does_not_exist_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such folder"):
+    with pytest.raises(DataError, match="folder not found"):
         read(tmp_path / "nowhere")
 
 
@@ -104,7 +104,7 @@ def test_a_clip_that_is_in_no_split_is_trained_on_with_a_note(tmp_path: Path) ->
     last = "S000153_P0008_T00"
     assert next(sample for sample in release.samples if sample.sample_id == last).split == "train"
     (note,) = release.notes
-    assert note.endswith(f"taken for training: {last}")
+    assert note.endswith(f"added to train: {last}")
 
 
 def test_the_clip_that_every_copy_lacks_is_reported_as_known(tmp_path: Path) -> None:
@@ -125,8 +125,8 @@ def test_everything_wrong_with_both_tables_is_reported(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError) as caught:
         read_daily(root, tmp_path / "lists")
     assert faults(caught) == [
-        f"{splits}:8: clip 'S000020_P0000_T00' was there already ({splits}:2)",
-        f"{splits}:10: 'holdout' is no split; expected one of train, dev, test",
+        f"{splits}:8: duplicate clip 'S000020_P0000_T00', first in {splits}:2",
+        f"{splits}:10: unknown split 'holdout'; expected one of train, dev, test",
         f"{video_map}:9: 4 fields instead of 7: '9|S8|10|他'",
         f"{splits}:9: clip 'S9_P0_T0' is not in video_map.txt",
     ]

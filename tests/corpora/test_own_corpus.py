@@ -113,8 +113,8 @@ def test_an_absolute_path_inside_the_folder_is_made_relative(tmp_path: Path) -> 
 
 def test_an_unknown_column_gets_the_nearest_known_one(tmp_path: Path) -> None:
     faults = refused(written(tmp_path, "path,gloss,path\na.mp4,A,b\n"))
-    assert faults[0].startswith("1: there is a column 'gloss'; did you mean glosses? known are path, glosses, split")
-    assert faults[1:] == ["1: there are two columns 'path'", "1: there is no column 'glosses'"]
+    assert faults[0].startswith("1: unknown column 'gloss'; did you mean glosses? the columns are path, glosses, split")
+    assert faults[1:] == ["1: duplicate column 'path'", "1: missing column 'glosses'"]
 
 
 def test_all_wrong_lines_are_reported_with_their_numbers(tmp_path: Path) -> None:
@@ -136,22 +136,22 @@ clips\\j.mp4,A,train,,,,
     assert list(faults) == ["8", "9", "2", "3", "4", "5", "6", "7", "11", "12", "13"]
     assert faults["2"] == f"'../a.mp4' is outside of {tmp_path}, the folder of the corpus"
     assert "'/etc/passwd' is outside" in faults["3"]
-    assert faults["4"] == "'training' is no split; expected one of train, dev, test"
+    assert faults["4"] == "unknown split 'training'; expected one of train, dev, test"
     assert faults["5"] == "the split is empty"
     assert faults["6"] == "the clip ends at 2 s and starts at 3 s"
-    assert faults["7"].startswith("soon: no times; expected seconds, as 12.4")
+    assert faults["7"].startswith("invalid time: soon; expected seconds (12.4)")
     assert faults["8"] == "the path is empty"
     assert faults["13"] == "'clips\\j.mp4' has a backslash; write / between folders, on Windows too"
     assert faults["9"] == "2 fields, but the first line names 7"
-    assert "clip 'same' was there already" in faults["11"]
-    assert "'anna b' cannot be the name of a signer" in faults["12"]
+    assert "duplicate clip 'same', first in" in faults["11"]
+    assert "invalid name of a signer: 'anna b'" in faults["12"]
 
 
 def test_wrong_lines_of_json_are_reported(tmp_path: Path) -> None:
     text = '{"path": "a.mp4"}\n[1]\n{"path": \n{"path": "b.mp4", "glosses": "A", "splits": "train"}\n'
     faults = refused(written(tmp_path, text, "clips.jsonl"))
     assert faults[0] == "1: 'glosses' missing"
-    assert faults[1] == "2: not an object of JSON, {…}"
+    assert faults[1] == "2: not a JSON object, {…}"
     assert faults[2].startswith("3: not a line of JSON")
     assert faults[3].startswith("4: there is a column 'splits'; did you mean split?")
 
@@ -170,20 +170,20 @@ def test_a_manifest_that_is_not_utf_8_is_named_with_its_line(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [("", "there is no column 'path'"), ("path,glosses\n", "there are no clips")]
+    ("text", "fault"), [("", "missing column 'path'"), ("path,glosses\n", "the file has no clips")]
 )
 def test_an_empty_manifest_is_reported(tmp_path: Path, text: str, fault: str) -> None:
     assert fault in refused(written(tmp_path, text))[0]
 
 
 def test_a_manifest_of_another_kind_or_none_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a manifest of an unknown kind"):
+    with pytest.raises(UsageError, match="unknown format of a manifest"):
         read(written(tmp_path, "", "clips.xlsx"))
-    with pytest.raises(DataError, match="there is no such manifest") as caught:
+    with pytest.raises(DataError, match="manifest not found") as caught:
         read(tmp_path / "clips.csv")
     assert caught.value.hint is not None
     assert "path,glosses,split" in caught.value.hint
-    with pytest.raises(UsageError, match="cannot be the name of a corpus"):
+    with pytest.raises(UsageError, match="invalid name of a corpus"):
         OwnCorpus("my corpus", manifest=written(tmp_path, "")).read(ReleasePaths(tmp_path))
 
 
@@ -228,7 +228,7 @@ def test_only_clips_without_a_split_get_one(tmp_path: Path) -> None:
 def test_to_draw_by_signer_every_clip_needs_one(tmp_path: Path) -> None:
     text = "path,glosses,signer\na.mp4,A,anna\nb.mp4,A,\n"
     faults = refused(written(tmp_path, text), SplitDrawing(unit="signer"))
-    assert faults == ["3: there is no signer, by whom the split is to be drawn"]
+    assert faults == ["3: the clip has neither a split nor a signer; --split-by signer needs one of them"]
 
 
 @given(
@@ -325,10 +325,10 @@ def test_another_frame_rate_or_other_times_make_another_corpus(tmp_path: Path) -
     manifest = written(tmp_path, "path,glosses,split,id,start,end\na.avi,A,train,x,0,1\n")
     options = PreparationOptions(frame_size=16)
     prepare(OwnCorpus("mine", manifest=manifest), tmp_path, tmp_path / "prepared", options, workers=1)
-    with pytest.raises(DataError, match=r"fps is 25\.0 there, 50\.0 now"):
+    with pytest.raises(DataError, match=r"fps was 25\.0, is 50\.0 now"):
         prepare(OwnCorpus("mine", fps=50.0, manifest=manifest), tmp_path, tmp_path / "prepared", options, workers=1)
     written(tmp_path, "path,glosses,split,id,start,end\na.avi,A,train,x,0,1.2\n")
-    with pytest.raises(DataError, match="the annotations, or the splits that were drawn, are not the same"):
+    with pytest.raises(DataError, match="the annotations or the drawn splits have changed"):
         prepare(OwnCorpus("mine", manifest=manifest), tmp_path, tmp_path / "prepared", options, workers=1)
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.corpora import CORPORA, Release, ReleasePaths, find_reader, recognise_release
+from cslr_cli.corpora import CORPORA, Release, ReleasePaths, find_reader, read_release
 from cslr_cli.corpora.phoenix2014 import Phoenix2014
+from cslr_cli.corpora.registry import identify_release
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, UsageError
 from tests.corpora.phoenix_release import CLIPS, HEADER, write_annotation, write_release
@@ -15,7 +16,7 @@ UNUSABLE = "13April_2011_Wednesday_tagesschau_default-14"
 
 
 def read(source: Path) -> Release:
-    return Phoenix2014().read(ReleasePaths(source)).check()
+    return read_release(Phoenix2014(), ReleasePaths(source)).check()
 
 
 def refused(source: Path) -> DataError:
@@ -110,7 +111,7 @@ def test_all_wrong_lines_are_named_with_file_and_number(tmp_path: Path) -> None:
     assert [line.removeprefix(f"{path}:")[0] for line in told] == ["3", "4", "5", "6", "7", "8", "9", "1"]
     assert "3 fields instead of 4" in told[0]
     assert "5 fields instead of 4" in told[1]
-    assert f"clip 'a' was there already ({path}:2)" in told[2]
+    assert f"duplicate clip 'a', first in {path}:2" in told[2]
     assert error.hint is not None
     assert HEADER in error.hint
 
@@ -135,7 +136,7 @@ def test_an_annotation_that_is_not_utf_8_is_named_with_its_line(tmp_path: Path) 
     ("text", "fault"),
     [
         ("", "the file is empty"),
-        (f"{HEADER}\n", "there are no clips in it"),
+        (f"{HEADER}\n", "the file has no clips"),
         ("name|video|start|end|speaker|orth|translation\n", "the first line is 'name|video|start"),
     ],
 )
@@ -154,14 +155,14 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     frames = tmp_path / "features" / "fullFrame-210x260px" / "test"
     frames.rmdir()
     error = refused(tmp_path)
-    assert error.message.splitlines() == [f"{annotation}: not there", f"{frames}: not there"]
+    assert error.message.splitlines() == [f"{annotation}: file not found", f"{frames}: folder not found"]
     assert error.hint is not None
     assert "├── annotations/manual/{train,dev,test}.corpus.csv" in error.hint
 
 
 def test_a_source_that_does_not_exist_shows_the_layout_that_was_expected(tmp_path: Path) -> None:
     error = refused(tmp_path / "nowhere")
-    assert error.message == f"{tmp_path / 'nowhere'}: there is no such folder"
+    assert error.message == f"{tmp_path / 'nowhere'}: folder not found"
     assert error.hint is not None
     assert "phoenix2014-release/phoenix-2014-multisigner/" in error.hint
     assert "--source" in error.hint
@@ -202,7 +203,7 @@ def test_another_release_is_recognised(tmp_path: Path, path: str, title: str) ->
 
 def test_an_ordinary_folder_is_not_mistaken_for_a_release(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
-    assert recognise_release(tmp_path) is None
+    assert identify_release(tmp_path) is None
 
 
 def test_corpora_are_found_by_name_in_any_case() -> None:

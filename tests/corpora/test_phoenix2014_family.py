@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.corpora import AnnotationError, Release, ReleasePaths
+from cslr_cli.corpora import AnnotationError, Release, ReleasePaths, read_release
 from cslr_cli.corpora.phoenix2014 import Phoenix2014, Phoenix2014SI5
 from cslr_cli.corpora.phoenix2014_t import Phoenix2014T
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
@@ -16,7 +16,7 @@ from tests.corpora.releases import PHOENIX_FRAMES, write_phoenix2014, write_phoe
 
 
 def read_t(source: Path) -> Release:
-    return Phoenix2014T().read(ReleasePaths(source)).check()
+    return read_release(Phoenix2014T(), ReleasePaths(source)).check()
 
 
 # PHOENIX2014-T
@@ -65,8 +65,10 @@ def test_the_annotation_of_another_corpus_is_recognised_by_its_first_line(tmp_pa
     other = write_phoenix2014(tmp_path / "other")
     path = root / "annotations/manual/PHOENIX-2014-T.dev.corpus.csv"
     shutil.copy(other / "annotations/manual/dev.corpus.csv", path)
-    with pytest.raises(AnnotationError, match=r"PHOENIX-2014-T\.dev\.corpus\.csv:1: .*\(this looks like PHOENIX2014\)"):
+    with pytest.raises(AnnotationError, match=r"PHOENIX-2014-T\.dev\.corpus\.csv:1: the first line is ") as caught:
         read_t(root)
+    assert caught.value.hint is not None
+    assert caught.value.hint.splitlines()[0] == f"{path} looks like PHOENIX2014"
 
 
 def test_faults_of_all_files_are_reported_together(tmp_path: Path) -> None:

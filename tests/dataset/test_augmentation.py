@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cslr_cli.config import DataConfig
-from cslr_cli.dataset.augmentation import draw_resampled_indices, draw_training_plan
+from cslr_cli.dataset.augmentation import draw_temporal_augmentation, draw_training_plan
 from cslr_cli.errors import DataError
 from cslr_cli.media.clip_plan import ClipPlan, ColourChange, apply_clip_plan, make_evaluation_plan, max_crop_offset
 
@@ -63,19 +63,19 @@ def changed(frames: NDArray[np.uint8], **factors: Any) -> NDArray[np.uint8]:
     ],
 )
 def test_a_training_clip_gets_the_published_length(num_frames: int, share: float, length: int) -> None:
-    assert len(draw_resampled_indices(num_frames, DataConfig(), Pinned(share))) == length
+    assert len(draw_temporal_augmentation(num_frames, DataConfig(), Pinned(share))) == length
 
 
 @pytest.mark.parametrize(("interval", "longest"), [(1, 232), (2, 116), (3, 80), (10, 24)])
 def test_the_longest_clip_has_as_much_less_as_frames_are_left_out(interval: int, longest: int) -> None:
     config = DataConfig(frame_interval=interval)  # ceil(230 / n), then up to a multiple of 4
-    assert len(draw_resampled_indices(1000, config, Pinned(1.0))) == longest
+    assert len(draw_temporal_augmentation(1000, config, Pinned(1.0))) == longest
 
 
 @settings(deadline=None)
 @given(st.integers(1, 400), st.integers(0, 2**32))
 def test_resampled_frames_are_sorted_and_drawn_twice_only_where_there_are_too_few(num_frames: int, seed: int) -> None:
-    indices = draw_resampled_indices(num_frames, DataConfig(), np.random.default_rng(seed))
+    indices = draw_temporal_augmentation(num_frames, DataConfig(), np.random.default_rng(seed))
     published = {
         math.ceil(min(max(length, 32), 230) / 4) * 4
         for length in range(int(num_frames * 0.8), int(num_frames * 1.2) + 1)
@@ -90,7 +90,7 @@ def test_resampled_frames_are_sorted_and_drawn_twice_only_where_there_are_too_fe
 def test_every_frame_of_a_clip_is_drawn_as_often_as_any_other() -> None:
     rng, counts = np.random.default_rng(0), np.zeros(40)
     for _ in range(2000):
-        np.add.at(counts, draw_resampled_indices(40, DataConfig(), rng), 1)
+        np.add.at(counts, draw_temporal_augmentation(40, DataConfig(), rng), 1)
     mean = counts.mean()
     assert np.abs(counts - mean).max() < 5 * math.sqrt(mean)
 

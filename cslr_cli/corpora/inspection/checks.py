@@ -27,9 +27,9 @@ class Finding:
 
     Attributes:
         kind: kind of the finding, for programs, such as `missing_frames`.
-        breaks_training: whether training or evaluation would stop at it, or compute wrong results.
+        breaks_training: whether it stops training or evaluation, or makes their results wrong.
         what: description, one sentence.
-        details: the cases: clips, glosses or lines.
+        details: affected clips, glosses or lines.
     """
 
     kind: str
@@ -51,8 +51,8 @@ def check_splits(corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
     """Check that train and dev have clips, and that the counts in `corpus.yaml` are those of the manifests."""
     for split in ("train", "dev"):
         if not samples.get(split):
-            why = "training learns from it" if split == "train" else "training chooses its best epoch by it"
-            yield Finding("empty_split", True, f"there is no clip of {split}: {why}")
+            why = "training needs it" if split == "train" else "training needs it to choose the best epoch"
+            yield Finding("empty_split", True, f"no clip of {split}: {why}")
     differing = tuple(
         f"{split}: {CORPUS_FILE} says {corpus.info.splits[split].clips} clips, the manifest has {len(clips)}"
         for split, clips in samples.items()
@@ -67,12 +67,12 @@ def check_splits(corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
         if sample.split != split
     )
     if misplaced:
-        what = f"clips in the manifest of another split than theirs: {len(misplaced)}"
+        what = f"clips in the manifest of a wrong split: {len(misplaced)}"
         yield Finding("wrong_split", True, what, misplaced)
 
 
 def check_duplicates(samples: Samples) -> Iterator[Finding]:
-    """Check that no clip occurs twice, by its name or by its pictures."""
+    """Check that no name of a clip and no path of frames occurs twice."""
     for kind, what in (("sample_id", "names of clips"), ("frames", "frames of clips")):
         places: dict[str, list[str]] = {}
         for split, clips in samples.items():
@@ -84,13 +84,13 @@ def check_duplicates(samples: Samples) -> Iterator[Finding]:
 
 
 def check_vocabulary(vocabulary: Vocabulary, corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
-    """Check that the vocabulary is sorted and has every gloss at least as often as the manifests."""
+    """Check that the vocabulary is sorted, and that it counts every gloss at least as often as the manifests."""
     counts: Counter[str] = Counter()
     for split in corpus.info.vocabulary_splits:
         counts.update(gloss for sample in samples.get(split, ()) for gloss in sample.glosses)
     missing = tuple(f"{gloss} ({count})" for gloss, count in sorted(counts.items()) if gloss not in vocabulary)
     if missing:
-        what = f"glosses of the manifests that are not in the vocabulary: {len(missing)}"
+        what = f"glosses of the manifests missing from the vocabulary: {len(missing)}"
         yield Finding("not_in_vocabulary", True, what, missing)
     listed = dict(zip(vocabulary.glosses, vocabulary.counts, strict=True))
     # The vocabulary also counts clips that could not be read, which are in no manifest.
@@ -104,13 +104,13 @@ def check_vocabulary(vocabulary: Vocabulary, corpus: PreparedCorpus, samples: Sa
         yield Finding("counts_differ", False, what, fewer)
     unused = tuple(sorted(listed.keys() - counts.keys()))
     if unused:
-        yield Finding("unused_glosses", False, f"glosses of the vocabulary that are in no clip: {len(unused)}", unused)
+        yield Finding("unused_glosses", False, f"glosses of the vocabulary that no clip has: {len(unused)}", unused)
     if list(vocabulary.glosses) != sorted(vocabulary.glosses):
-        yield Finding("unsorted_vocabulary", False, "the vocabulary is not in the order of code points")
+        yield Finding("unsorted_vocabulary", False, "the vocabulary is not sorted by code points")
 
 
 def check_unseen_glosses(vocabulary: Vocabulary, samples: Samples) -> Iterator[Finding]:
-    """Find glosses of held-out splits that training never sees: they are never recognised."""
+    """Find glosses of held-out splits that do not occur in train: they are never recognised."""
     learned = {gloss for sample in samples.get("train", ()) for gloss in sample.glosses}
     for split, clips in samples.items():
         if split == "train":
@@ -122,13 +122,13 @@ def check_unseen_glosses(vocabulary: Vocabulary, samples: Samples) -> Iterator[F
             yield Finding(
                 "unseen_glosses",
                 False,
-                f"glosses of {split} that training never sees: {sum(counts.values())} ({len(counts)} different{no_id})",
+                f"glosses of {split} that are not in train: {sum(counts.values())} ({len(counts)} different{no_id})",
                 tuple(f"{gloss} ({count})" for gloss, count in sorted(counts.items())),
             )
 
 
 def check_sentences(samples: Samples) -> Iterator[Finding]:
-    """Find sentences of held-out clips that occur in training too: a network may memorise them."""
+    """Find sentences of held-out clips that also occur in train: a network may memorise them."""
     learned = {sample.glosses: sample.sample_id for sample in reversed(samples.get("train", ()))}
     for split, clips in samples.items():
         if split == "train":
@@ -140,7 +140,7 @@ def check_sentences(samples: Samples) -> Iterator[Finding]:
         )
         if equal:
             share = 100 * len(equal) / len(clips)
-            what = f"clips of {split} whose sentence is in train too: {len(equal)} ({share:.1f} %)"
+            what = f"clips of {split} whose sentence is also in train: {len(equal)} ({share:.1f} %)"
             yield Finding("equal_sentences", False, what, equal)
 
 
@@ -156,15 +156,14 @@ def check_lengths(samples: Samples, plan: TemporalPlan, frame_interval: int) -> 
                 unreadable.append(f"{sample.sample_id}: {num_frames} frames")
             elif missing := sample.missing_steps(plan, frame_interval):
                 num_steps = plan.num_steps(num_frames)
-                needed = f"{num_steps + missing} steps that its {len(sample.glosses)} glosses need"
-                impossible.append(f"{sample.sample_id}: {num_frames} frames make {num_steps} of the {needed}")
+                needed = f"its {len(sample.glosses)} glosses need {num_steps + missing}"
+                impossible.append(f"{sample.sample_id}: {num_frames} frames make {num_steps} steps, {needed}")
         if unreadable:
-            shortest = f"the {plan.min_frames} frames that the network takes"
-            what = f"clips of {split} shorter than {shortest}: {len(unreadable)}"
+            what = f"clips of {split} shorter than the network's minimum of {plan.min_frames} frames: {len(unreadable)}"
             # Training skips them; an evaluation stops at a clip that cannot be recognised.
             yield Finding("too_short", split != "train", what, tuple(unreadable))
         if impossible:
-            what = f"clips of {split} too short for their glosses, so that CTC cannot fit: {len(impossible)}"
+            what = f"clips of {split} too short for CTC with their glosses: {len(impossible)}"
             yield Finding("too_short_for_glosses", False, what, tuple(impossible))
 
 
@@ -179,7 +178,7 @@ def check_references(corpus: PreparedCorpus, samples: Samples) -> Iterator[Findi
             continue
         missing = tuple(sample.sample_id for sample in clips if sample.sample_id not in known)
         if missing:
-            what = f"clips of {split} without a line in {path}: {len(missing)}"
+            what = f"clips of {split} missing from {path}: {len(missing)}"
             yield Finding("references", True, what, missing)
 
 
@@ -188,8 +187,7 @@ def check_frames(
 ) -> Iterator[Finding]:
     """Check that every clip has as many frames as the manifest says, and that they can be read."""
     if corpus.info.layout == NO_FRAMES:
-        what = "there are no frames: the corpus was prepared with --no-frames"
-        yield Finding("missing_frames", True, what)
+        yield Finding("missing_frames", True, "no frames: the corpus was prepared with --no-frames")
         return
     size = corpus.frame_size
     tasks = [
@@ -204,7 +202,7 @@ def check_frames(
             faults[name] = fault
     if faults:
         details = tuple(f"{task.name}: {faults[task.name]}" for task in tasks if task.name in faults)
-        what = f"clips whose frames are missing or cannot be read: {len(details)}"
+        what = f"clips with missing or unreadable frames: {len(details)}"
         yield Finding("missing_frames", True, what, details)
 
 
@@ -214,8 +212,8 @@ def _check_clip(task: _ClipTask) -> tuple[str, str | None]:
         source = open_frames(task.path)
         num_frames = source.num_frames
         if task.num_frames is not None and num_frames != task.num_frames:
-            return task.name, f"{task.path}: {num_frames} frames, the manifest says {task.num_frames}"
-        # The first picture is always decoded: it shows a wrong size.
+            return task.name, f"{task.path}: {num_frames} frames, but {task.num_frames} in the manifest"
+        # The first frame is always decoded: it shows a wrong size.
         for frame in source.iterate(None if task.decode_all else [0]):
             if frame.shape[:2] != (task.frame_size, task.frame_size):
                 size = f"{frame.shape[1]}×{frame.shape[0]}"
@@ -226,14 +224,14 @@ def _check_clip(task: _ClipTask) -> tuple[str, str | None]:
 
 
 def check_manifests(corpus: PreparedCorpus) -> tuple[dict[str, list[Sample]], list[Finding]]:
-    """Read the samples of all splits; wrong lines of the manifests are findings."""
+    """Read the samples of all splits; invalid lines of the manifests are findings."""
     samples: dict[str, list[Sample]] = {}
     findings = []
     for split in corpus.splits:
         found, faults = corpus.readable_samples(split)
         samples[split] = found
         if faults:
-            what = f"wrong lines in the manifest of {split}: {len(faults)}"
+            what = f"invalid lines in the manifest of {split}: {len(faults)}"
             findings.append(Finding("manifest", True, what, tuple(faults)))
     return samples, findings
 

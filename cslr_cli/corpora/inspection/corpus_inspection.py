@@ -28,7 +28,7 @@ class SplitContents:
 
     Attributes:
         clips: number of clips.
-        lengths: number of frames of each clip that has been counted.
+        lengths: number of frames of each clip whose frames have been counted.
         gloss_counts: number of occurrences of each gloss.
         signers: number of clips of each signer; empty if the corpus does not name signers.
         glosses_per_clip: number of glosses of each clip.
@@ -86,7 +86,7 @@ class CorpusInspection:
 
     @property
     def breaks_training(self) -> bool:
-        """Whether training or evaluation would stop, or compute wrong results."""
+        """Whether a finding stops training or evaluation, or makes their results wrong."""
         return any(finding.breaks_training for finding in self.findings)
 
     def length_histogram(self) -> list[tuple[int, int, dict[str, int]]]:
@@ -104,7 +104,7 @@ class CorpusInspection:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `--json` prints them."""
+        """The values that `--json` prints."""
         return {
             "path": str(self.path),
             "name": self.info.name,
@@ -168,12 +168,12 @@ def inspect_corpus(
         path: folder of the corpus.
         plan: temporal plan of the network, which decides which clips are too short.
         frame_interval: every n-th frame is read.
-        read_frames: whether every picture is decoded; otherwise only the first of each clip.
+        read_frames: whether every frame is decoded; otherwise only the first of each clip.
         workers: number of processes; by default the number of cores that this process may use.
         progress: called after every clip.
 
     Raises:
-        DataError: there is no prepared corpus in this folder, or its preparation has not come to its end.
+        DataError: the folder does not hold a complete prepared corpus.
     """
     corpus = open_prepared_corpus(path)
     samples, findings = checks.check_manifests(corpus)

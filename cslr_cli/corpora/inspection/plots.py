@@ -17,17 +17,13 @@ _NUM_BINS = 40
 
 
 def check_plot_name(output: Path) -> None:
-    """Refuse a file name whose picture format cannot be written.
-
-    Raises:
-        UsageError: pictures of this suffix cannot be written.
-    """
+    """Raise a UsageError if the suffix of a file name is not a picture format that can be written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     formats = FigureCanvasAgg.get_supported_filetypes()
     if output.suffix.lower().lstrip(".") not in formats:
         endings = ", ".join(f".{name}" for name in sorted(formats))
-        raise UsageError(f"{output}: no picture of this kind", f"expected a name that ends in one of {endings}")
+        raise UsageError(f"{output}: unknown picture format", f"use a name that ends in one of {endings}")
 
 
 def draw_plots(inspection: CorpusInspection, output: Path) -> None:
@@ -36,9 +32,6 @@ def draw_plots(inspection: CorpusInspection, output: Path) -> None:
     Args:
         inspection: inspection of the corpus.
         output: picture file; its suffix determines the format.
-
-    Raises:
-        UsageError: pictures of this suffix cannot be written.
     """
     # Imported here because it is slow.
     from matplotlib.figure import Figure
@@ -59,10 +52,10 @@ def _draw_lengths(axes: Any, inspection: CorpusInspection) -> None:
         for split, contents in inspection.splits.items()
         if contents.lengths
     }
-    axes.set_xlabel("length of a clip, seconds")
+    axes.set_xlabel("clip length (seconds)")
     axes.set_ylabel("clips")
     if not seconds:
-        axes.set_title("frames have not been counted")
+        axes.set_title("frames not counted")
         return
     edges = np.linspace(0, max(values.max() for values in seconds.values()), _NUM_BINS + 1)
     axes.hist(
@@ -79,7 +72,7 @@ def _draw_lengths(axes: Any, inspection: CorpusInspection) -> None:
 def _draw_frequencies(axes: Any, inspection: CorpusInspection) -> None:
     from matplotlib.ticker import LogFormatter
 
-    axes.set_xlabel("glosses of the split, the most frequent first")
+    axes.set_xlabel("glosses of the split, most frequent first")
     axes.set_ylabel("occurrences")
     axes.set_yscale("log")
     for split, contents in inspection.splits.items():

@@ -1,9 +1,9 @@
 """Preparation of a corpus: from its release to the folder that training reads.
 
 The output folder is the only state. A clip is finished when its file exists, because files appear only when they
-are complete; the corpus is finished when `corpus.yaml` exists, which is written last. Nothing depends on the order
-of the clips or on the time, so that a preparation that was killed and continued, or divided among machines, ends
-with the same bytes as any other.
+are complete; the corpus is finished when `corpus.yaml` exists, which is written last. The result does not depend on
+the order of the clips or on the time: a preparation that was interrupted, or divided among machines, writes the same
+bytes as any other.
 
 - `options`: options of a preparation.
 - `prepare_corpus`: the steps of a preparation.

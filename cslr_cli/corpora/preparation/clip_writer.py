@@ -27,7 +27,7 @@ _SUFFIXES: dict[ImageFormat, str] = {"png": ".png", "jpeg": ".jpg"}
 DEFAULT_JPEG_QUALITY = 95
 _FRAME_SIZES = range(8, 4097)
 _QUALITIES = range(1, 101)
-# Date of every zip entry; with the time of writing, no two zips would be equal.
+# Date of every zip entry. With the time of writing, two preparations would write different bytes.
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -37,14 +37,14 @@ class ClipFormat:
 
     Attributes:
         frame_size: height and width, pixels.
-        interpolation: how frames are resized.
-        aspect: how they become squares.
-        layout: `zip`, one uncompressed file a clip, or `folder`, one folder a clip.
+        interpolation: interpolation of pixels when frames are resized.
+        aspect: how frames become squares.
+        layout: `zip`: one uncompressed file per clip; `folder`: one folder per clip.
         image_format: `png`, which is exact, or `jpeg`, which is smaller.
-        image_quality: of JPEG pictures, 1 to 100; None for PNG, and for JPEG the default, 95.
+        image_quality: quality of JPEG pictures, 1 to 100; None means 95. None for PNG.
 
     Raises:
-        UsageError: a value is none of these; all that are wrong are named.
+        UsageError: values are invalid; the message lists all of them.
     """
 
     frame_size: int = DEFAULT_FRAME_SIZE
@@ -70,7 +70,7 @@ class ClipFormat:
         if self.frame_size not in _FRAME_SIZES:
             faults.append(f"frame_size is {self.frame_size}; expected {_FRAME_SIZES[0]} to {_FRAME_SIZES[-1]}")
         if self.image_format == "png" and self.image_quality is not None:
-            faults.append(f"image_quality is {self.image_quality}; PNG is exact and has none")
+            faults.append(f"image_quality is {self.image_quality}; PNG is exact and has no quality")
         elif self.image_quality is not None and self.image_quality not in _QUALITIES:
             faults.append(f"image_quality is {self.image_quality}; expected {_QUALITIES[0]} to {_QUALITIES[-1]}")
         if faults:
@@ -92,15 +92,12 @@ def count_written_frames(target: Path) -> int | None:
 
 
 def write_clip(frames: Iterable[Frame], target: Path, clip_format: ClipFormat) -> int:
-    """Resize frames and write them; `target` appears only when it is complete.
+    """Resize frames, write them, and return their number; `target` appears only when it is complete.
 
     Args:
         frames: frames of the clip, uint8 (H, W, 3), RGB.
-        target: the zip file or folder to write; an existing one is replaced.
+        target: zip file or folder to write; an existing one is replaced.
         clip_format: size and format of the result.
-
-    Returns:
-        The number of frames.
 
     Raises:
         MediaError: a frame cannot be read; nothing is written.
@@ -116,8 +113,7 @@ def write_clip(frames: Iterable[Frame], target: Path, clip_format: ClipFormat) -
                 num_frames += 1
     except OSError as error:
         raise DataError(
-            f"{target}: cannot be written ({error.strerror})",
-            "what is finished stays as it is; when this is mended, the same command goes on from there",
+            f"{target}: cannot be written ({error.strerror})", "fix this and repeat the command; it continues from here"
         ) from error
     return num_frames
 
@@ -131,7 +127,7 @@ def _encode(frame: Frame, clip_format: ClipFormat) -> bytes:
 
 
 def _open_store(target: Path, layout: Layout) -> AbstractContextManager[Callable[[str, bytes], None]]:
-    """Open a clip for writing: a function that takes each picture with its name, in order."""
+    """Open a clip for writing; return a function that stores a picture file, given its name and contents."""
     return _zip_store(target) if layout == "zip" else _folder_store(target)
 
 
@@ -168,12 +164,12 @@ class ClipTask:
     """One clip to write.
 
     Attributes:
-        sample_id: its name.
-        source: a folder or zip of pictures, or a video file.
-        target: the zip file or folder to write.
-        clip_format: size and form of the result.
-        fps: frames a second of the result.
-        segment: which part of the source; None for all of it.
+        sample_id: name of the clip.
+        source: folder or zip of pictures, or video file.
+        target: zip file or folder to write.
+        clip_format: size and format of the result.
+        fps: frame rate of the result, frames per second.
+        segment: segment of the source; None for the whole source.
     """
 
     sample_id: str
@@ -204,17 +200,10 @@ class ClipOutcome:
 
 
 def write_clips(tasks: Sequence[ClipTask], workers: int) -> Iterator[ClipOutcome]:
-    """Write clips, except those that are finished.
-
-    Args:
-        tasks: the clips.
-        workers: number of processes; 1 writes in this process.
-
-    Returns:
-        The outcome of each clip, in the order in which they are done.
+    """Write clips, except finished ones, with some processes; yield their outcomes in the order of completion.
 
     Raises:
-        DataError: a file cannot be written, or a worker process was killed; while the outcomes are taken.
+        DataError: a file cannot be written, or a worker process was killed.
     """
     return run_tasks(_write_if_needed, tasks, workers)
 

@@ -25,11 +25,11 @@ class PreparationOptions(ClipFormat):
         frames: whether frames are written; otherwise only manifests, vocabulary and references.
         frame_counts: without frames, a file with one line per clip: its name and the number of its frames;
             None leaves the numbers unknown.
-        vocabulary_splits: splits whose glosses get ids. Other glosses stay in the references, and are never
+        vocabulary_splits: splits whose glosses get ids. Other glosses stay in the references and are never
             recognised.
 
     Raises:
-        UsageError: values are wrong; the error names all of them.
+        UsageError: values are invalid.
     """
 
     strict: bool = False
@@ -41,11 +41,11 @@ class PreparationOptions(ClipFormat):
         super().__post_init__()
         unknown = [split for split in self.vocabulary_splits if split not in SPLITS]
         if unknown:
-            raise UsageError(f"{', '.join(unknown)}: no split", f"the splits are {', '.join(SPLITS)}")
+            raise UsageError(f"unknown split {', '.join(unknown)}", f"the splits are {', '.join(SPLITS)}")
         if "train" not in self.vocabulary_splits:
-            raise UsageError("the vocabulary must have the glosses of train: they are what is learned")
+            raise UsageError("the splits of the vocabulary do not include train", "add train: networks learn from it")
         if self.frames and self.frame_counts is not None:
-            raise UsageError("--frame-counts is for --no-frames; with frames, they are counted")
+            raise UsageError("--frame-counts needs --no-frames", "remove --frame-counts: frames are counted anyway")
 
     @property
     def clip_format(self) -> ClipFormat:
@@ -68,15 +68,11 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Read `3/16`.
-
-        Raises:
-            UsageError: the text is no shard.
-        """
+        """Parse a shard such as `3/16`."""
         match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
         shard = cls(int(match[1]), int(match[2])) if match else None
         if shard is None or not 1 <= shard.number <= shard.count:
-            raise UsageError(f"--shard {text}: not a part", "expected its number, from 1, and how many there are: 3/16")
+            raise UsageError(f"--shard {text}: not a shard", "give its number, from 1, and the number of shards: 3/16")
         return shard
 
     def select(self, clips: Sequence[_Clip]) -> Sequence[_Clip]:

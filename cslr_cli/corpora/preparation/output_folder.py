@@ -26,7 +26,7 @@ _FRAME_VALUES = {"frame_size", "interpolation", "aspect", "layout", "image_forma
 
 
 def preparation_identity(corpus: CorpusReader, release: Release, options: PreparationOptions) -> dict[str, Any]:
-    """Describe a preparation: values of `CorpusInfo` that a call must share with an earlier one to continue it."""
+    """Return the values of `CorpusInfo` that must be equal for a call to continue an earlier one."""
     annotation = hashlib.sha256()
     for sample in release.samples:
         annotation.update(f"{sample.to_json()}\n".encode())
@@ -46,12 +46,12 @@ def preparation_identity(corpus: CorpusReader, release: Release, options: Prepar
 
 @contextmanager
 def lock_output(output: Path, identity: Mapping[str, Any], *, shared: bool = False) -> Iterator[None]:
-    """Lock `output` for this preparation, after checking that it holds no other one.
+    """Lock `output` for this preparation, after checking that the folder has no other contents.
 
     Args:
-        output: the folder; made if needed.
-        identity: description of the preparation, of `preparation_identity`.
-        shared: whether calls for other shards of the same preparation may hold the lock too.
+        output: output folder; created if needed.
+        identity: result of `preparation_identity`.
+        shared: whether calls for other shards of the same preparation may hold the lock, too.
 
     Raises:
         DataError: another call holds the lock, the folder has other contents, or it cannot be written.
@@ -77,7 +77,7 @@ def translate_disk_errors(output: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"{error.filename or output}: cannot be read or written ({error.strerror})",
-            "what is finished stays as it is; when this is mended, the same command goes on from there",
+            "fix this and repeat the command; it continues from here",
         ) from error
 
 
@@ -97,7 +97,7 @@ def remove_progress_file(output: Path) -> None:
 
 
 def is_preparation_folder(output: Path) -> bool:
-    """Whether a folder does not exist yet, is empty, or holds a preparation."""
+    """Return whether a folder does not exist yet, is empty, or contains a preparation."""
     if not output.is_dir():
         return not output.exists()
     known = {CORPUS_FILE, PROGRESS_FILE, REPORT_FILE}
@@ -110,11 +110,10 @@ def _lock(output: Path, descriptor: int, shared: bool) -> None:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise DataError(
-            f"{output}: another cslr prepare is at work in this folder",
-            "wait for it, or choose another --output",
+            f"{output}: another cslr prepare is writing to this folder", "wait for it, or choose another --output"
         ) from error
     except OSError:
-        return  # some network disks have no locks; then two calls at a time are the user's to avoid
+        return  # some network disks have no locks; then the user must avoid two calls at the same time
 
 
 def _write_progress_file(output: Path, identity: Mapping[str, Any]) -> None:
@@ -150,8 +149,8 @@ def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:
     if found is None:
         if not is_preparation_folder(output):
             raise DataError(
-                f"{output}: the folder is not empty and holds no prepared corpus",
-                "choose another --output, or remove what is there",
+                f"{output}: the folder has other contents than a prepared corpus",
+                "choose another --output, or remove these contents",
             )
         return
     differing = [name for name, value in identity.items() if found.get(name) != value]
@@ -162,10 +161,10 @@ def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:
         differing = [name for name in differing if name not in _FRAME_VALUES]
     if not differing:
         return
-    faults = [f"{name} is {found.get(name)} there, {identity[name]} now" for name in differing if name != "annotations"]
+    faults = [f"{name} was {found.get(name)}, is {identity[name]} now" for name in differing if name != "annotations"]
     if "annotations" in differing:
-        faults.append("the annotations, or the splits that were drawn, are not the same as then")
+        faults.append("the annotations or the drawn splits have changed")
     raise DataError(
-        f"{output}: something else is prepared there: {'; '.join(faults)}",
-        "choose another --output, or remove that folder to prepare it anew",
+        f"{output}: the folder has a corpus that was prepared differently: {'; '.join(faults)}",
+        "choose another --output, or remove the folder to prepare it again",
     )

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cslr_cli import files as atomic
-from cslr_cli.corpora import AnnotationError, CorpusReader, Fault, LeftOutClip, Release, ReleasePaths
-from cslr_cli.corpora.annotation import read_annotation_lines
+from cslr_cli.corpora import AnnotationError, CorpusReader, Fault, LeftOutClip, Release, ReleasePaths, read_release
+from cslr_cli.corpora.annotation_files import read_annotation_lines
 from cslr_cli.corpora.preparation.options import PreparationOptions, Shard
 from cslr_cli.corpora.preparation.output_folder import (
     is_preparation_folder,
@@ -56,27 +56,28 @@ def prepare(
 ) -> PreparationReport:
     """Prepare a corpus from its release, or continue an unfinished preparation.
 
-    The release is only read. A frame that cannot be read leaves its clip out, and the report names
-    both. The vocabulary has the glosses of all clips of the annotation, those left out for such a
-    reason among them, so that a damaged picture does not change the ids of glosses.
+        report = prepare(find_reader("phoenix2014"), Path("dataset/phoenix2014"), Path("prepared/phoenix2014"))
+        print(report.num_glosses, report.splits["train"].clips)
+
+    The release is only read. A clip with an unreadable frame is left out, and the report names both. The vocabulary
+    includes the glosses of such clips, so that a damaged picture does not change the ids of glosses.
 
     Args:
-        corpus: reader of the corpus.
+        corpus: reader of the corpus, for example of `cslr_cli.corpora.find_reader`.
         source: folder of the release, or the paths of its parts.
-        output: folder to write; made if needed.
+        output: folder to write; created if needed.
         options: size and format of the result; None for the defaults.
         workers: number of processes; by default the number of cores that this process may use.
         progress: called after every clip; its figures are frames done, and frames per second in this call.
 
     Returns:
-        What the prepared corpus contains and what it lacks; also written to `prepare-report.json`.
+        The contents of the prepared corpus and the clips left out; also written to `prepare-report.json`.
 
     Raises:
-        UsageError: a folder that was named is not there.
+        UsageError: a folder that was named does not exist.
         AnnotationError: the annotation has faults; the error and `prepare-report.json` list all of them.
-        DataError: the release is not there; in `output` is something else or another preparation at
-            work; it cannot be written; a split has no clip that can be read; with `options.strict`,
-            any clip cannot be prepared. What is finished stays.
+        DataError: the release was not found; `output` has other contents, is in use or cannot be written; no clip of
+            a split can be read; or, with `options.strict`, a clip cannot be prepared. Finished clips are kept.
     """
     options = options or PreparationOptions()
     release = _read_release(corpus, source, output, options)
@@ -125,18 +126,18 @@ def prepare_shard(
     Args:
         corpus: reader of the corpus.
         source: folder of the release, or the paths of its parts.
-        output: folder to write, the same for all shards; made if needed.
+        output: folder to write, the same for all shards; created if needed.
         options: size and format of the result, the same for all shards.
         shard: the shard to prepare.
         workers: number of processes; by default the number of cores that this process may use.
         progress: called after every clip of this shard.
 
     Raises:
-        UsageError: there are no frames to write.
-        AnnotationError, DataError: as in `prepare`.
+        UsageError: `options` leave no frames to write.
+        AnnotationError, DataError: see `prepare`.
     """
     if not options.frames:
-        raise UsageError("--shard divides the work on frames; with --no-frames there is none")
+        raise UsageError("--shard cannot be combined with --no-frames", "remove --shard: only frames are divided")
     release = _read_release(corpus, source, output, options)
     with lock_output(output, preparation_identity(corpus, release, options), shared=True):
         results = prepare_clips(
@@ -169,8 +170,8 @@ def _read_release(
     paths = dataclasses.replace(paths, need_frames=options.frames)
     for option, folder in (("--annotations", paths.annotations), ("--references", paths.references)):
         if folder is not None and not folder.is_dir():
-            raise UsageError(f"{option} {folder}: there is no such folder")
-    release = corpus.read(paths)
+            raise UsageError(f"{option} {folder}: folder not found")
+    release = read_release(corpus, paths)
     faults = [*release.faults, *_find_reference_faults(release)]
     left_out = [Fault(f"{clip.split} clip {clip.sample_id}", clip.reason) for clip in select_faulty(release.left_out)]
     if not faults and not (options.strict and left_out):
@@ -183,7 +184,7 @@ def _read_release(
         path = output / REPORT_FILE
         with translate_disk_errors(output):
             atomic.write_text(path, format_faults_json(corpus, faults, release.left_out) + "\n")
-        hint = "\n".join([*([hint] if hint else []), f"all that is wrong is in {path}"])
+        hint = "\n".join([*([hint] if hint else []), f"see all faults in {path}"])
     raise AnnotationError(faults, hint)
 
 
@@ -197,7 +198,7 @@ def _find_reference_faults(release: Release) -> list[Fault]:
             faults += error.faults
             continue
         faults += [
-            Fault(str(path), f"there is no line for clip {sample.sample_id!r} of {split}")
+            Fault(str(path), f"no line for clip {sample.sample_id!r} of {split}")
             for sample in release.samples
             if sample.split == split and sample.sample_id not in known
         ]
@@ -243,21 +244,21 @@ def _make_report(
 
 
 def _check_left_out(left_out: Sequence[LeftOutClip], options: PreparationOptions, report: Path | None) -> None:
-    """With `strict`, refuse to leave clips out."""
+    """With `strict`, raise an error if clips are left out."""
     faults = [f"{clip.split} clip {clip.sample_id}: {clip.reason}" for clip in select_faulty(left_out)]
     if options.strict and faults:
         raise DataError(
             join_faults(faults),
-            "mend these and give the same command again, or leave such clips out by not asking for --strict"
-            + (f"; all of them are in {report}" if report else ""),
+            "fix these clips and repeat the command, or leave them out: remove --strict"
+            + (f"; see all of them in {report}" if report else ""),
         )
 
 
 def _check_splits(prepared: Mapping[str, Sequence[Sample]], report: PreparationReport) -> None:
-    """Refuse a corpus with an empty split."""
+    """Raise an error if a split is empty."""
     empty = [split for split, samples in prepared.items() if not samples]
     if empty or not prepared:
-        what = f"no clip of {' and '.join(empty)}" if empty else "no clip"
+        what = f"no clip of {' or '.join(empty)}" if empty else "no clip"
         reasons = [f"{clip.split} clip {clip.sample_id}: {clip.reason}" for clip in report.left_out]
         layout = [] if report.expected_layout is None else [f"expected this layout:\n{report.expected_layout}"]
         raise DataError(f"{what} can be prepared", "\n".join([join_faults(reasons), *layout]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cslr_cli.corpora import CorpusReader, Fault, LeftOutClip, Release
-from cslr_cli.corpora.annotation import AnnotationError, read_annotation_lines
+from cslr_cli.corpora.annotation_files import AnnotationError, read_annotation_lines
 from cslr_cli.corpora.preparation.clip_writer import ClipOutcome, ClipTask, write_clips
 from cslr_cli.corpora.preparation.options import PreparationOptions
 from cslr_cli.dataset.sample import Sample
@@ -142,18 +142,14 @@ def _describe_pattern(corpus: CorpusReader, release: Release, sample: Sample) ->
 
 
 def read_clip_lengths(samples: Sequence[Sample], frame_counts: Path | None) -> PreparedClips:
-    """Make the clips of a corpus without frames; the numbers of frames are in a file, or unknown.
-
-    Raises:
-        AnnotationError: the file cannot be read or has wrong lines; the error lists all of them.
-    """
+    """Make the clips of a corpus without frames; their numbers of frames are in a file, or unknown without one."""
     if frame_counts is None:
         return PreparedClips({sample.sample_id: None for sample in samples})
     counts = read_frame_counts(frame_counts)
     without = [sample.sample_id for sample in samples if sample.sample_id not in counts]
     notes: tuple[str, ...] = ()
     if without:
-        notes = (f"{frame_counts} does not say how many frames {len(without)} clips have, first {without[0]}",)
+        notes = (f"{frame_counts} lacks {len(without)} clips, first {without[0]}; their lengths are unknown",)
     return PreparedClips({sample.sample_id: counts.get(sample.sample_id) for sample in samples}, notes=notes)
 
 
@@ -161,7 +157,7 @@ def read_frame_counts(path: Path) -> dict[str, int]:
     """Read the number of frames of each clip: one clip per line, its name and the number with any separator.
 
     Raises:
-        AnnotationError: the file cannot be read or has wrong lines; the error lists all of them.
+        AnnotationError: the file cannot be read or has invalid lines; the error lists all of them.
     """
     counts: dict[str, int] = {}
     faults = []
@@ -171,11 +167,11 @@ def read_frame_counts(path: Path) -> dict[str, int]:
         if place == 0 and len(fields) == 2 and not fields[1].isdigit():
             continue  # the names of the columns
         if not is_count:
-            faults.append(Fault(line.where, f"not a clip and the number of its frames: {line.text[:80]!r}"))
+            faults.append(Fault(line.where, f"not the name of a clip and its number of frames: {line.text[:80]!r}"))
         elif fields[0] in counts:
-            faults.append(Fault(line.where, f"clip {fields[0]!r} was there already"))
+            faults.append(Fault(line.where, f"duplicate clip {fields[0]!r}"))
         else:
             counts[fields[0]] = int(fields[1])
     if faults:
-        raise AnnotationError(faults, "expected a clip and the number of its frames on every line: clip-1 124")
+        raise AnnotationError(faults, "write the name of a clip and its number of frames per line: clip-1 124")
     return counts

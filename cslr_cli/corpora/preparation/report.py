@@ -25,9 +25,9 @@ class PreparationReport:
         output: folder of the prepared corpus.
         splits: size of each split.
         num_glosses: number of glosses in the vocabulary.
-        left_out: clips of the annotation that the corpus lacks, each with the reason.
-        unseen_glosses: for each held-out split, the glosses that training never sees, and how often they occur.
-        references: origin of each split's references, in words.
+        left_out: clips of the annotation that are not in the corpus, each with the reason.
+        unseen_glosses: for each held-out split, the glosses that are not in train, and how often they occur.
+        references: origin of each split's references, for the user.
         notes: messages for the user about things that are not errors.
         expected_layout: expected layout of the release, if clips have no frames; else None.
         clips_finished_before: number of clips that an earlier call had written.
@@ -46,7 +46,7 @@ class PreparationReport:
 
     @property
     def faults(self) -> tuple[LeftOutClip, ...]:
-        """The clips left out because something is wrong with this copy of the release."""
+        """The clips left out because this copy of the release has faults."""
         return select_faulty(self.left_out)
 
     def to_json(self) -> str:
@@ -82,17 +82,17 @@ class ShardReport:
 
     @property
     def faults(self) -> tuple[LeftOutClip, ...]:
-        """The clips left out because something is wrong with this copy of the release."""
+        """The clips left out because this copy of the release has faults."""
         return select_faulty(self.left_out)
 
 
 def select_faulty(left_out: Iterable[LeftOutClip]) -> tuple[LeftOutClip, ...]:
-    """The clips left out because something is wrong with this copy of the release."""
+    """Select the clips left out because this copy of the release has faults."""
     return tuple(clip for clip in left_out if not clip.expected)
 
 
 def format_faults_json(corpus: CorpusReader, faults: Sequence[Fault], left_out: Sequence[LeftOutClip]) -> str:
-    """Format the report on a release with faults, of which nothing was prepared, as JSON."""
+    """Format the report on a release that was not prepared because of its faults as JSON."""
     return _as_json(
         {
             "corpus": corpus.name,
@@ -120,7 +120,7 @@ def count_split(samples: Sequence[Sample]) -> SplitCounts:
 
 
 def find_unseen_glosses(prepared: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, int]]:
-    """Find the glosses of each held-out split that training never sees, and how often they occur."""
+    """Find the glosses of each held-out split that are not in train, and count them."""
     learned = count_sample_glosses(prepared.get("train", ()))
     unseen = {}
     for split, samples in prepared.items():

@@ -84,11 +84,11 @@ def test_progress_is_reported_clip_by_clip(folder: Path) -> None:
 def test_glosses_that_training_never_sees_and_sentences_that_it_sees_are_reported(folder: Path) -> None:
     (unseen,) = findings(folder, "unseen_glosses")
     assert not unseen.breaks_training
-    assert unseen.what == "glosses of dev that training never sees: 2 (1 different)"
+    assert unseen.what == "glosses of dev that are not in train: 2 (1 different)"
     assert unseen.details == ("S+H (2)",)
     (equal,) = findings(folder, "equal_sentences")
     assert not equal.breaks_training
-    assert equal.what == "clips of dev whose sentence is in train too: 1 (50.0 %)"
+    assert equal.what == "clips of dev whose sentence is also in train: 1 (50.0 %)"
     assert equal.details == ("d-1: the same glosses as a-3",)
 
 
@@ -98,7 +98,7 @@ def test_clips_too_short_for_their_glosses_are_reported_under_the_plan_of_the_ne
     (short,) = findings(folder, "too_short_for_glosses", plan)
     assert not short.breaks_training
     # Three glosses, and one step more between two that are equal.
-    assert short.details == ("d-2: 10 frames make 3 of the 4 steps that its 3 glosses need",)
+    assert short.details == ("d-2: 10 frames make 3 steps, its 3 glosses need 4",)
     inspection = inspect_corpus(folder, plan=PLAN, frame_interval=4, workers=1)
     assert sum(len(finding.details) for finding in inspection.findings if finding.kind == "too_short_for_glosses") == 3
 
@@ -147,7 +147,7 @@ def test_a_quick_inspection_counts_frames_and_does_not_read_them(folder: Path) -
 def test_a_clip_with_fewer_frames_than_the_manifest_says_is_named(folder: Path) -> None:
     change_line(folder / "train.jsonl", lambda values: values.update(num_frames=12))
     (finding,) = findings(folder, "missing_frames")
-    assert finding.details == (f"train clip a-1: {folder / 'frames/train/a-1.zip'}: 9 frames, the manifest says 12",)
+    assert finding.details == (f"train clip a-1: {folder / 'frames/train/a-1.zip'}: 9 frames, but 12 in the manifest",)
 
 
 def test_frames_of_another_size_are_named(folder: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_vocabulary_of_train_only_need_not_have_the_other_glosses(folder: Path
     inspection = inspected(tmp_path / "train-only")
     assert not inspection.breaks_training
     (unseen,) = (finding for finding in inspection.findings if finding.kind == "unseen_glosses")
-    assert unseen.what == "glosses of dev that training never sees: 2 (1 different, 1 of them not in the vocabulary)"
+    assert unseen.what == "glosses of dev that are not in train: 2 (1 different, 1 of them not in the vocabulary)"
 
 
 def test_files_that_cannot_be_read_are_findings_and_stop_nothing(folder: Path) -> None:
@@ -232,8 +232,8 @@ def test_a_corpus_that_has_nothing_to_learn_from_breaks_training(folder: Path) -
     del values["splits"]["dev"]
     path.write_text(yaml.safe_dump(values))
     assert {finding.what.split(":")[0] for finding in findings(folder, "empty_split")} == {
-        "there is no clip of train",
-        "there is no clip of dev",
+        "no clip of train",
+        "no clip of dev",
     }
 
 
@@ -280,7 +280,7 @@ def test_plots_of_a_corpus_without_frames_have_its_glosses(folder: Path, tmp_pat
 
 
 def test_a_format_that_cannot_be_written_is_reported(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no picture of this kind") as caught:
+    with pytest.raises(UsageError, match="unknown picture format") as caught:
         draw_plots(inspected(folder), tmp_path / "plot.docx")
     assert caught.value.hint is not None
     assert ".png" in caught.value.hint

@@ -44,7 +44,7 @@ def test_faults_of_annotation_references_and_frames_are_reported_together(releas
         str(clip_dir(release, "test", CLIPS["test"][0][0])),
     ]
     assert caught.value.hint is not None
-    assert caught.value.hint.endswith(f"all that is wrong is in {output / 'prepare-report.json'}")
+    assert caught.value.hint.endswith(f"see all faults in {output / 'prepare-report.json'}")
     assert report_of(output)["faults"] == [dataclasses.asdict(fault) for fault in caught.value.faults]
 
 
@@ -149,7 +149,7 @@ def test_a_picture_of_another_size_leaves_its_clip_out(release: Path, tmp_path: 
 def test_a_folder_that_was_named_and_is_not_there_is_reported(release: Path, tmp_path: Path, option: str) -> None:
     nowhere = tmp_path / "nowhere"
     paths = ReleasePaths(release, nowhere) if option == "annotations" else ReleasePaths(release, None, nowhere)
-    with pytest.raises(UsageError, match=f"--{option} .*nowhere: there is no such folder"):
+    with pytest.raises(UsageError, match=f"--{option} .*nowhere: folder not found"):
         prepare(find_reader("phoenix2014"), paths, tmp_path / "prepared", SMALL, workers=1)
 
 

@@ -125,7 +125,7 @@ def test_other_options_than_those_of_the_corpus_that_is_there_are_refused(
             prepared(release, output, progress=interrupt_after(num_clips))
     before = contents(output)
     error = refused(release, output, PreparationOptions(frame_size=64, interpolation="area"))
-    assert "frame_size is 32 there, 64 now; interpolation is lanczos there, area now" in error.message
+    assert "frame_size was 32, is 64 now; interpolation was lanczos, is area now" in error.message
     assert error.hint is not None
     assert "choose another --output" in error.hint
     assert contents(output) == before
@@ -137,7 +137,7 @@ def test_a_second_release_is_refused_but_one_that_was_moved_is_not(release: Path
     second = tmp_path / "second"
     shutil.copytree(release, second)
     error = refused(second, output)
-    assert f"source is {release} there, {second} now" in error.message
+    assert f"source was {release}, is {second} now" in error.message
     shutil.rmtree(release)
     assert prepared(second, output).clips_finished_before == 4
 
@@ -148,7 +148,7 @@ def test_an_annotation_that_has_changed_is_refused(release: Path, tmp_path: Path
     path = release / "annotations" / "manual" / "dev.corpus.csv"
     write_annotation(release, "dev", path.read_text().replace("MORGEN", "GESTERN"))
     assert (
-        "the annotations, or the splits that were drawn, are not the same as then" in refused(release, output).message
+        "the annotations or the drawn splits have changed" in refused(release, output).message
     )
 
 
@@ -156,7 +156,7 @@ def test_a_folder_with_other_things_in_it_is_not_written_to(release: Path, tmp_p
     output = tmp_path / "documents"
     output.mkdir()
     (output / "thesis.tex").touch()
-    assert "the folder is not empty" in refused(release, output).message
+    assert "the folder has other contents than a prepared corpus" in refused(release, output).message
     assert [path.name for path in output.iterdir()] == ["thesis.tex"]
 
 
@@ -166,7 +166,7 @@ def test_two_preparations_do_not_work_in_one_folder(release: Path, tmp_path: Pat
     descriptor = os.open(output, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        assert "another cslr prepare is at work" in refused(release, output).message
+        assert "another cslr prepare is writing to this folder" in refused(release, output).message
     finally:
         os.close(descriptor)
 
@@ -211,5 +211,5 @@ def test_an_error_in_a_worker_process_reaches_the_caller_with_its_hint(release: 
     with pytest.raises(DataError, match="cannot be written") as caught:
         prepare(Phoenix2014(), release, output, SMALL, workers=2)
     assert caught.value.hint is not None
-    assert "the same command goes on" in caught.value.hint
+    assert "repeat the command; it continues" in caught.value.hint
     assert multiprocessing.active_children() == []

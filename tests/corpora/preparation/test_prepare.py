@@ -129,7 +129,7 @@ def test_official_references_that_lack_a_clip_are_refused_before_any_work(releas
     path.parent.mkdir()
     path.write_text("")
     error = refused(release, tmp_path / "prepared")
-    assert error.message == f"{path}: there is no line for clip '12July_2010_heute-3' of test"
+    assert error.message == f"{path}: no line for clip '12July_2010_heute-3' of test"
     assert [path.name for path in (tmp_path / "prepared").iterdir()] == ["prepare-report.json"]
 
 

@@ -58,14 +58,14 @@ def test_shards_work_side_by_side_but_not_beside_the_whole(release: Path, tmp_pa
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)  # as another part does
         part(release, output, 2, 2)
-        assert "another cslr prepare is at work" in refused(release, output).message
+        assert "another cslr prepare is writing to this folder" in refused(release, output).message
     finally:
         os.close(descriptor)
 
 
 def test_shards_of_different_preparations_do_not_mix(release: Path, tmp_path: Path) -> None:
     part(release, tmp_path / "parts", 1, 2)
-    with pytest.raises(DataError, match="frame_size is 32 there, 64 now"):
+    with pytest.raises(DataError, match="frame_size was 32, is 64 now"):
         part(release, tmp_path / "parts", 2, 2, PreparationOptions(frame_size=64))
 
 
@@ -79,7 +79,7 @@ def test_clips_of_a_shard_that_cannot_be_read_are_reported(release: Path, tmp_pa
 
 
 def test_without_frames_there_is_nothing_to_divide(release: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="with --no-frames there is none"):
+    with pytest.raises(UsageError, match="cannot be combined with --no-frames"):
         part(release, tmp_path / "parts", 1, 2, PreparationOptions(frames=False))
 
 
@@ -98,5 +98,5 @@ def test_a_shard_is_formatted_with_a_slash() -> None:
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "3", "3/", "a/b", "-1/4", "1/0", "1/2/3"])
 def test_an_invalid_shard_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="not a part"):
+    with pytest.raises(UsageError, match="not a shard"):
         Shard.parse(text)

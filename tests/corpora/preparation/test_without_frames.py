@@ -52,7 +52,7 @@ def test_frames_can_be_added_later_and_not_taken_away(release: Path, tmp_path: P
     prepared(release, tmp_path / "grown", BARE)
     prepared(release, tmp_path / "grown", SMALL)
     assert contents(tmp_path / "grown") == contents(tmp_path / "whole")
-    assert "layout is zip there, none now" in refused(release, tmp_path / "grown", BARE).message
+    assert "layout was zip, is none now" in refused(release, tmp_path / "grown", BARE).message
 
 
 @pytest.mark.parametrize("separator", [" ", "\t", ",", "|"])
@@ -71,18 +71,18 @@ def test_clips_missing_in_the_file_have_no_number_of_frames_with_a_note(release:
     report = prepared(release, tmp_path / "bare", options)
     assert [sample.num_frames for sample in PreparedCorpus.open(tmp_path / "bare").samples("train")] == [7, None]
     assert report.splits["train"].frames is None
-    assert report.notes == (f"{options.frame_counts} does not say how many frames 3 clips have, first {NAMES[1]}",)
+    assert report.notes == (f"{options.frame_counts} lacks 3 clips, first {NAMES[1]}; their lengths are unknown",)
 
 
 def test_wrong_lines_of_the_file_are_reported_together(release: Path, tmp_path: Path) -> None:
     options = counts_file(tmp_path, "a 7\nb seven\na 8\nc 0\nd 1 2\n")
     error = refused(release, tmp_path / "bare", options)
     assert [line.removeprefix(f"{options.frame_counts}:")[0] for line in error.message.splitlines()] == list("2345")
-    assert "clip 'a' was there already" in error.message
+    assert "duplicate clip 'a'" in error.message
 
 
 def test_a_file_of_frame_counts_is_refused_with_frames(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--frame-counts is for --no-frames"):
+    with pytest.raises(UsageError, match="--frame-counts needs --no-frames"):
         PreparationOptions(frame_counts=tmp_path)
 
 
@@ -105,11 +105,11 @@ def test_the_vocabulary_may_have_the_glosses_of_training_only(release: Path, tmp
 def test_another_choice_of_splits_is_another_corpus(release: Path, tmp_path: Path) -> None:
     prepared(release, tmp_path / "prepared", dataclasses.replace(SMALL, vocabulary_splits=("train",)))
     message = refused(release, tmp_path / "prepared").message
-    assert "vocabulary_splits is ['train'] there, ['train', 'dev', 'test'] now" in message
+    assert "vocabulary_splits was ['train'], is ['train', 'dev', 'test'] now" in message
 
 
 @pytest.mark.parametrize(
-    ("splits", "fault"), [(("dev",), "must have the glosses of train"), (("train", "x"), "x: no split")]
+    ("splits", "fault"), [(("dev",), "splits of the vocabulary do not include train"), (("train", "x"), "unknown split x")]
 )
 def test_a_choice_of_splits_that_is_invalid_is_refused(splits: tuple[str, ...], fault: str) -> None:
     with pytest.raises(UsageError, match=fault):

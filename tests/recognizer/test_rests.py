@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cslr_cli.media.frame_source import Frame
-from cslr_cli.media.rests import FrameRange, SentenceSegmenter
+from cslr_cli.recognizer.rests import FrameRange, RestSegmenter
 
 FPS = 25
 SIZE = 64
@@ -37,7 +37,7 @@ def recording(parts: Sequence[tuple[str, float]], *, noise: float = 2.0, repeats
 
 def found_in(parts: Sequence[tuple[str, float]], longest: float = 20.0, **how: float) -> list[tuple[float, float]]:
     """Start and end of each sentence, seconds."""
-    finder = SentenceSegmenter(FPS, longest)
+    finder = RestSegmenter(FPS, longest)
     found = [finder.push(frame) for frame in recording(parts, **how)]  # type: ignore[arg-type]
     found.append(finder.finish())
     stretches = [stretch for stretch in found if stretch is not None]
@@ -80,7 +80,7 @@ def test_signing_without_rests_is_cut_without_loss() -> None:
 
 
 def test_a_sentence_is_returned_when_its_rest_is_long_enough() -> None:
-    finder = SentenceSegmenter(FPS, 20.0)
+    finder = RestSegmenter(FPS, 20.0)
     given_at: list[tuple[int, FrameRange]] = []
     for number, frame in enumerate(recording([("sign", 3.0), ("rest", 5.0)])):
         stretch = finder.push(frame)
@@ -91,7 +91,7 @@ def test_a_sentence_is_returned_when_its_rest_is_long_enough() -> None:
 
 
 def test_memory_use_does_not_grow_with_the_recording() -> None:
-    finder = SentenceSegmenter(FPS, 20.0)
+    finder = RestSegmenter(FPS, 20.0)
     most = 0
     for frame in recording(SENTENCES * 8):
         finder.push(frame)

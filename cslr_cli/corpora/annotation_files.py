@@ -1,7 +1,7 @@
-"""Annotation files: their lines, their tables and their faults.
+"""Read the annotation files of a release: their lines, tables and faults.
 
 A `SampleCollector` gathers the clips of a release, the clips that are left out and all faults, so that the user
-sees all faults at once instead of the first.
+sees all faults at once instead of only the first. (`cslr_cli.output.annotation` writes annotations of recognitions.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Fault:
 
     Attributes:
         where: file and line, file, or folder.
-        what: the error, in words for the user.
+        what: message for the user.
     """
 
     where: str
@@ -56,9 +56,9 @@ class LeftOutClip:
     Attributes:
         sample_id: name of the clip.
         split: split of the clip.
-        reason: why it is left out, in words for the user.
-        expected: whether the clip is known to be unusable in every copy of the release; otherwise something
-            is wrong with this copy.
+        reason: message for the user.
+        expected: whether the clip is known to be unusable in every copy of the release; otherwise this copy has
+            a fault.
     """
 
     sample_id: str
@@ -76,10 +76,10 @@ class AnnotationLine:
 
 
 def read_annotation_text(path: Path) -> str:
-    """Read an annotation file: UTF-8, with or without a byte-order mark, or UTF-16 with one, as spreadsheets write it.
+    """Read an annotation file: UTF-8 with or without a byte-order mark, or UTF-16 with one, as spreadsheets write it.
 
     Raises:
-        AnnotationError: the file cannot be read, or is not such text; the line is named.
+        AnnotationError: the file cannot be read or has another encoding; the message names the line.
     """
     try:
         content = path.read_bytes()
@@ -92,20 +92,18 @@ def read_annotation_text(path: Path) -> str:
         byte = error.object[error.start]
         raise AnnotationError(
             [Fault(f"{path}:{line}", f"not UTF-8 text (byte 0x{byte:02x})")],
-            "expected UTF-8, which spreadsheets save as 'CSV UTF-8'; if the file is in Latin-1:\n"
+            "save the file as UTF-8 ('CSV UTF-8' in spreadsheets); if it is in Latin-1, convert it:\n"
             f"iconv -f LATIN1 -t UTF-8 {quote(str(path))} > {quote(f'{path.stem}-utf8{path.suffix}')}",
         ) from error
 
 
 def read_annotation_lines(path: Path) -> list[AnnotationLine]:
-    """Read the lines of an annotation file that are not blank.
-
-    A byte-order mark and Windows line ends are tolerated.
+    """Read the lines of an annotation file that are not blank, with Unix or Windows line ends.
 
     Raises:
-        AnnotationError: the file cannot be read, or is not UTF-8 text; the line is named.
+        AnnotationError: the file cannot be read or has another encoding; the message names the line.
     """
-    # Not splitlines: that parts lines at characters which may stand in a translation.
+    # Not splitlines: it also splits at characters that may occur in a translation.
     lines = enumerate(read_annotation_text(path).split("\n"), start=1)
     return [AnnotationLine(f"{path}:{number}", line.rstrip("\r")) for number, line in lines if line.strip()]
 
@@ -119,20 +117,20 @@ class SampleCollector:
         faults: errors that must be fixed.
         hints: how to fix them.
         notes: messages for the user about things that are not errors.
+        unknown_headers: first line of each annotation file that does not have the expected first line, by path.
 
     Args:
         unusable: clips known to be unusable, each with the reason.
-        known_headers: titles of the known corpora, by the first line of their annotation files.
     """
 
-    def __init__(self, unusable: Mapping[str, str], known_headers: Mapping[str, str]) -> None:
+    def __init__(self, unusable: Mapping[str, str]) -> None:
         self.samples: list[Sample] = []
         self.left_out: list[LeftOutClip] = []
         self.faults: list[Fault] = []
         self.hints: list[str] = []
         self.notes: list[str] = []
+        self.unknown_headers: dict[str, str] = {}
         self._unusable = unusable
-        self._known_headers = known_headers
         self._positions: dict[str, str] = {}  # of the clips so far, by name
 
     def add_fault(self, where: str, what: str) -> None:
@@ -165,8 +163,8 @@ class SampleCollector:
             columns: expected names of the columns.
 
         Yields:
-            Position of a row, and its fields without the spaces around them. Rows with another
-            number of fields, a wrong first line and a table without rows are added as faults.
+            Position of a row, and its fields without surrounding spaces. Rows with another number of fields, a
+            wrong first line and a table without rows are added as faults.
         """
         lines = self.read_lines(path)
         if not lines:
@@ -174,12 +172,11 @@ class SampleCollector:
         header, *rows = lines
         wanted = "|".join(columns)
         if header.text.strip() != wanted:
-            other = self._known_headers.get(header.text.strip())
-            looks_like = f" (this looks like {other})" if other else ""
-            self.add_fault(header.where, f"the first line is {header.text!r} instead of {wanted!r}{looks_like}")
+            self.unknown_headers[str(path)] = header.text.strip()
+            self.add_fault(header.where, f"the first line is {header.text!r} instead of {wanted!r}")
             return
         if not rows:
-            self.add_fault(str(path), "there are no clips in it")
+            self.add_fault(str(path), "the file has no clips")
         yield from self.split_rows(rows, len(columns))
 
     def split_rows(self, lines: Sequence[AnnotationLine], num_fields: int) -> Iterator[tuple[str, list[str]]]:
@@ -202,13 +199,13 @@ class SampleCollector:
         first_position = self._positions.get(sample_id)
         self._positions.setdefault(sample_id, where)
         if not is_plain_name(sample_id):
-            self.add_fault(where, f"{sample_id!r} cannot be the name of a clip (it becomes a file name)")
+            self.add_fault(where, f"invalid name of a clip: {sample_id!r} (it must be usable as a file name)")
             return False
         if sample.signer is not None and not is_plain_name(sample.signer):
-            self.add_fault(where, f"{sample.signer!r} cannot be the name of a signer (it has spaces or slashes)")
+            self.add_fault(where, f"invalid name of a signer: {sample.signer!r} (it has spaces or slashes)")
             return False
         if first_position is not None:
-            self.add_fault(where, f"clip {sample_id!r} was there already ({first_position})")
+            self.add_fault(where, f"duplicate clip {sample_id!r}, first in {first_position}")
             return False
         if sample_id in self._unusable:
             self.left_out.append(LeftOutClip(sample_id, sample.split, self._unusable[sample_id], expected=True))
@@ -221,10 +218,10 @@ class SampleCollector:
 
 
 def is_plain_name(text: str) -> bool:
-    """Whether `text` can be a file name and a field of an STM line: no spaces, no slashes, not hidden."""
+    """Return whether `text` can be a file name and a field of an STM line: no spaces, no slashes, not hidden."""
     return re.fullmatch(r"[^\s./\\\0;][^\s/\\\0]*", text) is not None
 
 
 def is_inside_release(path: str) -> bool:
-    """Whether a relative path of an annotation stays below the folder of the release."""
+    """Return whether a path of an annotation is relative and stays below the folder of the release."""
     return bool(path) and not path.startswith("/") and ".." not in path.split("/")

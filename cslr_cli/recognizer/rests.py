@@ -56,7 +56,7 @@ class FrameRange:
         return self.end - self.first
 
 
-class SentenceSegmenter:
+class RestSegmenter:
     """Splits a recording into sentences while it is read, picture by picture.
 
     Args:
