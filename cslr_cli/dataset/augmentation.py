@@ -15,7 +15,7 @@ from cslr_cli.media.clip_plan import ClipPlan, ColourChange, max_crop_offset
 
 
 def draw_training_plan(num_frames: int, frame_size: int, config: DataConfig, rng: np.random.Generator) -> ClipPlan:
-    """Draw crop, flip, temporal resampling and colours for one pass over a training clip.
+    """Draw crop, flip, temporal augmentation and colours for one pass over a training clip.
 
     Args:
         num_frames: frames of the prepared clip.
@@ -24,7 +24,7 @@ def draw_training_plan(num_frames: int, frame_size: int, config: DataConfig, rng
         rng: source of all random choices.
     """
     max_offset = max_crop_offset(frame_size, config.crop_size)
-    # As published, training begins with any of the first n frames, so that it sees all of them.
+    # As published: starting at any of the first n frames, training sees all frames in the course of its epochs.
     first = rng.integers(min(config.frame_interval, num_frames)) if config.frame_interval > 1 else 0
     indices = np.arange(first, num_frames, config.frame_interval)
     top, left = (int(value) for value in rng.integers(0, max_offset + 1, size=2))
@@ -38,9 +38,9 @@ def draw_training_plan(num_frames: int, frame_size: int, config: DataConfig, rng
 
 
 def draw_temporal_augmentation(num_frames: int, config: DataConfig, rng: np.random.Generator) -> list[int]:
-    """Draw the frames of a clip after temporal augmentation, as published: a new length, then sorted random frames.
+    """Draw the frames of a clip at a random new length (`data.temporal_scale`), as published: sorted random frames.
 
-    The frames are drawn without replacement if the clip has enough of them, else with.
+    The frames are drawn without replacement if the clip has enough of them, otherwise with replacement.
     """
     scale = rng.uniform(1 - config.temporal_scale, 1 + config.temporal_scale)
     length = _augmented_length(num_frames, scale, config)

@@ -24,8 +24,8 @@ def training_batches(
         batch_size: clips per batch.
         seed: seed of the training.
         epoch: epoch, from 1.
-        by_length: put clips of similar length together, so that little of a batch is padding; each
-            clip still occurs once, and the batches are in random order.
+        by_length: put clips of similar length together, so that batches have little padding; each clip still occurs
+            once, and the batches are in random order.
     """
     rng = np.random.default_rng([seed, epoch])
     order = [int(index) for index in rng.permutation(sorted(lengths))]
@@ -44,12 +44,12 @@ def batches_by_frames(lengths: Mapping[int, int], batch_frames: int, seed: int, 
 
     Args:
         lengths: number of frames of each clip with its own padding, by its index in the data set.
-        batch_frames: most frames of a batch, padding included; a clip that alone has more is a batch.
+        batch_frames: maximum number of frames of a batch, with padding; a longer clip is a batch by itself.
         seed: seed of the training.
         epoch: epoch, from 1.
 
     Returns:
-        Each clip once, the batches in random order, which follows from (seed, epoch).
+        Batches in random order, which follows from (seed, epoch); each clip occurs once.
     """
     rng = np.random.default_rng([seed, epoch])
     order = [int(index) for index in rng.permutation(sorted(lengths))]
@@ -69,7 +69,7 @@ def batches_by_frames(lengths: Mapping[int, int], batch_frames: int, seed: int, 
 
 
 def evaluation_batches(samples: Sequence[Sample], batch_size: int) -> list[list[ClipKey]]:
-    """Batch clips of similar length together, so that little of a batch is padding; the longest come first."""
+    """Batch clips of similar length together, so that batches have little padding; the longest clips come first."""
     order = sorted(range(len(samples)), key=lambda index: -(samples[index].num_frames or 0))
     keys = [ClipKey(index) for index in order]
     return [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]

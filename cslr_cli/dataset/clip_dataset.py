@@ -33,7 +33,7 @@ class ClipKey:
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip as the network sees it.
+    """One clip, cropped and augmented, before padding.
 
     Attributes:
         sample_id: name of the clip.
@@ -47,14 +47,14 @@ class Clip:
 
 
 class ClipDataset(Dataset[Clip | CslrError]):
-    """Reads one clip at a time, only the frames that it needs.
+    """Reads one clip at a time, and decodes only the frames that training needs.
 
-    The random choices of training are drawn from (seed, epoch, index), so they are the same
-    whichever process reads the clip, and whether or not a training was interrupted.
+    The random choices of training follow from (seed, epoch, index). So they do not depend on the process that reads
+    the clip, or on an interruption of the training.
 
     Args:
-        corpus: the prepared corpus.
-        samples: the clips of the data set.
+        corpus: prepared corpus.
+        samples: clips of the data set.
         config: sizes and augmentation.
         training: whether clips are augmented; otherwise every frame is cropped to its middle.
         seed: seed of the augmentation.
@@ -81,7 +81,7 @@ class ClipDataset(Dataset[Clip | CslrError]):
         return len(self.samples)
 
     def __getitem__(self, key: ClipKey) -> Clip | CslrError:
-        """Read a clip; an error is returned, because a worker process can only hand over values."""
+        """Read a clip; return an error instead of raising it, because torch would change it in a worker process."""
         sample = self.samples[key.index]
         try:
             return Clip(sample.sample_id, self._read_frames(sample, key), self._gloss_ids(sample))
@@ -104,9 +104,8 @@ class ClipDataset(Dataset[Clip | CslrError]):
             height, width, _ = frame.shape
             if (height, width) != (expected, expected):
                 raise DataError(
-                    f"{source.path}: its frames are {width}×{height} pixels, "
-                    f"those of this corpus {expected}×{expected}",
-                    "prepare the corpus again, in an empty folder",
+                    f"{source.path}: frames of {width}×{height} pixels, but the corpus has {expected}×{expected}",
+                    "prepare the corpus again in an empty folder",
                 )
             yield frame
 

@@ -1,4 +1,7 @@
-"""Clips padded to one length and stacked into a `Batch`.
+"""Pad clips to one length and stack them into a `Batch`.
+
+Recognition pads elsewhere, by the same `TemporalPlan`: `padded_chunks` in `cslr_cli.model.feature_stream` pads frames
+as they are read, and `cslr_cli.recognizer.segmentation` pads the features of segments.
 
 Axes: B clips, T frames of the longest clip with its padding, H, W pixels.
 """
@@ -22,7 +25,7 @@ from cslr_cli.temporal_plan import TemporalPlan
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips, padded to one length with copies of their own first and last frames.
+    """Clips, padded to one length with copies of their first and last frames.
 
     Attributes:
         frames: uint8 (B, T, 3, H, W), RGB, 0…255; channels last in memory.
@@ -39,12 +42,12 @@ class Batch:
     sample_ids: tuple[str, ...]
 
     def pin_memory(self) -> Batch:
-        """Copy the frames to page-locked memory, from which a GPU copies while it computes."""
+        """Copy the frames to page-locked memory, from which a GPU can copy while it computes."""
         return Batch(self.frames.pin_memory(), self.frame_lengths, self.targets, self.target_lengths, self.sample_ids)
 
 
 class PaddedCollate:
-    """Pads clips and stacks them into a `Batch`; returns the first error among them instead of raising it.
+    """Pads clips and stacks them into a `Batch`; the first error among the clips is returned instead of raised.
 
     Args:
         plan: temporal plan of the network, which determines the padding.
@@ -74,7 +77,7 @@ def collate(clips: Sequence[Clip], plan: TemporalPlan) -> Batch:
     for row, clip in zip(frames.numpy(), clips, strict=True):
         np.take(clip.frames, plan.frame_index(len(clip.frames), longest), axis=0, out=row, mode="clip")
     return Batch(
-        frames=frames.permute(0, 1, 4, 2, 3),  # (B, T, H, W, 3) -> (B, T, 3, H, W), without moving a byte
+        frames=frames.permute(0, 1, 4, 2, 3),  # (B, T, H, W, 3) -> (B, T, 3, H, W), without a copy
         frame_lengths=torch.tensor(lengths),
         targets=torch.tensor([gloss_id for clip in clips for gloss_id in clip.gloss_ids], dtype=torch.int64),
         target_lengths=torch.tensor([len(clip.gloss_ids) for clip in clips]),

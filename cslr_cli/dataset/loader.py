@@ -31,7 +31,7 @@ class Loader:
     """
 
     def __init__(self, dataset: ClipDataset, plan: TemporalPlan, num_workers: int, *, pin_memory: bool = False) -> None:
-        num_workers = min(num_workers, available_cores())  # more would only compete for them
+        num_workers = min(num_workers, available_cores())  # more workers would only compete for the cores
         self._order = _BatchOrder()
         self._loader = DataLoader(
             dataset,
@@ -56,7 +56,7 @@ class Loader:
                 try:
                     raise batch
                 finally:
-                    del batch  # the traceback refers to this frame; for circles see `_BatchOrder`
+                    del batch  # breaks a reference cycle with the traceback; see `_BatchOrder`
             yield batch
 
 
@@ -67,16 +67,16 @@ def _next_batch(batches: Iterator[Batch | CslrError]) -> Batch | CslrError | Non
         if "DataLoader worker" not in str(error):
             raise
         raise DataError(
-            "a process that reads clips was ended by the system",
-            "it had too little memory, or too little of /dev/shm; read with fewer of them: --workers 1, or 0",
+            "the system ended a process that reads clips, probably because memory or /dev/shm was full",
+            "use fewer processes: --workers 1, or --workers 0",
         ) from error
 
 
 class _BatchOrder:
     """The batches that a loader reads next; torch iterates over them once per pass.
 
-    It holds no reference to its loader. With a circle of references the garbage collector would
-    destroy the queues before the workers, and torch would wait five seconds for each worker.
+    It has no reference to its loader. With a reference cycle, the garbage collector would destroy the queues before
+    the workers, and torch would wait five seconds for each worker.
     """
 
     def __init__(self) -> None:
@@ -90,13 +90,13 @@ class _BatchOrder:
 
 
 def _init_worker(worker: int) -> None:
-    """Set up a worker: one thread, because the processes share the cores; signals are left to the main process.
+    """Set up a worker: one thread, because the processes share the cores, and no reaction to signals of users.
 
-    A terminal or a cluster often signals all processes, and the main process needs its workers until it has saved.
+    Terminals and clusters often signal all processes, and the main process needs its workers until it has saved.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None  # this is a worker
-    # From here on torch watches the parent; if it was killed earlier, this process would never end.
+    # Torch watches the parent only from here on; if the parent is already dead, this process would never end.
     if multiprocessing.get_start_method() != "forkserver" and os.getppid() != parent.pid:
         os._exit(0)
     cv2.setNumThreads(0)

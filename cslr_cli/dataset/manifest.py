@@ -1,6 +1,6 @@
 """The prepared corpus: one folder of plain files that training and evaluation read.
 
-corpus.yaml                 description; it is written last, so a corpus that has it is complete
+corpus.yaml                 description; written last, so a corpus that has it is complete
 train.jsonl dev.jsonl …     one `Sample` per line, one file per split
 vocabulary.txt              GLOSS<tab>COUNT; line n is the gloss with id n
 references/{split}.stm      references for scoring
@@ -35,7 +35,7 @@ NO_FRAMES = "none"  # the layout of a corpus that was prepared without frames
 
 
 class NotPreparedError(DataError):
-    """A folder holds something else than a prepared corpus."""
+    """A folder has other contents than a prepared corpus."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class SplitCounts:
 
     Attributes:
         clips: number of samples in the manifest.
-        frames: number of pictures of all clips; None if they have not been counted.
+        frames: number of frames of all clips; None if they have not been counted.
         glosses: number of glosses of all clips, each occurrence counted.
     """
 
@@ -63,7 +63,7 @@ class CorpusInfo:
         fps: frames per second.
         frame_size: height and width of the prepared frames, pixels.
         interpolation: how frames were resized.
-        layout: `zip` or `folder`: form of a clip's frames; `none` if the corpus was prepared without frames.
+        layout: `zip` or `folder`: how the frames of a clip are stored; `none` if the corpus has no frames.
         image_format: format of the pictures, `png` or `jpeg`.
         source: release folder that the corpus was prepared from.
         annotations: 16 hexadecimal digits that differ where the annotations differ.
@@ -107,7 +107,7 @@ class CorpusInfo:
         """Read a `corpus.yaml`.
 
         Raises:
-            DataError: it cannot be read, is of a newer format, or lacks something.
+            DataError: the file cannot be read, has another format version, or has invalid values.
         """
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -119,8 +119,8 @@ class CorpusInfo:
             raise DataError(f"{path}: not the description of a prepared corpus", hint)
         if version != FORMAT_VERSION:
             raise DataError(
-                f"{path}: format version {version}; this version of cslr reads version {FORMAT_VERSION}",
-                "use the version of cslr that prepared it, or prepare the corpus again",
+                f"{path}: format version {version}, but this version of cslr reads format version {FORMAT_VERSION}",
+                "use the version of cslr that prepared the corpus, or prepare it again",
             )
         faults = _field_faults(values)
         if faults:
@@ -141,7 +141,7 @@ class CorpusInfo:
 
 @dataclass(frozen=True)
 class PreparedCorpus:
-    """A prepared corpus on disk. Make one with `PreparedCorpus.open`.
+    """A prepared corpus on disk; `PreparedCorpus.open` opens one.
 
     Attributes:
         path: folder of the corpus.
@@ -156,29 +156,28 @@ class PreparedCorpus:
         """Open the prepared corpus in a folder.
 
         Raises:
-            DataError: there is no such folder, it is no prepared corpus, its preparation has not
-                come to its end, or it is of a newer format.
+            DataError: the folder does not hold a complete prepared corpus of this format version.
         """
         path = Path(path)
-        command = f"make it with: {_prepare_command(path)}"
+        command = f"prepare it with: {_prepare_command(path)}"
         if not path.exists():
             meant = Path("prepared") / path
             hint = f"did you mean {meant}?" if (meant / CORPUS_FILE).is_file() else command
-            raise DataError(f"{path}: there is no prepared corpus here; the folder does not exist", hint)
+            raise DataError(f"{path}: no prepared corpus here; the folder does not exist", hint)
         if not path.is_dir():
             raise DataError(f"{path}: this is a file, not the folder of a prepared corpus", command)
         if not (path / CORPUS_FILE).is_file():
             if (path / "frames").is_dir() or (path / PROGRESS_FILE).is_file():
                 raise DataError(
-                    f"{path}: the preparation of this corpus has not come to its end",
-                    f"the same command goes on where it stopped: {_prepare_command(path)}",
+                    f"{path}: the preparation of this corpus is not finished",
+                    f"continue it with the same command: {_prepare_command(path)}",
                 )
             raise _not_prepared(path, command)
         return cls(path, CorpusInfo.read(path / CORPUS_FILE))
 
     @property
     def name(self) -> str:
-        """What the command line calls the corpus."""
+        """Name of the corpus on the command line."""
         return self.info.name
 
     @property
@@ -188,7 +187,7 @@ class PreparedCorpus:
 
     @property
     def fps(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.info.fps
 
     @property
@@ -198,32 +197,24 @@ class PreparedCorpus:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits it has, `train` first."""
+        """The splits of the corpus, `train` first."""
         return tuple(split for split in SPLITS if split in self.info.splits)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The glosses of all splits with their ids.
-
-        Raises:
-            DataError: the file is not there or not as it should be.
-        """
+        """The glosses with their ids."""
         return Vocabulary.read(self.path / VOCABULARY_FILE)
 
     def samples(self, split: str) -> tuple[Sample, ...]:
         """Read the manifest of a split.
 
         Raises:
-            DataError: the corpus has no such split, or its manifest is not as it should be.
+            DataError: the corpus has no such split, or its manifest has faults.
         """
         return tuple(Sample.from_json(line, where) for where, line in self._manifest_lines(split))
 
     def readable_samples(self, split: str) -> tuple[list[Sample], list[str]]:
-        """The samples of a split as far as its manifest can be read, and what is wrong with the rest of it.
-
-        Raises:
-            DataError: the corpus has no such split.
-        """
+        """Read the valid lines of a split's manifest; return their samples, and the faults of the other lines."""
         self._check_split(split)
         samples: list[Sample] = []
         faults: list[str] = []
@@ -239,7 +230,7 @@ class PreparedCorpus:
         return samples, faults
 
     def _manifest_lines(self, split: str) -> list[tuple[str, str]]:
-        """The lines of a manifest that are not empty, each with where it stands."""
+        """Return the lines of a manifest that are not empty, each with its position."""
         path = samples_path(self.path, self._check_split(split))
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
@@ -248,15 +239,11 @@ class PreparedCorpus:
         return [(f"{path}:{number}", line) for number, line in enumerate(lines, start=1) if line]
 
     def references(self, split: str) -> Path:
-        """The STM file with what was signed in each clip of a split.
-
-        Raises:
-            DataError: the corpus has no such split.
-        """
+        """Path of the STM file of a split."""
         return references_path(self.path, self._check_split(split))
 
     def frames_path(self, sample: Sample) -> Path:
-        """Path of a sample's pictures, for `frames.open_frames`.
+        """Path of a sample's frames, for `open_frames`.
 
         Raises:
             DataError: the corpus was prepared without frames.
@@ -264,7 +251,7 @@ class PreparedCorpus:
         if self.info.layout == NO_FRAMES:
             raise DataError(
                 f"{self.path}: this corpus was prepared without frames",
-                "the same cslr prepare command without --no-frames adds them",
+                "add them: repeat the cslr prepare command without --no-frames",
             )
         return self.path / sample.frames
 
@@ -277,38 +264,38 @@ class PreparedCorpus:
 
 
 def samples_path(corpus: Path, split: str) -> Path:
-    """Where the manifest of a split is in a prepared corpus."""
+    """Path of the manifest of a split in a prepared corpus."""
     return corpus / f"{split}.jsonl"
 
 
 def references_path(corpus: Path, split: str) -> Path:
-    """Where the references of a split are in a prepared corpus."""
+    """Path of the references of a split in a prepared corpus."""
     return corpus / "references" / f"{split}.stm"
 
 
 def write_samples(corpus: Path, split: str, samples: Iterable[Sample]) -> None:
-    """Write the manifest of a split, whole or not at all."""
+    """Write the manifest of a split; the file appears only when it is complete."""
     atomic.write_text(samples_path(corpus, split), "".join(f"{sample.to_json()}\n" for sample in samples))
 
 
 def _not_prepared(path: Path, command: str) -> DataError:
-    """The error for a folder that holds something else, perhaps prepared corpora of which one was meant."""
+    """Make the error for a folder that is not a prepared corpus; list the prepared corpora in it, if any."""
     below = sorted(str(found.parent) for depth in ("*", "*/*") for found in path.glob(f"{depth}/{CORPUS_FILE}"))
     if below:
         message = f"{path}: not a prepared corpus, but a folder of prepared corpora"
         return DataError(message, f"name one of them: {', '.join(below[:FAULTS_SHOWN])}")
-    return NotPreparedError(f"{path}: not a prepared corpus; there is no {CORPUS_FILE} in it", command)
+    return NotPreparedError(f"{path}: not a prepared corpus; the folder has no {CORPUS_FILE}", command)
 
 
 def _prepare_command(path: Path) -> str:
-    """The command that makes the prepared corpus in `path`."""
+    """Return the command that prepares a corpus in `path`."""
     name = path.name if path.parent.name == "prepared" else "CORPUS"
     is_default = path.parent == Path("prepared")
     return f"cslr prepare {name}" + ("" if is_default else f" --output {quote(str(path))}")
 
 
 def _field_faults(values: dict[str, Any]) -> list[str]:
-    """What is missing in, or foreign to, the values of a `corpus.yaml`."""
+    """Return the missing, unknown and invalid values of a `corpus.yaml`."""
     fields = dataclasses.fields(CorpusInfo)
     known = {field.name for field in fields}
     needed = {field.name for field in fields if field.default is dataclasses.MISSING}
@@ -331,7 +318,7 @@ def _field_faults(values: dict[str, Any]) -> list[str]:
 
 
 def _is_size(value: object) -> bool:
-    """Whether this is a width and a height, or nothing."""
+    """Return whether a value is None or a list of width and height."""
     if value is None:
         return True
     return isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) and side > 0 for side in value)

@@ -12,7 +12,7 @@ from cslr_cli.temporal_plan import TemporalPlan, ctc_steps_needed
 
 SPLITS = ("train", "dev", "test")
 
-# The keys of a manifest's line, and what their values are.
+# Type of each key of a manifest line.
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "sample_id": str,
     "split": str,
@@ -29,14 +29,14 @@ class Sample:
     """One clip and the glosses signed in it.
 
     Attributes:
-        sample_id: the name of the clip, unique in its corpus.
+        sample_id: name of the clip, unique in its corpus.
         split: `train`, `dev` or `test`.
-        frames: where its pictures are, relative to the corpus (or release) folder: a folder, a
-            `.zip` or a video file, with `/` between parts.
-        num_frames: how many pictures it has; None where they have not been counted.
-        signer: who signs; None where the corpus does not say.
-        glosses: what was signed, in order, as the annotation writes it.
-        translation: the sentence in the spoken language; None where the corpus has none.
+        frames: path of a folder of pictures, a `.zip` or a video file, relative to the folder of the corpus or
+            release, with `/` between parts.
+        num_frames: number of frames; None if they have not been counted.
+        signer: name of the signer; None if unknown.
+        glosses: signed glosses, in order, as written in the annotation.
+        translation: sentence in the spoken language; None if unknown.
     """
 
     sample_id: str
@@ -48,7 +48,7 @@ class Sample:
     translation: str | None = None
 
     def missing_steps(self, plan: TemporalPlan, frame_interval: int) -> int:
-        """Count the steps that the clip, at its own length, lacks for CTC to spell its glosses; 0 where it has enough.
+        """Return how many steps the clip has too few for CTC to output its glosses; 0 if it has enough.
 
         Args:
             plan: temporal plan of the network.
@@ -60,20 +60,12 @@ class Sample:
         return max(0, ctc_steps_needed(self.glosses) - num_steps)
 
     def to_json(self) -> str:
-        """The sample as one line of JSON, without the line end."""
+        """Format the sample as one line of JSON, without the line end."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str, where: str) -> Sample:
-        """Read a manifest's line.
-
-        Args:
-            line: one JSON object.
-            where: file and line number, for the error message.
-
-        Raises:
-            DataError: the line is no JSON object or its keys are not those of a sample.
-        """
+        """Parse a line of a manifest; `where`, file and line number, is for the message of a DataError."""
         try:
             values = json.loads(line)
         except json.JSONDecodeError as error:

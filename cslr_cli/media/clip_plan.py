@@ -1,7 +1,7 @@
 """`ClipPlan`: which frames of a prepared clip are read, and how each is cropped, flipped, recoloured and scaled.
 
-Frames stay uint8 (T, H, W, 3), RGB; the network makes floats of them on its device. The plans of training are
-random: `cslr_cli.dataset.augmentation` draws them.
+A picture is a frame after these steps, as the network sees it. Frames and pictures stay uint8 (T, H, W, 3), RGB; the
+network converts them to floats on its device. `cslr_cli.dataset.augmentation` draws the random plans of training.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ColourChange:
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """The frames to read of a clip, and what to do with each; made before a frame is decoded.
+    """The frames of a clip to read, and what to do with them; made before a frame is decoded.
 
     Attributes:
         indices: frames to read, in order; one may occur several times.
@@ -75,27 +75,23 @@ class ClipPlan:
 
 
 def make_evaluation_plan(num_frames: int, frame_size: int, config: DataConfig) -> ClipPlan:
-    """Plan an evaluation: every frame, or every n-th from the first on, cropped to the middle."""
+    """Plan an evaluation: every `frame_interval`-th frame, from the first on, cropped to the middle."""
     margin = max_crop_offset(frame_size, config.crop_size) // 2
     return ClipPlan(tuple(range(0, num_frames, config.frame_interval)), margin, margin)
 
 
 def max_crop_offset(frame_size: int, crop_size: int) -> int:
-    """Give the largest distance, in pixels, of the crop from the left and upper edge.
-
-    Raises:
-        DataError: the crop is larger than the prepared frames.
-    """
+    """Return the largest distance, in pixels, of the crop from the left and upper edge."""
     if crop_size > frame_size:
         raise DataError(
-            f"data.crop_size is {crop_size} pixels, the prepared frames have {frame_size}",
+            f"data.crop_size is {crop_size} pixels, more than the {frame_size} pixels of the prepared frames",
             "choose a smaller crop, or prepare the corpus with larger frames",
         )
     return frame_size - crop_size
 
 
 def apply_clip_plan(frames: Iterable[Frame], plan: ClipPlan, config: DataConfig) -> Frames:
-    """Crop, flip, scale and recolour frames: the pictures that the network sees.
+    """Crop, flip, scale and recolour frames; return the pictures that the network sees.
 
     Args:
         frames: uint8 (H, W, 3), the frames of `plan.indices`.

@@ -1,7 +1,7 @@
-"""`ClipReader`: one pass over the pictures of a source, as the network takes them.
+"""`ClipReader`: one pass over the pictures of a source.
 
-Frames of every source are resampled to the corpus' frame rate by their time stamps and preprocessed as training
-frames were (`FrameFit`). One frame is in memory at a time, or a few with `read_ahead`.
+A picture is a frame as the network sees it: resampled to the corpus' frame rate by its time stamp, and fitted, resized
+and cropped like the frames of training (`FrameFit`). One frame is in memory at a time, or a few with `read_ahead`.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class LoadedClip:
 
     Attributes:
         name: name of the source.
-        pictures: uint8 (T, S, S, 3), RGB, as the network takes them, before padding.
+        pictures: uint8 (T, S, S, 3), RGB, before padding.
         edges: float64 (T + 1,), seconds in the source: picture i is shown from edges[i] to edges[i + 1].
         num_frames: number of frames at the corpus' rate, from which the pictures are chosen.
         fps: pictures per second.
         source_size: width and height of the source's frames.
-        seen: the part of a source frame that a picture shows.
+        seen: part of a source frame that a picture shows.
         warnings: faults of the source that did not prevent reading it.
     """
 
@@ -67,7 +67,7 @@ class ClipReader:
 
     Args:
         source: path of a video, a folder or `.zip` of pictures, an array (T, H, W, 3), a list of arrays, or
-            an iterator of frames. Each frame must be an array of its own, because some are kept for a while.
+            an iterator of frames. The iterator must not reuse an array, because some frames are kept for a while.
         options: which part of the source is read, and how.
         fit: preprocessing of frames.
         fps: frames per second of the corpus.
@@ -80,7 +80,7 @@ class ClipReader:
         source_size: width and height of the source's frames, once one has been read.
 
     Raises:
-        MediaError: there is no such file or folder. Faults in its contents are found during the pass.
+        MediaError: there is no such file or folder. Faults of its contents are found during the pass.
     """
 
     def __init__(self, source: Source, options: ReadOptions, fit: FrameFit, *, fps: float, frame_interval: int = 1):
@@ -110,14 +110,14 @@ class ClipReader:
 
     @property
     def num_frames(self) -> int:
-        """Number of frames at the corpus' rate read so far, including those that are no pictures."""
+        """Number of frames at the corpus' rate so far, including those that `frame_interval` skips."""
         if self._num_frames is not None:
             return self._num_frames
         return self._positions[-1] + 1 if self._positions else 0
 
     @property
     def start(self) -> float:
-        """Begin of the first picture, seconds in the source."""
+        """Start of the first picture, seconds in the source."""
         return self._first / self._corpus_fps
 
     @property
@@ -127,7 +127,7 @@ class ClipReader:
 
     @property
     def fps(self) -> float:
-        """Pictures per second; the average where `max_frames` has thinned them out."""
+        """Pictures per second; their average if `max_frames` has thinned them out."""
         usual = self._corpus_fps / self._interval
         if self.options.max_frames is None or not self.num_pictures:
             return usual
@@ -139,7 +139,7 @@ class ClipReader:
         return tuple(dict.fromkeys(self._warnings))
 
     def edges(self, first: int = 0, last: int | None = None) -> NDArray[np.float64]:
-        """Return the begin of each picture and the end of the last one, seconds in the source.
+        """Return the start of each picture and the end of the last one, seconds in the source.
 
         Args:
             first: index of the first picture.
@@ -153,25 +153,17 @@ class ClipReader:
         return (self._first + np.array([*self._positions[first:last], end])) / self._corpus_fps
 
     def to_picture(self, frame: Frame) -> Frame:
-        """Preprocess a frame, uint8 (H, W, 3), RGB, into the network's picture, uint8 (S, S, 3)."""
+        """Convert a frame, uint8 (H, W, 3), RGB, to a picture, uint8 (S, S, 3)."""
         return self.fit.to_picture(frame)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the pictures, uint8 (S, S, 3), RGB.
-
-        Raises:
-            MediaError: a frame cannot be read.
-        """
+        """Yield the pictures, uint8 (S, S, 3), RGB; raise a MediaError if a frame cannot be read."""
         if self._pictures is None:
             self._pictures = self._iterate_pictures()
         return self._pictures
 
     def read(self) -> LoadedClip:
-        """Read all pictures into memory.
-
-        Raises:
-            MediaError: a frame cannot be read.
-        """
+        """Read all pictures into memory; raise a MediaError if a frame cannot be read."""
         pictures = np.stack(list(self))
         return LoadedClip(
             self.name,
@@ -185,11 +177,7 @@ class ClipReader:
         )
 
     def frames(self) -> Iterator[Frame]:
-        """Yield, instead of the pictures, the source frames that they are made from, uint8 (H, W, 3), RGB.
-
-        Raises:
-            MediaError: a frame cannot be read.
-        """
+        """Yield the source frames of the pictures instead of the pictures, uint8 (H, W, 3), RGB."""
         for position, frame in self._select_frames():
             self._positions.append(position)
             yield frame
@@ -236,7 +224,7 @@ class ClipReader:
             yield from self._select_array_frames(source)
             return
         segment, limit = self.options.segment, self.options.max_frames
-        # How much of a truncated video is left shows only in a pass over the whole file.
+        # How much of a truncated video is left is known only after a pass over the whole file.
         is_bounded = segment is not None and segment.end is not None and limit is None and self.options.fps is None
         if segment is not None and is_bounded and isinstance(source, VideoFrames) and not source.is_cut_off:
             # Only the segment is decoded.
@@ -252,7 +240,7 @@ class ClipReader:
         yield from zip(positions.tolist(), source.iterate(indices[positions]), strict=True)
 
     def _resampled_indices(self, source: FrameSource) -> NDArray[np.int64]:
-        """Return the frames that show the wanted part of the source at the corpus' rate; they never decrease."""
+        """Return the indices of the frames that show the wanted segment at the corpus' rate; they never decrease."""
         fps = self.options.fps
         times = source.timestamps if fps is None else np.arange(source.num_frames) / fps
         indices = np.arange(source.num_frames) if times is None else resample_indices(times, self._corpus_fps)
@@ -282,7 +270,7 @@ class ClipReader:
             selected = iter([everything[index] for index in evenly_spaced_indices(len(everything), limit)])
         yield from selected
         if not self._num_decoded:
-            raise MediaError(f"{self.name}: they end before {self.start:g} s, where to begin")
+            raise MediaError(f"{self.name}: they end before the start, {self.start:g} s", "choose an earlier start")
 
     def _every_nth(self, frames: Iterable[Frame]) -> Iterator[tuple[int, Frame]]:
         for position, frame in enumerate(frames):
@@ -294,18 +282,18 @@ class ClipReader:
         """Add a warning if frames are squashed because the proportions of the corpus' frames are unknown."""
         if self.fit.original_size is None and self.fit.aspect == "stretch" and height != width:
             self._warnings.append(
-                f"frames of {width}×{height} pixels were squashed to squares: the checkpoint does not say "
-                "which shape the frames of its corpus had"
+                f"frames of {width}×{height} pixels were squashed to squares: the checkpoint does not state "
+                "the original frame size of its corpus"
             )
 
 
 class Prefetcher(Generic[_Item]):
     """An iterator that computes its items in a thread, before they are requested; iterate over it once.
 
-    An exception of the thread is raised where the next item is requested.
+    An exception in the thread is raised when the next item is requested.
 
     Args:
-        make_items: returns the items; called in the thread, at once.
+        make_items: function that returns the items; called in the thread, at once.
         limit: maximum number of waiting items.
     """
 
@@ -338,7 +326,7 @@ class Prefetcher(Generic[_Item]):
         self._put(_End(error))
 
     def _put(self, item: _Item | _End) -> bool:
-        """Wait until the queue has room; return False if the prefetcher is closed before."""
+        """Wait until the queue has space; return False if the prefetcher is closed before."""
         while not self._closed.is_set():
             try:
                 self._queue.put(item, timeout=_POLL_INTERVAL)

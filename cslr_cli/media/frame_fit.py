@@ -1,8 +1,8 @@
-"""Preprocess a frame of any shape into the network's picture, as the frames of its training were.
+"""`FrameFit`: convert a frame of any shape to a picture, a frame as the network sees it.
 
-The original frames of a corpus had one shape, 210×260 for PHOENIX2014, before preparation made them squares, which
-distorts bodies. So a frame of other proportions is first fitted to those of the corpus (`fit`), then
-resized to a square as in preparation, and finally cropped to the middle as in evaluation.
+Preparation makes the original frames of a corpus, 210×260 pixels in PHOENIX2014, squares, which distorts bodies. A
+frame of other proportions must get the same distortion. So it is first fitted to the proportions of the original frames
+(`FitMode`), then resized to a square as in preparation (`Aspect`), and finally cropped to the middle as in evaluation.
 """
 
 from __future__ import annotations
@@ -40,13 +40,12 @@ class FrameFit:
     """The preprocessing of frames for one network.
 
     Attributes:
-        frame_size: side of the corpus' prepared frames, pixels.
+        frame_size: height and width of the corpus' prepared frames, pixels.
         config: crop and scale of the network's training.
         interpolation: interpolation with which the corpus' frames were resized.
         aspect: way in which the corpus' frames became squares.
         original_size: width and height of the corpus' original frames; None if unknown.
-        mode: way in which a frame of other proportions gets those of the original frames: `crop` its middle,
-            `squash` it, or `pad` it with black.
+        mode: way in which a frame of other proportions gets those of the original frames.
     """
 
     frame_size: int
@@ -57,7 +56,7 @@ class FrameFit:
     mode: FitMode = "crop"
 
     def to_picture(self, frame: Frame) -> Frame:
-        """Preprocess a frame into the network's picture.
+        """Convert a frame to a picture.
 
         Args:
             frame: uint8 (H, W, 3); a frame of `frame_size` × `frame_size` pixels counts as prepared.
@@ -74,7 +73,7 @@ class FrameFit:
         return resize_frame(self._fit_proportions(frame), self.frame_size, self.interpolation, self.aspect)
 
     def visible_box(self, width: int, height: int) -> Box:
-        """Return the part of a frame of this size that the network's picture shows."""
+        """Return the part of a frame of this size that its picture shows."""
         frame = Box(0, 0, width, height)
         prepared = frame if self._is_prepared(width, height) else self._prepared_box(frame)
         scale = self.config.crop_size / self.frame_size

@@ -1,4 +1,7 @@
-"""`FrameSource`: the common interface of folders of pictures, zips of pictures and video files."""
+"""`FrameSource`: the common interface of folders of pictures, zips of pictures and video files.
+
+In `cslr_cli.media`, a picture is an image file or a decoded image; a frame is a picture of a clip, uint8 RGB.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,18 @@ from cslr_cli.media.resampling import resample_indices
 # uint8 (H, W, 3), RGB.
 Frame = NDArray[np.uint8]
 
-# Silence the libraries' own messages: faults of a file are reported by a MediaError.
+# Silence the libraries' messages: a MediaError reports the faults of a file.
 # OpenCV's FFmpeg reads the variable when it opens its first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 5 has it there
 
 _NAMES_SHOWN = 5
-# Seconds by which a segment may end after its clip; annotators' clocks are not exact.
+# Seconds by which a segment may end after its clip; annotated times are not exact.
 _ALLOWED_OVERHANG = 0.5
 
 
 class NoFramesError(MediaError):
-    """A path of frames does not exist or contains no picture: the folder layout is not as expected."""
+    """A path of frames does not exist or contains no picture, for example because the folder layout is another one."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,7 @@ class FrameSource(ABC):
     @property
     @abstractmethod
     def num_frames(self) -> int:
-        """Number of frames, at least 1.
-
-        Raises:
-            MediaError: there are none, or the source cannot be read.
-        """
+        """Number of frames, at least 1; raises a MediaError if the source has none or cannot be read."""
 
     @property
     @abstractmethod
@@ -74,7 +73,7 @@ class FrameSource(ABC):
     @property
     @abstractmethod
     def fps(self) -> float | None:
-        """Average frames per second; None where the source does not say."""
+        """Average frames per second; None if the source does not state it."""
 
     @abstractmethod
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
@@ -159,9 +158,8 @@ def repeat_frames(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[i
     for (name, frame), repeat in zip(named_frames, repeats, strict=True):
         if shape is not None and frame.shape != shape:
             raise MediaError(
-                f"{name} is {frame.shape[1]}×{frame.shape[0]} pixels, "
-                f"but the frames before it are {shape[1]}×{shape[0]}",
-                "all frames of a clip must have one size",
+                f"{name}: {frame.shape[1]}×{frame.shape[0]} pixels, but the frames before have {shape[1]}×{shape[0]}",
+                "give all frames of a clip the same size",
             )
         shape = frame.shape
         for _ in range(repeat):
@@ -169,22 +167,12 @@ def repeat_frames(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[i
 
 
 def check_segment_within(path: Path, segment: Segment, num_frames: int, fps: float) -> None:
-    """Refuse a segment that ends long after its clip.
-
-    Args:
-        path: path of the clip.
-        segment: wanted segment.
-        num_frames: number of frames of the clip.
-        fps: frames per second of the clip.
-
-    Raises:
-        MediaError: more than half a second of the segment is missing, or all of it.
-    """
+    """Raise a MediaError if a clip with this length and rate lacks more than half a second, or all, of a segment."""
     duration = num_frames / fps
     end = segment.start if segment.end is None else segment.end - _ALLOWED_OVERHANG
     if segment.frame_range(fps)[0] >= num_frames or end > duration:
         wanted = f"{segment.start:g} s" if segment.end is None else f"{segment.start:g} s to {segment.end:g} s"
-        raise MediaError(f"{path}: the clip ends after {duration:.2f} s; asked for the part from {wanted}")
+        raise MediaError(f"{path}: the clip ends after {duration:.2f} s, but the segment is from {wanted}")
 
 
 def bgr_to_rgb(picture: cv2.typing.MatLike) -> Frame:

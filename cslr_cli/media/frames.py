@@ -31,19 +31,18 @@ def open_frames(path: Path | str, *, partial: bool = False) -> FrameSource:
 
     Args:
         path: a folder of pictures, a `.zip` of pictures, or a video file.
-        partial: read a truncated video as far as possible instead of refusing it.
+        partial: read a truncated video as far as possible instead of raising an error.
 
     Raises:
         NoFramesError: there is no such file or folder.
-        MediaError: the file is empty, or its name is not UTF-8. Faults in its contents are found when frames
-            are read.
+        MediaError: the file is empty, or its name is not UTF-8. Faults of its contents are found when frames are read.
     """
     path = Path(path)
     try:
         str(path).encode()  # OpenCV aborts the program on some names that are not UTF-8
     except UnicodeEncodeError as error:
         name = ascii(str(path)).strip("'")
-        raise MediaError(f"{name}: the name is no UTF-8 text", "rename the file or folder") from error
+        raise MediaError(f"{name}: the name is not UTF-8 text", "rename the file or folder") from error
     if path.is_dir():
         return FolderFrames(path)
     if not path.exists():
@@ -59,16 +58,16 @@ def iterate_frames(path: Path, fps: float, segment: Segment | None = None) -> It
 
     Args:
         path: a folder of pictures, a `.zip` of pictures, or a video file.
-        fps: frames per second of the corpus. A video is resampled to this rate; pictures, and videos
-            without time stamps, are taken to have it.
-        segment: the annotated part; None for the whole clip.
+        fps: frames per second of the corpus. A video is resampled to this rate; pictures, and videos without time
+            stamps, are assumed to have it.
+        segment: annotated segment; None for the whole clip.
 
     Yields:
         uint8 (H, W, 3), RGB; all of one size, and at least one.
 
     Raises:
-        MediaError: there is no such clip, a frame cannot be decoded or has another size than the
-            first, or the clip ends long before the segment does.
+        MediaError: there is no such clip, it ends long before the segment does, or a frame cannot be decoded or has
+            another size than the first.
     """
     source = open_frames(path)
     if segment is not None:
@@ -85,7 +84,7 @@ def validate_frames(frames: FrameArrays, name: str) -> Iterator[Frame]:
         name: name of the frames in error messages.
 
     Raises:
-        MediaError: there are no frames, or one is no picture or has another size than the first.
+        MediaError: there are no frames, or one is not such an array or has another size than the first.
     """
     if isinstance(frames, np.ndarray) and frames.ndim != 4:
         raise MediaError(f"{name}: an array of shape {frames.shape}", "expected uint8 (T, H, W, 3), RGB, 0 to 255")

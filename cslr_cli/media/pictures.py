@@ -34,7 +34,7 @@ _OPENCV_INTERPOLATIONS: Final[Mapping[Interpolation, int]] = {
 
 # Largest accepted frame, pixels: 8192×8192. A frame of 10,000×10,000 pixels takes 300 MB of memory.
 MAX_PIXELS: Final = 2**26
-_TOO_LARGE_HINT = "make it smaller: networks see pictures of a few hundred pixels"
+_TOO_LARGE_HINT = "make the picture smaller: networks see a few hundred pixels per side"
 # Smaller files are decoded without a check of their header, except PNGs.
 _UNCHECKED_BYTES = 2**20
 
@@ -120,7 +120,7 @@ class ZipFrames(FrameSource):
                 try:
                     data = archive.read(names[index])
                 except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-                    # RuntimeError and its child NotImplementedError: encrypted, or an unknown packing.
+                    # RuntimeError and its subclass NotImplementedError: encrypted, or unknown compression.
                     raise MediaError(f"{name}: cannot be read from the zip ({error})") from error
                 yield name, decode_picture(data, name)
 
@@ -131,7 +131,7 @@ class ZipFrames(FrameSource):
         except OSError as error:
             raise MediaError(f"{self.path}: cannot be opened ({error.strerror})") from error
         except zipfile.BadZipFile as error:
-            why = "is empty" if self.path.stat().st_size == 0 else "is no zip, or is cut off"
+            why = "is empty" if self.path.stat().st_size == 0 else "is not a zip, or is cut off"
             raise MediaError(f"{self.path}: the file {why}") from error
         with archive:
             yield archive
@@ -145,10 +145,10 @@ def decode_picture(data: bytes, name: str) -> Frame:
         name: name of the picture in error messages.
 
     Returns:
-        uint8 (H, W, 3), RGB, without transparency, rotated as the file's orientation tag says.
+        uint8 (H, W, 3), RGB, without transparency, rotated by the file's orientation tag.
 
     Raises:
-        MediaError: the file is empty, truncated, damaged, or no picture.
+        MediaError: the file is empty, truncated, damaged, or not a picture.
     """
     if not data:
         raise MediaError(f"{name}: the picture is empty (0 bytes)")
@@ -168,22 +168,18 @@ def decode_picture(data: bytes, name: str) -> Frame:
     except cv2.error as error:  # larger than OpenCV is willing to decode
         raise MediaError(f"{name}: cannot be read as a picture ({error.err})") from error
     if picture is None:
-        raise MediaError(f"{name}: cannot be read as a picture; it is damaged or none")
+        raise MediaError(f"{name}: cannot be read as a picture; the file is damaged, or not a picture")
     return bgr_to_rgb(picture)
 
 
 def check_frame_size_limit(width: int, height: int, name: str) -> None:
-    """Refuse a frame that is too large for the memory.
-
-    Raises:
-        MediaError: the frame has more than `MAX_PIXELS` pixels.
-    """
+    """Raise a MediaError if a frame has more than `MAX_PIXELS` pixels, which take too much memory."""
     if width * height > MAX_PIXELS:
-        raise MediaError(f"{name} is {width}×{height} pixels, too large to be read", _TOO_LARGE_HINT)
+        raise MediaError(f"{name}: {width}×{height} pixels are too large to be read", _TOO_LARGE_HINT)
 
 
 def _check_header(data: bytes, name: str) -> None:
-    """Refuse a picture that is too large by its header, before it is decoded."""
+    """Raise a MediaError if a picture is too large according to its header, before it is decoded."""
     size: tuple[int, int] | None = None
     if data.startswith(PNG_SIGNATURE) and len(data) >= 24:
         size = struct.unpack(">II", data[16:24])
@@ -215,8 +211,7 @@ def resize_frame(
         frame: uint8 (H, W, 3).
         size: height and width of the result, pixels.
         interpolation: interpolation of pixels; the published systems use `lanczos`.
-        aspect: `stretch` the frame to a square, as the published systems do; `crop` its middle; or `pad` it
-            with black to a square.
+        aspect: way in which the frame becomes a square; the published systems use `stretch`.
 
     Returns:
         uint8 (size, size, 3).

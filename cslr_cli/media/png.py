@@ -1,7 +1,7 @@
-"""Plain PNG pictures of prepared corpora: decoded twice as fast as by libpng, and encoded.
+"""Decode the plain PNG pictures of prepared corpora twice as fast as libpng, and encode such pictures.
 
 A PNG's rows are filtered (each byte becomes the difference from a neighbour) and then deflated. If all rows have
-the same filter, and it refers only to the left or upper neighbour, NumPy undoes it for the whole picture at once; ISA-L
+the same filter, and it uses only the left or upper neighbour, NumPy undoes it for the whole picture at once; ISA-L
 inflates in a third of zlib's time. OpenCV writes such pictures, by default with the left filter.
 
 Source: the PNG specification, https://www.w3.org/TR/png-3/, sections 5 (chunks) and 9 (filters).
@@ -38,7 +38,7 @@ _NO_FILTER, _LEFT_FILTER, _UP_FILTER = 0, 1, 2
 
 
 def decode_plain_png(data: bytes) -> Frame | None:
-    """Decode a picture if it has the form that can be decoded fast.
+    """Decode a picture if it has the form for fast decoding.
 
     Args:
         data: contents of the file. Only the checksum of the pixels is checked, not those of the chunks.
@@ -120,11 +120,7 @@ def _undo_filter(rows: NDArray[np.uint8]) -> Frame | None:
 
 
 def encode_png(picture: Frame) -> bytes:
-    """Encode a picture with one filter for all rows, much faster than OpenCV, which tries five.
-
-    Args:
-        picture: uint8 (H, W, 3), RGB.
-    """
+    """Encode a picture, uint8 (H, W, 3), RGB, with one filter for all rows, much faster than OpenCV, which tries five."""
     height, width, channels = picture.shape
     rows = picture.reshape(height, width * channels)
     filtered = np.empty((height, 1 + width * channels), np.uint8)

@@ -64,8 +64,7 @@ def find_presentation(capture: cv2.VideoCapture, container_matrix: int | None = 
 
     Args:
         capture: video, opened by FFmpeg.
-        container_matrix: colour matrix that the container states; None if it states none, or for a stream. The
-            codec's own statement comes first.
+        container_matrix: colour matrix that the container states, used if the codec states none; None if unknown.
     """
     matrix = _codec_matrix(capture)
     if matrix is None:
@@ -80,7 +79,7 @@ def _opencv_applies_matrices() -> bool:
     capture = cv2.VideoCapture(str(_PROBE), cv2.CAP_FFMPEG)
     found, picture = capture.read()
     capture.release()
-    # Its FFmpeg may have no VP9: then it is an old or a small one, which does not.
+    # An FFmpeg without VP9 is old or minimal, and does not apply the matrix either.
     return found and abs(int(picture[16, 16, 1]) - _PROBED_GREEN) < 8
 
 

@@ -1,4 +1,7 @@
-"""Resample frames to another frame rate: choose frames by their times, so that signing keeps its speed."""
+"""Resample frames to another frame rate: choose frames by their times, so that signing keeps its speed.
+
+(The random change of a clip's length in training is `temporal_scale` in `cslr_cli.dataset.augmentation`.)
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def resample_indices(timestamps: ArrayLike, fps: float) -> NDArray[np.int64]:
 
     Returns:
         int64, indices into `timestamps` that never decrease. Their number is the video's length times
-        `fps`, rounded, and at least one. The last frame is taken to last as long as the median frame.
+        `fps`, rounded, and at least one. The last frame is assumed to last as long as the median frame.
 
     Raises:
         ValueError: there are no times, they do not increase, or `fps` is not positive.

@@ -21,7 +21,7 @@ from cslr_cli.media.presentation import find_presentation
 from cslr_cli.media.resampling import median_frame_interval, nearest_frames
 from cslr_cli.media.video_headers import ContainerHeader, read_container_header
 
-# Used to find videos in a folder; a file that is named itself may have any suffix.
+# Used to find videos in a folder; a file that the user names may have any suffix.
 VIDEO_SUFFIXES: Final = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"),
     *(".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".dv", ".asf", ".divx", ".mjpeg"),
@@ -34,7 +34,7 @@ _SEEK_MARGIN_SECONDS = 2.0
 _ALLOWED_SHORTFALL = 0.5
 # Consecutive damaged packets after which a video counts as ended.
 _MAX_DAMAGED_PACKETS = 300
-# A gap between two frames of this many median intervals is no uneven rate, but a fault.
+# A gap between two frames of this many median intervals counts as a fault, not as an uneven rate.
 _MIN_GAP_FRAMES = 5
 # Fraction of frames whose times may not increase, and the step by which they are then increased, seconds.
 _MAX_LATE_FRACTION, _LATE_STEP = 0.02, 1e-5
@@ -79,7 +79,7 @@ class _FrameIndex:
         place = int(long[np.argmax(gaps[long])])
         others = "" if len(long) == 1 else f", and {len(long) - 1} more such gaps"
         where = f"between {self.times[place]:.2f} and {self.times[place + 1]:.2f} s{others}"
-        return f"there is no frame {where}: the video stands still there, or is damaged"
+        return f"no frame {where}: the video is still there, or is damaged"
 
 
 class VideoFrames(FrameSource):
@@ -90,7 +90,7 @@ class VideoFrames(FrameSource):
 
     Args:
         path: path of the file.
-        partial: read a truncated or damaged video as far as possible instead of refusing it; see `missing`.
+        partial: read a truncated or damaged video as far as possible instead of raising an error; see `missing`.
     """
 
     def __init__(self, path: Path, *, partial: bool = False) -> None:
@@ -131,14 +131,15 @@ class VideoFrames(FrameSource):
         is_short = seconds < declared - max(_ALLOWED_SHORTFALL, 0.02 * declared)
         if not is_short and (len(times) >= count or not self.is_cut_off):
             return self._index.damage
-        return f"the video is cut off or damaged: {seconds:.2f} s of {declared:.2f} s can be read, {len(times)} frames"
+        seconds_read = f"{seconds:.2f} s of {declared:.2f} s, {len(times)} frames"
+        return f"the video is cut off or damaged: only {seconds_read} can be read"
 
     @cached_property
     def _header(self) -> ContainerHeader:
         try:
             return read_container_header(self.path)
         except OSError:
-            return ContainerHeader()  # whoever decodes it says why not
+            return ContainerHeader()  # decoding reports the fault
 
     @cached_property
     def _declared(self) -> tuple[float | None, int]:
@@ -167,7 +168,7 @@ class VideoFrames(FrameSource):
         times = _times_since_first(milliseconds, begins_damaged=first == 0 and decoded.num_damaged > 0)
         increasing = _enforce_increasing(times)
         are_known = increasing is not None or declared_fps is not None
-        # Raw streams carry no times: all that is left is what the container says of the rate.
+        # Raw streams have no times: use the rate that the container states.
         times = np.arange(len(times)) / (declared_fps or 1.0) if increasing is None else increasing
         found = _FrameIndex(times, are_known, decoded.num_damaged, float(times[first - 1]) if first > 0 else -1.0)
         if not self._partial:
@@ -175,17 +176,13 @@ class VideoFrames(FrameSource):
         return found
 
     def _check_damage(self, index: _FrameIndex) -> None:
-        """Refuse a truncated or damaged video unless only little is missing.
-
-        Raises:
-            MediaError: too much of the video is missing.
-        """
+        """Raise a MediaError if too much of a truncated or damaged video is missing."""
         fps, count = self._declared
         found = f"{len(index.times)} of {count} frames decode"
         if len(index.times) < count and self.is_cut_off:
             raise MediaError(
                 f"{self.path}: the video is cut off, {found}",
-                "the file ends before its data does; copy or download it again",
+                "the file is incomplete; copy or download it again",
             )
         if index.num_damaged and count - len(index.times) > _ALLOWED_SHORTFALL * (fps or 1.0):
             raise MediaError(f"{self.path}: the video is damaged, {found}", "copy or download it again")
@@ -242,7 +239,7 @@ class VideoFrames(FrameSource):
         if len(times) < 2 or times[0] > start or increasing is None:
             return None
         if decoded.num_damaged and not self._partial:
-            return None  # how much is missing is found out, and perhaps refused, by reading all of it
+            return None  # the pass over the whole video finds out how much is missing
         before = increasing[max(0, decoded.first_damaged - 1)]
         return _FrameIndex(increasing, True, decoded.num_damaged, float(before)), not is_within
 
@@ -250,7 +247,7 @@ class VideoFrames(FrameSource):
         """Seek to a frame shortly before `start`, seconds; return False if that is near the beginning."""
         if start < _SEEK_MARGIN_SECONDS:
             return False
-        capture.grab()  # some containers say only with the first frame where they begin
+        capture.grab()  # some containers state their start only with the first frame
         capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (start - _SEEK_MARGIN_SECONDS / 2))
         return True
 
@@ -272,7 +269,7 @@ class VideoFrames(FrameSource):
 
     @contextmanager
     def _open_capture(self) -> Iterator[cv2.VideoCapture]:
-        # Without the choice of FFmpeg, OpenCV may take a name with digits for a series of pictures.
+        # Unless FFmpeg is requested, OpenCV may interpret a name with digits as a series of pictures.
         capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         try:
             if not capture.isOpened():
@@ -294,12 +291,12 @@ class VideoFrames(FrameSource):
         if not beginning:
             return "the file is empty (0 bytes)"
         if self.is_cut_off:
-            return "the file ends before its data does: it is cut off; copy or download it again"
+            return "the file is cut off; copy or download it again"
         if all(byte >= 32 or byte in b"\t\n\r\f" for byte in beginning):
-            return "the file holds text, not video, whatever its name says"
+            return "the file contains text, not video"
         return (
-            "it holds no video (only sound?), is in a format that OpenCV cannot decode, or is damaged;\n"
-            "ffmpeg -i FILE says what is in it, and ffmpeg -i FILE new.mp4 may mend it"
+            "the file has no video (only sound?), a format that OpenCV cannot decode, or damage;\n"
+            "ffmpeg -i FILE shows its contents, and ffmpeg -i FILE new.mp4 may repair it"
         )
 
 

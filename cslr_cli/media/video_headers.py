@@ -1,9 +1,10 @@
 """Read from the headers of a video file what OpenCV does not report.
 
-These are the matrix of its colours, whether the file is truncated, and the length of an MP4 after
-its edits. A damaged header or one of an unknown kind states nothing.
+These are the colour matrix, whether the file is truncated, and the length of an MP4 after its edits. A damaged or
+unknown header yields no values.
 
-A matrix is a number of ITU-T H.273, table 4, which all containers and codecs use: 1 is BT.709, 5 and 6 are BT.601.
+A colour matrix is a number of ITU-T H.273, table 4, which all containers and codecs use: 1 is BT.709, 5 and 6 are
+BT.601.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-# The number of a matrix that nobody has named.
+# Number of an unspecified matrix.
 _UNSPECIFIED = 2
-# Where the boxes of a picture's sample entry begin: behind its own fields, ISO/IEC 14496-12, 12.1.3.
+# Length of the fields before the boxes of a visual sample entry, ISO/IEC 14496-12, 12.1.3.
 _SAMPLE_ENTRY_FIELDS = 78
-_LIST_FIELDS = 8  # of a sample description: version, flags and the number of entries
+_LIST_FIELDS = 8  # length of the fields of a sample description: version, flags and the number of entries
 
-# The elements of Matroska, RFC 9559, that lead to the matrix of a track's colours, and where the pictures begin.
+# Elements of Matroska, RFC 9559, that lead to the colour matrix of a track; clusters contain the frames.
 _EBML, _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x1A45DFA3, 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _COLOUR, _MATRIX, _CLUSTER = 0x55B0, 0x55B1, 0x1F43B675
 
-# The profiles of H.264 whose headers say how colours are subsampled, 7.3.2.1.1 of its standard.
+# Profiles of H.264 whose headers state the subsampling of colours, 7.3.2.1.1 of the standard.
 _PROFILES_WITH_CHROMA = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)
-_H264_HEADER = 7  # the kind of a unit that is a sequence parameter set
+_H264_HEADER = 7  # type of a unit that is a sequence parameter set
 _EXTENDED_ASPECT = 255
 
 
@@ -36,8 +37,8 @@ class ContainerHeader:
 
     Attributes:
         is_cut_off: whether an MP4, MOV or AVI is truncated; False for other formats.
-        seconds: length of an MP4 or MOV whose edits leave something out, seconds; else None.
-        matrix: matrix of its colours; None if it states none.
+        seconds: length after edits of an MP4 or MOV that has edits, seconds; else None.
+        matrix: colour matrix; None if the container states none.
     """
 
     is_cut_off: bool = False
@@ -46,11 +47,7 @@ class ContainerHeader:
 
 
 def read_container_header(path: Path) -> ContainerHeader:
-    """Read the header of a container.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Read the header of a container; raise an OSError if the file cannot be read."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         beginning = file.read(12)
@@ -76,12 +73,12 @@ def _mp4_header(file: BinaryIO, size: int) -> ContainerHeader:
 
 
 def _iterate_boxes(file: BinaryIO, first: int, end: int) -> Iterator[tuple[str, int, int]]:
-    """The boxes between two places: of each the name, where its contents begin, and where it ends."""
+    """Yield the name, start of contents and end of each box between two positions."""
     while first + 8 <= end:
         file.seek(first)
         header = file.read(16)
         length, begin = int.from_bytes(header[:4], "big"), first + 8
-        if length == 1:  # the length stands behind the name, in 8 bytes
+        if length == 1:  # the length follows the name, in 8 bytes
             length, begin = int.from_bytes(header[8:16], "big"), first + 16
         if first + length < begin:  # the box reaches to the end of the file, or this is padding
             return
@@ -90,14 +87,14 @@ def _iterate_boxes(file: BinaryIO, first: int, end: int) -> Iterator[tuple[str, 
 
 
 def _find_boxes(file: BinaryIO, box: tuple[int, int], *names: str) -> Iterator[tuple[int, int]]:
-    """The contents of all boxes of a name, found along a way of names."""
+    """Yield start and end of the contents of all boxes with this path of names."""
     for name, begin, end in _iterate_boxes(file, *box):
         if name == names[0]:
             yield from _find_boxes(file, (begin, end), *names[1:]) if len(names) > 1 else [(begin, end)]
 
 
 def _read_box(file: BinaryIO, box: tuple[int, int], *names: str, length: int) -> bytes:
-    """The first bytes of the first box of a name; none if there is no such box."""
+    """Return the first bytes of the first box with this path of names; none without such a box."""
     for begin, end in _find_boxes(file, box, *names):
         file.seek(begin)
         return file.read(min(length, end - begin))
@@ -109,7 +106,7 @@ def _is_video(file: BinaryIO, track: tuple[int, int]) -> bool:
 
 
 def _edited_seconds(file: BinaryIO, size: int, track: tuple[int, int]) -> float | None:
-    """How long the parts last that the edits of a track show; None if there are none."""
+    """Return the length of a track after its edits, seconds; None without edits."""
     movie = _read_box(file, (0, size), "moov", "mvhd", length=24)
     edits = _read_box(file, track, "edts", "elst", length=1 << 16)
     try:
@@ -119,7 +116,7 @@ def _edited_seconds(file: BinaryIO, size: int, track: tuple[int, int]) -> float 
         shown = [entry.unpack_from(edits, 8 + entry.size * number)[:2] for number in range(count)]
     except (struct.error, IndexError):
         return None
-    # What begins at -1 is a pause before the video.
+    # An edit that begins at -1 is a pause before the video.
     length = sum(duration for duration, begin, *_ in shown if begin >= 0)
     return length / scale if length and scale else None
 
@@ -144,7 +141,7 @@ def _matroska_matrix(file: BinaryIO, size: int) -> int | None:
 
 
 def _find_elements(file: BinaryIO, element: tuple[int, int], *names: int) -> Iterator[tuple[int, int]]:
-    """The contents of all elements of a name, found along a way of names; not behind the first pictures."""
+    """Yield start and end of the contents of all elements with this path of names, up to the first cluster."""
     position, end = element
     while position < end:
         file.seek(position)
@@ -153,7 +150,7 @@ def _find_elements(file: BinaryIO, element: tuple[int, int], *names: int) -> Ite
         begin = position + name_length + length_length
         if not (name_length and length_length) or name == _CLUSTER or begin > end:
             return
-        # All bits of a length set: it goes on to the end of what it is in.
+        # All bits of a length set: the element extends to the end of its parent.
         following = end if length == (1 << 7 * length_length) - 1 else min(end, begin + length)
         if name == names[0]:
             yield from _find_elements(file, (begin, following), *names[1:]) if len(names) > 1 else [(begin, following)]
@@ -161,7 +158,7 @@ def _find_elements(file: BinaryIO, element: tuple[int, int], *names: int) -> Ite
 
 
 def _read_variable_number(file: BinaryIO, *, keep_length: bool) -> tuple[int, int]:
-    """A number whose first byte says, by its leading zeros, of how many it is made; and how many."""
+    """Read a number, the leading zeros of whose first byte encode its number of bytes; return both numbers."""
     first = file.read(1)
     if not first or not first[0]:
         return 0, 0
@@ -174,10 +171,10 @@ def _read_variable_number(file: BinaryIO, *, keep_length: bool) -> tuple[int, in
 
 
 def h264_matrix(description: bytes) -> int | None:
-    """By which matrix a stream of H.264 says that its colours were encoded; None if it does not.
+    """Return the colour matrix that a stream of H.264 states; None if it states none.
 
     Args:
-        description: of the stream, as MP4 and Matroska hold it (`avcC`), or units with start codes.
+        description: description of the stream, as in MP4 and Matroska (`avcC`), or units with start codes.
     """
     if description[:1] == b"\x01":
         header = description[8 : 8 + int.from_bytes(description[6:8], "big")]
@@ -186,27 +183,19 @@ def h264_matrix(description: bytes) -> int | None:
         header = next(units, b"")
     try:
         return _none_if_unspecified(_matrix_from_parameter_set(_BitReader(header[1:].replace(b"\0\0\3", b"\0\0"))))
-    except IndexError:  # it ends before that is said
+    except IndexError:  # the header is truncated
         return None
 
 
 class _BitReader:
-    """Reads numbers bit by bit.
-
-    Args:
-        data: to be read from its beginning.
-    """
+    """Reads numbers from bytes bit by bit."""
 
     def __init__(self, data: bytes) -> None:
         self._bits = "".join(f"{byte:08b}" for byte in data)
         self._position = 0
 
     def number(self, length: int) -> int:
-        """The next `length` bits as a number.
-
-        Raises:
-            IndexError: there are no more so many.
-        """
+        """Read the next `length` bits as a number; raise an IndexError if there are fewer."""
         end = self._position + length
         if end > len(self._bits):
             raise IndexError("no more bits")
@@ -214,22 +203,22 @@ class _BitReader:
         return int(bits or "0", 2)
 
     def golomb(self) -> int:
-        """The next number in Exp-Golomb code: as many zeros as bits follow the next one."""
+        """Read the next number in Exp-Golomb code: n zeros, a one, and n more bits."""
         zeros = 0
         while not self.number(1):
             zeros += 1
         return (1 << zeros) - 1 + self.number(zeros)
 
     def signed_golomb(self) -> int:
-        """The same where odd ones stand for positive numbers and even ones for negative ones."""
+        """Read a signed number: odd codes are positive numbers, even codes negative ones."""
         value = self.golomb()
         return (value + 1) // 2 if value % 2 else -(value // 2)
 
 
 def _matrix_from_parameter_set(bits: _BitReader) -> int | None:
-    """Go through a sequence parameter set, 7.3.2.1.1 and E.1.1 of H.264, up to the matrix."""
+    """Parse a sequence parameter set, 7.3.2.1.1 and E.1.1 of H.264, up to the matrix."""
     profile = bits.number(24) >> 16
-    bits.golomb()  # its own number
+    bits.golomb()  # number of the parameter set
     if profile in _PROFILES_WITH_CHROMA:
         _skip_chroma(bits)
     bits.golomb()  # frame numbers
@@ -246,7 +235,7 @@ def _matrix_from_parameter_set(bits: _BitReader) -> int | None:
     bits.number(1)
     for _ in range(2):  # width and height
         bits.golomb()
-    if not bits.number(1):  # fields may be frames by themselves
+    if not bits.number(1):  # interlaced
         bits.number(1)
     bits.number(1)
     if bits.number(1):  # cropping
@@ -286,7 +275,7 @@ def _matrix_from_usability_info(bits: _BitReader) -> int | None:
         bits.number(1)
     if not bits.number(1):
         return None
-    bits.number(4)  # the system, and whether all of the range is used
+    bits.number(4)  # video format, and whether the full range is used
     return bits.number(24) & 255 if bits.number(1) else None
 
 

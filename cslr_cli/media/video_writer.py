@@ -1,4 +1,4 @@
-"""Write a video that browsers and players show, with an encoder of this machine."""
+"""Write a video that browsers and players can show, with an encoder that is installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cslr_cli.media.frame_source import Frame
 
 WRITTEN_SUFFIX = ".mp4"
 
-# Codecs that OpenCV may be able to write into an MP4; those that most programs show come first.
+# Codecs that OpenCV may be able to write into an MP4, the most widely supported first.
 _OPENCV_CODECS = {"H.264": "avc1", "VP9": "vp09", "MPEG-4 Part 2": "mp4v"}
 # Fast, with hardly visible loss.
 _X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
@@ -45,21 +45,13 @@ class VideoWriter(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Finish the file.
-
-        Raises:
-            MediaError: it could not be written.
-        """
+        """Finish the file; raise a MediaError if it could not be written."""
 
 
 def check_video_name(path: Path) -> None:
-    """Refuse a file name that does not end in `.mp4`.
-
-    Raises:
-        UsageError: the name has another suffix.
-    """
+    """Raise a UsageError if a file name does not end in `.mp4`."""
     if path.suffix.lower() != WRITTEN_SUFFIX:
-        raise UsageError(f"{path}: videos are written as MP4", f"expected a name that ends in {WRITTEN_SUFFIX}")
+        raise UsageError(f"{path}: videos are written as MP4 only", f"use a name that ends in {WRITTEN_SUFFIX}")
 
 
 @contextmanager
@@ -77,7 +69,7 @@ def video_writer(path: Path, width: int, height: int, fps: float) -> Iterator[Vi
 
     Raises:
         UsageError: the path does not end in `.mp4`.
-        MediaError: nothing on this machine can encode it, or the encoder failed.
+        MediaError: no encoder is installed, or the encoder failed.
     """
     check_video_name(path)
     with atomic_file(path) as unfinished:
@@ -103,7 +95,7 @@ def _open(path: Path, width: int, height: int, fps: float) -> VideoWriter:
     for codec in others:
         writer = writer or by_opencv(codec)
     if writer is None:
-        raise MediaError(f"{path}: neither OpenCV nor ffmpeg can write a video here", "install ffmpeg")
+        raise MediaError(f"{path}: neither OpenCV nor ffmpeg can write a video", "install ffmpeg with libx264")
     return writer
 
 
@@ -127,7 +119,7 @@ class _FfmpegWriter(VideoWriter):
         self._path = path
         self._size = (width, height)
         raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps:.6f}", "-i", "-")
-        # A process group of its own: Ctrl-C goes to the command only, which closes this process.
+        # A separate process group: Ctrl-C goes to the command only, which closes this process.
         self._process = subprocess.Popen(
             [program, "-v", "error", "-y", *raw, "-an", *_COLOURS, *_X264, str(path)],
             stdin=subprocess.PIPE,
@@ -141,7 +133,7 @@ class _FfmpegWriter(VideoWriter):
         try:
             self._process.stdin.write(np.ascontiguousarray(_pad_to_size(frame, *self._size)).data)
         except BrokenPipeError as error:  # the pipe to ffmpeg, not standard output; `close` reports the reason
-            raise MediaError(f"{self._path}: ffmpeg has stopped") from error
+            raise MediaError(f"{self._path}: ffmpeg has ended unexpectedly") from error
 
     def close(self) -> None:
         _, messages = self._process.communicate()

@@ -85,7 +85,7 @@ def test_a_corpus_may_lie_in_a_folder_of_any_name(
     (workplace / name).symlink_to(tiny_corpus.path)
     outcome = cslr("train", "--config", "tiny.yaml", "--corpus", name, "--set", "data.crop_size=224")
     assert outcome.status == 1
-    assert "the prepared frames have 36" in outcome.stderr  # so it was found
+    assert "more than the 36 pixels of the prepared frames" in outcome.stderr  # so it was found
 
 
 def test_train_goes_on_with_a_run(cslr: Command, trained: Path, tiny_training: TrainingResult) -> None:

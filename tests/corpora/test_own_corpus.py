@@ -134,7 +134,7 @@ clips\\j.mp4,A,train,,,,
 """
     faults = dict(fault.split(": ", 1) for fault in refused(written(tmp_path, text)))
     assert list(faults) == ["8", "9", "2", "3", "4", "5", "6", "7", "11", "12", "13"]
-    assert faults["2"] == f"'../a.mp4' is outside of {tmp_path}, the folder of the corpus"
+    assert faults["2"] == f"'../a.mp4' is outside of the corpus' folder, {tmp_path}"
     assert "'/etc/passwd' is outside" in faults["3"]
     assert faults["4"] == "unknown split 'training'; expected one of train, dev, test"
     assert faults["5"] == "the split is empty"
@@ -153,7 +153,7 @@ def test_wrong_lines_of_json_are_reported(tmp_path: Path) -> None:
     assert faults[0] == "1: 'glosses' missing"
     assert faults[1] == "2: not a JSON object, {…}"
     assert faults[2].startswith("3: not a line of JSON")
-    assert faults[3].startswith("4: there is a column 'splits'; did you mean split?")
+    assert faults[3].startswith("4: unknown column 'splits'; did you mean split?")
 
 
 def test_a_clip_without_glosses_is_left_out_with_a_reason(tmp_path: Path) -> None:
@@ -340,5 +340,5 @@ def test_a_part_after_the_end_of_its_video_is_left_out_with_a_reason(tmp_path: P
     corpus = PreparedCorpus.open(tmp_path / "prepared")
     assert [shown(corpus, sample) for sample in corpus.samples("train")] == [list(range(25, 50))]
     reasons = {clip.sample_id: clip.reason for clip in report.faults}
-    assert reasons["out"] == f"{tmp_path / 'a.avi'}: the clip ends after 2.00 s; asked for the part from 1 s to 9 s"
+    assert reasons["out"] == f"{tmp_path / 'a.avi'}: the clip ends after 2.00 s, but the segment is from 1 s to 9 s"
     assert reasons["gone"].startswith(f"{tmp_path / 'b.avi'}: there is no such file or folder")

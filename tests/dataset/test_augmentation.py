@@ -166,9 +166,9 @@ def test_a_crop_larger_than_the_prepared_frames_is_refused_with_both_sizes() -> 
     assert max_crop_offset(224, 224) == 0
     with pytest.raises(DataError) as caught:
         make_evaluation_plan(10, 210, DataConfig())
-    assert caught.value.message == "data.crop_size is 224 pixels, the prepared frames have 210"
+    assert caught.value.message == "data.crop_size is 224 pixels, more than the 210 pixels of the prepared frames"
     assert caught.value.hint == "choose a smaller crop, or prepare the corpus with larger frames"
-    with pytest.raises(DataError, match="the prepared frames have 210"):
+    with pytest.raises(DataError, match="more than the 210 pixels of the prepared frames"):
         draw_training_plan(10, 210, DataConfig(), np.random.default_rng(0))
 
 

@@ -224,7 +224,7 @@ def test_a_broken_clip_gives_its_own_error_from_any_process(corpus: PreparedCorp
     path.write_bytes(path.read_bytes()[:200])
     error = fault_of(dataset_of(corpus), [ClipKey(0), ClipKey(1)], num_workers=num_workers)
     assert type(error) is MediaError
-    assert str(error) == f"{path}: the file is no zip, or is cut off"
+    assert str(error) == f"{path}: the file is not a zip, or is cut off"
 
 
 def test_after_a_broken_clip_the_loader_reads_others(corpus: PreparedCorpus) -> None:
@@ -248,14 +248,14 @@ def test_frames_of_another_size_than_the_corpus_are_refused(corpus: PreparedCorp
     write_zip(path, np.zeros((5, 20, 30, 3), np.uint8))
     error = fault_of(dataset_of(corpus), [ClipKey(1)])
     assert type(error) is DataError
-    assert error.message == f"{path}: its frames are 30×20 pixels, those of this corpus 36×36"
+    assert error.message == f"{path}: frames of 30×20 pixels, but the corpus has 36×36"
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_a_crop_larger_than_the_corpus_frames_is_refused(corpus: PreparedCorpus, training: bool) -> None:
     error = fault_of(dataset_of(corpus, training=training, crop_size=64), [ClipKey(0)], num_workers=1)
     assert type(error) is DataError
-    assert error.message == "data.crop_size is 64 pixels, the prepared frames have 36"
+    assert error.message == "data.crop_size is 64 pixels, more than the 36 pixels of the prepared frames"
 
 
 # The end of a loader

@@ -89,9 +89,9 @@ def test_a_corpus_can_be_sent_to_another_process(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "command"),
     [
-        ("prepared/phoenix2014", "make it with: cslr prepare phoenix2014"),
-        ("elsewhere/mine", "make it with: cslr prepare CORPUS --output elsewhere/mine"),
-        ("disk/prepared/synthetic", "make it with: cslr prepare synthetic --output disk/prepared/synthetic"),
+        ("prepared/phoenix2014", "prepare it with: cslr prepare phoenix2014"),
+        ("elsewhere/mine", "prepare it with: cslr prepare CORPUS --output elsewhere/mine"),
+        ("disk/prepared/synthetic", "prepare it with: cslr prepare synthetic --output disk/prepared/synthetic"),
     ],
 )
 def test_a_corpus_that_does_not_exist_says_which_command_makes_it(
@@ -99,24 +99,24 @@ def test_a_corpus_that_does_not_exist_says_which_command_makes_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     error = refused(Path(path))
-    assert error.message.startswith(f"{path}: there is no prepared corpus here")
+    assert error.message.startswith(f"{path}: no prepared corpus here")
     assert error.hint == command
 
 
 def test_a_folder_that_is_no_prepared_corpus_is_reported(tmp_path: Path) -> None:
-    assert "there is no corpus.yaml in it" in refused(tmp_path).message
+    assert "the folder has no corpus.yaml" in refused(tmp_path).message
     (tmp_path / "file").touch()
     assert "this is a file" in refused(tmp_path / "file").message
 
 
 def test_a_preparation_that_is_unfinished_is_reported(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
-    assert "has not come to its end" in refused(tmp_path).message
+    assert "is not finished" in refused(tmp_path).message
 
 
 def test_a_newer_format_is_refused_with_both_versions(folder: Path) -> None:
     change(folder, format_version=7)
-    assert "format version 7; this version of cslr reads version 1" in refused(folder).message
+    assert "format version 7, but this version of cslr reads format version 1" in refused(folder).message
 
 
 @pytest.mark.parametrize("text", ["[1, 2", "- a\n- b\n", "name: x\n", ""])

@@ -252,7 +252,7 @@ def test_only_the_damaged_frame_of_a_zip_cannot_be_read(tmp_path: Path) -> None:
 def test_pictures_of_two_sizes_in_one_clip_are_an_error(tmp_path: Path) -> None:
     write_picture(tmp_path / "0.png", picture(0, 26, 21))
     write_picture(tmp_path / "1.png", picture(0, 20, 21))
-    with pytest.raises(MediaError, match=r"1\.png is 21×20 pixels, but the frames before it are 21×26"):
+    with pytest.raises(MediaError, match=r"1\.png: 21×20 pixels, but the frames before have 21×26"):
         open_frames(tmp_path).read()
 
 
@@ -284,7 +284,7 @@ def test_a_truncated_zip_or_one_without_pictures_is_an_error(tmp_path: Path) -> 
     picture_folder(tmp_path / "clip", ["0.png"])
     zip_folder(tmp_path / "clip", tmp_path / "clip.zip")
     (tmp_path / "cut.zip").write_bytes((tmp_path / "clip.zip").read_bytes()[:100])
-    with pytest.raises(MediaError, match=r"cut\.zip: the file is no zip, or is cut off"):
+    with pytest.raises(MediaError, match=r"cut\.zip: the file is not a zip, or is cut off"):
         open_frames(tmp_path / "cut.zip").read()
     with zipfile.ZipFile(tmp_path / "text.zip", "w") as archive:
         archive.writestr("notes.txt", "no picture")

@@ -81,7 +81,7 @@ def test_a_part_may_end_a_little_after_its_video(video: Path) -> None:
     last_half = (length - 0.01, None), (length - 0.01, length + 0.2)
     for start, end in ((length - 1, length + 1), (length + 0.1, length + 0.2), (length + 5, None), *last_half):
         with pytest.raises(
-            MediaError, match=rf"the clip ends after {length:.2f} s; asked for the part from {start:g} s"
+            MediaError, match=rf"the clip ends after {length:.2f} s, but the segment is from {start:g} s"
         ):
             numbers(video, Segment(start, end))
 
@@ -191,7 +191,7 @@ def test_a_gap_in_a_container_is_reported_and_later_frames_keep_their_times(tmp_
     missing = VideoFrames(tmp_path / "hurt.mkv", partial=True).missing
     shown = numbers(tmp_path / "hurt.mkv", None)
 
-    assert re.match(r"there is no frame between \d\d\.\d\d and \d\d\.\d\d s: the video stands still", str(missing))
+    assert re.match(r"no frame between \d\d\.\d\d and \d\d\.\d\d s: the video is still there", str(missing))
     first, last = map(float, re.findall(r"\d\d\.\d\d", str(missing)))
     hole = range(round(first * 25) + 1, round(last * 25))
     assert len(hole) > 12

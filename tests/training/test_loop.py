@@ -340,7 +340,7 @@ def test_a_training_that_cannot_begin_leaves_no_folder(
     no_train = copied(tiny_corpus, tmp_path / "no train")
     (no_train.path / "train.jsonl").write_text("")
     for config, words in [
-        (changed(tiny_config, corpus={"path": str(tmp_path / "missing")}), "there is no prepared corpus"),
+        (changed(tiny_config, corpus={"path": str(tmp_path / "missing")}), "no prepared corpus here"),
         (changed(tiny_config, data={"crop_size": 64}), "crop_size is 64"),
         (changed(tiny_config, corpus={"path": str(no_train.path)}), "no clips in the split train"),
     ]:

@@ -128,7 +128,7 @@ def test_a_missing_clip_and_a_damaged_one_are_named(folder: Path) -> None:
     first, second, third = finding.details
     assert first.startswith(f"train clip a-1: {missing}: there is no such file")
     assert second.startswith(f"dev clip d-1: {damaged}")
-    assert third.startswith(f"test clip t-1: {cut}: the file is no zip, or is cut off")
+    assert third.startswith(f"test clip t-1: {cut}: the file is not a zip, or is cut off")
 
 
 def test_a_quick_inspection_counts_frames_and_does_not_read_them(folder: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_picture_of_another_size_leaves_its_clip_out(release: Path, tmp_path: 
     last = sorted(folder.iterdir())[-1]
     cv2.imwrite(str(last), picture[:-3])
     (left_out,) = prepared(release, tmp_path / "prepared").faults
-    assert left_out.reason.startswith(f"{last} is 21×23 pixels, but the frames before it are 21×26")
+    assert left_out.reason.startswith(f"{last}: 21×23 pixels, but the frames before have 21×26")
 
 
 @pytest.mark.parametrize("option", ["annotations", "references"])

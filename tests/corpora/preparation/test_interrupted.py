@@ -35,7 +35,7 @@ def test_a_preparation_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
     output = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         prepared(release, output, options, interrupt_after(num_clips))
-    with pytest.raises(DataError, match="has not come to its end"):
+    with pytest.raises(DataError, match="is not finished"):
         PreparedCorpus.open(output)
     finished = {path: path.stat().st_mtime_ns for path in (output / "frames").glob("*/*")}
     assert len(finished) == num_clips
@@ -147,9 +147,7 @@ def test_an_annotation_that_has_changed_is_refused(release: Path, tmp_path: Path
     prepared(release, output)
     path = release / "annotations" / "manual" / "dev.corpus.csv"
     write_annotation(release, "dev", path.read_text().replace("MORGEN", "GESTERN"))
-    assert (
-        "the annotations or the drawn splits have changed" in refused(release, output).message
-    )
+    assert "the annotations or the drawn splits have changed" in refused(release, output).message
 
 
 def test_a_folder_with_other_things_in_it_is_not_written_to(release: Path, tmp_path: Path) -> None:

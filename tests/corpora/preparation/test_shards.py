@@ -34,7 +34,7 @@ def test_the_shards_joined_are_the_same_bytes_as_the_whole(
     reports = [part(release, tmp_path / "parts", number, count, options) for number in range(count, 0, -1)]
     assert sum(report.num_clips for report in reports) == 4
     assert sum(report.num_frames for report in reports) == 13
-    with pytest.raises(DataError, match="has not come to its end"):
+    with pytest.raises(DataError, match="is not finished"):
         PreparedCorpus.open(tmp_path / "parts")
     report = prepared(release, tmp_path / "parts", options)
     assert report.clips_finished_before == 4
