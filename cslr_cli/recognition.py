@@ -27,14 +27,14 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Sentence:
-    """The recognition of one segment of a video, which the network saw by itself.
+    """The recognition of one segment of a video: the glosses that the network found in it.
 
     Attributes:
         start: start of the segment, seconds in the source.
         end: end of the segment, seconds in the source.
         nbest: requested hypotheses, best first, at least one.
-        conv_glosses: best hypothesis of the temporal convolution's head, which sees about a second
-            around each step, unlike the LSTM, which sees the whole segment.
+        conv_glosses: best hypothesis of the temporal convolution's head. This head sees about a second around each
+            step; the LSTM's head sees the whole segment.
     """
 
     start: float
@@ -65,9 +65,9 @@ class StepLogits:
     Attributes:
         sequence_logits: float32 (T', V), logits of the LSTM's head, which are decoded.
         conv_logits: float32 (T', V), logits of the temporal convolution's head.
-        step_times: float64 (T', 2), start and end of each step, seconds in the source, increasing; there
-            are gaps at the skipped rests of a long recording.
-        vocabulary: gloss of each of the V classes; an empty text for the first, CTC's blank.
+        step_times: float64 (T', 2), start and end of each step, seconds in the source, increasing; with gaps at the
+            skipped rests of a long recording.
+        vocabulary: gloss of each of the V classes; an empty text for the first class, CTC's blank.
     """
 
     sequence_logits: NDArray[np.float32]
@@ -80,6 +80,10 @@ class StepLogits:
 class Recognition:
     """The recognition of one video.
 
+        recognition = Recognizer.load("runs/quickstart/best.pt").recognize("talk.mp4")
+        for timed in recognition.glosses:
+            print(timed.gloss, timed.start, timed.end, timed.confidence)
+
     Attributes:
         source: name of the source of the frames.
         glosses: best hypothesis: glosses with start and end in seconds and a confidence, 0 to 1.
@@ -87,11 +91,10 @@ class Recognition:
         num_frames: number of frames that the network saw.
         fps: rate of these frames, frames per second.
         duration: length of the part that was read, seconds.
-        nbest: requested hypotheses, best first; for a divided recording only the concatenation of
-            the best hypotheses of its sentences.
+        nbest: requested hypotheses, best first; for a divided recording only the concatenation of the best
+            hypotheses of its sentences.
         start: start of the part that was read, seconds in the source.
-        sentences: segments that the network saw by themselves, in order: one for an undivided clip; none
-            if nothing moves.
+        sentences: recognition of each segment, in order: one for an undivided clip; none if nothing moves.
         warnings: faults of the source that did not prevent reading it.
         logits: logits of all steps, if requested.
     """

@@ -120,7 +120,7 @@ def _undo_filter(rows: NDArray[np.uint8]) -> Frame | None:
 
 
 def encode_png(picture: Frame) -> bytes:
-    """Encode a picture, uint8 (H, W, 3), RGB, with one filter for all rows, much faster than OpenCV, which tries five."""
+    """Encode a picture, uint8 (H, W, 3), RGB, with one filter for all rows: faster than OpenCV, which tries five."""
     height, width, channels = picture.shape
     rows = picture.reshape(height, width * channels)
     filtered = np.empty((height, 1 + width * channels), np.uint8)

@@ -79,7 +79,7 @@ class _FrameIndex:
         place = int(long[np.argmax(gaps[long])])
         others = "" if len(long) == 1 else f", and {len(long) - 1} more such gaps"
         where = f"between {self.times[place]:.2f} and {self.times[place + 1]:.2f} s{others}"
-        return f"no frame {where}: the video is still there, or is damaged"
+        return f"no frame {where}: the video is frozen there, or is damaged"
 
 
 class VideoFrames(FrameSource):

@@ -1,6 +1,7 @@
 """`Recognizer`: from a video, pictures or arrays of any length to glosses with times.
 
-`recognizer` is the class, `segmentation` divides long recordings, `joining` joins overlapping windows, `live`
+`recognizer` contains the class, `segmentation` divides long recordings into segments (`rests` finds the pauses),
+`joining` joins overlapping windows, `batch` recognizes many files, `features` writes a network's features, `live`
 recognizes a camera. The names below are imported when they are first used, so that options need no torch.
 """
 

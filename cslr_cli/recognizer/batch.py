@@ -1,4 +1,4 @@
-"""Recognize many recordings; while one is recognized, the frames of the next are read."""
+"""Recognize many recordings; the frames of the next recording are read while one is recognized."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Outcome:
 
     Attributes:
         path: path of the recording.
-        recognition: its recognition; None after an error.
-        error: error that prevented its recognition; None without one.
+        recognition: recognition of the recording; None after an error.
+        error: error that prevented the recognition, or None.
     """
 
     path: Path
@@ -37,7 +37,7 @@ def recognize_files(
     options: ReadOptions,
     recognize: Callable[[int, ClipReader], Recognition],
 ) -> Iterator[Outcome]:
-    """Recognize recordings; continue after those that cannot be read.
+    """Recognize recordings, continuing after those that cannot be read; yield each outcome, in order.
 
     Args:
         recognizer: recognizer that opens the recordings.
@@ -45,11 +45,8 @@ def recognize_files(
         options: how they are read.
         recognize: function that recognizes an opened recording, given its index in `paths`.
 
-    Yields:
-        The outcome of each recording, in order, as soon as it is known.
-
     Raises:
-        UsageError: there is a fault that affects every recording.
+        UsageError: an option is invalid, which affects every recording.
     """
     next_clip = _open_ahead(recognizer, paths[0], options) if paths else None
     try:
@@ -86,7 +83,7 @@ def _recognize_file(
     with clip:
         try:
             return Outcome(path, recognize(index, clip))
-        except (UsageError, BrokenPipeError):  # a broken pipe is the output's fault, not the recording's
+        except (UsageError, BrokenPipeError):  # a broken pipe is an error of the output, not of the recording
             raise
         except CslrError as error:
             return Outcome(path, error=error)

@@ -1,6 +1,6 @@
-"""Compute a network's features of clips and write them to files for other models; `docs/features.md` describes these.
+"""Compute a network's features of clips and write them to files for other models; see `docs/features.md`.
 
-Axes: T pictures of a clip, T' steps, C features of a frame, D features of a step.
+Axes: T frames of a clip, P frames with padding, T' steps, C features of a frame, D features of a step.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ClipFeatures:
 
 
 def extract_features(recognizer: Recognizer, clip: ClipReader, sample: Sample | None = None) -> ClipFeatures:
-    """Compute the features of a clip, whatever its length.
+    """Compute the features of a clip of any length.
 
     Args:
         recognizer: recognizer whose network computes the features.
@@ -65,7 +65,7 @@ def extract_features(recognizer: Recognizer, clip: ClipReader, sample: Sample | 
         sample: sample of a corpus; None for a video.
 
     Raises:
-        MediaError: the clip cannot be read, or is shorter than the network's shortest.
+        MediaError: the clip cannot be read, or is shorter than the network's minimum.
         DeviceError: the device is out of memory.
     """
     network, plan = recognizer.network, recognizer.network.plan
@@ -90,23 +90,17 @@ def extract_features(recognizer: Recognizer, clip: ClipReader, sample: Sample | 
 
 
 def sample_features(recognizer: Recognizer, corpus: PreparedCorpus, sample: Sample) -> ClipFeatures:
-    """Compute the features of a clip of a prepared corpus.
+    """Compute the features of a clip of a prepared corpus, like `extract_features`.
 
     Raises:
-        DataError: the corpus' frames are not of the size that the network was trained on.
-        MediaError: the clip cannot be read, or is shorter than the network's shortest.
-        DeviceError: the device is out of memory.
+        DataError: the frames of the corpus have another size than those of the network's training.
     """
     recognizer.checkpoint.corpus.check_frame_size(corpus)
     return extract_features(recognizer, recognizer.open(corpus.frames_path(sample)), sample)
 
 
 def write_features(features: ClipFeatures, path: Path) -> None:
-    """Write the features of one clip to an `.npz`, which appears only when it is complete.
-
-    Raises:
-        DataError: it cannot be written.
-    """
+    """Write the features of one clip to an `.npz`, which appears only when it is complete."""
     arrays: dict[str, NDArray[Any]] = {
         "sample_id": np.array(features.sample_id),
         "frame_features": features.frame_features,
@@ -125,11 +119,7 @@ def write_features(features: ClipFeatures, path: Path) -> None:
 
 
 def write_description(recognizer: Recognizer, checkpoint: Path | str, folder: Path) -> None:
-    """Write `features.json`: the network of the features, and the rates of their frames and steps.
-
-    Raises:
-        DataError: it cannot be written.
-    """
+    """Write `features.json`: the network of the features, and the rates of their frames and steps."""
     plan, data = recognizer.network.plan, recognizer.checkpoint.config.data
     description = {
         "checkpoint": str(checkpoint),
@@ -150,12 +140,6 @@ class FeaturesFile:
     """An `.npz` with the features of many clips, of which one at a time is in memory.
 
     Use it in a `with`; the file appears under its name when the block ends without an error.
-
-    Args:
-        path: path of the file.
-
-    Raises:
-        DataError: it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -216,11 +200,7 @@ class FeaturesFile:
 
 
 class _ArrayFile:
-    """A two-dimensional array that grows in a file.
-
-    Args:
-        path: path of a new file.
-    """
+    """A two-dimensional array that grows in a new file."""
 
     def __init__(self, path: Path) -> None:
         self.lengths: list[int] = []
@@ -252,5 +232,5 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> No
 def _translate_write_error(path: Path, error: OSError) -> DataError:
     return DataError(
         f"{error.filename or path}: cannot be written ({error.strerror or error})",
-        "mend it, or say by --output where to write",
+        "fix this, or choose another place with --output",
     )

@@ -16,12 +16,7 @@ _SAME_SIGN_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class RecognizedSegment:
-    """The result of one segment.
-
-    Attributes:
-        sentence: recognized glosses.
-        logits: logits of all steps.
-    """
+    """The recognition of one segment with its logits."""
 
     sentence: Sentence
     logits: StepLogits
@@ -30,9 +25,9 @@ class RecognizedSegment:
 def remove_overlaps(windows: Iterable[RecognizedSegment]) -> Iterator[RecognizedSegment]:
     """Cut overlapping windows so that each one ends where the next begins.
 
-    A cut splits no gloss if possible, and keeps each gloss that both windows have exactly once; of several such
-    places it takes the one nearest to the middle of the overlap. A split gloss belongs to the side of its middle
-    and ends at the cut.
+    If possible, a cut splits no gloss, and a gloss that both windows have is kept exactly once. Of several such
+    places, the one nearest to the middle of the overlap is chosen. A gloss that is split belongs to the window that has
+    its middle, and ends at the cut.
 
     Args:
         windows: results in order, each overlapping the previous one; the last may overlap several.

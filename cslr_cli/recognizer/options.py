@@ -9,7 +9,7 @@ from cslr_cli.errors import UsageError
 
 SegmentationMethod = Literal["auto", "rests", "windows", "none"]
 
-# Longest recording that `auto` does not divide, seconds. The longest clips of the corpora have 20.
+# Longest recording that `auto` does not divide, seconds. The longest clips of the corpora last 20 seconds.
 MAX_UNDIVIDED_SECONDS: Final = 30.0
 _MIN_WINDOW_SECONDS, _MIN_OVERLAP_SECONDS = 1.0, 0.2
 
@@ -19,11 +19,10 @@ class Segmentation:
     """How a long recording is divided into segments.
 
     Attributes:
-        method: `rests`: where the signer rests; `windows`: into windows of one length; `none`: not at all; or
-            `auto`: at rests if the recording is longer than half a minute.
+        method: `rests`: at pauses in the signing; `windows`: into windows of one length; `none`: not divided;
+            `auto`: at pauses if the recording is longer than 30 seconds.
         window: length of a window, seconds.
-        overlap: overlap of neighbouring windows, seconds. A sign in it is taken from the window that shows more of
-            its surroundings.
+        overlap: overlap of neighbouring windows, seconds.
 
     Raises:
         UsageError: a value is out of range.
@@ -39,9 +38,9 @@ class Segmentation:
         if self.method not in methods:
             faults.append(f"the split is {self.method!r}; expected one of {', '.join(methods)}")
         if not self.window >= _MIN_WINDOW_SECONDS:
-            faults.append(f"windows of {self.window:g} s; expected {_MIN_WINDOW_SECONDS:g} or more")
+            faults.append(f"the window is {self.window:g} s; expected {_MIN_WINDOW_SECONDS:g} s or more")
         if not _MIN_OVERLAP_SECONDS <= self.overlap <= self.window / 2:
-            faults.append(f"an overlap of {self.overlap:g} s; expected {_MIN_OVERLAP_SECONDS:g} to half a window")
+            faults.append(f"the overlap is {self.overlap:g} s; expected {_MIN_OVERLAP_SECONDS:g} s to half a window")
         if faults:
             raise UsageError("\n".join(faults))
 
@@ -66,6 +65,6 @@ class LiveOptions:
     def __post_init__(self) -> None:
         if not (self.interval > 0 and self.uncertain >= 0 and 2 * self.uncertain + 1 <= self.window < float("inf")):
             raise UsageError(
-                f"signs cannot be recognised live in a window of {self.window:g} s",
-                f"expected {2 * self.uncertain + 1:g} s or more",
+                f"the window is {self.window:g} s, too short for live recognition",
+                f"use {2 * self.uncertain + 1:g} s or more",
             )

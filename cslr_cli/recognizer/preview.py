@@ -1,4 +1,4 @@
-"""Write a picture that shows what a network sees of a source."""
+"""Write a preview: a picture that shows which part of a source the network sees."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from cslr_cli.media.frame_fit import Box
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.palette import RED
 
-# Time of the frame that is shown, seconds: later than a fade-in.
+# Time of the frame that is shown, seconds: after a fade-in.
 _FRAME_TIME = 1.0
 _DIMMING = 0.35  # factor on the values outside the network's view
 _HEIGHT_INCHES = 4.2  # of both pictures
 
 
 def write_preview(clip: ClipReader, output: Path) -> None:
-    """Write a picture: on the left a source frame, dark outside the network's view; on the right the network's picture.
+    """Write a picture: on the left a source frame, dark outside the network's view; on the right the network's input.
 
     Args:
         clip: reader of which nothing has been read; it is read up to the frame that is shown.
@@ -30,14 +30,14 @@ def write_preview(clip: ClipReader, output: Path) -> None:
 
     Raises:
         MediaError: the source cannot be read.
-        UsageError: no picture format has this suffix.
+        UsageError: unknown picture format.
     """
     # Imported here because it is slow to import.
     from matplotlib.figure import Figure
 
     suffixes = Figure().canvas.get_supported_filetypes()
     if output.suffix.removeprefix(".").lower() not in suffixes:
-        raise UsageError(f"{output}: no kind of picture has this suffix", "expected for example preview.png")
+        raise UsageError(f"{output}: unknown picture format", "use for example preview.png")
     # The last frame of a shorter clip.
     *_, frame = islice(clip.frames(), max(1, round(_FRAME_TIME * clip.fps)))
     picture = clip.to_picture(frame)
@@ -49,9 +49,9 @@ def write_preview(clip: ClipReader, output: Path) -> None:
     source_axes, picture_axes = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     source_axes.imshow(shown)
     _draw_outline(source_axes, seen, left, top)
-    source_axes.set_title(f"the source, {frame.shape[1]}×{frame.shape[0]} pixels", fontsize=9)
+    source_axes.set_title(f"source, {frame.shape[1]}×{frame.shape[0]} pixels", fontsize=9)
     picture_axes.imshow(picture, interpolation="nearest")
-    picture_axes.set_title(f"what the network sees, {picture.shape[1]}×{picture.shape[0]}", fontsize=9)
+    picture_axes.set_title(f"network input, {picture.shape[1]}×{picture.shape[0]}", fontsize=9)
     for axes in (source_axes, picture_axes):
         axes.set_axis_off()
     output.parent.mkdir(parents=True, exist_ok=True)

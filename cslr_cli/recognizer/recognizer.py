@@ -1,4 +1,7 @@
-"""`Recognizer`: from any source of frames to glosses with times."""
+"""`Recognizer`: from any source of frames to glosses with times.
+
+A picture is a frame after resampling, fit and crop, as the network sees it.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +32,15 @@ from cslr_cli.recognizer.options import Segmentation
 from cslr_cli.recognizer.segmentation import iterate_frame_features, iterate_segments
 from cslr_cli.vocabulary import Vocabulary
 
-_OUT_OF_MEMORY_HINT = "use --precision bf16 or --device cpu; a long recording takes less in parts: --split rests"
+_OUT_OF_MEMORY_HINT = "use --precision bf16 or --device cpu; divide a long recording: --split rests"
 
 
 class Recognizer:
     """Recognizes glosses with a trained network; videos are preprocessed like its training clips.
 
         recognizer = Recognizer.load("runs/quickstart/best.pt")
-        print(recognizer.recognize("talk.mp4").text)
+        recognition = recognizer.recognize("talk.mp4")
+        print(recognition.text)
 
     Args:
         checkpoint: network with its vocabulary and preprocessing.
@@ -80,8 +84,8 @@ class Recognizer:
             precision: `auto`, `fp32`, `bf16` or `fp16`.
 
         Raises:
-            CheckpointError: the file is no checkpoint of this project.
-            DeviceError: the device is not there, or has not this precision.
+            CheckpointError: the file is not a checkpoint of this project.
+            DeviceError: the device does not exist, or does not support this precision.
         """
         return cls(load_checkpoint(Path(path)), device=resolve_device(device), precision=precision)
 
@@ -96,12 +100,12 @@ class Recognizer:
         return self.checkpoint.vocabulary
 
     def open(self, source: Source, options: ReadOptions | None = None) -> ClipReader:
-        """Open a source for reading its pictures one by one, as the network takes them.
+        """Open a source for reading its pictures one by one.
 
         Args:
             source: path of a video, a folder or `.zip` of pictures, a uint8 array (T, H, W, 3), a list of arrays
                 (H, W, 3), or an iterator of them; RGB.
-            options: which part of the source is read, and how; None for the defaults.
+            options: which segment of the source is read, and how; None for the defaults.
 
         Raises:
             MediaError: there is no such file or folder.
@@ -112,11 +116,7 @@ class Recognizer:
         return ClipReader(source, options, fit, fps=self.fps, frame_interval=config.frame_interval)
 
     def read(self, source: Source, options: ReadOptions | None = None) -> LoadedClip:
-        """Read all pictures of a source into memory; otherwise like `open`.
-
-        Raises:
-            MediaError: it cannot be read.
-        """
+        """Read all pictures of a source into memory; otherwise like `open`."""
         with self.open(source, options) as clip:
             return clip.read()
 
@@ -133,19 +133,19 @@ class Recognizer:
         """Recognize the glosses of one video.
 
         Frames are preprocessed like training frames: resampled to the corpus' frame rate by their time stamps,
-        fitted, resized, cropped and normalised. Frames are decoded in a thread while the network
-        computes; memory use does not depend on the length of the video.
+        fitted, resized, cropped and normalised. A thread decodes frames while the network computes; memory use does
+        not depend on the length of the video.
 
         Args:
             source: a source as in `open`, or the reader that `open` returned.
-            options: which part of the source is read, and how; None for the defaults.
+            options: which segment of the source is read, and how; None for the defaults.
             segmentation: how a long recording is divided; None for the defaults.
             keep_logits: whether the result contains the logits.
-            on_sentence: called with each sentence of a long recording as soon as it is recognized.
+            on_sentence: called with the recognition of each segment of a long recording as soon as it is known.
             long: deprecated name of `segmentation`.
 
         Raises:
-            MediaError: it cannot be read, or is shorter than the network's shortest clip.
+            MediaError: the source cannot be read, or is shorter than the network's minimum.
             DeviceError: the device is out of memory.
         """
         if long is not None:
@@ -178,7 +178,7 @@ class Recognizer:
     def recognize_pictures(
         self, pictures: NDArray[np.uint8], name: str = "", *, keep_logits: bool = False
     ) -> Recognition:
-        """Recognize preprocessed pictures, for example of a `LoadedClip`.
+        """Recognize pictures, for example of a `LoadedClip`.
 
         Args:
             pictures: uint8 (T, S, S, 3), RGB, at the network's frame rate.
@@ -229,7 +229,7 @@ class Recognizer:
 
         Args:
             features: (P, C), features of T frames, padded like a clip.
-            edges: float64 (T + 1,), begin of each frame and end of the last one, seconds.
+            edges: float64 (T + 1,), start of each frame and end of the last one, seconds.
 
         Raises:
             DeviceError: the device is out of memory.

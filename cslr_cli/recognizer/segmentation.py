@@ -1,10 +1,10 @@
-"""Divide a recording into segments, which the network sees one by one, and compute the features of each.
+"""Divide a recording into segments, which the network recognizes one by one, and compute the features of each.
 
-A clip of a corpus is one sentence, and networks learn to recognize sentences. So a longer recording is
-divided where the signer rests, or into windows. Its frames go through the backbone once, in chunks; only
-the features of the current segment are in memory.
+A clip of a corpus is one sentence, and networks learn to recognize sentences. So a longer recording is divided where
+the signer rests (`cslr_cli.recognizer.rests`), or into windows. Its frames go through the backbone once, in chunks;
+only the features of the current segment are in memory.
 
-Axes: T pictures, P pictures with a clip's padding, C channels.
+A picture is a frame as the network sees it. Axes: T pictures, P pictures with a clip's padding, C channels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cslr_cli.recognizer.rests import FrameRange, RestSegmenter
 # Returns the context in which the network computes: without gradients, in its precision.
 InferenceContext = Callable[[], AbstractContextManager[None]]
 
-# A longer sentence is cut where least moves, even without a rest, seconds.
+# A longer segment is cut where least moves, even without a rest, seconds.
 MAX_SENTENCE_SECONDS = 20.0
 
 
@@ -62,18 +62,18 @@ def iterate_segments(
         DeviceError: the device is out of memory.
     """
     segmenter = RestSegmenter(clip.fps, MAX_SENTENCE_SECONDS)
-    sentences: list[FrameRange] = []
+    segments: list[FrameRange] = []
 
-    def find_sentences() -> Iterator[Frame]:
+    def find_segments() -> Iterator[Frame]:
         for picture in clip:
-            if (sentence := segmenter.push(picture)) is not None:
-                sentences.append(sentence)
+            if (segment := segmenter.push(picture)) is not None:
+                segments.append(segment)
             yield picture
-        if (sentence := segmenter.finish()) is not None:
-            sentences.append(sentence)
+        if (segment := segmenter.finish()) is not None:
+            segments.append(segment)
 
     method = segmentation.method
-    pictures = find_sentences() if method in ("auto", "rests") else clip
+    pictures = find_segments() if method in ("auto", "rests") else clip
     features = iterate_frame_features(pictures, network, device, inference)
     beginning: list[Tensor] = []
     if method in ("auto", "none"):
@@ -89,15 +89,15 @@ def iterate_segments(
         yield from _iterate_windows(buffer, clip, segmentation)
         return
     while buffer.read():
-        while sentences and sentences[0].end <= buffer.num_known:
-            sentence = sentences.pop(0)
-            if len(sentence) >= network.plan.min_frames:
-                yield SegmentFeatures(sentence, buffer.padded_features(sentence))
-        buffer.drop_before(sentences[0].first if sentences else segmenter.first_needed)
+        while segments and segments[0].end <= buffer.num_known:
+            segment = segments.pop(0)
+            if len(segment) >= network.plan.min_frames:
+                yield SegmentFeatures(segment, buffer.padded_features(segment))
+        buffer.drop_before(segments[0].first if segments else segmenter.first_needed)
 
 
 def _iterate_windows(buffer: _FeatureBuffer, clip: ClipReader, segmentation: Segmentation) -> Iterator[SegmentFeatures]:
-    """Yield windows of one length; the last one begins earlier than its turn, so that it has this length, too."""
+    """Yield windows of one length; the last window overlaps more than the others, so that it has this length, too."""
     window = max(1, round(segmentation.window * clip.fps))
     step = max(1, round((segmentation.window - segmentation.overlap) * clip.fps))
     first, end = 0, 0
@@ -136,7 +136,7 @@ def iterate_frame_features(
 
 
 class _FeatureBuffer:
-    """Holds the features of the current segment's pictures.
+    """Keeps the features of the current segment's pictures.
 
     Args:
         features: features of the padded clip, in chunks.

@@ -191,7 +191,7 @@ def test_a_gap_in_a_container_is_reported_and_later_frames_keep_their_times(tmp_
     missing = VideoFrames(tmp_path / "hurt.mkv", partial=True).missing
     shown = numbers(tmp_path / "hurt.mkv", None)
 
-    assert re.match(r"no frame between \d\d\.\d\d and \d\d\.\d\d s: the video is still there", str(missing))
+    assert re.match(r"no frame between \d\d\.\d\d and \d\d\.\d\d s: the video is frozen there", str(missing))
     first, last = map(float, re.findall(r"\d\d\.\d\d", str(missing)))
     hole = range(round(first * 25) + 1, round(last * 25))
     assert len(hole) > 12

@@ -234,7 +234,7 @@ def test_a_gap_in_the_frames_is_not_filled() -> None:
         CameraFrame(time, np.full((1, 1, 3), number, np.uint8)) for number, time in enumerate([0, 0.1, 0.2, 3.0, 3.1])
     ]
     chosen = even.sample(frames) + even.flush()
-    assert [(round(frame.time, 2), int(frame.picture[0, 0, 0])) for frame in chosen] == [
+    assert [(round(frame.time, 2), int(frame.pixels[0, 0, 0])) for frame in chosen] == [
         *((0.0, 0), (0.1, 1), (0.2, 2)),
         *((3.0, 3), (3.1, 4)),
     ]
@@ -250,7 +250,7 @@ def test_a_camera_of_any_rate_is_resampled_to_the_corpus_rate(fps: float) -> Non
     assert len(chosen) == pytest.approx(75, abs=1 + 25 / fps)  # the last frame may stay for less than its time
     for place, frame in enumerate(chosen[:-1]):
         assert frame.time == pytest.approx(5 + place / 25)
-        shown = 5 + int(frame.picture[0, 0, 0]) / fps
+        shown = 5 + int(frame.pixels[0, 0, 0]) / fps
         assert abs(shown - frame.time) <= 0.5 / fps + 1e-6  # the nearest there is
 
 
@@ -267,9 +267,9 @@ def test_a_file_is_played_in_real_time(tmp_path: Path) -> None:
     first = camera.take()
     assert [frame.time for frame in first] == [began]
     clock.sleep(0.55)
-    assert [int(frame.picture[0, 0, 0]) for frame in camera.take()] == [1, 2, 3, 4, 5]
+    assert [int(frame.pixels[0, 0, 0]) for frame in camera.take()] == [1, 2, 3, 4, 5]
     clock.sleep(3.0)
-    assert [int(frame.picture[0, 0, 0]) for frame in camera.take()] == list(range(25, 36))  # a second, no more
+    assert [int(frame.pixels[0, 0, 0]) for frame in camera.take()] == list(range(25, 36))  # a second, no more
     assert (camera.num_frames, camera.num_dropped, camera.is_over) == (36, 19, False)
     clock.sleep(10)
     camera.take()
@@ -314,7 +314,7 @@ def test_a_webcam_is_read_in_the_background_and_drops_the_oldest(tmp_path: Path)
     wait_until(camera, 5)
     frames = camera.take()
     assert [frame.time - BEGAN for frame in frames] == [0.125, 0.25, 0.375, 0.5, 0.625]
-    assert frames[0].picture[0, 0].tolist() == [255, 0, 39]  # RGB
+    assert frames[0].pixels[0, 0].tolist() == [255, 0, 39]  # RGB
     capture.may_go_on.release(36)
     wait_until(camera, 40)
     left = camera.take()

@@ -95,5 +95,5 @@ def test_memory_use_does_not_grow_with_the_recording() -> None:
     most = 0
     for frame in recording(SENTENCES * 8):
         finder.push(frame)
-        most = max(most, finder.num_pictures - finder.first_needed)
+        most = max(most, finder.num_frames - finder.first_needed)
     assert most <= 6 * FPS

@@ -1,7 +1,7 @@
 """Sources of live frames: a webcam, a stream, or a recording that is played in real time.
 
-A camera does not wait. Frames that are not taken in time are dropped, the oldest first, and counted, so that
-recognition is never far behind the signing.
+Frames that are not taken in time are dropped, the oldest first, and counted, so that recognition is never far behind
+the signing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Protocol
 
 import cv2
@@ -67,22 +68,22 @@ class CameraFrame:
 
     Attributes:
         time: seconds, on the camera's clock.
-        picture: uint8 (H, W, 3), RGB.
+        pixels: uint8 (H, W, 3), RGB.
     """
 
     time: float
-    picture: Frame
+    pixels: Frame
 
 
 class Camera(ABC):
-    """A source of frames that does not wait.
+    """A source of live frames.
 
     Attributes:
         name: number, address or path of the camera.
         clock: clock of the frames' times.
         num_frames: number of frames so far.
         num_dropped: number of frames that were dropped.
-        is_recording: whether an address is that of a recording.
+        is_recording: whether the camera is the address of a recording.
     """
 
     def __init__(self, name: str, clock: Clock, max_wait: float) -> None:
@@ -119,7 +120,7 @@ class Camera(ABC):
 
 
 def is_camera(argument: str) -> bool:
-    """Return whether an argument is a camera: digits that are no file name, or the address of a stream."""
+    """Return whether an argument is a camera: digits without a file of this name, or the address of a stream."""
     return bool(_STREAM.match(argument)) or (argument.isascii() and argument.isdigit() and not os.path.exists(argument))
 
 
@@ -155,14 +156,13 @@ def _connect(argument: str) -> cv2.VideoCapture:
 def _camera_error(argument: str) -> MediaError:
     if not argument.isdigit():
         return MediaError(
-            f"{argument}: no video comes from this address", "check the address, and that it plays with ffplay"
+            f"{argument}: this address sends no video", f"check the address with: ffplay {quote(argument)}"
         )
     devices = sorted(str(path) for path in Path("/dev").glob("video*")) if os.name == "posix" else []
-    there = f"this machine has {', '.join(devices)}" if devices else "no camera was found on this machine"
+    found = f"this machine has {', '.join(devices)}" if devices else "no camera was found on this machine"
     return MediaError(
-        f"camera {argument}: it cannot be opened, or gives no picture",
-        f"{there}; another program may be using it; "
-        "with --live a video file plays the camera: cslr predict --live talk.mp4",
+        f"camera {argument}: cannot be opened, or sends no picture",
+        f"{found}; close other programs that use it;\nto use a video file as the camera: cslr predict --live talk.mp4",
     )
 
 
@@ -256,9 +256,6 @@ class FileCamera(Camera):
         clock: clock of the frames' times; the first frame comes at the first `take`.
         max_wait: maximum time that a frame waits, seconds.
         picture_fps: frame rate of pictures, frames per second.
-
-    Raises:
-        MediaError: the video cannot be read.
     """
 
     def __init__(
@@ -272,7 +269,7 @@ class FileCamera(Camera):
         source = open_frames(path, partial=True)
         times = source.timestamps
         self._times = [number / picture_fps for number in range(source.num_frames)] if times is None else times.tolist()
-        self._pictures: Iterator[Frame] = source.iterate()
+        self._frames: Iterator[Frame] = source.iterate()
         self._start: float | None = None
         self._is_closed = False
 
@@ -283,7 +280,7 @@ class FileCamera(Camera):
             self._start = now
         while not self._has_ended and self._start + self._times[self.num_frames] <= now:
             time = self._start + self._times[self.num_frames]
-            self._add(CameraFrame(time, next(self._pictures)))
+            self._add(CameraFrame(time, next(self._frames)))
         return self._take_waiting()
 
     @property

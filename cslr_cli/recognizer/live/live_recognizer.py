@@ -12,7 +12,7 @@ from cslr_cli.recognizer.live.stability import StableGlossFilter, WindowResult
 from cslr_cli.recognizer.options import LiveOptions
 from cslr_cli.scoring import TimedGloss
 
-# Longest gap between two frames that is filled with the nearest frame, seconds. A longer one is left out.
+# Longest gap between two frames that is filled with the nearest frame, seconds. A longer gap gets no frames.
 _MAX_GAP_SECONDS = 0.5
 
 
@@ -185,6 +185,6 @@ class EvenRateSampler:
         assert self._last is not None
         ticks = []
         while self._next_tick <= end:
-            ticks.append(CameraFrame(self._next_tick, self._last.picture))
+            ticks.append(CameraFrame(self._next_tick, self._last.pixels))
             self._next_tick += self._interval
         return ticks

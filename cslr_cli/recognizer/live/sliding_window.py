@@ -1,6 +1,7 @@
-"""Recognize the last seconds of a stream again and again; each frame goes through the backbone once.
+"""Recognize the last seconds of a stream repeatedly; each frame goes through the backbone once.
 
-Only the temporal layers, which are small, run over the features of the whole window each time.
+Only the temporal layers, which are small, run over the features of the whole window each time. A picture is a frame
+after fit and crop, as the network sees it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class SlidingWindowRecognizer:
 
     def push(self, frames: Sequence[CameraFrame]) -> None:
         """Add the next frames of the stream, at the network's frame rate."""
-        pictures = [self._to_picture(frame.picture) for frame in frames]
+        pictures = [self._to_picture(frame.pixels) for frame in frames]
         if not pictures:
             return
         self._times += [frame.time for frame in frames]
@@ -95,7 +96,7 @@ class SlidingWindowRecognizer:
         return max(0, known // self._plan.stride * self._plan.stride)
 
     def _edges(self, num_frames: int) -> NDArray[np.float64]:
-        """Return the begin of each frame in the window and the end of the last one, float64 (num_frames + 1,)."""
+        """Return the start of each frame in the window and the end of the last one, float64 (num_frames + 1,)."""
         times = self._times[: num_frames + 1]
         return np.array(times if len(times) > num_frames else [*times, times[-1] + 1 / self.fps])
 

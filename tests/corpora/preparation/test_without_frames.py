@@ -110,7 +110,7 @@ def test_another_choice_of_splits_is_another_corpus(release: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("splits", "fault"),
-    [(("dev",), "splits of the vocabulary do not include train"), (("train", "x"), "unknown split x")],
+    [(("dev",), "vocabulary do not include train"), (("train", "x"), "unknown split x")],
 )
 def test_a_choice_of_splits_that_is_invalid_is_refused(splits: tuple[str, ...], fault: str) -> None:
     with pytest.raises(UsageError, match=fault):
