@@ -1,17 +1,17 @@
 """A drawn signing corpus: every pixel follows from a seed, in the release layout of PHOENIX2014.
 
-It serves to try the whole pipeline without a data set, and for checks that need the truth: start and end of each
-gloss, and the positions of the hands in every frame.
+Use it to try the whole pipeline without a data set, and for checks that need the true start and end of each gloss or
+the true positions of the hands in every frame.
 
 - `options`: size and seed of the corpus.
 - `lexicon`: glosses, each a movement of one or two hands.
 - `grammar`: sentences of glosses.
-- `signer`: the people, and how they differ.
+- `signer`: the signers, and how they differ.
 - `plan`: split, signer and sentence of each clip.
 - `motion`: positions of the hands in every frame, from a sentence and a signer.
 - `body`: joints of the arms, from the positions of the hands by inverse kinematics.
 - `scene`: camera, background, light and sensor of a clip.
-- `drawing`: pictures, from joints and scene.
+- `drawing`: frames, from joints and scene.
 - `release`: files of the corpus.
 """
 

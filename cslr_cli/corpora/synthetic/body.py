@@ -14,8 +14,8 @@ from cslr_cli.corpora.synthetic.signer import Signer
 assert Phoenix2014.original_size is not None
 FRAME_WIDTH, FRAME_HEIGHT = Phoenix2014.original_size  # pixels
 PALM_LENGTH = 0.42  # units of the body frame, from the wrist to the knuckles
-_HAND_DEPTH = 0.8  # units in front of the shoulders, where hands sign if the arm is long enough
-_STRETCH = 0.985  # of the arm's length at most: a fully straight arm looks wooden
+_HAND_DEPTH = 0.8  # distance of the hands in front of the shoulders if the arm is long enough, units
+_STRETCH = 0.985  # largest reach, fraction of the arm's length: a fully straight arm looks unnatural
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,7 @@ class Projection:
     unit: float
 
     def pixels(self, points: Array) -> Array:
-        """Points (..., 2) of the picture's body frame (x to the right, y down) in pixels.
-
-        Pixel (0, 0) covers coordinates 0 to 1 on both axes.
-        """
+        """Convert points (..., 2) of the picture's body frame to pixels; pixel (0, 0) covers coordinates 0 to 1."""
         seen: Array = np.array(self.origin) + self.unit * points
         return seen
 
@@ -41,13 +38,13 @@ class Joints:
     Axes: T frames; 2 arms, the dominant one first; (x, y).
 
     Attributes:
-        side: (2,) for each arm, +1 if its own side is the right of the picture, else -1.
-        trunk: (T, 2) how far the whole body has swayed.
+        side: (2,), +1 for an arm on the right of the picture, -1 for one on the left.
+        trunk: (T, 2), displacement of the whole body.
         shoulders: (T, 2, 2).
         elbows: (T, 2, 2).
         wrists: (T, 2, 2).
-        hands: (T, 2, 2) the centres of the palms.
-        pointing: (T, 2) degrees from straight up, positive to the right of the picture.
+        hands: (T, 2, 2), centres of the palms.
+        pointing: (T, 2), degrees from straight up, positive to the right of the picture.
     """
 
     side: Array
@@ -63,9 +60,9 @@ def find_joints(performance: Performance, signer: Signer, sway: Array) -> Joints
     """Place shoulders, elbows and wrists for the hands of a clip.
 
     Args:
-        performance: what the hands do.
-        signer: whose arms they are.
-        sway: (T, 2) movement of the whole body, in units.
+        performance: movement of the hands.
+        signer: signer with the lengths of the arms.
+        sway: (T, 2), movement of the whole body, units.
     """
     # Seen from the front, the right hand is on the left of the picture.
     dominant_side = 1.0 if signer.left_handed else -1.0
@@ -75,7 +72,7 @@ def find_joints(performance: Performance, signer: Signer, sway: Array) -> Joints
     wrists = performance.places - 0.5 * PALM_LENGTH * signer.hand * direction
     shoulder = np.array([signer.shoulders, 0.0])
     wrists, elbows = _bend_arms(wrists - shoulder, signer.upper_arm, signer.forearm)
-    # (2 arms, x and y): from an arm's own side to the picture
+    # (2 arms, x and y): from the coordinates of an arm's side to those of the picture
     to_picture = np.stack([side, np.ones(2)], axis=-1)
     trunk = sway[:, None, :]
     hands = wrists + shoulder + 0.5 * PALM_LENGTH * signer.hand * direction
@@ -91,25 +88,25 @@ def find_joints(performance: Performance, signer: Signer, sway: Array) -> Joints
 
 
 def _bend_arms(wrists: Array, upper_arm: float, forearm: float) -> tuple[Array, Array]:
-    """Inverse kinematics of two bones in space.
+    """Compute the inverse kinematics of two bones in space.
 
     Args:
-        wrists: (..., 2) wanted places seen from the shoulder, x to the arm's own side.
-        upper_arm: length of the first bone.
-        forearm: length of the second.
+        wrists: (..., 2), wanted positions relative to the shoulder, x to the arm's side.
+        upper_arm: length of the upper arm.
+        forearm: length of the forearm.
 
     Returns:
-        Wrists (..., 2), drawn in where the arm is too short, and elbows (..., 2), seen from the shoulder.
+        Wrists (..., 2), moved closer where the arm is too short, and elbows (..., 2), relative to the shoulder.
     """
     reach = _STRETCH * (upper_arm + forearm)
     flat_distance = np.linalg.norm(wrists, axis=-1, keepdims=True)
     wrists = wrists * np.minimum(1.0, reach / np.maximum(flat_distance, 1e-9))
-    # Depth is not seen; hands come closer to the body's plane where the arm would not reach otherwise.
+    # Depth is not visible; hands are closer to the body's plane where the arm is too short otherwise.
     free = np.sqrt(np.maximum(reach**2 - np.sum(wrists**2, axis=-1, keepdims=True), 0.0))
     wrists_3d = np.concatenate([wrists, np.minimum(free, _HAND_DEPTH)], axis=-1)
     distance = np.maximum(np.linalg.norm(wrists_3d, axis=-1, keepdims=True), abs(upper_arm - forearm) + 1e-3)
     along = wrists_3d / distance
-    # The elbow lies on a circle around the line from shoulder to wrist: take its lowest, most outward point.
+    # The elbow is on a circle around the line from shoulder to wrist: take its lowest, most outward point.
     to_foot = (upper_arm**2 - forearm**2 + distance**2) / (2 * distance)
     radius = np.sqrt(np.maximum(upper_arm**2 - to_foot**2, 0.0))
     pull = np.array([0.55, 1.0, -0.3])

@@ -1,6 +1,6 @@
-"""Pictures from joints: a person of simple shapes in front of a background, with light and sensor noise.
+"""Draw frames from joints: a person of simple shapes in front of a background, with light and sensor noise.
 
-Everything is drawn at twice the size and then averaged down, which is the antialiasing. Colours are RGB.
+Frames are drawn at twice the size and then averaged down, for antialiasing. Colours are RGB.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from cslr_cli.corpora.synthetic.signer import Colour, Signer
 Frame = NDArray[np.uint8]
 
 _OVERSAMPLING = 2
-_SHIFT = 3  # binary digits after the point in coordinates given to OpenCV
+_SHIFT = 3  # fractional bits of the coordinates for OpenCV
 
-# Lengths from here on are in units of the body frame.
+# The following lengths are in units of the body frame.
 _HEAD = (0.0, -1.18)  # centre of the head
 _HEAD_RADII = (0.47, 0.63)
-_FRINGE = {"short": -0.28, "long": -0.22, "cropped": -0.42, "bun": -0.36}  # where the hair ends on the brow
+_FRINGE = {"short": -0.28, "long": -0.22, "cropped": -0.42, "bun": -0.36}  # lower end of the hair on the forehead
 _FINGER_LENGTH = (0.34, 0.44, 0.48, 0.44, 0.36)  # thumb to little finger, stretched
 _FINGER_ROOT = (-0.02, 0.36, 0.40, 0.38, 0.32)  # from the wrist along the hand's axis
 _FINGER_OFFSET = (0.17, 0.145, 0.05, -0.05, -0.145)  # from the hand's axis towards the thumb
 _FINGER_WIDTH = 0.125
 _PALM_WIDTH = 0.42
-_FOLDED = 0.26  # what a folded finger still shows of its length
+_FOLDED = 0.26  # visible fraction of a folded finger's length
 _TURNING_POINT, _TURNING_RANGE = -55.0, 6.0  # pointing at which a hand turns from palm to back, degrees
-_EDGE = 0.07  # how much wider than a hand or sleeve the dark shape below it is
+_EDGE = 0.07  # additional width of the dark shape below a hand or sleeve
 
 
 @dataclass(frozen=True)
 class _Person:
-    """A signer in one clip: colours as they look in its light."""
+    """A signer in one clip, with the colours in the light of the clip."""
 
     signer: Signer
     skin: Colour
@@ -57,18 +57,18 @@ class _Painter:
     projection: Projection
 
     def lines(self, starts: Array, ends: Array, width: float, colour: Colour) -> None:
-        """Lines with round ends; starts and ends (N, 2)."""
+        """Draw lines with round ends; starts and ends (N, 2)."""
         thickness = max(1, round(width * self.projection.unit * _OVERSAMPLING))
         firsts, lasts = self._fixed_point(np.array([starts, ends])).tolist()
         for first, last in zip(firsts, lasts, strict=True):
             cv2.line(self.canvas, first, last, colour, thickness, cv2.LINE_8, _SHIFT)
 
     def polygon(self, points: Array, colour: Colour) -> None:
-        """A filled polygon; points (N, 2)."""
+        """Draw a filled polygon; points (N, 2)."""
         cv2.fillPoly(self.canvas, [self._fixed_point(points)], colour, cv2.LINE_8, _SHIFT)
 
     def ellipse(self, centre: Array, radii: tuple[float, float], colour: Colour, upper_half: bool = False) -> None:
-        """A filled ellipse, or its upper half."""
+        """Draw a filled ellipse, or its upper half."""
         (point,) = self._fixed_point(centre[None]).tolist()
         scale = self.projection.unit * _OVERSAMPLING * (1 << _SHIFT)
         axes = [max(1, round(radius * scale)) for radius in radii]
@@ -76,7 +76,7 @@ class _Painter:
         cv2.ellipse(self.canvas, point, axes, 0, first_angle, 360, colour, cv2.FILLED, cv2.LINE_8, _SHIFT)
 
     def limb(self, start: Array, end: Array, widths: tuple[float, float], colour: Colour) -> None:
-        """A limb with round ends that is `widths` wide at its start and at its end."""
+        """Draw a limb with round ends and with `widths` at its start and at its end."""
         along = end - start
         across = np.array([-along[1], along[0]]) / (2 * max(float(np.hypot(*along)), 1e-6))
         first, last = across * widths[0], across * widths[1]
@@ -85,7 +85,7 @@ class _Painter:
         self.ellipse(end, (widths[1] / 2, widths[1] / 2), colour)
 
     def _fixed_point(self, points: Array) -> NDArray[np.int32]:
-        # OpenCV means the middle of a pixel by a whole number; half a pixel makes up for it.
+        # In OpenCV, whole numbers are the middles of pixels; subtract half a pixel.
         pixels = self.projection.pixels(points) * _OVERSAMPLING - 0.5
         rounded: NDArray[np.int32] = np.rint(pixels * (1 << _SHIFT)).astype(np.int32)
         return rounded
@@ -109,7 +109,7 @@ def draw_clip(performance: Performance, joints: Joints, signer: Signer, scene: S
         _draw_head(painter, person, head, float(scene.mouth[t]), bool(scene.blinks[t]))
         for arm in (OTHER, DOMINANT):
             _draw_arm(painter, person, joints, t, arm)
-        # After both arms: a hand is what the viewer must always see.
+        # After both arms: a hand must always be visible.
         for arm in (OTHER, DOMINANT):
             _draw_hand(painter, person, joints, performance.fingers[t, arm], t, arm)
         frame = cv2.resize(painter.canvas, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_AREA)
@@ -183,13 +183,13 @@ def _draw_arm(painter: _Painter, person: _Person, joints: Joints, t: int, arm: i
     painter.limb(shoulder, elbow, (0.44 + _EDGE, 0.40 + _EDGE), sleeve_edge)
     painter.limb(elbow, wrist, (0.36, 0.25), lower)
     painter.limb(shoulder, elbow, (0.44, 0.40), sleeve)
-    # The sleeve is sewn to the trunk: no dark line across the shoulder.
+    # The sleeve joins the trunk: no dark line across the shoulder.
     collar = shoulder - np.array([0.30 * joints.side[arm], 0.03])
     painter.limb(shoulder, collar, (0.44 + _EDGE, 0.36), sleeve)
 
 
 def _draw_hand(painter: _Painter, person: _Person, joints: Joints, fingers: Array, t: int, arm: int) -> None:
-    """The palm and five fingers, first their dark edge and then their skin."""
+    """Draw the palm and five fingers, first their dark edge and then their skin."""
     scale, wrist, centre = person.signer.hand, joints.wrists[t, arm], joints.hands[t, arm]
     angle = np.radians(joints.pointing[t, arm])
     axis = np.array([np.sin(angle), -np.cos(angle)])
@@ -204,7 +204,7 @@ def _draw_hand(painter: _Painter, person: _Person, joints: Joints, fingers: Arra
     directions = np.outer(np.cos(turns), axis) + np.outer(np.sin(turns), to_thumb)
     shown = np.multiply(_FINGER_LENGTH, _FOLDED * (1 - extension) + extension)
     tips = roots + scale * shown[:, None] * directions
-    half_palm = 0.5 * scale * (PALM_LENGTH - 0.26) * axis  # what the round ends do not add
+    half_palm = 0.5 * scale * (PALM_LENGTH - 0.26) * axis  # without the round ends
     for wider, colour in ((_EDGE, _shade(person.skin, 0.55)), (0.0, person.skin)):
         palm_ends = (centre - half_palm)[None], (centre + half_palm)[None]
         painter.lines(*palm_ends, _PALM_WIDTH * scale + wider, colour)

@@ -15,8 +15,8 @@ Sentence = tuple[str, ...]
 
 _ROLE_OF_LETTER: dict[str, Role] = {"T": "time", "P": "place", "S": "subject", "V": "verb"}
 
-# A sentence may start with a time; then come clauses of a place, a subject and a verb, most of them in this
-# order and some without one of them; a second verb may follow the first. By number of glosses.
+# Patterns by number of glosses. A sentence may start with a time; then come clauses of a place, a subject and a verb,
+# usually in this order, and some without one of them; a second verb may follow the first.
 PATTERNS: dict[int, tuple[str, ...]] = {
     2: ("SV", "PV", "TV", "PS"),
     3: ("TSV", "PSV", "SPV", "PVV", "TPV"),
@@ -26,19 +26,18 @@ PATTERNS: dict[int, tuple[str, ...]] = {
     7: ("TPSVPSV", "PSVVPSV", "TPSVSVV", "TSVVPSV"),
 }
 
-# Share of the sentences that have so many glosses. Short ones are many, because they are what CTC learns to
-# align first.
+# Fraction of the sentences with each number of glosses. Many are short, because CTC learns to align those first.
 SHARE_OF_LENGTH: dict[int, float] = {2: 0.28, 3: 0.27, 4: 0.21, 5: 0.13, 6: 0.07, 7: 0.04}
 
-LARGEST_HELD_OUT_SHARE = 0.25  # of all sentences of a length; the rest is for train
-_CANDIDATES = 48  # sentences looked at for each one taken
+LARGEST_HELD_OUT_SHARE = 0.25  # fraction of all sentences of a length that dev and test may use; the rest is for train
+_CANDIDATES = 48  # number of candidates for each sentence
 
 
 def sentence_lengths(num_sentences: int, rng: np.random.Generator) -> list[int]:
-    """Numbers of glosses for so many sentences, in the shares of `SHARE_OF_LENGTH`, in random order."""
+    """Draw the number of glosses of each sentence, with the fractions of `SHARE_OF_LENGTH`, in random order."""
     lengths = np.array(list(SHARE_OF_LENGTH))
     bounds = np.cumsum(list(SHARE_OF_LENGTH.values()))
-    # The middle of each of `num_sentences` equal parts of the distribution: no length is missed by chance.
+    # The middle of each of `num_sentences` equal parts of the distribution: no length is missing by chance.
     quantiles = (np.arange(num_sentences) + 0.5) / num_sentences
     chosen = lengths[np.searchsorted(bounds, quantiles * bounds[-1])]
     return [int(length) for length in rng.permutation(chosen)]
@@ -49,11 +48,11 @@ class SentenceSource:
     """Draws sentences so that all glosses, and all pairs of neighbours, are about equally frequent.
 
     Attributes:
-        signs: the vocabulary.
-        rng: where chance comes from.
+        signs: signs of the vocabulary.
+        rng: source of all random choices.
         forbidden: sentences that are never drawn.
-        most_distinct: how large a share of all the sentences of one length may be drawn; after that, drawn
-            ones are drawn again.
+        most_distinct: largest fraction of all sentences of one length that may be drawn; after that, drawn sentences
+            are drawn again.
     """
 
     signs: Sequence[Sign]
@@ -65,7 +64,7 @@ class SentenceSource:
     _drawn: dict[int, Counter[Sentence]] = field(default_factory=dict)
 
     def draw(self, length: int) -> Sentence:
-        """A sentence of so many glosses, 2 to 7, with no gloss twice in a row."""
+        """Draw a sentence of 2 to 7 glosses, in which no gloss is repeated at once."""
         drawn = self._drawn.setdefault(length, Counter())
         if len(drawn) >= max(1, int(self.most_distinct * self.num_possible(length))):
             candidates = sorted(drawn)
@@ -79,7 +78,7 @@ class SentenceSource:
         return sentence
 
     def num_possible(self, length: int) -> int:
-        """How many different sentences of so many glosses the grammar has."""
+        """Count the different sentences of the grammar with this number of glosses."""
         total = 0
         for pattern in PATTERNS[length]:
             counts = [len(self._with_letter(letter)) for letter in pattern]
@@ -103,7 +102,7 @@ class SentenceSource:
         return found
 
     def _cost(self, sentence: Sentence, times_drawn: int) -> float:
-        """Lower for sentences whose glosses and neighbours have been rare so far, and for new ones."""
+        """Return a cost, lower for sentences whose glosses and neighbours are rare so far, and for new sentences."""
         glosses = np.mean([self._glosses[gloss] for gloss in sentence])
         neighbours = np.mean([self._neighbours[pair] for pair in pairwise(sentence)])
         return float(glosses + 2.0 * neighbours + 4.0 * times_drawn)

@@ -1,7 +1,7 @@
-"""What a gloss is: a path through signing space, a handshape, a pointing direction, one or two hands.
+"""The signs: each is a path through signing space, a handshape, a pointing direction, and one or two hands.
 
-Places are given in the signer's body frame, so that a left-handed signer is the mirror image of a
-right-handed one and the label stays right when a picture is flipped:
+Positions are in the signer's body frame, so that a left-handed signer is the mirror image of a right-handed one, and a
+flipped frame shows the same gloss:
 
 - origin in the middle between the shoulders; the unit is about half the width of the shoulders;
 - x grows outwards, from the body's midline to the side of the dominant hand; y grows downwards.
@@ -19,17 +19,17 @@ Array = NDArray[np.float64]
 Point = tuple[float, float]
 
 Role = Literal["time", "place", "subject", "verb"]
-"""What a gloss does in a sentence; see `grammar`."""
+"""Part of speech of a gloss; see `grammar`."""
 
 
 @dataclass(frozen=True)
 class Handshape:
-    """Which fingers are stretched, and where they point.
+    """A shape of the hand.
 
     Attributes:
-        name: what the shape is called.
+        name: name of the shape.
         extension: 0 (folded) to 1 (stretched) for thumb, index, middle, ring and little finger.
-        spread: degrees between the hand's axis and each finger, positive towards the thumb.
+        spread: angle between the hand's axis and each finger, degrees, positive towards the thumb.
     """
 
     name: str
@@ -52,16 +52,16 @@ def _array(point: Point) -> Array:
 
 
 class Path(Protocol):
-    """A way through signing space."""
+    """A path through signing space."""
 
     def at(self, progress: Array) -> Array:
-        """The places (N, 2) at the given shares of the way (N,), each from 0 to 1."""
+        """Return positions (N, 2) on the path for `progress` (N,), each from 0 to 1."""
         ...
 
 
 @dataclass(frozen=True)
 class Line:
-    """The straight way from `start` to `end`."""
+    """A straight line from `start` to `end`."""
 
     start: Point
     end: Point
@@ -74,10 +74,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Arc:
-    """A bow from `start` to `end` that stands off the straight line by `height` in its middle.
-
-    The bow is to the left of someone who walks from `start` to `end` on the y-down plane.
-    """
+    """Half an ellipse from `start` to `end`, in its middle `height` to the left of the straight line (y down)."""
 
     start: Point
     end: Point
@@ -96,7 +93,7 @@ class Arc:
 
 @dataclass(frozen=True)
 class Circle:
-    """One turn around `centre`, starting at its lowest point and going outwards first."""
+    """A full circle around `centre`, from its lowest point, outwards first."""
 
     centre: Point
     radius: float
@@ -109,7 +106,7 @@ class Circle:
 
 @dataclass(frozen=True)
 class Zigzag:
-    """From `start` to `end` with `swings` full swings of `width` to either side."""
+    """A path from `start` to `end` with `swings` full swings of `width` to either side."""
 
     start: Point
     end: Point
@@ -131,13 +128,13 @@ class Sign:
     """One gloss and how it is signed.
 
     Attributes:
-        gloss: its written name.
-        role: what it does in a sentence.
-        path: the way of the dominant hand's centre.
-        backwards: whether the path is gone from its end to its start.
-        handshape: of the dominant hand, and of the other one where it takes part.
-        pointing: where the fingers point, degrees from straight up, positive outwards.
-        both_hands: whether the other hand makes the mirror image of the movement.
+        gloss: written name of the sign.
+        role: part of speech.
+        path: path of the centre of the dominant hand.
+        backwards: whether the hand moves from the end of the path to its start.
+        handshape: shape of the dominant hand, and of the other hand if it takes part.
+        pointing: direction of the fingers, degrees from straight up, positive outwards.
+        both_hands: whether the other hand makes the mirrored movement.
     """
 
     gloss: str
@@ -149,7 +146,7 @@ class Sign:
     both_hands: bool = False
 
     def places(self, progress: Array) -> Array:
-        """The dominant hand's places (N, 2) at the given shares (N,) of the sign's duration."""
+        """Return positions (N, 2) of the dominant hand for `progress` (N,), 0 to 1, through the sign."""
         return self.path.at(1.0 - progress if self.backwards else progress)
 
 
@@ -161,7 +158,7 @@ def _pair(
     pointing: float,
     hands: int = 1,
 ) -> tuple[Sign, Sign]:
-    """Two signs that share everything but the direction of the movement."""
+    """Make two signs that differ only in the direction of the movement."""
     first, second = glosses
     return (
         Sign(first, role, path, False, handshape, pointing, hands == 2),
@@ -169,8 +166,8 @@ def _pair(
     )
 
 
-# The order matters: `num_glosses` takes signs from the front, so that every role has a pair among the
-# first eight, and the signs that are easiest to tell apart come first.
+# The order matters, because a corpus uses the first `num_glosses` signs: every role has a pair among the first eight,
+# and the signs that are easiest to distinguish come first.
 _PAIRS = (
     _pair(("STEIGEN", "SINKEN"), "verb", Line((0.8, 1.65), (0.8, -0.75)), FLAT, -75.0, hands=2),
     _pair(("SONNE", "MOND"), "subject", Arc((-0.95, -0.1), (1.75, -0.1), 1.75), SPREAD, 0.0),
@@ -187,6 +184,6 @@ _PAIRS = (
 )
 
 LEXICON: tuple[Sign, ...] = tuple(sign for pair in _PAIRS for sign in pair)
-"""Every sign there is, the two of a pair beside each other."""
+"""All signs, the two of a pair next to each other."""
 
 SIGN_OF_GLOSS: dict[str, Sign] = {sign.gloss: sign for sign in LEXICON}

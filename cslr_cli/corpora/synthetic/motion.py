@@ -1,4 +1,4 @@
-"""Positions and shapes of the hands in every frame, from a sentence and a signer."""
+"""Compute positions and shapes of the hands in every frame, from a sentence and a signer."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from cslr_cli.corpora.synthetic.lexicon import RELAXED, Array, Handshape, Sign
 from cslr_cli.corpora.synthetic.signer import Signer
 
-_SIGN_FRAMES = 8.6  # of the average sign at the average pace, at 25 fps
-_TRANSITION_FRAMES = (3, 5)  # fewest, most; far ways take longer
-_LONG_WAY = 4.0  # units of the body frame: from here on a transition takes the most frames
-_REST_FRAMES = (2, 4)  # fewest, most, at each end of a clip
+_SIGN_FRAMES = 8.6  # frames of the average sign at the average pace, at 25 fps
+_TRANSITION_FRAMES = (3, 5)  # minimum and maximum; more frames for longer distances
+_LONG_WAY = 4.0  # distance from which a transition has the maximum number of frames, units of the body frame
+_REST_FRAMES = (2, 4)  # minimum and maximum at each end of a clip
 
-_TREMOR = 0.025  # largest deviation from the wanted place on each axis, units of the body frame
+_TREMOR = 0.025  # largest deviation from the wanted position on each axis, units of the body frame
 
 _REST_PLACE = (0.42, 2.1)
 _REST_POINTING = -65.0
 
 DOMINANT, OTHER = 0, 1
-"""Which hand: the second axis of `HandTrack.places` and its neighbours."""
+"""Indices of the hands on the second axis of `Performance.places`, `pointing` and `fingers`."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Performance:
     """The movement of the hands in a clip. Axes: T frames; 2 hands, the dominant one first.
 
     Attributes:
-        glosses: what is signed and when.
-        places: (T, 2, 2) centres of the hands in the body frame. For the other hand, x grows to its own side,
-            so that a mirrored movement has equal numbers.
-        pointing: (T, 2) where the fingers point, degrees from straight up, positive to the hand's own side.
-        fingers: (T, 2, 2, 5) extension (0 to 1) and spread (degrees) of the five fingers.
+        glosses: signed glosses with their frames.
+        places: (T, 2, 2), centres of the hands in the body frame. For the other hand, x grows to the side of that
+            hand, so that a mirrored movement has equal numbers.
+        pointing: (T, 2), direction of the fingers, degrees from straight up, positive to the side of the hand.
+        fingers: (T, 2, 2, 5), extension (0 to 1) and spread (degrees) of the five fingers.
     """
 
     glosses: tuple[SignedGloss, ...]
@@ -52,7 +52,7 @@ class Performance:
 
     @property
     def num_frames(self) -> int:
-        """How many frames the clip has."""
+        """Number of frames of the clip."""
         return len(self.places)
 
 
@@ -82,11 +82,11 @@ def perform(signs: Sequence[Sign], signer: Signer, rng: np.random.Generator) -> 
 
 
 def _sign_poses(sign: Sign, signer: Signer, rest: Array, rng: np.random.Generator) -> Array:
-    """The poses (frames, 2 hands, 13) of one sign, the way this signer does it this time."""
+    """Return the poses (frames, 2 hands, 13) of one sign, with the signer's habits and some random variation."""
     num_frames = max(6, round(_SIGN_FRAMES * signer.pace * rng.uniform(0.92, 1.08)))
     progress = _eased(np.linspace(0.0, 1.0, num_frames), signer.smoothness)
     places = sign.places(progress)
-    # The box of the whole path, not the mean of its samples: the same for both directions.
+    # The middle of the path's box, not the mean of its samples: it is the same for both directions.
     centre = (places.min(axis=0) + places.max(axis=0)) / 2
     amplitude = signer.amplitude * rng.uniform(0.94, 1.06)
     places = centre + amplitude * (places - centre) + signer.habit + rng.normal(0, 0.05, 2)
@@ -98,12 +98,12 @@ def _sign_poses(sign: Sign, signer: Signer, rest: Array, rng: np.random.Generato
 
 
 def _eased(progress: Array, smoothness: float) -> Array:
-    """Slow at both ends; symmetric, so that the reverse movement has the reverse course in time."""
+    """Slow a movement down at both ends, symmetrically, so that the reverse movement has the reverse timing."""
     return (1 - smoothness) * progress + smoothness * progress**2 * (3 - 2 * progress)
 
 
 def _transition(start: Array, end: Array) -> Array:
-    """Poses on the quickest smooth way between two poses (2 hands, 13), without these two themselves."""
+    """Interpolate smoothly between two poses (2 hands, 13); return the poses between them."""
     way = float(np.linalg.norm(end[:, :2] - start[:, :2], axis=1).max())
     fewest, most = _TRANSITION_FRAMES
     num_frames = fewest + round((most - fewest) * min(1.0, way / _LONG_WAY))
@@ -113,7 +113,7 @@ def _transition(start: Array, end: Array) -> Array:
 
 
 def _tremor(num_frames: int, rng: np.random.Generator) -> Array:
-    """Small slow deviations (T, 2 hands, 2), because nobody moves along a ruler."""
+    """Return small slow deviations (T, 2 hands, 2), as in human movement."""
     time = np.arange(num_frames)[:, None, None]
     period, phase = rng.uniform(7, 16, (2, 2)), rng.uniform(0, 2 * np.pi, (2, 2))
     deviations: Array = _TREMOR * np.sin(2 * np.pi * time / period + phase)

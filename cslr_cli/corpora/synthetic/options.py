@@ -10,23 +10,23 @@ import numpy as np
 from cslr_cli.corpora.synthetic.lexicon import LEXICON
 from cslr_cli.errors import ConfigError
 
-FEWEST_GLOSSES = 8  # below it, a part of speech of the grammar has no gloss
+FEWEST_GLOSSES = 8  # with fewer, a part of speech of the grammar has no gloss
 
 
 @dataclass(frozen=True)
 class SyntheticOptions:
-    """What a synthetic corpus is made from; the same options give the same pixels.
+    """Size and seed of a synthetic corpus; the same options give the same pixels.
 
     Attributes:
-        seed: everything that is random follows from it; 0 to 2³² - 1.
-        num_train_clips: clips in the train split, by the known signers.
-        num_dev_clips: clips in the dev split, by the known signers.
-        num_test_clips: clips in the test split, half of them by the unseen signer.
-        num_signers: people in all; the last one is the unseen signer, who is only in test.
+        seed: seed of all random choices, 0 to 2³² - 1.
+        num_train_clips: number of clips in train, by the known signers.
+        num_dev_clips: number of clips in dev, by the known signers.
+        num_test_clips: number of clips in test, half of them by the unseen signer.
+        num_signers: number of signers; the last one is the unseen signer, who is only in test.
         num_glosses: size of the vocabulary; even, because glosses come in pairs of opposite direction.
 
     Raises:
-        ConfigError: a value is out of its range; all of them are named.
+        ConfigError: values are out of range; the message lists all of them.
     """
 
     seed: int = 0
@@ -37,7 +37,6 @@ class SyntheticOptions:
     num_glosses: int = 16
 
     def __post_init__(self) -> None:
-        """Check every value and name all that are wrong at once."""
         ranges = {
             "seed": (0, 2**32 - 1),
             "num_train_clips": (1, 99_999),
@@ -52,7 +51,7 @@ class SyntheticOptions:
             if not lowest <= getattr(self, name) <= highest
         ]
         if self.num_glosses % 2:
-            faults.append(f"num_glosses is {self.num_glosses}; expected an even number (they are pairs)")
+            faults.append(f"num_glosses is {self.num_glosses}; expected an even number (glosses come in pairs)")
         if faults:
             raise ConfigError("the options of the synthetic corpus are out of range", "\n".join(faults))
 

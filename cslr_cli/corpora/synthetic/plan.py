@@ -24,8 +24,8 @@ class SyntheticClip:
     Attributes:
         sample_id: name of the clip.
         split: `train`, `dev` or `test`.
-        signer: the signer.
-        glosses: the glosses, in order.
+        signer: signer of the clip.
+        glosses: signed glosses, in order.
     """
 
     sample_id: str

@@ -1,4 +1,4 @@
-"""The files of a synthetic corpus: a release in PHOENIX2014's layout, and the truth."""
+"""Write the files of a synthetic corpus: a release in PHOENIX2014's layout, and the truth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from cslr_cli.processes import run_tasks
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 
 FPS = Phoenix2014.fps
-DRAWING_VERSION = 1  # counted up when the same options give other pictures than before
+DRAWING_VERSION = 1  # increase it if the same options give other pictures than before
 
 RELEASE_FOLDER = Path("phoenix2014-release") / "phoenix-2014-multisigner"
 _FRAMES_FOLDER = RELEASE_FOLDER / FRAMES_DIR
@@ -64,25 +64,24 @@ def make_release(
 ) -> SyntheticSummary:
     """Make a synthetic corpus, or continue an unfinished one.
 
-    Below `output` it writes a release folder like that of PHOENIX2014 (annotations, PNG frames, STM references),
-    `truth.jsonl` (one line per clip: start and end of each gloss in seconds, and the centres of both hands in
-    every frame) and `synthetic.json` (the options). A clip's pixels follow from the seed and its name, so
-    that neither the number of workers nor an interruption changes anything.
+    The files in `output` are a release folder like that of PHOENIX2014 (annotations, PNG frames, STM references),
+    `truth.jsonl` (one line per clip: start and end of each gloss in seconds, and the centres of both hands in every
+    frame) and `synthetic.json` (the options). A clip's pixels follow from the seed and its name, so that they do not
+    depend on the number of workers or an interruption.
 
     Args:
-        output: folder to write into; made if needed.
+        output: folder to write; created if needed.
         options: size and seed of the corpus.
         workers: number of processes; 1 draws in this process.
         progress: called after every clip.
 
     Raises:
         ConfigError: `workers` is less than 1.
-        DataError: there is a release in `output` already that was made from other options, or was not made by
-            this function at all; or `output` cannot be written to.
+        DataError: `output` has another release, or cannot be written.
         CslrError: a worker process was killed.
     """
     if workers < 1:
-        raise ConfigError(f"workers is {workers}", "expected 1 or more")
+        raise ConfigError(f"workers is {workers}", "use 1 or more")
     clips = plan_clips(options)
     try:
         _check_options(output, options)
@@ -91,8 +90,8 @@ def make_release(
         _write_annotations(output / RELEASE_FOLDER, clips)
         write_text(output / _TRUTH_FILE, "".join(f"{line}\n" for line in truth))
     except OSError as error:
-        hint = "expected a folder that can be written to, on a disk with room"
-        raise DataError(f"{output}: cannot be written to ({error})", hint) from error
+        hint = "choose a folder that can be written, on a disk with enough space"
+        raise DataError(f"{output}: cannot be written ({error})", hint) from error
     signers = sorted({clip.signer.name for clip in clips})
     return SyntheticSummary(
         num_clips={split: sum(clip.split == split for clip in clips) for split in SPLITS},
@@ -104,47 +103,45 @@ def make_release(
 
 
 def clip_folder(output: Path, split: str, sample_id: str) -> Path:
-    """Where the pictures of one clip are; `output` is what was given to `make_release`."""
+    """Return the folder of one clip's pictures; `output` as in `make_release`."""
     return output / _FRAMES_FOLDER / split / sample_id / "1"
 
 
 def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
-    """Make an .mp4 of one clip.
+    """Write an .mp4 of one clip.
 
     Args:
-        release: the folder that was given to `make_release` as `output`.
-        sample_id: the name of the clip.
-        output: the video file to write, 25 fps; its name ends in `.mp4`.
+        release: folder of the synthetic corpus, `output` of `make_release`.
+        sample_id: name of the clip.
+        output: video file to write; its name ends in `.mp4`.
 
     Raises:
         DataError: there is no such clip.
-        UsageError: the name of the output does not end in `.mp4`.
         MediaError: a picture cannot be read, or the video cannot be written.
     """
     folders = [clip_folder(release, split, sample_id) for split in SPLITS]
     pictures = [path for folder in folders for path in sorted(folder.glob("*.png"))]
     if not pictures:
         raise DataError(
-            f"{release / _FRAMES_FOLDER}: no clip {sample_id!r}",
-            "expected the name of a clip, and the folder that the synthetic corpus was made in",
+            f"{release / _FRAMES_FOLDER}: no clip {sample_id!r}", "give the folder of a synthetic corpus and its clip"
         )
     with video_writer(output, FRAME_WIDTH, FRAME_HEIGHT, FPS) as writer:
         for path in pictures:
             picture = cv2.imread(str(path))
             if picture is None:
-                raise MediaError(f"{path}: not a picture", "remove it and make the corpus again")
+                raise MediaError(f"{path}: not a picture", "remove it and draw the corpus again")
             writer.write(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
 
 
 def _check_options(output: Path, options: SyntheticOptions) -> None:
-    """Write the options to `output`, or check that they are those of the earlier call."""
+    """Write the options to `output`, or check that they are equal to those of an earlier call."""
     wanted = {"drawing_version": DRAWING_VERSION, **dataclasses.asdict(options)}
     options_file = output / _OPTIONS_FILE
     if not options_file.exists():
         if (output / RELEASE_FOLDER).exists():
             raise DataError(
-                f"{output / RELEASE_FOLDER}: there is a release here that is not a synthetic one",
-                f"a synthetic one has {output / _OPTIONS_FILE}; choose another folder",
+                f"{output / RELEASE_FOLDER}: this release is not synthetic; it has no {output / _OPTIONS_FILE}",
+                "choose another folder",
             )
         write_text(options_file, json.dumps(wanted, indent=2) + "\n")
         return
@@ -155,17 +152,17 @@ def _check_options(output: Path, options: SyntheticOptions) -> None:
         hint = "remove the folder, or choose another one"
         raise DataError(f"{options_file}: not the options of a synthetic corpus", hint) from error
     if differing:
-        differences = (f"{name} is {found.get(name)} there and {wanted[name]} here" for name in differing)
+        differences = (f"{name} was {found.get(name)}, is {wanted[name]} now" for name in differing)
         raise DataError(
-            f"{output}: a synthetic corpus with other options is there already: {', '.join(differences)}",
-            "give the same options, choose another folder, or remove this one",
+            f"{output}: the folder has a synthetic corpus with other options: {'; '.join(differences)}",
+            "use the same options, choose another folder, or remove this one",
         )
 
 
 def _make_clips(
     output: Path, seed: int, clips: list[SyntheticClip], workers: int, progress: ProgressCallback
 ) -> tuple[Counter[str], list[str]]:
-    """Draw the clips that are not there yet; return the frames of each split and the lines of the truth."""
+    """Draw the missing clips; return the number of frames of each split, and the lines of the truth."""
     num_frames: Counter[str] = Counter()
     truth: list[str] = []
     results = run_tasks(partial(_make_clip, output, seed), clips, min(workers, len(clips)), ordered=True)
@@ -177,7 +174,7 @@ def _make_clips(
 
 
 def _make_clip(output: Path, seed: int, clip: SyntheticClip) -> tuple[int, str]:
-    """Draw one clip if it is not there yet; return its number of frames and its line of the truth."""
+    """Draw one clip if it is missing; return its number of frames, and its line of the truth."""
     signs = [SIGN_OF_GLOSS[gloss] for gloss in clip.glosses]
     performance = perform(signs, clip.signer, named_generator(seed, f"{clip.sample_id} motion"))
     scene = make_scene(clip.signer, performance.num_frames, named_generator(seed, f"{clip.sample_id} scene"))
@@ -209,7 +206,7 @@ def _write_folder(folder: Path) -> Iterator[Path]:
 
 
 def _truth_line(clip: SyntheticClip, performance: Performance, hands: Array) -> str:
-    """One line of `truth.jsonl`; hands (T, 2, 2) in fractions of the picture's width and height."""
+    """Format one line of `truth.jsonl`; hands (T, 2, 2) in fractions of the frame's width and height."""
     places = hands.round(4)
     return json.dumps(
         {
@@ -235,8 +232,8 @@ def _write_annotations(release: Path, clips: list[SyntheticClip]) -> None:
         rows += [f"{c.sample_id}|{c.sample_id}/1/*.png|{c.signer.name}|{' '.join(c.glosses)}" for c in chosen]
         write_text(release / "annotations" / "manual" / f"{split}.corpus.csv", "\n".join(rows) + "\n")
         if split == "train":
-            continue  # the official release has references for the other two only
-        # The official references write signers in small letters, and these times for a whole clip.
+            continue  # the official release has references for dev and test only
+        # The official references have signers in small letters, and these times for a whole clip.
         whole = "0.0 1.79769e+308"
         rows = [f"{c.sample_id} 1 {c.signer.name.lower()} {whole} {' '.join(c.glosses)}" for c in chosen]
         write_text(release / "evaluation" / f"phoenix2014-groundtruth-{split}.stm", "\n".join(rows) + "\n")

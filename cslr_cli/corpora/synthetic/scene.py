@@ -15,7 +15,7 @@ from cslr_cli.corpora.synthetic.signer import Colour, Garment, Signer
 _SHOULDER_HEIGHT = 116.0  # pixels from the top of the frame
 _SHIFT_PIXELS = (5.0, 4.0)  # largest shift of the camera, sideways and up or down
 _ZOOM = 0.03
-_NUM_NOISE_FIELDS = 6  # used in turn: a new field for every frame would take longer than the drawing
+_NUM_NOISE_FIELDS = 6  # used cyclically: a new field for every frame would take longer than the drawing
 _NOISE_LEVELS = (0.4, 1.0)  # standard deviation of the sensor's noise, grey levels
 
 _BACKGROUND_COLOURS: tuple[Colour, ...] = (
@@ -31,19 +31,19 @@ _BACKGROUND_COLOURS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is seen in a clip and is not the signing.
+    """Everything visible in a clip except the signing.
 
     Attributes:
-        projection: where the body is in the picture, and how large.
+        projection: position and size of the body in the frame.
         background: uint8 (FRAME_HEIGHT, FRAME_WIDTH, 3), RGB.
-        garment: what the signer wears.
-        light: factors on red, green and blue of everything that is drawn before the background.
-        sensor_fields: int16 (_NUM_NOISE_FIELDS, FRAME_HEIGHT, FRAME_WIDTH, 3), added to finished frames: the
-            fall of the light from one side, and noise.
-        sway: (T, 2) movement of the body, units.
-        head_motion: (T, 2) movement of the head relative to the body, units.
-        mouth: (T,) how far the mouth is open, 0 to 1.
-        blinks: bool (T,), where the eyes are shut.
+        garment: clothes of the signer.
+        light: factors on red, green and blue of the signer.
+        sensor_fields: int16 (_NUM_NOISE_FIELDS, FRAME_HEIGHT, FRAME_WIDTH, 3), added to finished frames: a
+            gradient of light from one side, and noise.
+        sway: (T, 2), movement of the body, units.
+        head_motion: (T, 2), movement of the head relative to the body, units.
+        mouth: (T,), opening of the mouth, 0 to 1.
+        blinks: bool (T,), True while the eyes are shut.
     """
 
     projection: Projection
@@ -62,7 +62,7 @@ class Scene:
         return red, green, blue
 
     def sensor_field(self, frame: int) -> NDArray[np.int16]:
-        """What the sensor adds to a frame: int16 (FRAME_HEIGHT, FRAME_WIDTH, 3)."""
+        """Return the values to add to a frame, int16 (FRAME_HEIGHT, FRAME_WIDTH, 3)."""
         field: NDArray[np.int16] = self.sensor_fields[frame % len(self.sensor_fields)]
         return field
 
@@ -86,7 +86,7 @@ def make_scene(signer: Signer, num_frames: int, rng: np.random.Generator) -> Sce
 
 
 def _wander(num_frames: int, num_axes: int, rng: np.random.Generator) -> Array:
-    """Slow smooth movement (T, num_axes) between about -1 and 1."""
+    """Draw a slow smooth movement (T, num_axes) between about -1 and 1."""
     time = np.arange(num_frames)[:, None]
     periods, phases = rng.uniform(15, 60, (2, num_axes)), rng.uniform(0, 2 * np.pi, (2, num_axes))
     waves = np.sin(2 * np.pi * time[..., None] / periods.T + phases.T)  # (T, num_axes, 2)
@@ -95,7 +95,7 @@ def _wander(num_frames: int, num_axes: int, rng: np.random.Generator) -> Array:
 
 
 def _background(brightness: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A wall that gets darker to one side, and on some walls a panel."""
+    """Draw a wall that gets darker to one side, sometimes with a panel."""
     wall = _BACKGROUND_COLOURS[int(rng.integers(len(_BACKGROUND_COLOURS)))]
     colour = brightness * (np.array(wall) + rng.normal(0, 8, 3))
     x = np.linspace(-0.5, 0.5, FRAME_WIDTH)
@@ -111,7 +111,7 @@ def _background(brightness: float, rng: np.random.Generator) -> NDArray[np.uint8
 
 
 def _sensor_fields(rng: np.random.Generator) -> NDArray[np.int16]:
-    """Noise in blocks of 2×2 pixels, which outlives video compression better and keeps PNG files small."""
+    """Draw noise in blocks of 2×2 pixels, which survive video compression better and keep PNG files small."""
     size = (_NUM_NOISE_FIELDS, FRAME_HEIGHT // 2, FRAME_WIDTH // 2, 1)
     noise = np.rint(rng.normal(0, rng.uniform(*_NOISE_LEVELS), size))
     noise = np.repeat(np.repeat(noise, 2, axis=1), 2, axis=2)

@@ -1,4 +1,4 @@
-"""The people of the corpus: how they differ in build, colours, clothes and way of signing."""
+"""The signers of the corpus: they differ in build, colours, clothes and way of signing."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _GARMENT_COLOURS: tuple[Colour, ...] = (
     (60, 60, 64),
 )
 _GARMENTS_EACH = 3
-_LEAST_CONTRAST = 95.0  # between skin and clothes, distance in RGB: a hand before the chest must show
+_LEAST_CONTRAST = 95.0  # RGB distance between skin and clothes: a hand in front of the chest must be visible
 
 
 @dataclass(frozen=True)
 class Garment:
-    """What a signer may wear in a clip."""
+    """Clothes of a signer in a clip."""
 
     colour: Colour
     long_sleeves: bool
@@ -52,24 +52,24 @@ class Signer:
     """A person. Lengths are in units of `size`; factors are 1 for the average signer.
 
     Attributes:
-        name: as the annotation has it, `Signer03`.
+        name: name in the annotation, such as `Signer03`.
         left_handed: whether the left hand is the dominant one.
         size: pixels of one unit of the body frame, about half the width of the shoulders.
         shoulders: half the width of the shoulders.
-        upper_arm: from shoulder to elbow.
-        forearm: from elbow to wrist.
+        upper_arm: length from shoulder to elbow.
+        forearm: length from elbow to wrist.
         hand: factor on the size of the hands.
         head: factor on the size of the head.
         face_width: factor on the width of the face.
         pace: factor on the duration of signs.
         amplitude: factor on the size of movements.
-        habit: where this person signs everything, relative to others: outwards, down.
-        pointing: degrees by which this person turns the hands more outwards than others.
+        habit: constant displacement of all signs: outwards, down.
+        pointing: constant rotation of the hands outwards, degrees.
         smoothness: 0 (even speed within a sign) to 1 (slow at its ends).
         skin: colour of the skin.
         hair: colour of the hair.
         hair_style: one of `HAIR_STYLES`.
-        wardrobe: what this person wears, one garment a clip.
+        wardrobe: garments, one of which is drawn for each clip.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Signer:
     wardrobe: tuple[Garment, ...]
 
 
-# Each trait with its lowest and highest value in the population.
+# Lowest and highest value of each trait.
 _TRAITS: dict[str, tuple[float, float]] = {
     "size": (38.0, 43.0),
     "shoulders": (0.94, 1.08),
@@ -112,10 +112,10 @@ _TRAITS: dict[str, tuple[float, float]] = {
 
 
 def make_signers(seed: int, num_signers: int) -> list[Signer]:
-    """The people of a corpus; the last one is the unseen signer.
+    """Make the signers of a corpus; the last one is the unseen signer.
 
-    The known signers are spread evenly over the range of each trait, independently for each trait. The unseen
-    one lies well inside the same ranges, and differs from all others by falling between them.
+    The known signers are spread evenly over the range of each trait, independently for each trait. The traits of the
+    unseen signer are well inside the same ranges, between those of the others.
     """
     rng = named_generator(seed, "signers")
     num_known = num_signers - 1
@@ -133,7 +133,7 @@ def make_signers(seed: int, num_signers: int) -> list[Signer]:
 
 
 def _shares_of_range(num_known: int, rng: np.random.Generator) -> Array:
-    """Where everybody stands in the range of one trait, 0 to 1: one in each part, the last amid them."""
+    """Draw the position of each signer in the range of one trait, 0 to 1; the last one is near the middle."""
     known = (rng.permutation(num_known) + rng.uniform(0.2, 0.8, num_known)) / num_known
     return np.append(known, rng.uniform(0.3, 0.7))
 
@@ -162,7 +162,7 @@ def _signer(
 
 
 def _wardrobe(skin: Array, rng: np.random.Generator) -> tuple[Garment, ...]:
-    """Garments whose colours stand out from the skin; if too few do, those that stand out most."""
+    """Choose garments with enough contrast to the skin; if there are too few, those with most contrast."""
     colours = np.array(_GARMENT_COLOURS) + rng.normal(0, 6, (len(_GARMENT_COLOURS), 3))
     contrast = np.linalg.norm(colours - skin, axis=1)
     wanted = rng.permutation(np.flatnonzero(contrast >= _LEAST_CONTRAST))
