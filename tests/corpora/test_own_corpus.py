@@ -138,7 +138,7 @@ clips\\j.mp4,A,train,,,,
     assert "'/etc/passwd' is outside" in faults["3"]
     assert faults["4"] == "unknown split 'training'; expected one of train, dev, test"
     assert faults["5"] == "the split is empty"
-    assert faults["6"] == "the clip ends at 2 s and starts at 3 s"
+    assert faults["6"] == "the clip ends at 2 s, not after its start at 3 s"
     assert faults["7"].startswith("invalid time: soon; expected seconds (12.4)")
     assert faults["8"] == "the path is empty"
     assert faults["13"] == "'clips\\j.mp4' has a backslash; write / between folders, on Windows too"
