@@ -65,6 +65,6 @@ class LiveOptions:
     def __post_init__(self) -> None:
         if not (self.interval > 0 and self.uncertain >= 0 and 2 * self.uncertain + 1 <= self.window < float("inf")):
             raise UsageError(
-                f"the window is {self.window:g} s, too short for live recognition",
+                f"invalid window for live recognition: {self.window:g} s",
                 f"use {2 * self.uncertain + 1:g} s or more",
             )

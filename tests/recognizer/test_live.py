@@ -408,7 +408,7 @@ def test_a_missing_camera_is_an_error(argument: str) -> None:
 
 @pytest.mark.parametrize("window", [0.0, 1.9, -3.0, float("nan"), float("inf")])
 def test_a_window_without_a_certain_part_or_end_is_refused(window: float) -> None:
-    with pytest.raises(UsageError, match="in a window of"):
+    with pytest.raises(UsageError, match="invalid window for live recognition"):
         LiveOptions(window=window)
 
 
