@@ -1,1 +1,1 @@
-"""Speed and memory, measured on whatever machine this is: `python -m benchmarks.NAME`."""
+"""Benchmarks of speed, memory and quality on your machine: `python -m benchmarks.NAME`."""

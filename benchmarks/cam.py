@@ -1,12 +1,12 @@
-"""Whether a heat map is hot where the signing hand is, on the synthetic corpus, whose truth says where it is.
+"""How much of a heat map lies on the signing hand, on the synthetic corpus, which contains the hands' true positions.
 
     python -m benchmarks.cam                        # in the folder where cslr quickstart has run
     python -m benchmarks.cam --clips 60 --untrained 3
 
-For each gloss that the trained network recognized rightly, and each layer: the share of the map's mass within
-0.1 picture widths of the dominant hand's true place, over the true frames of the gloss. The same of untrained
-networks (the same architecture with random weights, the same sentence aligned to what they say), and of a map
-that is the same everywhere in what the network sees. The mean over all glosses counts; a blank map has no share.
+For each correctly recognised gloss and each layer, this measures the share of the map's mass within 0.1 picture
+widths of the dominant hand, in the frames in which the gloss is signed. The same is measured for untrained networks
+(the same architecture with random weights, aligned to the same sentence) and for a uniform map over the network's
+input. The table shows the mean over all glosses; blank maps are left out.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ from cslr_cli.media.frames import open_frames
 from cslr_cli.model.network import Network, build_network
 from cslr_cli.scoring import TimedGloss
 
-# Size of the synthetic corpus' pictures before they are prepared.
+# Size of the synthetic corpus' original pictures, pixels.
 WIDTH, HEIGHT = FRAME_WIDTH, FRAME_HEIGHT
-# Radius of the circle around a hand's centre, relative to the width of the picture: about as far as a hand reaches.
+# Radius of the circle around a hand's centre, relative to the width of the picture: about the size of a hand.
 HAND_RADIUS = 0.1
-# Seconds between the middles of a gloss as it was signed and as it was recognized.
+# Maximum distance between the middles of the signed and the recognised gloss, seconds.
 MAX_DISTANCE = 0.4
-UNIFORM = "uniform over what the network sees"
+UNIFORM = "uniform over the network's input"
 
 
 @dataclass(frozen=True)
 class SignedGloss:
-    """A gloss of a clip that was recognized rightly.
+    """A correctly recognised gloss of a clip.
 
     Attributes:
-        index: position in the recognized sentence.
-        frames: of the network, while it was signed.
-        hand: float64 (n, 2), the dominant hand's x and y in each of them, pixels of the original picture.
+        index: position in the recognised sentence.
+        frames: network frames in which it is signed.
+        hand: float64 (n, 2), x and y of the dominant hand in these frames, pixels of the original picture.
     """
 
     index: int
@@ -64,12 +64,14 @@ class SignedGloss:
     hand: NDArray[np.float64]
 
 
-def right_glosses(truth: Mapping[str, Any], recognized: Sequence[TimedGloss], interval: int) -> Iterator[SignedGloss]:
-    """Those of the recognized glosses that were signed at about that time.
+def find_signed_glosses(
+    truth: Mapping[str, Any], recognized: Sequence[TimedGloss], interval: int
+) -> Iterator[SignedGloss]:
+    """Find the recognised glosses that are signed at about the same time.
 
     Args:
-        truth: the clip's line of `truth.jsonl`.
-        recognized: in the clip.
+        truth: line of `truth.jsonl` for the clip.
+        recognized: recognised glosses of the clip.
         interval: the network sees every n-th frame.
     """
     hand = np.array(truth["hands"]["dominant"]) * (WIDTH, HEIGHT)
@@ -85,7 +87,7 @@ def share_near(maps: Maps, places: NDArray[np.float64], radius: float) -> float 
     """Compute the share of the mass of maps that lies within a circle around a place, one place per map.
 
     Args:
-        maps: float32 (n, H, W), 0 or more, over whole pictures.
+        maps: float32 (n, H, W), not negative, over whole pictures.
         places: float64 (n, 2), x and y of the centre of each circle, pixels.
         radius: radius of the circles, pixels.
 
@@ -101,7 +103,7 @@ def share_near(maps: Maps, places: NDArray[np.float64], radius: float) -> float 
 
 
 class Shares:
-    """The shares so far, by (map, network)."""
+    """Measured shares by map and network."""
 
     def __init__(self, box: Box) -> None:
         self._box = box
@@ -109,18 +111,18 @@ class Shares:
         self.cells: dict[str, str] = {}
 
     def add(self, name: str, kind: str, maps: NDArray[np.float32], signed: SignedGloss, box: Box | None = None) -> None:
-        """Note the share of a gloss' maps (n, h, w), which are over what the network sees or over another box."""
+        """Add the share of a gloss' maps (n, h, w), which cover the network's input or another box."""
         placed = resize_maps(maps, box or self._box, HEIGHT, WIDTH)
         self._shares[name, kind].append(share_near(placed, signed.hand, HAND_RADIUS * WIDTH))
         self.cells[name] = f"{maps.shape[1]}×{maps.shape[2]}"
 
     def mean(self, name: str, kind: str) -> float:
-        """The mean share, NaN where all maps are blank."""
+        """Return the mean share; NaN if all maps are blank."""
         shares = [share for share in self._shares[name, kind] if share is not None]
         return float(np.mean(shares)) if shares else math.nan
 
     def blank(self, name: str, kind: str) -> float:
-        """The share of glosses whose maps are blank."""
+        """Return the share of glosses whose maps are blank."""
         shares = self._shares[name, kind]
         return sum(share is None for share in shares) / max(1, len(shares))
 
@@ -133,7 +135,7 @@ def measure(
     glosses: Sequence[SignedGloss],
     gloss_ids: tuple[int, ...],
 ) -> None:
-    """Every map of one clip in one network."""
+    """Measure all maps of one clip in one network."""
     (aligned,) = time_glosses(clip.log_probs(head), [(gloss_ids, 0.0)])
     layers = [layer.name for layer in backbone_layers(clip.network.backbone)]
     gates = {stage: np.maximum(clip.identification_maps(stage), 0) for stage in clip.stages}
@@ -151,14 +153,16 @@ def measure(
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, default=Path("runs/quickstart/best.pt"))
-    parser.add_argument("--corpus", type=Path, default=Path("prepared/synthetic"))
-    parser.add_argument("--truth", type=Path, default=Path("dataset/synthetic/truth.jsonl"))
-    parser.add_argument("--clips", type=int, default=60, help="of the test split")
-    parser.add_argument("--untrained", type=int, default=2, help="networks with random weights")
-    parser.add_argument("--head", choices=get_args(Head), default="sequence")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=Path("runs/quickstart/best.pt"), help="checkpoint of cslr quickstart"
+    )
+    parser.add_argument("--corpus", type=Path, default=Path("prepared/synthetic"), help="prepared corpus")
+    parser.add_argument("--truth", type=Path, default=Path("dataset/synthetic/truth.jsonl"), help="truth of the corpus")
+    parser.add_argument("--clips", type=int, default=60, help="number of clips of the test split")
+    parser.add_argument("--untrained", type=int, default=2, help="number of networks with random weights")
+    parser.add_argument("--head", choices=get_args(Head), default="sequence", help="head that the maps explain")
     arguments = parser.parse_args()
     lines = arguments.truth.read_text(encoding="utf-8").splitlines()
     truth = {line["sample_id"]: line for line in map(json.loads, lines)}
@@ -180,14 +184,14 @@ def main() -> None:
         times = clips[0][1].network.plan.step_times(source.num_frames, corpus.fps, interval)
         (signed_at,) = retime_glosses([hypothesis], clips[0][1].log_probs("conv"))
         recognized = to_timed_glosses(signed_at, checkpoint.vocabulary, times)
-        signed = list(right_glosses(truth[sample.sample_id], recognized, interval))
+        signed = list(find_signed_glosses(truth[sample.sample_id], recognized, interval))
         for kind, clip in clips:
             measure(shares, clip, kind, arguments.head, signed, hypothesis.gloss_ids)
     print_table(shares)
 
 
 def print_table(shares: Shares) -> None:
-    """A row a map, as `docs/cam.md` has them."""
+    """Print the table of `docs/cam.md`, one row per map."""
     uniform = shares.mean(UNIFORM, "trained")
     print("| map | cells | trained | × uniform | untrained | × uniform | blank, trained and untrained |")
     print("|---|---|---|---|---|---|---|")

@@ -1,12 +1,12 @@
-"""How fast the decoders are, how often they agree, and what decoding in other processes costs.
+"""Speed and agreement of the decoders, and the cost of decoding in other processes.
 
     python -m benchmarks.decoding
     python -m benchmarks.decoding --checkpoint runs/quickstart/best.pt --json
 
-Each decoder decodes the same clips in turn with the others, again and again, and the median of its times
-counts: so that what else the machine does falls on all alike. Times are of the processor. Clips are
-log-probabilities: `flat` ones of a network that knows nothing, the hardest, `peaky` ones of a network that is
-sure of most steps, and with `--checkpoint` those of a trained network on dev and test of its corpus.
+The decoders take turns on the same clips, so that other load on the machine affects all of them; the median of
+several runs is shown. Times are processor times. Clips are log-probabilities: `flat` ones of an untrained network
+(the hardest), `peaky` ones of a network that is certain of most steps, and with `--checkpoint` those of a trained
+network on dev and test of its corpus.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from cslr_cli.decoding.hypothesis import LogProbs, merge_repeated_ids
 from cslr_cli.errors import MissingPackageError
 from cslr_cli.scoring import Reference, find_protocol, score
 
-# PHOENIX2014's size: classes with the blank, steps of a clip of 200 frames, glosses of a sentence.
+# Size of PHOENIX2014: classes with the blank, steps of a clip of 200 frames, glosses of a sentence.
 NUM_CLASSES, NUM_STEPS, NUM_GLOSSES = 1300, 50, 11
-# The size of the synthetic corpus: here flat logits leave the search many labellings that are nearly alike.
+# Size of the synthetic corpus: with flat logits, many labellings have nearly the same probability.
 FEW_CLASSES, FEW_STEPS = 18, 12
 BEAM_WIDTH = 10
 
@@ -43,13 +43,13 @@ Glosses = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Speed:
-    """How long a clip takes.
+    """Processor time of a decoder per clip.
 
     Attributes:
-        logits: which clips.
-        decoder: its name.
-        milliseconds: of processor time, the median.
-        slowest: the 95th of a hundred.
+        logits: kind of clips.
+        decoder: name of the decoder.
+        milliseconds: median, milliseconds.
+        slowest: 95th percentile, milliseconds.
     """
 
     logits: str
@@ -60,17 +60,17 @@ class Speed:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two decoders' results are.
+    """Agreement of two decoders.
 
     Attributes:
-        logits: which clips.
-        clips: how many.
-        first: a decoder.
-        second: the other one.
-        same_percent: clips for which both give the same glosses.
-        first_likelier_percent: clips for which the first's glosses are more probable, by all paths.
-        second_likelier_percent: clips for which the second's are.
-        wer_between: the second's word error rate, were the first's the references, percent.
+        logits: kind of clips.
+        clips: number of clips.
+        first: name of the first decoder.
+        second: name of the second decoder.
+        same_percent: clips with the same glosses, percent.
+        first_likelier_percent: clips for which the first decoder's glosses are more probable (over all paths), percent.
+        second_likelier_percent: clips for which the second decoder's glosses are more probable, percent.
+        wer_between: word error rate of the second decoder with the first's glosses as references, percent.
     """
 
     logits: str
@@ -85,13 +85,13 @@ class Agreement:
 
 @dataclass(frozen=True)
 class WorkerCost:
-    """What decoding a split costs the process that has the network.
+    """Cost of decoding for the main process.
 
     Attributes:
-        workers: other processes that decode.
-        clips: how many were decoded, both heads of each.
-        own_seconds: of processor time in this process, the median.
-        clock_seconds: from the first clip to the last, with the start of the processes, the median.
+        workers: number of other processes that decode.
+        clips: number of decoded clips.
+        own_seconds: median processor time of the main process, seconds.
+        clock_seconds: median wall time including the start of the processes, seconds.
     """
 
     workers: int
@@ -103,12 +103,12 @@ class WorkerCost:
 def flat(
     random: np.random.Generator, num_steps: int = NUM_STEPS, num_classes: int = NUM_CLASSES, spread: float = 1.0
 ) -> LogProbs:
-    """Log-probabilities (T', V) of normal logits: no class stands out."""
+    """Draw log-probabilities (T', V) from normal logits, without clear winners."""
     return log_softmax(random.normal(0, spread, (num_steps, num_classes)))
 
 
 def peaky(random: np.random.Generator) -> LogProbs:
-    """Log-probabilities (T', V) with one class far above the others in each step, mostly the blank."""
+    """Draw log-probabilities (T', V) with one clearly most probable class per step, mostly the blank."""
     logits = random.normal(0, 1, (NUM_STEPS, NUM_CLASSES))
     path = np.zeros(NUM_STEPS, dtype=np.intp)
     for start in 2 * np.sort(random.choice(np.arange(1, NUM_STEPS // 2), NUM_GLOSSES, replace=False)):
@@ -117,18 +117,18 @@ def peaky(random: np.random.Generator) -> LogProbs:
     return log_softmax(logits)
 
 
-def decoders(glosses: Sequence[str]) -> dict[str, Decoder]:
-    """All that can be had here."""
+def make_decoders(glosses: Sequence[str]) -> dict[str, Decoder]:
+    """Make all installed decoders."""
     names = ("beam", "greedy")
-    # Repeats are kept: what is compared is what the searches find.
+    # Repeats are kept, so that exactly the results of the searches are compared.
     made = {name: make_decoder(name, glosses=glosses, beam_width=BEAM_WIDTH, keep_repeats=True) for name in names}
-    with suppress(MissingPackageError):  # Python 3.13 and later have none
+    with suppress(MissingPackageError):  # not available for Python 3.13 and later
         made["pyctcdecode"] = make_decoder("pyctcdecode", glosses=glosses, beam_width=BEAM_WIDTH, keep_repeats=True)
     return made
 
 
 def measure_speed(logits: str, clips: Clips, with_decoders: Mapping[str, Decoder], repeats: int) -> list[Speed]:
-    """Time each decoder on each clip, in turn with the others."""
+    """Time each decoder on each clip; the decoders take turns."""
     times: dict[str, list[float]] = {name: [] for name in with_decoders}
     for _ in range(repeats):
         for clip in clips:
@@ -141,16 +141,16 @@ def measure_speed(logits: str, clips: Clips, with_decoders: Mapping[str, Decoder
     ]
 
 
-def decoded(clips: Clips, with_decoders: Mapping[str, Decoder]) -> dict[str, list[Glosses]]:
-    """What each decoder makes of the clips."""
+def decode_clips(clips: Clips, with_decoders: Mapping[str, Decoder]) -> dict[str, list[Glosses]]:
+    """Decode the clips with each decoder."""
     return {name: [decoder.decode(clip)[0].gloss_ids for clip in clips] for name, decoder in with_decoders.items()}
 
 
 def log_probability(log_probs: LogProbs, glosses: Glosses) -> float:
-    """The logarithm of the probability of a labelling: all its paths, by CTC's forward sums."""
+    """Compute the log-probability of a labelling over all its paths, by CTC's forward algorithm."""
     labels = np.zeros(2 * len(glosses) + 1, dtype=np.intp)
     labels[1::2] = glosses
-    skips = np.full(len(labels), -np.inf)  # from a gloss directly to the next, unless that is the same
+    skips = np.full(len(labels), -np.inf)  # from a gloss directly to the next, if they differ
     skips[3::2] = np.where(labels[3::2] != labels[1:-2:2], 0.0, -np.inf)
     reached = np.full(len(labels), -np.inf)
     reached[:2] = log_probs[0, labels[:2]]
@@ -162,7 +162,7 @@ def log_probability(log_probs: LogProbs, glosses: Glosses) -> float:
 
 
 def measure_agreement(logits: str, clips: Clips, glosses: Mapping[str, Sequence[Glosses]]) -> list[Agreement]:
-    """Compare the exact search with each of the others."""
+    """Compare the exact search with each other decoder."""
     exact = glosses["beam"]
     references = [Reference(str(place), tuple(map(str, each))) for place, each in enumerate(exact)]
     compared = []
@@ -193,7 +193,7 @@ def measure_agreement(logits: str, clips: Clips, glosses: Mapping[str, Sequence[
 
 
 def measure_decoder_pool(clips: Clips, decoder: Decoder, workers: Sequence[int], repeats: int) -> list[WorkerCost]:
-    """Decode clips here and in other processes, in turn."""
+    """Decode clips in this process and in other processes, in turn."""
     runs: dict[int, list[tuple[float, float]]] = {count: [] for count in workers}
     before, decoder_pool.MIN_SECONDS_FOR_WORKERS = decoder_pool.MIN_SECONDS_FOR_WORKERS, 0.0
     try:
@@ -213,11 +213,10 @@ def measure_decoder_pool(clips: Clips, decoder: Decoder, workers: Sequence[int],
 
 
 def measure_trained(checkpoint_path: Path) -> tuple[dict[str, dict[str, float]], list[Agreement]]:
-    """A trained network's dev and test.
+    """Decode dev and test of a trained network.
 
     Returns:
-        For each split the WER of each decoder on the sequence head, percent; and how the decoders agree,
-        by split and head.
+        WER of each decoder on the sequence head by split, percent; and the agreement by split and head.
     """
     import torch
 
@@ -228,7 +227,7 @@ def measure_trained(checkpoint_path: Path) -> tuple[dict[str, dict[str, float]],
 
     checkpoint = load_checkpoint(checkpoint_path)
     corpus, network = find_prepared_corpus(checkpoint, None), checkpoint.build_network()
-    with_decoders = decoders(checkpoint.vocabulary.glosses)
+    with_decoders = make_decoders(checkpoint.vocabulary.glosses)
     wers: dict[str, dict[str, float]] = {}
     agreements = []
     for split in ("dev", "test"):
@@ -236,7 +235,7 @@ def measure_trained(checkpoint_path: Path) -> tuple[dict[str, dict[str, float]],
         with evaluation_mode(network):
             clips = list(evaluator.log_probs(network))
         log_probs = {head: [clip.heads[head] for clip in clips] for head in HEADS}
-        found = {head: decoded(log_probs[head], with_decoders) for head in HEADS}
+        found = {head: decode_clips(log_probs[head], with_decoders) for head in HEADS}
         for head in HEADS:
             agreements += measure_agreement(f"{split}, {head} head", log_probs[head], found[head])
         wers[split] = {}
@@ -247,24 +246,24 @@ def measure_trained(checkpoint_path: Path) -> tuple[dict[str, dict[str, float]],
     return wers, agreements
 
 
-def machine() -> str:
-    """What was measured on."""
+def describe_machine() -> str:
+    """Describe the machine."""
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}"
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All measurements, as plain values."""
+    """Run all measurements and return plain values."""
     random = np.random.default_rng(0)
     glosses = [f"GLOSS{number:04d}" for number in range(1, NUM_CLASSES)]
-    with_decoders = decoders(glosses)
+    with_decoders = make_decoders(glosses)
     kinds = {kind.__name__: [kind(random) for _ in range(arguments.clips)] for kind in (flat, peaky)}
     speeds, agreements = [], []
     for name, clips in kinds.items():
         speeds += measure_speed(name, clips, with_decoders, arguments.repeats)
-        agreements += measure_agreement(name, clips, decoded(clips, with_decoders))
+        agreements += measure_agreement(name, clips, decode_clips(clips, with_decoders))
     for spread in (0.3, 1.0, 3.0):
         clips = [flat(random, FEW_STEPS, FEW_CLASSES, spread) for _ in range(10 * arguments.clips)]
-        few = decoded(clips, decoders(glosses[: FEW_CLASSES - 1]))
+        few = decode_clips(clips, make_decoders(glosses[: FEW_CLASSES - 1]))
         agreements += measure_agreement(f"flat, {FEW_CLASSES} classes, σ {spread:g}", clips, few)
     costs = measure_decoder_pool(kinds["flat"] * 10, with_decoders["beam"], (0, 1, 2), 3)
     wers: dict[str, dict[str, float]] = {}
@@ -272,7 +271,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         wers, of_trained = measure_trained(arguments.checkpoint)
         agreements += of_trained
     return {
-        "machine": machine(),
+        "machine": describe_machine(),
         "classes": NUM_CLASSES,
         "steps": NUM_STEPS,
         "beam_width": BEAM_WIDTH,
@@ -284,35 +283,36 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def show(figures: Mapping[str, Any]) -> None:
-    """Print the measurements for people."""
+    """Print the measurements as text."""
     print(figures["machine"])
-    print(f"milliseconds a clip, V = {figures['classes']}, T' = {figures['steps']}, beam {figures['beam_width']}")
+    print(f"milliseconds per clip, V = {figures['classes']}, T' = {figures['steps']}, beam {figures['beam_width']}")
     for speed in figures["speed"]:
-        print(
-            f"  {speed['logits']:6s} {speed['decoder']:12s} {speed['milliseconds']:6.2f} (95 %: {speed['slowest']:.2f})"
-        )
-    print("agreement with the exact search: clips with the same glosses, clips for which the exact search's")
-    print("are more probable, clips for which the other's are, the word error rate between them; all in %")
+        label = f"{speed['logits']:6s} {speed['decoder']:12s}"
+        print(f"  {label} {speed['milliseconds']:6.2f} (95th percentile: {speed['slowest']:.2f})")
+    print("agreement with the exact search, in %: clips with the same glosses; clips for which the exact search's")
+    print("glosses are more probable; clips for which the other decoder's are; word error rate between them")
     for each in figures["agreement"]:
         shares = (each["same_percent"], each["first_likelier_percent"], each["second_likelier_percent"])
-        told = " ".join(f"{share:6.1f}" for share in shares)
-        print(f"  {each['logits']:24s} {each['second']:12s} {told} {each['wer_between']:7.2f} ({each['clips']} clips)")
-    print("decoding in other processes: this process' own time, and the clock's")
+        columns = " ".join(f"{share:6.1f}" for share in shares)
+        print(
+            f"  {each['logits']:24s} {each['second']:12s} {columns} {each['wer_between']:7.2f} ({each['clips']} clips)"
+        )
+    print("decoding in other processes: processor time of the main process, and wall time")
     for cost in figures["decoder_pool"]:
         print(
             f"  {cost['workers']} processes, {cost['clips']} clips: "
-            f"{cost['own_seconds']:6.2f} s of its own, {cost['clock_seconds']:6.2f} s by the clock"
+            f"{cost['own_seconds']:6.2f} s processor time, {cost['clock_seconds']:6.2f} s wall time"
         )
     for split, wers in figures["wer"].items():
         print(f"WER on {split}: " + ", ".join(f"{decoder} {wer:.2f} %" for decoder, wer in wers.items()))
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=50, help="clips of each kind")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each measurement; the median counts")
-    parser.add_argument("--checkpoint", type=Path, help="a trained network, whose dev and test are decoded too")
+    parser.add_argument("--clips", type=int, default=50, help="number of clips of each kind")
+    parser.add_argument("--repeats", type=int, default=5, help="number of runs; the median is shown")
+    parser.add_argument("--checkpoint", type=Path, help="also decode dev and test of this trained network")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     figures = measure(arguments)

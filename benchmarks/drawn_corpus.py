@@ -1,4 +1,4 @@
-"""A small corpus of the published frame size, and a checkpoint of the published network with random weights."""
+"""A small synthetic corpus with frames of the published size, and a checkpoint with random weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cslr_cli.model.network import build_network
 
 @contextmanager
 def drawn_corpus(num_train_clips: int, num_dev_clips: int) -> Iterator[Path]:
-    """A prepared corpus with frames of 256 pixels, as long as the block lasts."""
+    """Yield the path of a prepared corpus with frames of 256 pixels; it is removed after the block."""
     with TemporaryDirectory() as folder:
         release, prepared = Path(folder) / "release", Path(folder) / "prepared"
         options = SyntheticOptions(num_train_clips=num_train_clips, num_dev_clips=num_dev_clips, num_test_clips=2)
@@ -29,7 +29,7 @@ def drawn_corpus(num_train_clips: int, num_dev_clips: int) -> Iterator[Path]:
 
 
 def write_checkpoint(corpus: PreparedCorpus, path: Path) -> None:
-    """CorrNet of the published size for a corpus, with the random weights of `make_network`."""
+    """Write a checkpoint of CorrNet of the published size, with the random weights of `make_network`."""
     config = Config.from_dict({"model": {"pretrained": False}, "corpus": {"name": corpus.name}}, "the benchmark")
     weights = dict(build_network(config.model, corpus.vocabulary.num_classes).state_dict())
     drawn = make_network().state_dict()

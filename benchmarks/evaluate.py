@@ -1,11 +1,11 @@
-"""`cslr evaluate` from the first import to the printed table, against the plain way to do the same.
+"""Speed of the whole command `cslr evaluate`, compared with a plain implementation.
 
     python -m benchmarks.evaluate
     python -m benchmarks.evaluate --clips 20 --repeats 2 --json
 
-The network is CorrNet of the published size with random weights. The plain side reads every frame, makes
-floats of them and runs one clip at a time; what it recognises is decoded and scored by the same functions.
-The value that is compared is the word error rate plus one, in percent.
+The network is CorrNet of the published size with random weights. The plain side reads every frame, converts it to
+floats and runs one clip at a time; decoding and scoring use the same functions. The compared value is the word
+error rate in percent, plus one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from benchmarks.drawn_corpus import drawn_corpus, write_checkpoint
-from benchmarks.measuring import THREADS, Run, report, side_rows
+from benchmarks.measuring import THREADS, Run, report, summarize_sides
 from benchmarks.plain import PlainDataset, PlainNetwork, recognize_clips
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.dataset.manifest import PreparedCorpus
@@ -33,8 +33,8 @@ from cslr_cli.evaluation.checkpoint_evaluation import make_evaluator
 SIDES = ("plain fp32", "fp32", "bf16")
 
 
-def plain_wer(checkpoint_path: Path, corpus_path: Path) -> float:
-    """The word error rate on dev, the plain way."""
+def measure_plain_wer(checkpoint_path: Path, corpus_path: Path) -> float:
+    """Compute the word error rate on dev with the plain implementation."""
     checkpoint, corpus = load_checkpoint(checkpoint_path), PreparedCorpus.open(corpus_path)
     network = checkpoint.build_network()
     plain = PlainNetwork.like(network)
@@ -50,19 +50,19 @@ def plain_wer(checkpoint_path: Path, corpus_path: Path) -> float:
     return evaluator.score(evaluator.decode(clips, len(clips))).wer
 
 
-def command(side: str, checkpoint: Path, corpus: Path) -> list[str]:
-    """The whole command of a side; it prints a word error rate as JSON."""
+def make_command(side: str, checkpoint: Path, corpus: Path) -> list[str]:
+    """Return the command of a side, which prints a word error rate as JSON."""
     if side.startswith("plain"):
         return [sys.executable, "-m", "benchmarks.evaluate", "--plain", str(checkpoint), str(corpus)]
     options = ["--corpus", str(corpus), "--split", "dev", "--precision", side, "--device", "cpu", "--workers", "1"]
     return [sys.executable, "-m", "cslr_cli", "evaluate", str(checkpoint), *options, "--json"]
 
 
-def timed(side: str, checkpoint: Path, corpus: Path, threads: int) -> Run:
-    """Run a side's command."""
+def run_command(side: str, checkpoint: Path, corpus: Path, threads: int) -> Run:
+    """Run the command of a side."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
-        command(side, checkpoint, corpus),
+        make_command(side, checkpoint, corpus),
         env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -71,26 +71,26 @@ def timed(side: str, checkpoint: Path, corpus: Path, threads: int) -> Run:
     )
     seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    # The children's peak is that of the largest so far, so it says something of the first side only.
+    # The peak is the largest of all child processes so far, so it is valid only for the first side.
     return Run(seconds, processor, after.ru_maxrss / 1024, 1 + find_wer(json.loads(done.stdout)))
 
 
-def find_wer(told: dict[str, Any]) -> float:
-    """The word error rate on dev, of what either side's command printed."""
-    return float((told["splits"]["dev"] if "splits" in told else told)["wer"])
+def find_wer(output: dict[str, Any]) -> float:
+    """Return the word error rate on dev in the output of either side."""
+    return float((output["splits"]["dev"] if "splits" in output else output)["wer"])
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=20, help="drawn clips of the split, of about 46 frames each")
-    parser.add_argument("--threads", type=int, default=THREADS)
-    parser.add_argument("--repeats", type=int, default=2, help="runs of each side, by turns; the medians count")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--clips", type=int, default=20, help="number of clips, about 46 frames each")
+    parser.add_argument("--threads", type=int, default=THREADS, help="number of CPU threads")
+    parser.add_argument("--repeats", type=int, default=2, help="runs per side, in turn; medians are shown")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--plain", nargs=2, type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.plain:
-        print(json.dumps({"wer": plain_wer(*given.plain)}))
+        print(json.dumps({"wer": measure_plain_wer(*given.plain)}))
         return
     with drawn_corpus(2, given.clips) as path:
         corpus, checkpoint = PreparedCorpus.open(path), path / "checkpoint.pt"
@@ -98,9 +98,9 @@ def main() -> None:
         runs: dict[str, list[Run]] = {side: [] for side in SIDES}
         for _ in range(given.repeats):
             for side in SIDES:
-                runs[side].append(timed(side, checkpoint, path, given.threads))
+                runs[side].append(run_command(side, checkpoint, path, given.threads))
         num_frames = sum(sample.num_frames or 0 for sample in corpus.samples("dev"))
-    rows = side_rows(runs, SIDES[0], num_frames)
+    rows = summarize_sides(runs, SIDES[0], num_frames)
     for row in rows:
         del row["peak_mib"], row["memory_percent"]
     title = f"cslr evaluate on {given.clips} clips, {num_frames} frames, {given.threads} threads, whole command"

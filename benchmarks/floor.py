@@ -1,12 +1,12 @@
-"""How far a training step and inference are from what the machine could do at best.
+"""Time of a training step and of inference, compared with the lower bound of this machine.
 
     python -m benchmarks.floor
     python -m benchmarks.floor --frames 100 --json
 
-The floor is the larger of two times: the floating-point operations, counted as they are computed, over the
-best rate at which this machine multiplies matrices in this precision; and the bytes that must be moved
-(what is kept for the backward pass, written and read once, and what the optimizer reads and writes) over the
-rate at which this machine copies memory.
+The lower bound is the larger of two times: the number of floating-point operations divided by the machine's best
+rate for matrix products in this precision; and the number of bytes that must be moved divided by the machine's
+rate for copying memory. These bytes are the tensors kept for the backward pass, written and read once, and the
+optimizer's reads and writes.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.inference import recognition
+from benchmarks.inference import make_recognition_run
 from benchmarks.measuring import THREADS, report
-from benchmarks.train_step import DTYPES, make_network, training_step
+from benchmarks.train_step import DTYPES, make_network, make_training_step
 
-# What Adam touches of each parameter: reads value, gradient and two moments, writes all but the gradient.
+# Passes of Adam over the parameters: reads value, gradient and two moments; writes all but the gradient.
 ADAM_PASSES = 7
 
 
-def best_seconds(work: Callable[[], object], repeats: int = 5) -> float:
-    """The least time of several runs, after one that does not count."""
+def measure_best_seconds(work: Callable[[], object], repeats: int = 5) -> float:
+    """Return the shortest time of several runs after a warm-up run, seconds."""
     work()
     times = []
     for _ in range(repeats):
@@ -38,26 +38,26 @@ def best_seconds(work: Callable[[], object], repeats: int = 5) -> float:
     return min(times)
 
 
-def matrix_rate(dtype: torch.dtype) -> float:
-    """Floating-point operations a second of the best of some products and convolutions."""
+def measure_matrix_rate(dtype: torch.dtype) -> float:
+    """Return the best rate of matrix products and convolutions, floating-point operations per second."""
     size = 2048
     a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
-    rates = [2 * size**3 / best_seconds(lambda: a @ b)]
+    rates = [2 * size**3 / measure_best_seconds(lambda: a @ b)]
     x = torch.randn(64, 256, 14, 14).to(dtype).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(256, 256, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
     operations = 2 * x.numel() * 256 * 9
-    rates.append(operations / best_seconds(lambda: torch.nn.functional.conv2d(x, weight, padding=1)))
+    rates.append(operations / measure_best_seconds(lambda: torch.nn.functional.conv2d(x, weight, padding=1)))
     return max(rates)
 
 
-def bandwidth() -> float:
-    """Bytes read and written a second by copying an array that no cache holds."""
+def measure_bandwidth() -> float:
+    """Return the rate of copying an array larger than the caches, bytes read and written per second."""
     source, target = torch.randn(2**26), torch.zeros(2**26)
-    return 2 * source.numel() * 4 / best_seconds(lambda: target.copy_(source))
+    return 2 * source.numel() * 4 / measure_best_seconds(lambda: target.copy_(source))
 
 
-def kept_bytes(work: Callable[[], float]) -> int:
-    """Bytes of all tensors that a step keeps from forward to backward, each counted once."""
+def count_kept_bytes(work: Callable[[], float]) -> int:
+    """Count the bytes of all tensors that a step keeps for the backward pass."""
     kept: dict[int, int] = {}
 
     def keep(value: Tensor) -> Tensor:
@@ -70,22 +70,22 @@ def kept_bytes(work: Callable[[], float]) -> int:
     return sum(kept.values())
 
 
-def row(task: str, side: str, arguments: tuple[int, int, int]) -> dict[str, object]:
-    """What a side must compute and move, what that takes at best, and what it takes."""
+def measure_row(task: str, side: str, arguments: tuple[int, int, int]) -> dict[str, object]:
+    """Measure operations, bytes, lower bounds and time of a side."""
     is_training = task == "training step"
-    work = (training_step if is_training else recognition)(side, *arguments, "cpu")
+    work = (make_training_step if is_training else make_recognition_run)(side, *arguments, "cpu")
     with FlopCounterMode(display=False) as counter:
         work()
     parameters = sum(parameter.numel() for parameter in make_network().parameters())
-    moved = 2 * kept_bytes(work) + 4 * ADAM_PASSES * parameters if is_training else 4 * parameters
+    moved = 2 * count_kept_bytes(work) + 4 * ADAM_PASSES * parameters if is_training else 4 * parameters
     dtype = next(dtype for name, dtype in DTYPES.items() if name in side)
-    compute = counter.get_total_flops() / matrix_rate(dtype)
-    memory = moved / bandwidth()
-    seconds = best_seconds(work, repeats=2)
+    compute = counter.get_total_flops() / measure_matrix_rate(dtype)
+    memory = moved / measure_bandwidth()
+    seconds = measure_best_seconds(work, repeats=2)
     return {
         "task": f"{task}, {side}",
         "gflop": round(counter.get_total_flops() / 1e9),
-        "matrix_gflop_per_second": round(matrix_rate(dtype) / 1e9),
+        "matrix_gflop_per_second": round(measure_matrix_rate(dtype) / 1e9),
         "floor_by_operations": round(compute, 2),
         "gib": round(moved / 2**30, 2),
         "floor_by_bytes": round(memory, 2),
@@ -95,18 +95,18 @@ def row(task: str, side: str, arguments: tuple[int, int, int]) -> dict[str, obje
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=2, help="clips")
-    parser.add_argument("--frames", type=int, default=48, help="frames a clip, a multiple of 4")
-    parser.add_argument("--size", type=int, default=224, help="pixels")
-    parser.add_argument("--threads", type=int, default=THREADS)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--batch", type=int, default=2, help="clips per batch")
+    parser.add_argument("--frames", type=int, default=48, help="frames per clip, a multiple of 4")
+    parser.add_argument("--size", type=int, default=224, help="side of the frames, pixels")
+    parser.add_argument("--threads", type=int, default=THREADS, help="number of CPU threads")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     sizes = given.batch, given.frames, given.size
-    rows = [row(task, side, sizes) for task in ("training step", "inference") for side in ("fp32", "bf16")]
-    title = f"The floor, B = {given.batch}, T = {given.frames}, {given.size} pixels, {given.threads} threads"
+    rows = [measure_row(task, side, sizes) for task in ("training step", "inference") for side in ("fp32", "bf16")]
+    title = f"Lower bounds, B = {given.batch}, T = {given.frames}, {given.size} pixels, {given.threads} threads"
     report(title, rows, as_json=given.json)
 
 

@@ -1,9 +1,9 @@
-"""How time and memory grow with the frames of a clip, the clips of a batch, the size of pictures, and workers.
+"""Time and memory by number of frames, batch size, frame size and number of workers.
 
     python -m benchmarks.growth --plot docs/images/growth.png
     python -m benchmarks.growth --size 64
 
-The curves over frames and clips are drawn; those over pictures and workers are in the table alone.
+The plot shows the curves over frames and batch size; the others are only in the table.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import matplotlib
 import numpy as np
 
 from benchmarks.drawn_corpus import drawn_corpus
-from benchmarks.loading import num_frames
-from benchmarks.measuring import THREADS, alternate, median, report
+from benchmarks.loading import count_frames
+from benchmarks.measuring import THREADS, alternate_runs, median, report
 from cslr_cli.dataset.manifest import PreparedCorpus
 
 FRAMES = (25, 50, 100, 200, 400, 800)
@@ -24,14 +24,14 @@ BATCHES = (1, 2, 4, 8)
 SIZES = (112, 160, 224, 320)
 WORKERS = (1, 2)
 LOADED_CLIPS = 20
-AXES = {"frames": "frames of a clip", "batch": "clips of a batch", "size": "pixels of a side"}
+AXES = {"frames": "frames per clip", "batch": "clips per batch", "size": "pixels per side"}
 
 
-def measured(kind: str, batch: int, num_frames: int, size: int, threads: int) -> dict[str, object]:
-    """One training step or one pass of inference in a process of its own; the second run of two counts."""
+def measure_point(kind: str, batch: int, num_frames: int, size: int, threads: int) -> dict[str, object]:
+    """Measure a training step or an inference pass in a new process; the second of two runs is returned."""
     arguments = [f"--batch={batch}", f"--frames={num_frames}", f"--size={size}", f"--threads={threads}"]
     module = "benchmarks.train_step" if kind == "training" else "benchmarks.inference"
-    (runs,) = alternate(module, ["bf16"], arguments, 2).values()
+    (runs,) = alternate_runs(module, ["bf16"], arguments, 2).values()
     return {
         "kind": kind,
         "batch": batch,
@@ -43,31 +43,31 @@ def measured(kind: str, batch: int, num_frames: int, size: int, threads: int) ->
     }
 
 
-def measurements(threads: int, size: int) -> list[dict[str, object]]:
-    """All points of all curves."""
+def measure_curves(threads: int, size: int) -> list[dict[str, object]]:
+    """Measure all points of all curves."""
     points = [(1, frames, size) for frames in FRAMES]
     points += [(batch, 100, size) for batch in BATCHES[1:]]
     points += [(1, 50, other) for other in SIZES]
     kinds = ("training", "inference")
-    return [measured(kind, *point, threads) for kind in kinds for point in dict.fromkeys(points)]
+    return [measure_point(kind, *point, threads) for kind in kinds for point in dict.fromkeys(points)]
 
 
-def loading_rows(repeats: int) -> list[dict[str, object]]:
-    """Training clips loaded by one worker, and by two."""
+def measure_loading(repeats: int) -> list[dict[str, object]]:
+    """Measure loading of training clips with each number of workers."""
     with drawn_corpus(LOADED_CLIPS, 1) as path:
         corpus = PreparedCorpus.open(path)
-        frames = num_frames(corpus, corpus.samples("train"))
+        frames = count_frames(corpus, corpus.samples("train"))
         rows = []
         for workers in WORKERS:
             arguments = [f"--corpus={path}", f"--workers={workers}"]
-            (runs,) = alternate("benchmarks.loading", ["cslr"], arguments, repeats).values()
+            (runs,) = alternate_runs("benchmarks.loading", ["cslr"], arguments, repeats).values()
             seconds = round(median(runs), 3)
             rows.append({"workers": workers, "seconds": seconds, "frames_per_second": round(frames / seconds)})
     return rows
 
 
-def draw(rows: list[dict[str, object]], path: Path, size: int) -> None:
-    """Time and memory over frames and over clips, with the straight line through the first and the last point."""
+def draw_curves(rows: list[dict[str, object]], path: Path, size: int) -> None:
+    """Draw time and memory over frames and over batch size, with a straight line from the first to the last point."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -92,18 +92,18 @@ def draw(rows: list[dict[str, object]], path: Path, size: int) -> None:
 
 
 def main() -> None:
-    """Measure, print and draw."""
+    """Run the benchmark, print the results and draw the curves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=224, help="pixels, of the curves over frames and clips")
-    parser.add_argument("--threads", type=int, default=THREADS)
-    parser.add_argument("--plot", type=Path, help="where to draw it")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--size", type=int, default=224, help="side of the frames in the plotted curves, pixels")
+    parser.add_argument("--threads", type=int, default=THREADS, help="number of CPU threads")
+    parser.add_argument("--plot", type=Path, help="file for the plot")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
-    rows = measurements(given.threads, given.size)
+    rows = measure_curves(given.threads, given.size)
     if given.plot:
-        draw(rows, given.plot, given.size)
+        draw_curves(rows, given.plot, given.size)
     report("Growth in bf16", rows, as_json=given.json)
-    report("Loading", loading_rows(5), as_json=given.json)
+    report("Loading", measure_loading(5), as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Recognition by CorrNet at its published size, against the plain formulation: frames in, logits out.
+"""Inference with CorrNet at its published size, from frames to logits, compared with a plain implementation.
 
     python -m benchmarks.inference
-    python -m benchmarks.inference --sides "plain fp32" bf16 "bf16 compiled"      what torch.compile gains
+    python -m benchmarks.inference --sides "plain fp32" bf16 "bf16 compiled"      # gain of torch.compile
     python -m benchmarks.inference --device cuda --frames 200
 
-The value that the sides are compared by is the norm of all logits.
+The compared value is the norm of all logits.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CPU_SIDES = ("plain fp32", "fp32", "bf16")
 GPU_SIDES = ("plain fp16", "bf16")
 
 
-def recognition(side: str, batch: int, num_frames: int, size: int, device: str) -> Callable[[], float]:
-    """What a side does in one run; gives the norm of the logits."""
+def make_recognition_run(side: str, batch: int, num_frames: int, size: int, device: str) -> Callable[[], float]:
+    """Return the work of a side in one run, which returns the norm of the logits."""
     network = make_network().eval().to(device)
     frames, lengths = make_batch(batch, num_frames, size, network)
     if side.startswith("plain"):
@@ -49,7 +49,7 @@ def recognition(side: str, batch: int, num_frames: int, size: int, device: str) 
 
 
 def compile_first(network: torch.nn.Module, batch: int, size: int, device: str) -> None:
-    """Have torch compile what looks at single frames, and tell on standard error how long that took."""
+    """Compile the layers that see single frames, and print the time to standard error."""
     backbone = network.get_submodule("backbone")
     for stage in ("layer1", "layer2", "layer3", "layer4"):
         backbone.get_submodule(stage).compile(dynamic=True)
@@ -62,9 +62,9 @@ def compile_first(network: torch.nn.Module, batch: int, size: int, device: str) 
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     sides = {"cpu": CPU_SIDES, "cuda": GPU_SIDES}
-    compare_sides(__doc__ or "", "inference", "Inference", recognition, sides=sides, repeats=3)
+    compare_sides(__doc__ or "", "inference", "Inference", make_recognition_run, sides=sides, repeats=3)
 
 
 if __name__ == "__main__":

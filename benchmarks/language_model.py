@@ -1,14 +1,14 @@
-"""What a language model gains where the network is in doubt, and what it knows something about.
+"""Gain of a language model where the network is uncertain.
 
     cslr quickstart
     python -m benchmarks.language_model
 
-The synthetic corpus has all pairs of neighbours about equally often, and the network is sure of its clips: there,
-a language model has nothing to say. Here the same signers sign forecasts, in which what is usual follows each gloss
-most of the time, under the noise of a camera in the dark; the network has seen neither. There is text of forecasts
-(drawn too, without the sentences of dev and test), of which a bigram model is made. It is given its weights on dev
-as `cslr evaluate --tune-lm` does it; test is what counts. Beside it stand a model of the training sentences, and one
-for which all glosses are alike: with that, all that can be gained is the bonus of a gloss.
+In the synthetic corpus all pairs of adjacent glosses are about equally frequent, and the network is certain of its
+clips, so a language model cannot help. In this benchmark the same signers sign forecasts, in which most glosses are
+followed by their usual follower, with camera noise; the network has seen neither in training. A bigram model is made
+from other forecasts (without the sentences of dev and test). Its weights are tuned on dev as with
+`cslr evaluate --tune-lm`, and results are reported on test. For comparison there are a model of the training sentences
+and a uniform model, which can gain only by its gloss bonus.
 """
 
 from __future__ import annotations
@@ -47,28 +47,28 @@ from cslr_cli.media.frames import open_frames
 from cslr_cli.scoring.comparison import compare
 
 SPLITS = ("dev", "test")
-USUAL_SHARE = 0.8  # of glosses that are followed by what usually follows them
-NUM_TEXTS = 2000  # sentences of forecasts to learn from
+USUAL_SHARE = 0.8  # share of glosses that are followed by their usual follower
+NUM_TEXTS = 2000  # forecasts in the training text
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
-_NEVER = -99.0  # how ARPA files write the logarithm of zero
+_NEVER = -99.0  # logarithm of zero in ARPA files
 
 Sentences = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Gain:
-    """One way to decode pictures under one noise.
+    """Result of one language model at one noise level.
 
     Attributes:
-        noise: standard deviation, grey levels.
-        model: which language model.
-        lm_weight: as found on dev.
-        gloss_bonus: as found on dev.
-        dev_wer: percent; for it the weights were chosen.
-        test_wer: percent.
-        better: clips of test with fewer errors than without a model.
-        worse: clips of test with more.
-        p: of the matched-pairs test on test; None where it says nothing.
+        noise: standard deviation of the noise, grey levels.
+        model: name of the language model.
+        lm_weight: weight tuned on dev.
+        gloss_bonus: bonus tuned on dev.
+        dev_wer: WER on dev, percent.
+        test_wer: WER on test, percent.
+        better: number of test clips with fewer errors than without a language model.
+        worse: number of test clips with more errors.
+        p: p-value of the matched-pairs test on test; None if the test is not applicable.
     """
 
     noise: float
@@ -83,10 +83,10 @@ class Gain:
 
 
 def bigram_arpa(sentences: Sentences) -> str:
-    """A bigram model in ARPA form, smoothed as Witten and Bell (1991) do it.
+    """Return a bigram model in ARPA format with Witten-Bell smoothing (1991).
 
-    Of what follows a gloss n times in all, T different ones: a follower's probability is its own count, and T times
-    what it has regardless of the gloss, over n + T. Glosses never seen get theirs regardless of what stands before.
+    If n followers of a gloss were seen, T of them different, a follower's probability is (its count + T times its
+    unigram probability) / (n + T). Unseen followers get their unigram probability times the backoff weight.
     """
     unigrams: Counter[str] = Counter()
     followers: dict[str, Counter[str]] = {}
@@ -95,14 +95,17 @@ def bigram_arpa(sentences: Sentences) -> str:
         for gloss, follower in pairwise((BEGIN, *sentence, END)):
             followers.setdefault(gloss, Counter())[follower] += 1
     total = unigrams.total() + len(unigrams)
-    alone = {gloss: number / total for gloss, number in unigrams.items()}
+    unigram = {gloss: number / total for gloss, number in unigrams.items()}
     ones = [(UNKNOWN, math.log10(len(unigrams) / total), 0.0), (BEGIN, _NEVER, _backoff(followers[BEGIN]))]
     ones += [
-        (gloss, math.log10(alone[gloss]), _backoff(followers[gloss]) if gloss in followers else 0.0)
-        for gloss in sorted(alone)
+        (gloss, math.log10(unigram[gloss]), _backoff(followers[gloss]) if gloss in followers else 0.0)
+        for gloss in sorted(unigram)
     ]
     twos = [
-        (f"{gloss} {follower}", math.log10((number + len(after) * alone[follower]) / (after.total() + len(after))))
+        (
+            f"{gloss} {follower}",
+            math.log10((number + len(after) * unigram[follower]) / (after.total() + len(after))),
+        )
         for gloss, after in sorted(followers.items())
         for follower, number in sorted(after.items())
     ]
@@ -110,15 +113,15 @@ def bigram_arpa(sentences: Sentences) -> str:
 
 
 def _backoff(after: Counter[str]) -> float:
-    """The logarithm of how probable it is that something new follows a gloss that was followed by these."""
+    """Return the log-probability that a new follower comes after a gloss with these followers."""
     return math.log10(len(after) / (after.total() + len(after)))
 
 
 def uniform_arpa(glosses: Sequence[str]) -> str:
-    """A model for which every gloss, and the end of the sentence, is as probable as any other."""
+    """Return a model in which all glosses and the end of the sentence have the same probability."""
     value = -math.log10(len(glosses) + 2)
     ones = [f"{value:.6f}\t{gloss}" for gloss in (UNKNOWN, *glosses, END)] + [f"{_NEVER:g}\t{BEGIN}\t0"]
-    return _arpa(ones, [(f"{BEGIN} {END}", value)])  # KenLM wants a bigram to be there
+    return _arpa(ones, [(f"{BEGIN} {END}", value)])  # KenLM requires a bigram
 
 
 def _arpa(ones: Sequence[str], twos: Sequence[tuple[str, float]]) -> str:
@@ -128,7 +131,7 @@ def _arpa(ones: Sequence[str], twos: Sequence[tuple[str, float]]) -> str:
 
 
 def forecast(rng: np.random.Generator, glosses: Sequence[str]) -> tuple[str, ...]:
-    """A sentence of the synthetic grammar in which each gloss mostly has its usual follower."""
+    """Draw a sentence of the synthetic grammar in which most glosses have their usual follower."""
     length = int(rng.choice(list(SHARE_OF_LENGTH), p=list(SHARE_OF_LENGTH.values())))
     pattern = PATTERNS[length][int(rng.integers(len(PATTERNS[length])))]
     sentence: list[str] = []
@@ -142,7 +145,7 @@ def forecast(rng: np.random.Generator, glosses: Sequence[str]) -> tuple[str, ...
 
 
 def draw_forecasts(corpus: PreparedCorpus, folder: Path, num_clips: int, seed: int) -> tuple[PreparedCorpus, Sentences]:
-    """Dev and test of forecasts by the signers of a synthetic corpus, with its train; and the text of others."""
+    """Make a corpus with forecasts by the same signers as dev and test; also return other forecasts as text."""
     rng = np.random.default_rng(seed)
     glosses = [gloss for gloss in SIGN_OF_GLOSS if gloss in corpus.vocabulary.glosses]
     *signers, _ = make_signers(0, SyntheticOptions().num_signers)
@@ -156,7 +159,7 @@ def draw_forecasts(corpus: PreparedCorpus, folder: Path, num_clips: int, seed: i
                 f"forecast_{split}-{number}", split, signers[number % len(signers)], forecast(rng, glosses)
             )
             frames = f"frames/{split}/{clip.sample_id}.zip"
-            count = write_clip(drawn(clip, seed), folder / frames, ClipFormat(corpus.frame_size))
+            count = write_clip(draw_frames(clip, seed), folder / frames, ClipFormat(corpus.frame_size))
             samples.append(Sample(clip.sample_id, split, frames, count, clip.signer.name, clip.glosses))
             signed.add(clip.glosses)
         write_samples(folder, split, samples)
@@ -167,42 +170,42 @@ def draw_forecasts(corpus: PreparedCorpus, folder: Path, num_clips: int, seed: i
 
 
 def copy_all_but_frames(corpus: PreparedCorpus, folder: Path) -> None:
-    """Manifests, vocabulary and references of a corpus, into a folder that is there."""
+    """Copy manifests, vocabulary and references of a corpus to an existing folder."""
     for path in corpus.path.iterdir():
         if path.is_file():
             copy2(path, folder / path.name)
     copytree(corpus.path / "references", folder / "references")
 
 
-def drawn(clip: SyntheticClip, seed: int) -> Iterator[Frame]:
-    """The pictures of a clip."""
+def draw_frames(clip: SyntheticClip, seed: int) -> Iterator[Frame]:
+    """Draw the frames of a clip."""
     signs = [SIGN_OF_GLOSS[gloss] for gloss in clip.glosses]
     performance = perform(signs, clip.signer, named_generator(seed, f"{clip.sample_id} motion"))
     scene = make_scene(clip.signer, performance.num_frames, named_generator(seed, f"{clip.sample_id} scene"))
     yield from draw_clip(performance, find_joints(performance, clip.signer, scene.sway), clip.signer, scene)
 
 
-def write_noisy(corpus: PreparedCorpus, folder: Path, noise: float, seed: int) -> PreparedCorpus:
-    """A copy of dev and test of a corpus with noise on its pictures."""
+def write_noisy_copy(corpus: PreparedCorpus, folder: Path, noise: float, seed: int) -> PreparedCorpus:
+    """Write a copy of dev and test of a corpus with noise on the frames."""
     rng = np.random.default_rng(seed)
     folder.mkdir()
     copy_all_but_frames(corpus, folder)
     for sample in (sample for split in SPLITS for sample in corpus.samples(split)):
         target = folder / sample.frames
         target.parent.mkdir(parents=True, exist_ok=True)
-        frames = noisy(open_frames(corpus.frames_path(sample)).iterate(), noise, rng)
+        frames = add_noise(open_frames(corpus.frames_path(sample)).iterate(), noise, rng)
         write_clip(frames, target, ClipFormat(corpus.frame_size))
     return PreparedCorpus.open(folder)
 
 
-def noisy(frames: Iterable[Frame], noise: float, rng: np.random.Generator) -> Iterator[Frame]:
-    """Frames with normal noise of so many grey levels on each value."""
+def add_noise(frames: Iterable[Frame], noise: float, rng: np.random.Generator) -> Iterator[Frame]:
+    """Add normal noise to frames; `noise` is the standard deviation, grey levels."""
     for frame in frames:
         yield (frame + rng.normal(0, noise, frame.shape)).round().clip(0, 255).astype(np.uint8)
 
 
 def measure(checkpoint: Checkpoint, corpus: PreparedCorpus, noise: float, models: dict[str, Path]) -> Iterator[Gain]:
-    """Decode dev and test without a language model, and with each of those given."""
+    """Decode dev and test without a language model and with each of `models`."""
     cpu, fp32 = torch.device("cpu"), torch.float32
     dev, test = evaluate(checkpoint, corpus, SPLITS, device=cpu, dtype=fp32)
     plain = test.scores["sequence"]
@@ -226,7 +229,7 @@ def measure(checkpoint: Checkpoint, corpus: PreparedCorpus, noise: float, models
 
 
 def show(gain: Gain) -> None:
-    """Print a row for people."""
+    """Print a result as text."""
     if gain.lm_weight is None or gain.gloss_bonus is None:
         print(
             f"noise {gain.noise:g}\n  no model: WER on dev {gain.dev_wer:.1f} %, on test {gain.test_wer:.1f} %",
@@ -234,22 +237,24 @@ def show(gain: Gain) -> None:
         )
         return
     chance = "" if gain.p is None else f", p = {gain.p:.3f}"
-    weights = f"weight {gain.lm_weight:g} and {gain.gloss_bonus:+g} a gloss"
+    weights = f"weight {gain.lm_weight:g} and {gain.gloss_bonus:+g} per gloss"
     print(
         f"  {gain.model}, {weights}: WER on dev {gain.dev_wer:.1f} %, "
-        f"on test {gain.test_wer:.1f} % (better in {gain.better} clips, worse in {gain.worse}{chance})"
+        f"on test {gain.test_wer:.1f} % (fewer errors in {gain.better} clips, more in {gain.worse}{chance})"
     )
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, default=Path("runs/quickstart/best.pt"))
-    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 15.0, 20.0, 30.0], help="grey levels")
-    parser.add_argument("--clips", type=int, default=60, help="of dev, and of test")
-    parser.add_argument("--seed", type=int, default=0, help="of the forecasts and the noise")
-    parser.add_argument("--output", type=Path, help="keep the forecasts' clips and the models there, a new folder")
-    parser.add_argument("--json", action="store_true", help="print a line of JSON a row")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=Path("runs/quickstart/best.pt"), help="checkpoint of cslr quickstart"
+    )
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 15.0, 20.0, 30.0], help="noise in grey levels")
+    parser.add_argument("--clips", type=int, default=60, help="number of clips of dev and of test")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of forecasts and noise")
+    parser.add_argument("--output", type=Path, help="new folder in which to keep the clips and the models")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON per result")
     arguments = parser.parse_args()
     checkpoint = load_checkpoint(arguments.checkpoint)
     trained = find_prepared_corpus(checkpoint, None)
@@ -267,7 +272,7 @@ def main() -> None:
             models[name] = folder / f"{name.replace(' ', '-')}.arpa"
             models[name].write_text(arpa, encoding="utf-8")
         for noise in arguments.noise:
-            seen = write_noisy(clean, folder / f"noise-{noise:g}", noise, arguments.seed) if noise else clean
+            seen = write_noisy_copy(clean, folder / f"noise-{noise:g}", noise, arguments.seed) if noise else clean
             for gain in measure(checkpoint, seen, noise, models):
                 if arguments.json:
                     print(json.dumps(asdict(gain)), flush=True)

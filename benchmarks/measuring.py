@@ -1,7 +1,8 @@
-"""What the benchmarks share: sides that work in processes of their own, by turns, and tables of what they took.
+"""Shared parts of the benchmarks: alternating runs of several sides, and tables of the results.
 
-A side is a module of this package that is started with `--side NAME`; it serves one run for each line that
-it reads, so that runs of all sides can alternate and yet each has its own peak of memory.
+A side is one of the compared implementations. It runs in its own process, a module of this package started with
+`--side NAME`, and performs one run per input line. So the runs of all sides alternate, and each side has its own
+peak memory.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ class Run:
     """One run of a side.
 
     Attributes:
-        seconds: by the clock.
-        processor: seconds of processor time, of all threads.
-        peak_mib: most memory so far: of the process on a CPU, of tensors on a GPU.
-        value: a number that all sides should agree on.
+        seconds: wall time, seconds.
+        processor: processor time of all threads, seconds.
+        peak_mib: peak memory so far: of the process on a CPU, of tensors on a GPU; MiB.
+        value: number that should be the same for all sides.
     """
 
     seconds: float
@@ -42,7 +43,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Machine:
-    """What the figures were measured on."""
+    """The machine of the measurements."""
 
     processor: str
     cores: int
@@ -53,7 +54,7 @@ class Machine:
 
     @classmethod
     def this(cls) -> Machine:
-        """The machine that this runs on."""
+        """Describe this machine."""
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
         return cls(
@@ -71,11 +72,11 @@ def _processor() -> str:
 
 
 def serve(work: Callable[[], float], device: str = "cpu") -> None:
-    """Be a side: run `work` for each line of standard input, and tell in JSON what it took.
+    """Run `work` for each line of standard input, and print each run as JSON.
 
     Args:
-        work: gives the value that the sides should agree on.
-        device: where it computes.
+        work: work of the side; returns the value that should be the same for all sides.
+        device: device of the computation.
     """
     for _ in sys.stdin:
         before, processor = time.perf_counter(), time.process_time()
@@ -90,14 +91,14 @@ def serve(work: Callable[[], float], device: str = "cpu") -> None:
         print(json.dumps(asdict(Run(seconds, processor, peak, value))), flush=True)
 
 
-def alternate(module: str, sides: Sequence[str], arguments: Sequence[str], repeats: int) -> dict[str, list[Run]]:
-    """Runs of every side, by turns.
+def alternate_runs(module: str, sides: Sequence[str], arguments: Sequence[str], repeats: int) -> dict[str, list[Run]]:
+    """Run all sides in turn, several times.
 
     Args:
-        module: that serves the sides, `benchmarks.NAME`.
-        sides: their names.
-        arguments: for all of them.
-        repeats: runs of each side.
+        module: module of the sides, `benchmarks.NAME`.
+        sides: names of the sides.
+        arguments: command-line arguments for all sides.
+        repeats: runs per side.
     """
     processes = {
         side: subprocess.Popen(
@@ -122,19 +123,19 @@ def alternate(module: str, sides: Sequence[str], arguments: Sequence[str], repea
 
 
 def median(runs: Sequence[Run]) -> float:
-    """The median of the runs' seconds."""
+    """Return the median wall time, seconds."""
     return statistics.median(run.seconds for run in runs)
 
 
-def agreement(runs: Mapping[str, Sequence[Run]], reference: str) -> dict[str, float]:
-    """By how much each side's first value differs from the reference's, relative to it."""
+def relative_differences(runs: Mapping[str, Sequence[Run]], reference: str) -> dict[str, float]:
+    """Return the relative difference of each side's first value from the reference's."""
     expected = runs[reference][0].value
     return {side: abs(of[0].value - expected) / abs(expected) for side, of in runs.items()}
 
 
-def side_rows(runs: Mapping[str, Sequence[Run]], reference: str, frames: int) -> list[dict[str, object]]:
-    """A row a side: seconds, frames a second, times as fast as the reference, memory and its share, agreement."""
-    differences = agreement(runs, reference)
+def summarize_sides(runs: Mapping[str, Sequence[Run]], reference: str, frames: int) -> list[dict[str, object]]:
+    """Return one row per side: time, frames per second, speed-up over the reference, memory, difference in value."""
+    differences = relative_differences(runs, reference)
     peak = runs[reference][-1].peak_mib
     return [
         {
@@ -154,7 +155,7 @@ def side_rows(runs: Mapping[str, Sequence[Run]], reference: str, frames: int) ->
 
 
 def report(title: str, rows: Sequence[Mapping[str, object]], *, as_json: bool, **facts: object) -> None:
-    """Print a table in Markdown, or all of it as JSON."""
+    """Print a table as Markdown or JSON."""
     if as_json:
         print(json.dumps({"title": title, "machine": asdict(Machine.this()), **facts, "rows": rows}, indent=2))
         return
@@ -179,25 +180,25 @@ def compare_sides(
     sides: Mapping[str, Sequence[str]],
     repeats: int,
 ) -> None:
-    """The program of a benchmark that runs CorrNet at some size: it is a side, or has all sides run by turns.
+    """Run the command line of a benchmark of CorrNet: compare all sides or, with `--side`, serve one of them.
 
     Args:
-        description: the program's own.
-        name: of its module in this package.
-        title: what is measured.
-        make: of a side, clips, frames a clip, pixels and a device, the work to measure.
-        sides: for `cpu` and `cuda` those that run by default; the plain one first.
-        repeats: runs of each side by default.
+        description: description in the help text.
+        name: name of the benchmark's module in this package.
+        title: title of the table.
+        make: function of side, clips, frames per clip, pixels and device that returns the work to measure.
+        sides: default sides by `cpu` and `cuda`; the plain one first.
+        repeats: default number of runs per side.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=2, help="clips")
-    parser.add_argument("--frames", type=int, default=100, help="frames a clip, a multiple of 4")
-    parser.add_argument("--size", type=int, default=224, help="pixels")
-    parser.add_argument("--threads", type=int, default=THREADS)
-    parser.add_argument("--repeats", type=int, default=repeats, help="runs of each side, by turns; the medians count")
+    parser.add_argument("--batch", type=int, default=2, help="clips per batch")
+    parser.add_argument("--frames", type=int, default=100, help="frames per clip, a multiple of 4")
+    parser.add_argument("--size", type=int, default=224, help="side of the frames, pixels")
+    parser.add_argument("--threads", type=int, default=THREADS, help="number of CPU threads")
+    parser.add_argument("--repeats", type=int, default=repeats, help="runs per side, in turn; medians are shown")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--sides", nargs="*", help="only these, the plain one first")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--sides", nargs="*", help="sides to compare; the first is the reference")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.side:
@@ -206,6 +207,6 @@ def compare_sides(
         return
     chosen = given.sides or sides["cpu" if given.device == "cpu" else "cuda"]
     arguments = [f"--{option}={getattr(given, option)}" for option in ("batch", "frames", "size", "threads", "device")]
-    runs = alternate(f"benchmarks.{name}", chosen, arguments, given.repeats)
+    runs = alternate_runs(f"benchmarks.{name}", chosen, arguments, given.repeats)
     title = f"{title}, B = {given.batch}, T = {given.frames}, {given.size} pixels, {given.threads} threads"
-    report(title, side_rows(runs, chosen[0], given.batch * given.frames), as_json=given.json)
+    report(title, summarize_sides(runs, chosen[0], given.batch * given.frames), as_json=given.json)

@@ -1,9 +1,9 @@
-"""How fast one core decodes the pictures of a prepared corpus, against OpenCV.
+"""Speed of decoding the pictures of a prepared corpus on one core, compared with OpenCV.
 
     python -m benchmarks.pictures
-    python -m benchmarks.pictures --video talk.mp4      its frames, prepared, in place of drawn ones
+    python -m benchmarks.pictures --video talk.mp4      # frames of a video instead of synthetic ones
 
-Both sides decode the same files by turns, and must give the same pixels.
+Both sides decode the same files in turn and must give the same pixels.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ PICTURES = 48
 
 
 def by_opencv(data: bytes) -> NDArray[np.uint8]:
-    """A picture, uint8 (H, W, 3), RGB, as published code reads it."""
+    """Decode a picture, uint8 (H, W, 3), RGB, as the published code does."""
     return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def by_cslr(data: bytes) -> NDArray[np.uint8]:
-    """A picture, uint8 (H, W, 3), RGB."""
+    """Decode a picture, uint8 (H, W, 3), RGB."""
     return decode_picture(data, "picture")
 
 
@@ -45,7 +45,7 @@ SIDES: dict[str, Callable[[bytes], NDArray[np.uint8]]] = {"OpenCV": by_opencv, "
 
 
 def prepared_pictures(video: Path | None) -> list[bytes]:
-    """The first PNG files of a prepared clip: of a drawn one, or of a video."""
+    """Return the first PNG files of a prepared clip, from a video or a synthetic corpus."""
     if video is None:
         with drawn_corpus(1, 1) as path:
             corpus = PreparedCorpus.open(path)
@@ -62,11 +62,11 @@ def _files(clip: Path) -> list[bytes]:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--video", type=Path)
-    parser.add_argument("--repeats", type=int, default=20, help="passes of each side, by turns; the medians count")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--video", type=Path, help="video whose frames are decoded (default: synthetic frames)")
+    parser.add_argument("--repeats", type=int, default=20, help="passes per side, in turn; medians are shown")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     files = prepared_pictures(given.video)

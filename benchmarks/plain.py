@@ -1,10 +1,10 @@
-"""CorrNet as its paper and its published code have it, written for comparison: what the benchmarks run against.
+"""Plain implementation of CorrNet, close to its paper and published code, as the reference of the benchmarks.
 
-The same computation as `cslr_cli.model`, of the same weights, in the plain formulation: 3-D convolutions with
-kernels (1, k, k) over (B, C, T, H, W), the affinities of a whole clip by `einsum`, float frames from the loader
-on, every frame decoded before some are sampled, one clip at a time in evaluation.
+It computes the same as `cslr_cli.model` with the same weights, but with 3-D convolutions with kernels (1, k, k) over
+(B, C, T, H, W), affinities of a whole clip by `einsum`, float frames from the loader, decoding of every frame before
+sampling, and one clip at a time in evaluation.
 
-Axes: B clips, T frames, T' steps, C channels, V classes with the blank, H, W (and S, D) places in a frame.
+Axes: B clips, T frames, T' steps, C channels, V classes with the blank, H, W (and S, D) positions in a frame.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PlainBlock(nn.Module):
 
 
 class PlainCorrelation(nn.Module):
-    """The correlation block over (B, C, T, H, W), with the affinities of all frames at once."""
+    """A correlation block over (B, C, T, H, W), with the affinities of all frames at once."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -146,25 +146,25 @@ class PlainNetwork(nn.Module):
 
     @classmethod
     def like(cls, network: Network) -> PlainNetwork:
-        """The same network, of the same weights, in the same mode."""
+        """Build the plain version of a network, with the same weights and in the same mode."""
         state = network.state_dict()
         plain = cls(state["classifier.weight"].shape[1])
         names = {"lstm.rnn.": "lstm.", "classifier.weight": "weight"}
         renamed = {}
         for name, value in state.items():
-            for ours, theirs in names.items():
-                name = name.replace(ours, theirs)
+            for prefix, plain_prefix in names.items():
+                name = name.replace(prefix, plain_prefix)
             # (out, in, k, k) -> (out, in, 1, k, k)
             renamed[name] = value[:, :, None] if value.ndim == 4 else value
         plain.load_state_dict(renamed)
         return plain.train(network.training)
 
     def forward(self, frames: Tensor, frame_lengths: Tensor) -> NetworkOutput:
-        """Logits of a batch.
+        """Compute the logits of a batch.
 
         Args:
             frames: float (B, T, 3, H, W), -1…1, padded.
-            frame_lengths: int64 (B,), real frames before padding.
+            frame_lengths: int64 (B,), frames of each clip without padding.
         """
         features = self.backbone(frames.transpose(1, 2))  # (B, T, 3, H, W) -> (B, 3, T, H, W) -> (B, C, T)
         steps = self.temporal(features).permute(2, 0, 1)  # (B, C, T') -> (T', B, C)
@@ -176,12 +176,12 @@ class PlainNetwork(nn.Module):
 
 
 def normalised(frames: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
-    """Frames uint8 (T, H, W, 3) -> float32 (T, 3, H, W), -1…1, in this order in memory."""
+    """Normalise frames: uint8 (T, H, W, 3) -> float32 (T, 3, H, W), -1…1, contiguous."""
     return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2))).float() / 127.5 - 1
 
 
 def read_clip(path: Path, plan: ClipPlan, crop_size: int) -> Tensor:
-    """A clip as the network wants it: every frame decoded by OpenCV and cropped, then those that were sampled kept.
+    """Read a clip: decode and crop every frame with OpenCV, then select the sampled frames.
 
     Returns:
         float32 (T, 3, crop_size, crop_size), -1…1.
@@ -199,11 +199,11 @@ class PlainDataset(Dataset[tuple[str, Tensor]]):
     """Clips of a corpus as float tensors.
 
     Args:
-        corpus: the prepared corpus.
-        samples: its clips.
-        config: sizes and augmentation, which are drawn as `ClipDataset` draws them in epoch 1.
-        training: augment.
-        seed: of the augmentation.
+        corpus: prepared corpus.
+        samples: clips of the corpus.
+        config: sizes and augmentation, drawn as in `ClipDataset` in epoch 1.
+        training: whether to augment.
+        seed: random seed of the augmentation.
     """
 
     def __init__(
@@ -213,11 +213,11 @@ class PlainDataset(Dataset[tuple[str, Tensor]]):
         self.training, self.seed = training, seed
 
     def __len__(self) -> int:
-        """How many clips there are."""
+        """Return the number of clips."""
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[str, Tensor]:
-        """Name and frames, float32 (T, 3, H, W)."""
+        """Return name and frames, float32 (T, 3, H, W), of a clip."""
         sample = self.samples[index]
         path, size = self.corpus.frames_path(sample), self.corpus.frame_size
         num_frames = open_frames(path).num_frames
@@ -230,7 +230,7 @@ class PlainDataset(Dataset[tuple[str, Tensor]]):
 
 
 def padded(clips: Sequence[Tensor], plan: TemporalPlan) -> tuple[Tensor, Tensor]:
-    """Clips (T, 3, H, W) side by side, padded with copies of their first and last frames; and their lengths."""
+    """Stack clips (T, 3, H, W), padded with copies of their first and last frames; also return their lengths."""
     longest = plan.padded_length(max(len(clip) for clip in clips))
     frames = torch.stack([clip[torch.as_tensor(plan.frame_index(len(clip), longest))] for clip in clips])
     return frames, torch.tensor([len(clip) for clip in clips])
@@ -239,7 +239,7 @@ def padded(clips: Sequence[Tensor], plan: TemporalPlan) -> tuple[Tensor, Tensor]
 def recognize_clips(
     network: PlainNetwork, dataset: PlainDataset, plan: TemporalPlan, num_workers: int
 ) -> Iterator[tuple[str, NetworkOutput]]:
-    """Name and logits of each clip, one clip at a time."""
+    """Yield name and logits of each clip, one clip at a time."""
     loader = DataLoader(dataset, batch_size=None, num_workers=num_workers)
     with torch.no_grad():
         for sample_id, frames in loader:

@@ -1,11 +1,10 @@
-"""How fast `cslr prepare` is: annotations alone, and frames against a bare loop and on several cores.
+"""Speed of `cslr prepare`: annotations only, and frames, compared with a bare loop and on several cores.
 
     python -m benchmarks.prepare
     python -m benchmarks.prepare --clips 64 --workers 4 --repeats 5
 
-Every measurement is repeated in turn with what it is compared to, and the best of each counts: so that
-what else the machine does falls on both alike. Times are of the clock; beside them stands processor time,
-which says the same where the cores are shared with other work.
+The compared measurements take turns and the best of each is shown, so that other load on the machine affects all of
+them. Wall time and processor time are shown; processor time is also valid on a busy machine.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
 
-# PHOENIX2014's own size.
+# Size of PHOENIX2014.
 CLIPS = {"train": 5671, "dev": 540, "test": 629}
 NUM_GLOSSES = Phoenix2014.vocabulary_size
 GLOSSES_PER_CLIP = 11
 
-# Prepares annotations in a process of its own, and says how long it took and how much memory.
+# Prepares annotations in a new process and prints time and memory.
 ANNOTATIONS_PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
@@ -52,19 +51,19 @@ print(json.dumps({"seconds": seconds, "kib": resource.getrusage(resource.RUSAGE_
 
 @dataclass(frozen=True)
 class Run:
-    """One run of something.
+    """Times of one run.
 
     Attributes:
-        clock: seconds by the clock.
-        processor: seconds of processor time, of this process and those that it started.
+        clock: wall time, seconds.
+        processor: processor time of this process and its child processes, seconds.
     """
 
     clock: float
     processor: float
 
 
-def measured(work: Callable[[], object]) -> Run:
-    """Time some work."""
+def time_work(work: Callable[[], object]) -> Run:
+    """Measure the time of some work."""
     clock, processor = time.perf_counter(), _processor_seconds()
     work()
     return Run(time.perf_counter() - clock, _processor_seconds() - processor)
@@ -75,13 +74,13 @@ def _processor_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def best(runs: list[Run]) -> Run:
-    """The least of both times."""
+def best_times(runs: list[Run]) -> Run:
+    """Return the minimum of both times."""
     return Run(min(run.clock for run in runs), min(run.processor for run in runs))
 
 
 def write_annotations(folder: Path, share: float) -> int:
-    """Write annotations like those of PHOENIX2014; give the number of their lines."""
+    """Write annotations like those of PHOENIX2014; return the number of clips."""
     choose = random.Random(0)
     glosses = [f"GLOSS{number:04d}" for number in range(NUM_GLOSSES)]
     total = 0
@@ -100,18 +99,18 @@ def write_annotations(folder: Path, share: float) -> int:
 
 
 def measure_annotations(work: Path) -> None:
-    """Time and memory of `--no-frames`, for all of PHOENIX2014's clips and for parts of them."""
-    print("annotations alone (--no-frames)")
+    """Measure time and memory of `--no-frames`, for multiples of the size of PHOENIX2014."""
+    print("annotations only (--no-frames)")
     for share in (0.25, 0.5, 1.0, 2.0):
         source, output = work / f"annotations-{share}", work / f"bare-{share}"
         num_clips = write_annotations(source, share)
         command = [sys.executable, "-c", ANNOTATIONS_PROGRAM, str(source), str(output)]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        print(f"  {num_clips:6d} clips {told['seconds']:6.2f} s {told['kib'] / 1024:6.0f} MiB at most")
+        result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        print(f"  {num_clips:6d} clips {result['seconds']:6.2f} s {result['kib'] / 1024:6.0f} MiB peak memory")
 
 
-def bare_loop(pictures: list[Path]) -> None:
-    """Decode, resize and encode every picture, and nothing else."""
+def run_bare_loop(pictures: list[Path]) -> None:
+    """Decode, resize and encode every picture."""
     for path in pictures:
         picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         assert picture is not None
@@ -119,7 +118,7 @@ def bare_loop(pictures: list[Path]) -> None:
 
 
 def measure_frames(work: Path, num_clips: int, workers: int, repeats: int) -> None:
-    """Frames a second of one process against a bare loop, and of several against one."""
+    """Measure frames per second of a bare loop, one process and several processes."""
     release = work / "release"
     options = SyntheticOptions(num_train_clips=num_clips, num_dev_clips=1, num_test_clips=2, num_signers=2)
     make_release(release, options, workers=os.cpu_count() or 1)
@@ -132,28 +131,30 @@ def measure_frames(work: Path, num_clips: int, workers: int, repeats: int) -> No
         shutil.rmtree(output)
 
     bare, one, several = [], [], []
-    bare_loop(pictures)  # so that every measurement finds the pictures in memory
+    run_bare_loop(pictures)  # so that the files are cached for all measurements
     for _ in range(repeats):
-        bare.append(measured(lambda: bare_loop(pictures)))
-        one.append(measured(lambda: prepare_with(1)))
-        several.append(measured(lambda: prepare_with(workers)))
+        bare.append(time_work(lambda: run_bare_loop(pictures)))
+        one.append(time_work(lambda: prepare_with(1)))
+        several.append(time_work(lambda: prepare_with(workers)))
     print(f"frames: {len(pictures)} pictures of 210×260 to 256×256 in {num_clips + 3} clips, best of {repeats}")
     for name, runs in (("bare loop", bare), ("1 process", one), (f"{workers} processes", several)):
-        run = best(runs)
-        rates = f"{len(pictures) / run.clock:7.0f} a second, {len(pictures) / run.processor:6.0f} a processor second"
+        run = best_times(runs)
+        rates = (
+            f"{len(pictures) / run.clock:7.0f} per second, {len(pictures) / run.processor:6.0f} per processor second"
+        )
         print(f"  {name:12s} {rates}")
-    by_clock = best(bare).clock / best(one).clock
-    by_processor = best(bare).processor / best(one).processor
+    by_clock = best_times(bare).clock / best_times(one).clock
+    by_processor = best_times(bare).processor / best_times(one).processor
     print(f"  1 process reaches {by_clock:.0%} of the bare loop ({by_processor:.0%} by processor time)")
-    print(f"  {workers} processes are {best(one).clock / best(several).clock:.2f} times as fast as one")
+    print(f"  {workers} processes are {best_times(one).clock / best_times(several).clock:.2f} times as fast as one")
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=100, help="drawn clips, of about 46 frames each")
-    parser.add_argument("--workers", type=int, default=2, help="processes to compare with one")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each measurement; the best counts")
+    parser.add_argument("--clips", type=int, default=100, help="number of clips, about 46 frames each")
+    parser.add_argument("--workers", type=int, default=2, help="number of processes to compare with one")
+    parser.add_argument("--repeats", type=int, default=3, help="number of runs; the best is shown")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measure_annotations(Path(folder))

@@ -1,18 +1,18 @@
-"""How right the times of glosses are, and how well long and live recordings are read, on the synthetic corpus.
+"""Accuracy of gloss times, and of recognition of long and live recordings, on the synthetic corpus.
 
     cslr quickstart
     python -m benchmarks.timing
 
-The synthetic corpus knows when each gloss is signed (`truth.jsonl` beside its release). For each gloss that is
-recognized correctly the start and the end are compared with the true ones; the true end is that of the
-gloss' last frame. That is done twice: timed through the convolution head, as they are, and by the sequence head alone.
+The synthetic corpus contains the true start and end of each gloss (`truth.jsonl` in its release); the end is that of
+the last frame. The times of correctly recognised glosses are compared with them, with timing by the convolution head
+(the default) and by the sequence head only.
 
-For long recordings, the clips of each signer are put one after the other, with a rest between them in which the
-last frame stays, under a camera's noise. Split at rests, a recording should come apart into just its sentences,
-and they should be recognized as they are alone.
+A long recording consists of the clips of one signer with rests between them, in which the last frame is repeated,
+and with camera noise. Splitting at rests should find exactly the sentences and recognise them as well as the single
+clips.
 
-For live recognition, all clips of the test split are joined without a rest, and played to the network as a camera
-would: not at their own pace but by a clock that nobody waits for, so that the machine drops no frame.
+For live recognition, all clips of the test split are joined without rests and played like a camera, but with a clock
+that does not run during the computation, so no frame is dropped.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ from cslr_cli.scoring import TimedGloss
 from cslr_cli.scoring.alignment import Counts, align, count
 
 PARTS = ("times", "long", "live")
-# Seconds of a rest, and grey levels of noise.
+# Length of a rest, seconds, and standard deviation of the noise, grey levels.
 SHORTEST_REST, LONGEST_REST = 0.8, 2.0
 NOISE = 2.0
-# Seconds by which a sentence may be cut into before it counts as wrongly split.
+# Seconds of a sentence that may be cut off before the split counts as wrong.
 ALLOWED_CUT = 0.05
 
 
 @dataclass(frozen=True)
 class TrueSentence:
-    """What is signed in a part of a recording.
+    """A sentence in a recording.
 
     Attributes:
-        glosses: in order.
-        start: of the first one, seconds.
-        end: of the last one.
+        glosses: glosses in order.
+        start: start of the first gloss, seconds.
+        end: end of the last gloss, seconds.
     """
 
     glosses: tuple[str, ...]
@@ -67,40 +67,40 @@ class TrueSentence:
     end: float
 
 
-class StandingClock:
-    """A clock that goes on only while somebody sleeps by it, and then at once."""
+class ManualClock:
+    """A clock that advances only by `sleep`, without waiting."""
 
     def __init__(self) -> None:
         self._now = 0.0
 
     def now(self) -> float:
-        """Seconds since it was made."""
+        """Return the seconds since the start."""
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Be so much later."""
+        """Advance the clock."""
         self._now += seconds
 
 
 def measure_times(
     recognizer: Recognizer, corpus: PreparedCorpus, splits: Sequence[str], truth: Mapping[str, Any], timed_by: str
 ) -> None:
-    """Print the errors of starts and ends of glosses that were recognized correctly."""
+    """Print the errors of start and end of the correctly recognised glosses."""
     errors: list[tuple[float, float]] = []
     number = 0
     for split in splits:
         for sample in corpus.samples(split):
             signed = truth[sample.sample_id]["glosses"]
             number += len(signed)
-            errors += errors_of(recognizer.recognize(corpus.frames_path(sample)).glosses, signed)
-    print(f"times by the {timed_by}: {len(errors)} of {number} glosses of {' and '.join(splits)} are recognized")
+            errors += timing_errors(recognizer.recognize(corpus.frames_path(sample)).glosses, signed)
+    print(f"timing by the {timed_by}: {len(errors)} of {number} glosses of {' and '.join(splits)} are recognised")
     for name, values in zip(("start", "end"), np.array(errors).T, strict=True):
         median, ninetieth = np.percentile(np.abs(values), (50, 90))
         print(f"  {name:5s} error: median {median:.2f} s, 90 % below {ninetieth:.2f} s, mean {values.mean():+.2f} s")
 
 
-def errors_of(recognized: Sequence[TimedGloss], signed: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """Start and end of each gloss that was recognized correctly, less the true ones; seconds."""
+def timing_errors(recognized: Sequence[TimedGloss], signed: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Return the errors of start and end of each correctly recognised gloss, seconds."""
     errors = []
     i = j = 0
     for pair in align([gloss["gloss"] for gloss in signed], [timed.gloss for timed in recognized]):
@@ -114,17 +114,17 @@ def errors_of(recognized: Sequence[TimedGloss], signed: Sequence[Mapping[str, An
 def measure_splitting(
     recognizer: Recognizer, corpus: PreparedCorpus, split: str, truth: Mapping[str, Any], seed: int
 ) -> None:
-    """Print how recordings of several sentences come apart, and the word error rates of each way to split them."""
+    """Print how well recordings are split into sentences, and the word error rate of each way to split them."""
     rng = np.random.default_rng(seed)
     by_signer: dict[str | None, list[Sample]] = {}
     for sample in corpus.samples(split):
         by_signer.setdefault(sample.signer, []).append(sample)
-    alone = sum((counts_alone(recognizer, corpus, sample) for sample in corpus.samples(split)), Counts())
+    clip_counts = sum((count_clip_errors(recognizer, corpus, sample) for sample in corpus.samples(split)), Counts())
     ways = {"rests": Segmentation("rests"), "windows": Segmentation("windows"), "none": Segmentation("none")}
     totals = {way: Counts() for way in ways}
     whole = sentences = seconds = 0.0
     for samples in by_signer.values():
-        frames, signed = recording(corpus, samples, truth, rng)
+        frames, signed = make_recording(corpus, samples, truth, rng)
         reference = [gloss for sentence in signed for gloss in sentence.glosses]
         sentences, seconds = sentences + len(signed), seconds + len(frames) / corpus.fps
         for way, long in ways.items():
@@ -132,26 +132,26 @@ def measure_splitting(
             totals[way] += count(align(reference, [timed.gloss for timed in recognition.glosses]))
             if way == "rests":
                 stretches = [(found.start, found.end) for found in recognition.sentences]
-                whole += sum(is_whole(sentence, signed, stretches) for sentence in signed)
+                whole += sum(is_found_by_itself(sentence, signed, stretches) for sentence in signed)
     print(
         f"long recordings: {len(by_signer)} of {seconds / len(by_signer):.0f} s on average, {sentences:.0f} sentences"
     )
-    print(f"  split at rests, {whole:.0f} sentences come out whole and by themselves")
+    print(f"  split at rests: {whole:.0f} sentences are found complete and by themselves")
     for way, total in totals.items():
         print(f"  WER, split {way}: {total.wer:.1f} %")
-    print(f"  WER of the clips alone: {alone.wer:.1f} %")
+    print(f"  WER of the single clips: {clip_counts.wer:.1f} %")
 
 
-def counts_alone(recognizer: Recognizer, corpus: PreparedCorpus, sample: Sample) -> Counts:
-    """The errors of one clip, recognized by itself."""
+def count_clip_errors(recognizer: Recognizer, corpus: PreparedCorpus, sample: Sample) -> Counts:
+    """Count the errors of one clip, recognised by itself."""
     recognition = recognizer.recognize(corpus.frames_path(sample))
     return count(align(sample.glosses, [timed.gloss for timed in recognition.glosses]))
 
 
-def recording(
+def make_recording(
     corpus: PreparedCorpus, samples: Sequence[Sample], truth: Mapping[str, Any], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], list[TrueSentence]]:
-    """Clips one after the other, each with a rest behind it: frames (T, H, W, 3), and what is signed when."""
+    """Join clips with a rest after each; return frames, uint8 (T, H, W, 3), and the sentences."""
     parts: list[NDArray[np.uint8]] = []
     signed = []
     num_frames = 0
@@ -168,8 +168,10 @@ def recording(
     return noisy.round().clip(0, 255).astype(np.uint8), signed
 
 
-def is_whole(sentence: TrueSentence, others: Sequence[TrueSentence], stretches: Sequence[tuple[float, float]]) -> bool:
-    """Whether one stretch has all of a sentence and nothing of another."""
+def is_found_by_itself(
+    sentence: TrueSentence, others: Sequence[TrueSentence], stretches: Sequence[tuple[float, float]]
+) -> bool:
+    """Return whether one stretch contains all of a sentence and nothing of the others."""
     for start, end in stretches:
         if start <= sentence.start + ALLOWED_CUT and sentence.end - ALLOWED_CUT <= end:
             return not any(
@@ -180,17 +182,17 @@ def is_whole(sentence: TrueSentence, others: Sequence[TrueSentence], stretches: 
 
 
 def measure_live(recognizer: Recognizer, corpus: PreparedCorpus, split: str) -> None:
-    """Print the word error rates of all clips of a split, joined into one recording, live and as a whole."""
+    """Print the word error rates of all clips of a split, joined into one recording, live and not live."""
     reference = [gloss for sample in corpus.samples(split) for gloss in sample.glosses]
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{split}.zip"
-        seconds = write_clip(joined(corpus, split), path, ClipFormat(corpus.frame_size)) / corpus.fps
+        seconds = write_clip(iterate_frames(corpus, split), path, ClipFormat(corpus.frame_size)) / corpus.fps
         print(f"live: the clips of {split} one after the other, {seconds:.0f} s, {len(reference)} glosses")
         for unsure in (LiveOptions().uncertain, 0.0):
-            glosses, delays = watched(recognizer, path, corpus.fps, LiveOptions(uncertain=unsure))
+            glosses, delays = recognize_live(recognizer, path, corpus.fps, LiveOptions(uncertain=unsure))
             wer = count(align(reference, glosses)).wer
             print(
-                f"  WER, live with {unsure:g} s unsure at the window's ends: {wer:.1f} %; told "
+                f"  WER, live with {unsure:g} s uncertain at the window's ends: {wer:.1f} %; glosses appear "
                 f"{statistics.median(delays):.1f} s after their end (median; at most {max(delays):.1f} s)"
             )
         for way in (Segmentation("rests"), Segmentation("windows"), Segmentation("none")):
@@ -199,47 +201,51 @@ def measure_live(recognizer: Recognizer, corpus: PreparedCorpus, split: str) -> 
             print(f"  WER, split {way.split}: {wer:.1f} %")
 
 
-def joined(corpus: PreparedCorpus, split: str) -> Iterator[Frame]:
-    """The pictures of all clips of a split, one clip after the other."""
+def iterate_frames(corpus: PreparedCorpus, split: str) -> Iterator[Frame]:
+    """Yield the frames of all clips of a split, one clip after the other."""
     for sample in corpus.samples(split):
         yield from open_frames(corpus.frames_path(sample)).iterate()
 
 
-def watched(recognizer: Recognizer, path: Path, fps: float, options: LiveOptions) -> tuple[list[str], list[float]]:
-    """The glosses that watching a clip gives, and how many seconds after its end each was told."""
-    camera = FileCamera(path, StandingClock(), picture_fps=fps)
+def recognize_live(
+    recognizer: Recognizer, path: Path, fps: float, options: LiveOptions
+) -> tuple[list[str], list[float]]:
+    """Recognise a clip live; return the glosses and their delays after their ends, seconds."""
+    camera = FileCamera(path, ManualClock(), picture_fps=fps)
     watching = LiveRecognizer(camera, SlidingWindowRecognizer(recognizer, options.window), options)
-    told = []
+    glosses = []
     while not watching.is_over:
-        told += watching.step()
-    told += watching.finish()
-    return [gloss.timed.gloss for gloss in told], [gloss.delay for gloss in told]
+        glosses += watching.step()
+    glosses += watching.finish()
+    return [gloss.timed.gloss for gloss in glosses], [gloss.delay for gloss in glosses]
 
 
-def timed_by_sequence_head(checkpoint: Checkpoint) -> Checkpoint:
-    """The same network as one whose convolution head was not trained, and therefore times nothing."""
+def without_convolution_head(checkpoint: Checkpoint) -> Checkpoint:
+    """Mark the convolution head as untrained, so that it is not used for timing."""
     loss = checkpoint.config.loss.model_copy(update={"conv_ctc": 0.0})
     return replace(checkpoint, config=checkpoint.config.model_copy(update={"loss": loss}))
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, default=Path("runs/quickstart/best.pt"))
-    parser.add_argument("--corpus", type=Path, default=Path("prepared/synthetic"), help="prepared")
-    parser.add_argument("--truth", type=Path, default=Path("dataset/synthetic/truth.jsonl"))
-    parser.add_argument("--seed", type=int, default=0, help="of the rests and the noise")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=Path("runs/quickstart/best.pt"), help="checkpoint of cslr quickstart"
+    )
+    parser.add_argument("--corpus", type=Path, default=Path("prepared/synthetic"), help="prepared corpus")
+    parser.add_argument("--truth", type=Path, default=Path("dataset/synthetic/truth.jsonl"), help="truth of the corpus")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of rests and noise")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="parts to measure")
     arguments = parser.parse_args()
     checkpoint, cpu = load_checkpoint(arguments.checkpoint), torch.device("cpu")
     recognizer = Recognizer(checkpoint, device=cpu, precision="fp32")
-    by_sequence = Recognizer(timed_by_sequence_head(checkpoint), device=cpu, precision="fp32")
+    sequence_recognizer = Recognizer(without_convolution_head(checkpoint), device=cpu, precision="fp32")
     corpus = PreparedCorpus.open(arguments.corpus)
     lines = arguments.truth.read_text(encoding="utf-8").splitlines()
     truth = {clip["sample_id"]: clip for clip in map(json.loads, lines)}
     if "times" in arguments.parts:
         measure_times(recognizer, corpus, ("dev", "test"), truth, "convolution head")
-        measure_times(by_sequence, corpus, ("dev", "test"), truth, "sequence head alone")
+        measure_times(sequence_recognizer, corpus, ("dev", "test"), truth, "sequence head only")
     if "long" in arguments.parts:
         measure_splitting(recognizer, corpus, "test", truth, arguments.seed)
     if "live" in arguments.parts:

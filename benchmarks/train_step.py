@@ -1,11 +1,11 @@
-"""Training steps of CorrNet at its published size, against the plain formulation.
+"""Training steps of CorrNet at its published size, compared with a plain implementation.
 
     python -m benchmarks.train_step
     python -m benchmarks.train_step --batch 2 --frames 100 --size 224 --repeats 3 --json
     python -m benchmarks.train_step --device cuda --frames 200
 
-Every side starts from the same weights and sees the same frames; dropout is off, so that the losses of the
-first step must be the same. A step is everything: forward, losses, backward, optimizer.
+Every side starts from the same weights and sees the same frames. Dropout is off, so the losses of the first step
+must be equal. A step consists of forward pass, losses, backward pass and optimizer.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from cslr_cli.model.network import Network, build_network
 
 assert Phoenix2014.vocabulary_size is not None
 NUM_CLASSES = Phoenix2014.vocabulary_size + 1  # with the blank
-GLOSSES = 8  # a clip
+GLOSSES = 8  # per clip
 LOSS_WEIGHTS = {"sequence_ctc": 1.0, "conv_ctc": 1.0, "distillation": 25.0}
-# The plain side stays first: the others are compared to it.
+# The plain side is first, because it is the reference.
 CPU_SIDES = ("plain fp32", "fp32", "bf16", "fp32 checkpointed", "bf16 checkpointed")
 GPU_SIDES = ("plain fp16", "bf16", "bf16 checkpointed")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def make_network() -> Network:
-    """CorrNet with random weights, its correlation in use and its statistics not those of a fresh one."""
+    """Build CorrNet with random weights, active correlation and random running variances."""
     torch.manual_seed(0)
     network = build_network(ModelConfig(pretrained=False), NUM_CLASSES)
     network.lstm.rnn.dropout = 0.0
@@ -47,7 +47,7 @@ def make_network() -> Network:
 
 
 def make_batch(batch: int, num_frames: int, size: int, network: Network) -> tuple[Tensor, Tensor]:
-    """Random clips: uint8 (B, T, 3, H, W), padded, and their lengths."""
+    """Draw random padded clips, uint8 (B, T, 3, H, W); also return their lengths."""
     generator = torch.Generator().manual_seed(0)
     padded = network.plan.padded_length(num_frames)
     frames = torch.randint(0, 256, (batch, padded, size, size, 3), dtype=torch.uint8, generator=generator)
@@ -55,18 +55,18 @@ def make_batch(batch: int, num_frames: int, size: int, network: Network) -> tupl
 
 
 def as_floats(frames: Tensor) -> Tensor:
-    """What the plain side's loader gives."""
+    """Convert frames to the floats of the plain side's loader."""
     return frames.contiguous().float().div_(127.5).sub_(1)
 
 
 def precision(side: str, device: str) -> AbstractContextManager[object]:
-    """Autocast, where the side's name says so."""
+    """Return autocast for the precision in the side's name."""
     dtype = next(dtype for name, dtype in DTYPES.items() if name in side)
     return nullcontext() if dtype == torch.float32 else torch.autocast(device, dtype)
 
 
-def training_step(side: str, batch: int, num_frames: int, size: int, device: str) -> Callable[[], float]:
-    """What a side does in one run; gives the loss."""
+def make_training_step(side: str, batch: int, num_frames: int, size: int, device: str) -> Callable[[], float]:
+    """Return the work of a side in one run, which returns the loss."""
     network: torch.nn.Module = make_network().train()
     assert isinstance(network, Network)
     frames, lengths = make_batch(batch, num_frames, size, network)
@@ -95,9 +95,9 @@ def training_step(side: str, batch: int, num_frames: int, size: int, device: str
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run the benchmark and print the results."""
     sides = {"cpu": CPU_SIDES, "cuda": GPU_SIDES}
-    compare_sides(__doc__ or "", "train_step", "Training step", training_step, sides=sides, repeats=2)
+    compare_sides(__doc__ or "", "train_step", "Training step", make_training_step, sides=sides, repeats=2)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.inference import recognition
+from benchmarks.inference import make_recognition_run
 from benchmarks.plain import PlainDataset
-from benchmarks.train_step import training_step
+from benchmarks.train_step import make_training_step
 from cslr_cli.config import Config
 from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
 from cslr_cli.dataset.manifest import PreparedCorpus
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
     ("side", "limit"), [("fp32", 1e-5), ("fp32 checkpointed", 1e-5), ("bf16", 1e-2), ("bf16 checkpointed", 1e-2)]
 )
 def test_the_losses_of_two_training_steps_are_those_of_the_plain_formulation(side: str, limit: float) -> None:
-    plain, ours = (training_step(name, *SMALL, "cpu") for name in ("plain fp32", side))
+    plain, ours = (make_training_step(name, *SMALL, "cpu") for name in ("plain fp32", side))
     assert ours() == pytest.approx(plain(), rel=limit)
     # The second step's loss depends on all gradients of the first.
     assert ours() == pytest.approx(plain(), rel=10 * limit)
@@ -32,7 +32,9 @@ def test_the_losses_of_two_training_steps_are_those_of_the_plain_formulation(sid
 
 @pytest.mark.parametrize(("side", "limit"), [("fp32", 1e-5), ("bf16", 2e-2)])
 def test_the_logits_in_inference_are_those_of_the_plain_formulation(side: str, limit: float) -> None:
-    assert recognition(side, *SMALL, "cpu")() == pytest.approx(recognition("plain fp32", *SMALL, "cpu")(), rel=limit)
+    assert make_recognition_run(side, *SMALL, "cpu")() == pytest.approx(
+        make_recognition_run("plain fp32", *SMALL, "cpu")(), rel=limit
+    )
 
 
 @pytest.mark.parametrize("training", [True, False])

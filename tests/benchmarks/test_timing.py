@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.timing import StandingClock, TrueSentence, errors_of, is_whole
+from benchmarks.timing import ManualClock, TrueSentence, is_found_by_itself, timing_errors
 from cslr_cli.scoring import TimedGloss
 
 
@@ -21,7 +21,7 @@ def test_only_glosses_that_were_recognised_correctly_have_times_to_compare() -> 
         TimedGloss("WEST", 1.7, 1.8, 1.0),  # one too many
         TimedGloss("KOMMEN", 1.9, 2.6, 1.0),
     ]
-    np.testing.assert_allclose(errors_of(recognised, signed), [(0.1, -0.1), (-0.1, 0.1)])
+    np.testing.assert_allclose(timing_errors(recognised, signed), [(0.1, -0.1), (-0.1, 0.1)])
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_a_sentence_is_whole_if_one_stretch_has_it_and_no_other(
     stretches: list[tuple[float, float]], expected: bool
 ) -> None:
     one, other = TrueSentence(("MORGEN", "REGEN"), 1.0, 3.0), TrueSentence(("SONNE",), 4.0, 5.0)
-    assert is_whole(one, [one, other], stretches) == expected
+    assert is_found_by_itself(one, [one, other], stretches) == expected
 
 
 def test_the_clock_of_the_live_measurement_takes_no_time() -> None:
-    clock = StandingClock()
+    clock = ManualClock()
     clock.sleep(0.5)
     clock.sleep(3600)
     assert clock.now() == 3600.5
