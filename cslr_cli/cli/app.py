@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Recognise continuous sign language: from a video of signing to glosses with times.",
+    help="Recognise continuous sign language: videos in, glosses with times out.",
 )
 
 
@@ -50,7 +50,7 @@ def _common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Recognise continuous sign language: from a video of signing to glosses with times."""
+    """Recognise continuous sign language: videos in, glosses with times out."""
 
 
 _START, _DATA, _TRAIN = "Start", "Data", "Train and evaluate"

@@ -9,10 +9,9 @@ import typer
 
 from cslr_cli.cam.options import CamMethod, CamOptions
 from cslr_cli.choices import Head
-from cslr_cli.cli import options, predict_options
-from cslr_cli.cli.checkpoints import find_newest_checkpoint, open_checkpoint_and_report
+from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
-from cslr_cli.cli.options import option
+from cslr_cli.cli.options import find_newest_checkpoint, open_checkpoint_and_report, option
 from cslr_cli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -78,11 +77,11 @@ def cam(
     at: PlaceTime = None,
     corpus: Corpus = None,
     sample_id: SampleId = None,
-    fps: predict_options.Fps = None,
-    start: predict_options.Start = None,
-    end: predict_options.End = None,
-    fit: predict_options.Fit = "crop",
-    checkpoint: predict_options.Checkpoint = None,
+    fps: options.Fps = None,
+    start: options.Start = None,
+    end: options.End = None,
+    fit: options.Fit = "crop",
+    checkpoint: options.CheckpointFile = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
@@ -149,12 +148,7 @@ def _frames_of_sample(checkpoint: Checkpoint, corpus_path: Path | None, sample_i
 
 
 def find_sample(corpus: PreparedCorpus, sample_id: str) -> Sample:
-    """Return the sample with this id, from any split.
-
-    Raises:
-        UsageError: unknown id; the hint suggests similar ids.
-        DataError: a manifest cannot be read.
-    """
+    """Return the sample with this id from any split; the error for an unknown id suggests similar ones."""
     sample_ids: list[str] = []
     for split in corpus.splits:
         for sample in corpus.samples(split):

@@ -50,7 +50,7 @@ def convert(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Convert published checkpoints, or average a run's best checkpoints.
+    """Convert published checkpoints, or average those of a run.
 
     A published checkpoint becomes one of cslr, or with `--to published` the other way round. Published checkpoints
     contain no vocabulary, so add `--vocabulary`; the other direction writes `gloss_dict.npy` next to the output.

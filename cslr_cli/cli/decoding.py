@@ -38,10 +38,6 @@ def apply_decoding_options(
         tune_lm: value of `--tune-lm`.
         beam_width: value of `--beam-width`.
         others: other settings by their names in the configuration; None keeps a setting.
-
-    Raises:
-        UsageError: options contradict each other.
-        ConfigError: a value is wrong.
     """
     from cslr_cli.config import changed_decoding
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cslr_cli.cli import options
-from cslr_cli.cli.checkpoints import open_checkpoint_and_report
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
 from cslr_cli.cli.decoding import apply_decoding_options, tuning_json, tuning_table
-from cslr_cli.cli.options import option
+from cslr_cli.cli.options import open_checkpoint_and_report, option
 from cslr_cli.cli.score_tables import MAX_JSON_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import UsageError
 

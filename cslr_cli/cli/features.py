@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cslr_cli.cli import options, predict_options
-from cslr_cli.cli.checkpoints import find_newest_checkpoint, open_checkpoint_and_report
+from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, shown_progress
-from cslr_cli.cli.options import option
+from cslr_cli.cli.options import find_newest_checkpoint, open_checkpoint_and_report, option
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.progress import Progress
@@ -42,18 +41,18 @@ def features(
         bool, option("--single-file", "Write one file per split, or one file for all videos, not one per clip.")
     ] = False,
     as_json: options.Json = False,
-    fps: predict_options.Fps = None,
-    fit: predict_options.Fit = "crop",
-    checkpoint: predict_options.Checkpoint = None,
+    fps: options.Fps = None,
+    fit: options.Fit = "crop",
+    checkpoint: options.CheckpointFile = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:
-    """Write a network's features of frames and steps, as input of other models.
+    """Write a network's frame and step features to files.
 
-    Writes one `.npz` file per clip: `SPLIT/SAMPLE_ID.npz` for a corpus, `NAME.npz` for videos. `docs/features.md`
-    describes their arrays.
+    They can be the input of other models. Writes one `.npz` file per clip: `SPLIT/SAMPLE_ID.npz` for a corpus,
+    `NAME.npz` for videos. `docs/features.md` describes their arrays.
 
     Examples:
         cslr features talk.mp4 --output features/
@@ -114,24 +113,16 @@ class _FeatureWriter:
         name = f"{split or 'videos'}.npz" if self._single_file else split
         counts = {"clips": 0, "frames": 0, "steps": 0}
 
-        def count(clip: ClipFeatures) -> None:
-            counts["clips"] += 1
-            counts["frames"] += len(clip.frame_features)
-            counts["steps"] += len(clip.step_features)
-
-        if self._single_file:
-            with FeaturesFile(self._output / name) as file:
-
-                def add(clip: ClipFeatures, clip_name: str) -> None:
-                    file.add(clip)
-                    count(clip)
-
-                yield add
-        else:
+        with FeaturesFile(self._output / name) if self._single_file else nullcontext() as file:
 
             def write(clip: ClipFeatures, clip_name: str) -> None:
-                write_features(clip, self._output / split / f"{clip_name}.npz")
-                count(clip)
+                if file is None:
+                    write_features(clip, self._output / split / f"{clip_name}.npz")
+                else:
+                    file.add(clip)
+                counts["clips"] += 1
+                counts["frames"] += len(clip.frame_features)
+                counts["steps"] += len(clip.step_features)
 
             yield write
         if counts["clips"]:

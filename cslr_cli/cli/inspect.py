@@ -45,7 +45,7 @@ def inspect(
     Examples:
         cslr inspect prepared/phoenix2014
         cslr inspect prepared/my-corpus --plot lengths.png
-        cslr inspect runs/phoenix2014              # its best checkpoint
+        cslr inspect runs/phoenix2014  # its best checkpoint
     """
     if (checkpoint := _find_checkpoint(path)) is not None:
         if plot is not None:
@@ -147,11 +147,7 @@ def _print_finding(finding: Finding) -> None:
 
 
 def _find_checkpoint(path: Path) -> Path | None:
-    """Return the checkpoint of a path: the file, or best.pt or last.pt in the folder of a run; None for a corpus.
-
-    Raises:
-        UsageError: a run without a checkpoint, or a folder of runs.
-    """
+    """Return the checkpoint of a path: the file, or best.pt or last.pt in the folder of a run; None for a corpus."""
     if path.is_file() or path.suffix == ".pt":
         return path
     saved = [path / name for name in ("best.pt", "last.pt") if (path / name).is_file()]

@@ -1,14 +1,20 @@
-"""Options that several commands share."""
+"""Options that several commands share, and their values."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cslr_cli import choices
+from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.errors import UsageError
+from cslr_cli.media.options import FitMode
+
+if TYPE_CHECKING:
+    from cslr_cli.checkpoints.checkpoint import Checkpoint
+    from cslr_cli.dataset.manifest import PreparedCorpus
 
 
 def option(name: str, help: str, metavar: str | None = None, panel: str | None = None, **limits: float) -> Any:
@@ -28,6 +34,7 @@ def option(name: str, help: str, metavar: str | None = None, panel: str | None =
 NETWORK = "Network"
 DECODING = "Decoding"
 SCORING = "Scoring"
+VIDEO = "Video"
 
 Json = Annotated[bool, option("--json", "Print the result as JSON.")]
 Settings = Annotated[
@@ -43,6 +50,29 @@ Vocabulary = Annotated[
         "gloss per line.",
         "PATH",
         NETWORK,
+    ),
+]
+CheckpointFile = Annotated[
+    Path | None, option("--checkpoint", "Checkpoint (default: the best one of the newest run).", "FILE", NETWORK)
+]
+Fps = Annotated[
+    float | None,
+    option(
+        "--fps",
+        "Frame rate of the input in frames per second (default: the video's, or the corpus' for pictures).",
+        "FPS",
+        VIDEO,
+    ),
+]
+Start = Annotated[float | None, option("--start", "Start of the part to recognise, in seconds.", "SECONDS", VIDEO)]
+End = Annotated[float | None, option("--end", "End of the part to recognise, in seconds.", "SECONDS", VIDEO)]
+Fit = Annotated[
+    FitMode,
+    option(
+        "--fit",
+        "Conversion of frames whose aspect ratio differs from the corpus'. crop: keep the middle; pad: add "
+        "black borders.",
+        panel=VIDEO,
     ),
 ]
 Device = Annotated[
@@ -105,8 +135,9 @@ Tool = Annotated[
     option(
         "--tool",
         "Scoring tool. builtin: counts errors like sclite; sclite: runs sclite; jiwer: aligns at unit costs; "
-        "published-python: the second scorer of the published code, which merges repeats once more.",
-        panel=SCORING,
+        "published-python: second scorer of the published code, which merges repeats once more.",
+        "TOOL",
+        SCORING,
     ),
 ]
 
@@ -115,3 +146,29 @@ def check_output_folder(output: Path | None) -> None:
     """Raise UsageError if the folder of `--output` is a file. Called before the work starts."""
     if output is not None and output.exists() and not output.is_dir():
         raise UsageError(f"--output {output}: a file, not a folder", "choose another name")
+
+
+def open_checkpoint_and_report(path: Path, vocabulary: Path | None, corpus: PreparedCorpus | None = None) -> Checkpoint:
+    """Open a checkpoint of cslr, or a published one with its vocabulary; print notes and warnings about it."""
+    from cslr_cli.checkpoints.published import open_checkpoint
+
+    conversion = open_checkpoint(path, vocabulary, corpus)
+    for note in conversion.notes:
+        print_note(f"note: {note}")
+    for warning in conversion.checkpoint.warnings:
+        print_error(f"{path}: {warning}", kind="warning")
+    return conversion.checkpoint
+
+
+def find_newest_checkpoint(runs_dir: Path) -> Path:
+    """Return the best checkpoint of the newest run, and print its path."""
+    from cslr_cli.training.run.runs import newest_run
+
+    run = newest_run(runs_dir)
+    if run is None:
+        raise UsageError(
+            f"{runs_dir}: no run with a checkpoint",
+            "use --checkpoint FILE, or train a network: cslr quickstart, cslr train",
+        )
+    print_note(f"checkpoint: {run.best}")
+    return run.best

@@ -2,50 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cslr_cli.choices import Precision
-from cslr_cli.cli import options, predict_live, predict_options
-from cslr_cli.cli.checkpoints import find_newest_checkpoint, open_checkpoint_and_report
+from cslr_cli.cli import options, predict_live
 from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.cli.decoding import apply_decoding_options
+from cslr_cli.cli.options import find_newest_checkpoint, open_checkpoint_and_report, option
 from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
-from cslr_cli.recognizer.options import LiveOptions, Segmentation, SegmentationMethod
+from cslr_cli.output.formats import FORMATS
+from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, LiveOptions, Segmentation, SegmentationMethod
 
 if TYPE_CHECKING:
     from cslr_cli.cli.predict_side_outputs import SideOutputs
     from cslr_cli.media.clip_reader import ClipReader
-    from cslr_cli.recognition import Recognition, Sentence
+    from cslr_cli.recognition import Recognition
     from cslr_cli.recognizer import Recognizer
+
+_OUTPUT = "Output"
+_LONG = "Long recordings"
 
 
 def predict(
-    videos: predict_options.Videos,
-    format_name: predict_options.Format = None,
-    output: predict_options.OutputPath = None,
-    as_json: predict_options.JsonLines = False,
-    confidence: predict_options.Confidence = False,
-    num_best: predict_options.NumBest = None,
-    render: predict_options.Render = None,
-    save_logits: predict_options.SaveLogits = None,
-    preview: predict_options.Preview = None,
-    fps: predict_options.Fps = None,
-    start: predict_options.Start = None,
-    end: predict_options.End = None,
-    fit: predict_options.Fit = "crop",
-    max_frames: predict_options.MaxFrames = None,
-    live: predict_options.Live = False,
-    split: predict_options.Split = "auto",
-    window: predict_options.Window = None,
-    overlap: predict_options.Overlap = None,
-    checkpoint: predict_options.Checkpoint = None,
+    videos: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VIDEO",
+            help="Videos, folders or zip files of pictures, folders of these, patterns such as 'clips/*.mp4', or - for "
+            "a list of paths on standard input. Or one camera: its number, or the address of a stream.",
+        ),
+    ],
+    format_name: Annotated[
+        str | None,
+        option(
+            "--format",
+            f"Output format: {', '.join(FORMATS)} (default: by the suffix of --output, otherwise text).",
+            "NAME",
+            _OUTPUT,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        option(
+            "--output",
+            "File of all results, or folder for one file per input (default: standard output).",
+            "PATH",
+            _OUTPUT,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, option("--json", "Print one JSON object per input, like --format jsonl.", panel=_OUTPUT)
+    ] = False,
+    confidence: Annotated[
+        bool,
+        option(
+            "--confidence",
+            "Add the confidence of each gloss to text, subtitles and annotations. json, csv and ctm always have it.",
+            panel=_OUTPUT,
+        ),
+    ] = False,
+    num_best: Annotated[
+        int | None,
+        option("--nbest", "Number of hypotheses per sentence, the best first (default: 1).", "N", _OUTPUT, min=1),
+    ] = None,
+    render: Annotated[
+        str | None, option("--render", "File or folder for MP4 videos with burned-in captions.", "PATH", _OUTPUT)
+    ] = None,
+    save_logits: Annotated[
+        str | None,
+        option(
+            "--save-logits",
+            "File or folder for the logits of both heads as .npz, for your own decoder.",
+            "PATH",
+            _OUTPUT,
+        ),
+    ] = None,
+    preview: Annotated[
+        str | None, option("--preview", "File or folder for pictures that show the network's input.", "PATH", _OUTPUT)
+    ] = None,
+    fps: options.Fps = None,
+    start: options.Start = None,
+    end: options.End = None,
+    fit: options.Fit = "crop",
+    max_frames: Annotated[
+        int | None,
+        option(
+            "--max-frames",
+            "Maximum number of frames (default: no limit). Longer videos keep N evenly spaced frames, as in the "
+            "published inference.",
+            "N",
+            options.VIDEO,
+            min=1,
+        ),
+    ] = None,
+    live: Annotated[
+        bool, option("--live", "Play a video file in real time, and recognise it like a camera.", panel=options.VIDEO)
+    ] = False,
+    split: Annotated[
+        SegmentationMethod,
+        option(
+            "--split",
+            "Division of long recordings: at rests, into windows, or none. auto: at rests if longer than "
+            f"{MAX_UNDIVIDED_SECONDS:g} s.",
+            panel=_LONG,
+        ),
+    ] = "auto",
+    window: Annotated[
+        float | None,
+        option(
+            "--window",
+            f"Window length in seconds (default: {Segmentation.window:g}). For videos, implies --split windows.",
+            "SECONDS",
+            _LONG,
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        option(
+            "--overlap",
+            f"Overlap of neighbouring windows in seconds (default: {Segmentation.overlap:g}).",
+            "SECONDS",
+            _LONG,
+        ),
+    ] = None,
+    checkpoint: options.CheckpointFile = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
@@ -67,11 +152,19 @@ def predict(
     Examples:
         cslr predict talk.mp4
         cslr predict *.mp4 --format srt --output subtitles/
-        cslr predict 0                             # the first camera
+        cslr predict 0  # the first camera
     """
-    decoding = {"decoder": decoder, "lm": lm, "lm_weight": lm_weight, "gloss_bonus": gloss_bonus}
-    decoding |= {"beam_width": beam_width, "keep_repeats": keep_repeats or None, "num_best": num_best}
-    loader = _RecognizerLoader(checkpoint, runs_dir, vocabulary, device, precision, decoding)
+    changes: dict[str, Any] = {"decoder": decoder, "lm": lm, "lm_weight": lm_weight, "gloss_bonus": gloss_bonus}
+    changes |= {"beam_width": beam_width, "keep_repeats": keep_repeats or None, "num_best": num_best}
+
+    def load_recognizer() -> Recognizer:
+        from cslr_cli.model.device import resolve_device
+        from cslr_cli.recognizer import Recognizer
+
+        loaded = open_checkpoint_and_report(checkpoint or find_newest_checkpoint(runs_dir), vocabulary)
+        decoding = apply_decoding_options(loaded.config.decoding, **changes)
+        return Recognizer(loaded, device=resolve_device(device), precision=precision, decoding=decoding)
+
     output_format = choose_format(format_name, as_json, output)
     if predict_live.is_live(videos, live):
         outputs = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
@@ -79,7 +172,9 @@ def predict(
         results = {"--split": None if split == "auto" else split, "--nbest": num_best, "--format": format_name}
         predict_live.refuse_options({**outputs, **reading, **results})
         live_options = LiveOptions() if window is None else LiveOptions(window)
-        predict_live.recognize_camera(videos[0], loader.load, live_options, fit, as_json=as_json, confidence=confidence)
+        predict_live.recognize_camera(
+            videos[0], load_recognizer, live_options, fit, as_json=as_json, confidence=confidence
+        )
         return
     from cslr_cli.cli.inputs import find_inputs, read_standard_input
     from cslr_cli.cli.predict_side_outputs import plan_side_outputs
@@ -87,105 +182,62 @@ def predict(
     inputs = find_inputs(videos, read_standard_input)
     if not inputs:
         raise UsageError("standard input: no paths", "write the path of one video or folder per line")
-    job = _Job(
-        inputs,
-        ReadOptions(fps, start, end, fit, max_frames),
-        _make_segmentation(split, window, overlap),
-        plan_output(output_format, output, inputs),
-        plan_side_outputs(render, save_logits, preview, inputs),
-        confidence,
-    )
-    if not job.run(loader.load):
+    read_options = ReadOptions(fps, start, end, fit, max_frames)
+    segmentation = _make_segmentation(split, window, overlap)
+    results_output = plan_output(output_format, output, inputs)
+    side_outputs = plan_side_outputs(render, save_logits, preview, inputs)
+    if not _recognize_inputs(
+        load_recognizer(), inputs, read_options, segmentation, results_output, side_outputs, confidence
+    ):
         raise typer.Exit(EXIT_FAILED)
 
 
-@dataclass(frozen=True)
-class _RecognizerLoader:
-    """The options that determine the recognizer; see the options of the same names."""
+def _recognize_inputs(
+    recognizer: Recognizer,
+    inputs: Sequence[Path],
+    read_options: ReadOptions,
+    segmentation: Segmentation,
+    output: Output,
+    side_outputs: SideOutputs,
+    confidence: bool,
+) -> bool:
+    """Recognize the inputs in order and write their results; return whether all succeeded."""
+    from cslr_cli.cli.inputs import is_video_file, output_names
+    from cslr_cli.output.formats import FormatOptions
+    from cslr_cli.recognizer.batch import recognize_files
 
-    checkpoint: Path | None
-    runs_dir: Path
-    vocabulary: Path | None
-    device: str
-    precision: Precision
-    decoding_changes: dict[str, Any]
+    font = side_outputs.find_font(recognizer.vocabulary.glosses)
+    names = output_names(inputs)
 
-    def load(self) -> Recognizer:
-        """Load the recognizer."""
-        from cslr_cli.model.device import resolve_device
-        from cslr_cli.recognizer import Recognizer
+    def format_options(index: int) -> FormatOptions:
+        video = inputs[index] if is_video_file(inputs[index]) else None
+        return FormatOptions(confidence, video, output.folder(index), names[index])
 
-        loaded = open_checkpoint_and_report(self.checkpoint or find_newest_checkpoint(self.runs_dir), self.vocabulary)
-        return Recognizer(
-            loaded,
-            device=resolve_device(self.device),
-            precision=self.precision,
-            decoding=apply_decoding_options(loaded.config.decoding, **self.decoding_changes),
+    def recognize(index: int, clip: ClipReader) -> Recognition:
+        return recognizer.recognize(
+            clip,
+            segmentation=segmentation,
+            keep_logits=side_outputs.logits is not None,
+            on_sentence=lambda sentence: results.write_sentence(index, inputs[index], sentence, format_options(index)),
         )
 
-
-@dataclass(frozen=True)
-class _Job:
-    """The recognition of several inputs.
-
-    Attributes:
-        inputs: recordings.
-        read_options: how they are read.
-        segmentation: how long ones are divided.
-        output: destination of the results.
-        side_outputs: additional files.
-        confidence: whether text shows confidences.
-    """
-
-    inputs: Sequence[Path]
-    read_options: ReadOptions
-    segmentation: Segmentation
-    output: Output
-    side_outputs: SideOutputs
-    confidence: bool
-
-    def run(self, load_recognizer: Callable[[], Recognizer]) -> bool:
-        """Recognize the inputs in order and write their results; return whether all succeeded."""
-        from cslr_cli.cli.inputs import is_video_file, output_names
-        from cslr_cli.output.formats import FormatOptions
-        from cslr_cli.recognizer.batch import recognize_files
-
-        recognizer = load_recognizer()
-        font = self.side_outputs.find_font(recognizer.vocabulary.glosses)
-        names = output_names(self.inputs)
-
-        def format_options(index: int) -> FormatOptions:
-            video = self.inputs[index] if is_video_file(self.inputs[index]) else None
-            return FormatOptions(self.confidence, video, self.output.folder(index), names[index])
-
-        def recognize(index: int, clip: ClipReader) -> Recognition:
-            def write_sentence(sentence: Sentence) -> None:
-                results.write_sentence(index, self.inputs[index], sentence, format_options(index))
-
-            return recognizer.recognize(
-                clip,
-                segmentation=self.segmentation,
-                keep_logits=self.side_outputs.logits is not None,
-                on_sentence=write_sentence,
-            )
-
-        num_errors = 0
-        with self.output.open() as results:
-            for index, outcome in enumerate(recognize_files(recognizer, self.inputs, self.read_options, recognize)):
-                if outcome.recognition is None:
-                    print_error(str(outcome.error))
-                    num_errors += 1
-                    continue
-                for warning in outcome.recognition.warnings:
-                    print_error(f"{outcome.path}: {warning}", kind="warning")
-                _print_skipped_rests(outcome.recognition)
-                try:
-                    results.write(index, outcome.recognition, format_options(index))
-                    self.side_outputs.write(index, outcome.recognition, recognizer, self.read_options, font)
-                except CslrError as error:
-                    print_error(str(error))
-                    num_errors += 1
-        return num_errors == 0
+    num_errors = 0
+    with output.open() as results:
+        for index, outcome in enumerate(recognize_files(recognizer, inputs, read_options, recognize)):
+            if outcome.recognition is None:
+                print_error(str(outcome.error))
+                num_errors += 1
+                continue
+            for warning in outcome.recognition.warnings:
+                print_error(f"{outcome.path}: {warning}", kind="warning")
+            _print_skipped_rests(outcome.recognition)
+            try:
+                results.write(index, outcome.recognition, format_options(index))
+                side_outputs.write(index, outcome.recognition, recognizer, read_options, font)
+            except CslrError as error:
+                print_error(str(error))
+                num_errors += 1
+    return num_errors == 0
 
 
 def _print_skipped_rests(recognition: Recognition) -> None:

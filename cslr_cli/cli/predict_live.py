@@ -25,15 +25,7 @@ _WARNING_INTERVAL = 5.0
 
 
 def is_live(videos: Sequence[str], play_files: bool) -> bool:
-    """Return whether the input is a camera, or a file that is played like a camera.
-
-    Args:
-        videos: the arguments.
-        play_files: the value of `--live`.
-
-    Raises:
-        UsageError: there are several inputs.
-    """
+    """Return whether the input is a camera, or with `play_files` (`--live`) a file that is played like a camera."""
     from cslr_cli.recognizer.live.camera import is_camera
 
     if not (play_files or any(map(is_camera, videos))):
@@ -44,29 +36,14 @@ def is_live(videos: Sequence[str], play_files: bool) -> bool:
 
 
 def open_live(video: str, picture_fps: float) -> Camera:
-    """Open a camera, or a file that is played like a camera.
-
-    Args:
-        video: the number of a camera, the address of a stream, or a file.
-        picture_fps: frame rate of a folder of pictures, frames per second.
-
-    Raises:
-        MediaError: the camera or file does not exist.
-    """
+    """Open a camera, or a file that is played like a camera; folders of pictures have a frame rate of `picture_fps`."""
     from cslr_cli.recognizer.live.camera import FileCamera, is_camera, open_camera
 
     return open_camera(video) if is_camera(video) else FileCamera(Path(video), picture_fps=picture_fps)
 
 
 def refuse_options(given: dict[str, object]) -> None:
-    """Refuse options that do not apply to a camera.
-
-    Args:
-        given: values of these options; None if not given.
-
-    Raises:
-        UsageError: an option was given.
-    """
+    """Raise UsageError if an option for files has a value other than None."""
     wrong = [option for option, value in given.items() if value is not None]
     if wrong:
         raise UsageError(
@@ -87,16 +64,12 @@ def recognize_camera(
     """Print the glosses of a camera until it ends or until Ctrl-C, and then a summary.
 
     Args:
-        video: the number of a camera, the address of a stream, or a file that is played like a camera.
+        video: number of a camera, address of a stream, or file that is played like a camera.
         load_recognizer: function that loads the recognizer.
         options: window and interval of the recognition.
-        fit: how frames get the proportions of the corpus' original frames.
-        as_json: print one JSON object per gloss instead of text.
-        confidence: show confidences in the text.
-
-    Raises:
-        MediaError: the camera does not exist, or a frame of a file cannot be read.
-        DeviceError: the device is out of memory.
+        fit: conversion of frames to the corpus' aspect ratio.
+        as_json: whether to print one JSON object per gloss instead of text.
+        confidence: whether the text contains confidences.
     """
     from cslr_cli.recognizer.live.live_recognizer import LiveRecognizer
     from cslr_cli.recognizer.live.sliding_window import SlidingWindowRecognizer

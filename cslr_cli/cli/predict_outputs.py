@@ -43,12 +43,7 @@ class ResultWriter(ABC):
 
 
 class _DocumentWriter(ResultWriter):
-    """Writes all results to one document.
-
-    Args:
-        output_format: format of the document.
-        write_text: function that writes text.
-    """
+    """Writes all results to one document, by a function that writes text."""
 
     def __init__(self, output_format: OutputFormat, write_text: Callable[[str], object]) -> None:
         super().__init__()
@@ -85,12 +80,7 @@ class _TextPrinter(_DocumentWriter):
 
 
 class _FileWriter(ResultWriter):
-    """Writes one document per input.
-
-    Args:
-        output_format: format of the documents.
-        paths: paths of the documents, in the order of the inputs.
-    """
+    """Writes one document per input, to paths in the order of the inputs."""
 
     def __init__(self, output_format: OutputFormat, paths: Sequence[Path]) -> None:
         super().__init__()
@@ -141,13 +131,8 @@ def plan_output(output_format: OutputFormat, given: str | None, inputs: Sequence
 
     Args:
         output_format: format of the results.
-        given: the value of `--output`: a file or a folder, see `is_file_name`; None for standard output.
+        given: value of `--output`, a file or a folder (see `is_file_name`); None for standard output.
         inputs: paths of the inputs.
-
-    Raises:
-        UsageError: the format needs a file per input but there is no folder, or an input would be overwritten.
-        CslrError: the destination cannot be written.
-        MissingPackageError: the format needs a package that is not installed.
     """
     output_format.load_function()
     if given is not None and not is_file_name(given):
@@ -171,10 +156,6 @@ def output_paths(option: str, given: str, suffix: str, inputs: Sequence[Path]) -
         given: value of the option: a folder, or a file if there is one input.
         suffix: suffix of the files in a folder.
         inputs: paths of the inputs.
-
-    Raises:
-        UsageError: there are several inputs for one file, or an input would be overwritten.
-        CslrError: a file cannot be written.
     """
     from cslr_cli.cli.inputs import output_names
 
@@ -196,12 +177,7 @@ def is_file_name(given: str) -> bool:
 
 
 def check_writable(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Check before the work that files can be written and that none of them is an input.
-
-    Raises:
-        UsageError: an input would be overwritten, or a folder has the name of a file.
-        CslrError: a folder cannot be created or written.
-    """
+    """Check before the work that files can be written and that none of them is an input or a folder."""
     read = {os.path.realpath(path) for path in inputs}
     for path in paths:
         if os.path.realpath(path) in read:
@@ -220,16 +196,7 @@ def check_writable(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -
 
 
 def choose_format(name: str | None, as_json: bool, output: str | None) -> OutputFormat:
-    """Return the format that the options determine.
-
-    Args:
-        name: the value of `--format`.
-        as_json: whether `--json` is given.
-        output: the value of `--output`, whose suffix determines the format by default.
-
-    Raises:
-        UsageError: `--format` and `--json` contradict each other, or the suffix of the output is unknown.
-    """
+    """Return the format by `--format`, by `--json`, or by the suffix of `--output`."""
     from cslr_cli.output.formats import FORMATS, find_format, format_of_file
 
     if as_json and name not in (None, "json", "jsonl"):

@@ -59,18 +59,7 @@ class SideOutputs:
         options: ReadOptions,
         font: CaptionFont | None,
     ) -> None:
-        """Write the files of one input.
-
-        Args:
-            index: index of the input.
-            recognition: its recognition.
-            recognizer: recognizer of the input.
-            options: how the input was read.
-            font: font of captions.
-
-        Raises:
-            MediaError: the video cannot be read again, or not be written.
-        """
+        """Write the files of the input with this index; captions read it again with the same options."""
         source = Path(recognition.source)
         if self.preview is not None:
             with recognizer.open(source, options) as clip:
@@ -97,19 +86,7 @@ class SideOutputs:
 def plan_side_outputs(
     render: str | None, logits: str | None, preview: str | None, inputs: Sequence[Path]
 ) -> SideOutputs:
-    """Determine the paths of additional files and check that they can be written.
-
-    Args:
-        render: the value of `--render`.
-        logits: the value of `--save-logits`.
-        preview: the value of `--preview`.
-        inputs: paths of the inputs.
-
-    Raises:
-        UsageError: a name has the wrong suffix, there are several inputs for one file, or an input would be
-            overwritten.
-        CslrError: a path cannot be written.
-    """
+    """Determine the paths of `--render`, `--save-logits` and `--preview`; check that they can be written."""
     rendered = None if render is None else output_paths("--render", render, ".glosses.mp4", inputs)
     for path in rendered or ():
         check_video_name(path)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
 from cslr_cli.choices import ImageFormat, Layout, SplitUnit
 from cslr_cli.cli import options
-from cslr_cli.cli.console import shown_progress
+from cslr_cli.cli.console import print_json, print_note, print_remarks, print_result, shown_progress, table
 from cslr_cli.cli.options import option
-from cslr_cli.cli.prepare_report import print_faults, print_report
-from cslr_cli.errors import UsageError
+from cslr_cli.errors import FAULTS_SHOWN, DataError, UsageError
 from cslr_cli.media.options import Aspect, Interpolation
 
 if TYPE_CHECKING:
-    from cslr_cli.corpora import CorpusReader, ReleasePaths, SplitDrawing
-    from cslr_cli.corpora.preparation import PreparationOptions, PreparationReport, Shard, ShardReport
+    from cslr_cli.corpora import AnnotationError, CorpusReader, LeftOutClip, SplitDrawing
+    from cslr_cli.corpora.preparation import PreparationReport, ShardReport
     from cslr_cli.progress import ProgressCallback
 
 _FRAMES = "Frames"
@@ -26,160 +27,144 @@ _OWN_CORPUS = "Your own corpus"
 _SYNTHETIC = "Synthetic corpus"
 _PROCESSES = "Processes"
 
-CorpusName = Annotated[
-    str,
-    typer.Argument(
-        metavar="CORPUS",
-        help="Published corpus (phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily), synthetic, or with "
-        "--manifest a new name for your own corpus. Case does not matter.",
-    ),
-]
-Source = Annotated[
-    Path | None,
-    option(
-        "--source",
-        "Folder of the release, or its parent folder (default: dataset/CORPUS). It is never changed.",
-        "FOLDER",
-    ),
-]
-Output = Annotated[
-    Path | None, option("--output", "Folder of the prepared corpus (default: prepared/CORPUS).", "FOLDER")
-]
-Annotations = Annotated[
-    Path | None, option("--annotations", "Folder of annotation files that the release lacks.", "FOLDER")
-]
-References = Annotated[Path | None, option("--references", "Folder of STM files to score against.", "FOLDER")]
-VocabularySplits = Annotated[
-    str, option("--vocabulary-splits", "Splits whose glosses the vocabulary contains; train is required.", "SPLIT,…")
-]
-Strict = Annotated[bool, option("--strict", "Stop at a clip that cannot be read, instead of skipping it.")]
-FrameSize = Annotated[int, option("--size", "Height and width of prepared frames in pixels.", "PIXELS", _FRAMES)]
-InterpolationOption = Annotated[
-    str, option("--interpolation", "Interpolation of resized frames.", "|".join(get_args(Interpolation)), _FRAMES)
-]
-AspectOption = Annotated[
-    str,
-    option(
-        "--aspect",
-        "Conversion of frames to squares. crop: keep the middle; pad: add black borders.",
-        "|".join(get_args(Aspect)),
-        _FRAMES,
-    ),
-]
-LayoutOption = Annotated[
-    str, option("--layout", "One zip file or one folder of pictures per clip.", "|".join(get_args(Layout)), _FRAMES)
-]
-ImageFormatOption = Annotated[
-    str,
-    option("--image-format", "Picture format. png: lossless; jpeg: smaller.", "|".join(get_args(ImageFormat)), _FRAMES),
-]
-Quality = Annotated[int | None, option("--quality", "JPEG quality, 1 to 100 (default: 95).", "N", _FRAMES)]
-NoFrames = Annotated[
-    bool, option("--no-frames", "Write only the manifest, the vocabulary and the references.", panel=_FRAMES)
-]
-FrameCounts = Annotated[
-    Path | None,
-    option(
-        "--frame-counts",
-        "File for --no-frames with one line per clip: its name and its number of frames.",
-        "FILE",
-        _FRAMES,
-    ),
-]
-Workers = Annotated[
-    int | None, option("--workers", "Number of processes (default: the number of CPU cores).", "N", _PROCESSES, min=1)
-]
-ShardOption = Annotated[
-    str | None,
-    option(
-        "--shard",
-        "Prepare only part N of COUNT, for job arrays. Afterwards run the command without --shard to join the parts.",
-        "N/COUNT",
-        _PROCESSES,
-    ),
-]
-Manifest = Annotated[
-    Path | None,
-    option(
-        "--manifest",
-        "List of clips as CSV or JSON Lines: path, glosses, and optionally split, signer, id, translation, start, end.",
-        "FILE",
-        _OWN_CORPUS,
-    ),
-]
-Fps = Annotated[
-    float | None,
-    option(
-        "--fps",
-        "Frame rate of the prepared corpus in frames per second (default: 25). Videos are resampled to it.",
-        "FPS",
-        _OWN_CORPUS,
-    ),
-]
-SplitShares = Annotated[
-    str | None,
-    option(
-        "--split-shares",
-        "Shares of the random splits that clips without a split get (default: 80,10,10 if no clip has a split).",
-        "TRAIN,DEV,TEST",
-        _OWN_CORPUS,
-    ),
-]
-SplitBy = Annotated[
-    str | None,
-    option(
-        "--split-by",
-        "Unit of random splits (default: clip). signer: all clips of a signer are in one split.",
-        "|".join(get_args(SplitUnit)),
-        _OWN_CORPUS,
-    ),
-]
-Seed = Annotated[
-    int | None, option("--seed", "Random seed of the splits or of the synthetic corpus (default: 0).", "N")
-]
-Glosses = Annotated[
-    int | None, option("--glosses", "Size of the vocabulary, an even number (default: 16).", "N", _SYNTHETIC)
-]
-Signers = Annotated[
-    int | None,
-    option("--signers", "Number of signers (default: 9). One of them is only in the test split.", "N", _SYNTHETIC),
-]
-TrainClips = Annotated[int | None, option("--train-clips", "Number of training clips (default: 240).", "N", _SYNTHETIC)]
-DevClips = Annotated[int | None, option("--dev-clips", "Number of dev clips (default: 40).", "N", _SYNTHETIC)]
-TestClips = Annotated[int | None, option("--test-clips", "Number of test clips (default: 60).", "N", _SYNTHETIC)]
-
 
 def prepare(
-    corpus: CorpusName,
-    source: Source = None,
-    output: Output = None,
-    annotations: Annotations = None,
-    references: References = None,
-    vocabulary_splits: VocabularySplits = "train,dev,test",
-    strict: Strict = False,
-    size: FrameSize = 256,
-    interpolation: InterpolationOption = "lanczos",
-    aspect: AspectOption = "stretch",
-    layout: LayoutOption = "zip",
-    image_format: ImageFormatOption = "png",
-    quality: Quality = None,
-    no_frames: NoFrames = False,
-    frame_counts: FrameCounts = None,
-    workers: Workers = None,
-    shard: ShardOption = None,
-    manifest: Manifest = None,
-    fps: Fps = None,
-    split_shares: SplitShares = None,
-    split_by: SplitBy = None,
-    seed: Seed = None,
-    glosses: Glosses = None,
-    signers: Signers = None,
-    train_clips: TrainClips = None,
-    dev_clips: DevClips = None,
-    test_clips: TestClips = None,
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            metavar="CORPUS",
+            help="Published corpus (phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily), synthetic, or with "
+            "--manifest a new name for your own corpus. Case does not matter.",
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        option(
+            "--source",
+            "Folder of the release, or its parent folder (default: dataset/CORPUS). It is never changed.",
+            "FOLDER",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, option("--output", "Folder of the prepared corpus (default: prepared/CORPUS).", "FOLDER")
+    ] = None,
+    annotations: Annotated[
+        Path | None, option("--annotations", "Folder of annotation files that the release lacks.", "FOLDER")
+    ] = None,
+    references: Annotated[
+        Path | None, option("--references", "Folder of STM files to score against.", "FOLDER")
+    ] = None,
+    vocabulary_splits: Annotated[
+        str,
+        option("--vocabulary-splits", "Splits whose glosses the vocabulary contains; train is required.", "SPLIT,…"),
+    ] = "train,dev,test",
+    strict: Annotated[bool, option("--strict", "Stop at a clip that cannot be read, instead of skipping it.")] = False,
+    size: Annotated[int, option("--size", "Height and width of prepared frames in pixels.", "PIXELS", _FRAMES)] = 256,
+    interpolation: Annotated[
+        str, option("--interpolation", "Interpolation of resized frames.", "|".join(get_args(Interpolation)), _FRAMES)
+    ] = "lanczos",
+    aspect: Annotated[
+        str,
+        option(
+            "--aspect",
+            "Conversion of frames to squares. crop: keep the middle; pad: add black borders.",
+            "|".join(get_args(Aspect)),
+            _FRAMES,
+        ),
+    ] = "stretch",
+    layout: Annotated[
+        str, option("--layout", "One zip file or one folder of pictures per clip.", "|".join(get_args(Layout)), _FRAMES)
+    ] = "zip",
+    image_format: Annotated[
+        str,
+        option(
+            "--image-format", "Picture format. png: lossless; jpeg: smaller.", "|".join(get_args(ImageFormat)), _FRAMES
+        ),
+    ] = "png",
+    quality: Annotated[int | None, option("--quality", "JPEG quality, 1 to 100 (default: 95).", "N", _FRAMES)] = None,
+    no_frames: Annotated[
+        bool, option("--no-frames", "Write only the manifest, the vocabulary and the references.", panel=_FRAMES)
+    ] = False,
+    frame_counts: Annotated[
+        Path | None,
+        option(
+            "--frame-counts",
+            "File for --no-frames with one line per clip: its name and its number of frames.",
+            "FILE",
+            _FRAMES,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        option("--workers", "Number of processes (default: the number of CPU cores).", "N", _PROCESSES, min=1),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        option(
+            "--shard",
+            "Prepare only part N of COUNT, for job arrays. Then run the command without --shard to join the parts.",
+            "N/COUNT",
+            _PROCESSES,
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        option(
+            "--manifest",
+            "List of clips, CSV or JSON Lines: path, glosses, optionally split, signer, id, translation, start, end.",
+            "FILE",
+            _OWN_CORPUS,
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        option(
+            "--fps",
+            "Frame rate of the prepared corpus in frames per second (default: 25). Videos are resampled to it.",
+            "FPS",
+            _OWN_CORPUS,
+        ),
+    ] = None,
+    split_shares: Annotated[
+        str | None,
+        option(
+            "--split-shares",
+            "Shares of the random splits that clips without a split get (default: 80,10,10 if no clip has a split).",
+            "TRAIN,DEV,TEST",
+            _OWN_CORPUS,
+        ),
+    ] = None,
+    split_by: Annotated[
+        str | None,
+        option(
+            "--split-by",
+            "Unit of random splits (default: clip). signer: all clips of a signer are in one split.",
+            "|".join(get_args(SplitUnit)),
+            _OWN_CORPUS,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, option("--seed", "Random seed of the splits or of the synthetic corpus (default: 0).", "N")
+    ] = None,
+    glosses: Annotated[
+        int | None, option("--glosses", "Size of the vocabulary, an even number (default: 16).", "N", _SYNTHETIC)
+    ] = None,
+    signers: Annotated[
+        int | None,
+        option("--signers", "Number of signers (default: 9). One of them is only in the test split.", "N", _SYNTHETIC),
+    ] = None,
+    train_clips: Annotated[
+        int | None, option("--train-clips", "Number of training clips (default: 240).", "N", _SYNTHETIC)
+    ] = None,
+    dev_clips: Annotated[
+        int | None, option("--dev-clips", "Number of dev clips (default: 40).", "N", _SYNTHETIC)
+    ] = None,
+    test_clips: Annotated[
+        int | None, option("--test-clips", "Number of test clips (default: 60).", "N", _SYNTHETIC)
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Prepare a corpus for training, from its release or your own clips.
+    """Prepare a corpus release or your own clips for training.
 
     Writes frames of one size, manifests, the vocabulary and references. If the command is interrupted,
     run it again: it continues where it stopped. `cslr prepare synthetic` first draws a release into the
@@ -188,17 +173,13 @@ def prepare(
     Examples:
         cslr prepare phoenix2014 --source /data/phoenix2014-release
         cslr prepare my-corpus --manifest videos/clips.csv --fps 25
-        cslr prepare synthetic --size 72           # draws its own videos
+        cslr prepare synthetic --size 72  # draws its own videos
     """
-    drawing = {
-        "num_glosses": glosses,
-        "num_signers": signers,
-        "num_train_clips": train_clips,
-        "num_dev_clips": dev_clips,
-        "num_test_clips": test_clips,
-    }
+    synthetic = {"num_glosses": glosses, "num_signers": signers, "num_train_clips": train_clips}
+    synthetic |= {"num_dev_clips": dev_clips, "num_test_clips": test_clips}
     from cslr_cli.corpora import AnnotationError, ReleasePaths, find_reader
-    from cslr_cli.corpora.preparation import PreparationOptions, Shard
+    from cslr_cli.corpora.preparation import PreparationOptions, Shard, prepare_shard
+    from cslr_cli.corpora.preparation import prepare as prepare_corpus
 
     if manifest is None:
         _check_manifest_options({"--fps": fps, "--split-shares": split_shares, "--split-by": split_by})
@@ -206,7 +187,7 @@ def prepare(
     else:
         reader = _make_own_corpus(corpus, manifest, fps, _make_split_drawing(split_shares, split_by, seed))
     if reader.name != "synthetic":
-        _check_synthetic_options(drawing, seed, reader.name, has_manifest=manifest is not None)
+        _check_synthetic_options({**synthetic, "seed": seed if manifest is None else None}, reader.name)
     preparation = PreparationOptions(
         frame_size=size,
         interpolation=cast("Interpolation", interpolation),  # `PreparationOptions` checks all choices at once
@@ -219,18 +200,18 @@ def prepare(
         frame_counts=frame_counts,
         vocabulary_splits=tuple(split.strip() for split in vocabulary_splits.split(",")),
     )
-    parsed_shard = None if shard is None else Shard.parse(shard)
+    run = prepare_corpus if shard is None else functools.partial(prepare_shard, shard=Shard.parse(shard))
     paths = ReleasePaths(source or reader.default_source, annotations, references)
     output = output or reader.default_output
     options.check_output_folder(output)
     with shown_progress() as progress:
         if reader.name == "synthetic":
-            _draw_synthetic_release(paths.source, {**drawing, "seed": seed}, workers, progress)
+            _draw_synthetic_release(paths.source, {**synthetic, "seed": seed}, workers, progress)
         try:
-            report = _prepare(reader, paths, output, preparation, parsed_shard, workers, progress)
+            report = run(reader, paths, output, preparation, workers=workers, progress=progress)
         except AnnotationError as error:
-            raise print_faults(error) from error
-    print_report(report, as_json=as_json)
+            raise _print_faults(error) from error
+    _print_report(report, as_json=as_json)
 
 
 def _make_own_corpus(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | None) -> CorpusReader:
@@ -264,10 +245,8 @@ def _check_manifest_options(options_given: Mapping[str, object]) -> None:
         raise UsageError(f"{', '.join(given)}: only for your own corpus", "add --manifest FILE")
 
 
-def _check_synthetic_options(
-    drawing: Mapping[str, int | None], seed: int | None, name: str, *, has_manifest: bool
-) -> None:
-    if any(value is not None for value in drawing.values()) or (seed is not None and not has_manifest):
+def _check_synthetic_options(options_given: Mapping[str, int | None], name: str) -> None:
+    if any(value is not None for value in options_given.values()):
         raise UsageError(
             f"--seed, --glosses, --signers and --…-clips are for the synthetic corpus, not for {name}",
             "remove these options",
@@ -284,17 +263,91 @@ def _draw_synthetic_release(
     make_release(source, SyntheticOptions(**given), workers=workers or available_cores(), progress=progress)
 
 
-def _prepare(
-    reader: CorpusReader,
-    paths: ReleasePaths,
-    output: Path,
-    preparation: PreparationOptions,
-    shard: Shard | None,
-    workers: int | None,
-    progress: ProgressCallback,
-) -> PreparationReport | ShardReport:
-    from cslr_cli.corpora.preparation import prepare, prepare_shard
+def _print_faults(error: AnnotationError) -> DataError:
+    """Print the faults of a release as a table, and return the error to raise."""
+    rows = [[fault.where, fault.what] for fault in error.faults[:FAULTS_SHOWN]]
+    print_remarks(_faults_table(["where", "fault"], rows, len(error.faults)))
+    noun = "fault" if len(error.faults) == 1 else "faults"
+    return DataError(f"{len(error.faults)} {noun} in the release; nothing was prepared", error.hint)
 
-    if shard is None:
-        return prepare(reader, paths, output, preparation, workers=workers, progress=progress)
-    return prepare_shard(reader, paths, output, preparation, shard, workers=workers, progress=progress)
+
+def _print_report(report: PreparationReport | ShardReport, *, as_json: bool) -> None:
+    """Print remarks on standard error and the result on standard output."""
+    from cslr_cli.corpora.preparation import PreparationReport
+
+    if isinstance(report, PreparationReport):
+        for remark in _remarks(report):
+            print_note(remark)
+    _print_left_out(report.faults, report.expected_layout)
+    if not isinstance(report, PreparationReport):
+        if as_json:
+            print_json(_shard_json(report))
+        else:
+            print_result(_shard_table(report))
+            print_note("when all parts are done, run the same command without --shard to join them")
+    elif as_json:
+        print_json({"output": str(report.output), **json.loads(report.to_json())})
+    else:
+        print_result(_report_table(report))
+
+
+def _remarks(report: PreparationReport) -> list[str]:
+    remarks = list(report.notes)
+    for split, unseen in report.unseen_glosses.items():
+        if unseen:
+            count = f"{sum(unseen.values())} ({len(unseen)} distinct)"
+            remarks.append(f"glosses of {split} that are not in train: {count}")
+    by_origin: dict[str, list[str]] = {}
+    for split, origin in report.references.items():
+        by_origin.setdefault(origin, []).append(split)
+    remarks += [f"references of {', '.join(splits)}: {origin}" for origin, splits in by_origin.items()]
+    return remarks
+
+
+def _print_left_out(left_out: Sequence[LeftOutClip], expected_layout: str | None) -> None:
+    if not left_out:
+        return
+    rows = [[clip.sample_id, clip.split, clip.reason] for clip in left_out[:FAULTS_SHOWN]]
+    print_remarks(_faults_table(["left out", "split", "reason"], rows, len(left_out)))
+    if expected_layout is not None:
+        print_note(f"expected layout of the release:\n{expected_layout}")
+
+
+def _faults_table(columns: Sequence[str], rows: Sequence[Sequence[str]], count: int) -> Any:
+    more = count - len(rows)
+    ending = [[f"and {more} more; see prepare-report.json", *[""] * (len(columns) - 1)]] if more > 0 else []
+    return table(columns, [*rows, *ending], left=range(len(columns)))
+
+
+def _report_table(report: PreparationReport) -> Any:
+    """Build a table of the clips, frames, glosses and left-out clips of each split."""
+    rows = [
+        [
+            split,
+            str(counts.clips),
+            "–" if counts.frames is None else str(counts.frames),
+            str(counts.glosses),
+            str(sum(clip.split == split for clip in report.left_out)),
+        ]
+        for split, counts in report.splits.items()
+    ]
+    rows.append(["distinct glosses", "", "", str(report.num_glosses), ""])
+    return table([str(report.output), "clips", "frames", "glosses", "left out"], rows)
+
+
+def _shard_table(report: ShardReport) -> Any:
+    row = [f"part {report.shard}", str(report.num_clips), str(report.num_frames), str(len(report.left_out))]
+    return table([str(report.output), "clips", "frames", "left out"], [row])
+
+
+def _shard_json(report: ShardReport) -> dict[str, Any]:
+    return {
+        "output": str(report.output),
+        "corpus": report.corpus,
+        "shard": report.shard,
+        "clips": report.num_clips,
+        "frames": report.num_frames,
+        "left_out": [
+            {"sample_id": clip.sample_id, "split": clip.split, "reason": clip.reason} for clip in report.left_out
+        ],
+    }

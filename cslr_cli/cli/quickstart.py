@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 
 def quickstart(device: options.Device = "auto", as_json: options.Json = False) -> None:
-    """Run all steps on a small synthetic corpus: prepare, train, evaluate, predict, cam.
+    """Run the whole pipeline on a small synthetic corpus.
 
-    Writes to the current folder and takes about five minutes on two CPU cores. It prints the command of each step.
-    If it is interrupted, run it again: it continues where it stopped.
+    Draws and prepares the corpus, trains a network, evaluates it, recognises a video, and draws heat maps. It takes
+    about five minutes on two CPU cores, writes to the current folder, and prints the command of each step. If it is
+    interrupted, run it again: it continues where it stopped.
 
     Examples:
         cslr quickstart
-        cslr quickstart --device 0                 # on the first GPU
+        cslr quickstart --device 0  # on the first GPU
     """
     started = time.monotonic()
     print_note("The quickstart takes about five minutes on two CPU cores.")
@@ -57,17 +58,15 @@ def quickstart(device: options.Device = "auto", as_json: options.Json = False) -
 
 
 class _QuickstartObserver(TrainingObserver):
-    """Shows the progress bar, and a line per epoch."""
+    """Shows the progress bar, and one line per epoch."""
 
     def __init__(self, progress: ProgressCallback, num_epochs: int) -> None:
         self._progress, self._num_epochs = progress, num_epochs
 
     def on_progress(self, progress: Progress) -> None:
-        """Move the progress bar."""
         self._progress(progress)
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """Show a line per epoch."""
         print_note(f"     {epoch_line(record, self._num_epochs)}")
 
 

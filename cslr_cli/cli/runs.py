@@ -21,7 +21,7 @@ def runs(
     runs_dir: Annotated[Path, option("--runs-dir", "Folder of the runs.", "FOLDER")] = Path("runs"),
     as_json: Annotated[bool, option("--json", "Print one JSON object per run.")] = False,
 ) -> None:
-    """List the training runs: network, corpus, epochs, best WER on dev.
+    """List the training runs with their best WER.
 
     Runs are grouped by corpus, the best run first. If a run cannot be read, the command reports it, lists the
     others, and exits with status 1.

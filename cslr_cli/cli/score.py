@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cslr_cli.choices import MissingHypotheses, ScoringTool
+from cslr_cli.choices import MissingHypotheses
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
 from cslr_cli.cli.options import option
@@ -19,7 +19,7 @@ from cslr_cli.errors import ScoringError, UsageError
 if TYPE_CHECKING:
     from cslr_cli.dataset.manifest import PreparedCorpus
     from cslr_cli.report import Analysis, Section
-    from cslr_cli.scoring import Reference, Score, ScoringProtocol, TimedGloss
+    from cslr_cli.scoring import Reference, Score, TimedGloss
 
 
 def score(
@@ -80,10 +80,15 @@ def score(
         cslr score references.stm first.ctm second.ctm --output comparison
     """
     from cslr_cli.report import analyse, write_report
-    from cslr_cli.scoring import find_protocol, read_ctm, read_stm
-    from cslr_cli.scoring.scoring_tool import require_tool
+    from cslr_cli.scoring import find_protocol, read_ctm, read_stm, strip_times
+    from cslr_cli.scoring import score as align_all
+    from cslr_cli.scoring.scoring_tool import require_tool, score_with_tool
 
-    prepared = None if corpus is None else _open_corpus(corpus)
+    prepared = None
+    if corpus is not None:
+        from cslr_cli.corpora.registry import open_prepared_corpus  # imports OpenCV, which scoring alone does not need
+
+        prepared = open_prepared_corpus(corpus)
     chosen = find_protocol(protocol or ("plain" if prepared is None else prepared.protocol))
     require_tool(tool)
     options.check_output_folder(output)
@@ -93,10 +98,13 @@ def score(
     recognised = {path: read_ctm(path) for path in (hypotheses, others) if path is not None}
     if missing == "error":
         _check_same_clips(recognised)
-    scores = {
-        path: _score_file(path, glosses, references, signed, chosen, missing, tool)
-        for path, glosses in recognised.items()
-    }
+    scores = {}
+    for path, glosses in recognised.items():
+        try:
+            aligned = align_all(signed, strip_times(glosses), chosen, missing)
+        except ScoringError as error:
+            raise ScoringError(f"{path} against {references}: {error.message}", error.hint) from error
+        scores[path] = score_with_tool(tool, aligned)
     if prepared is not None:
         _check_clips_in_corpus(references, signed, prepared)
     analysis = analyse(_make_section(recognised, scores, prepared))
@@ -108,33 +116,6 @@ def score(
         print_json(score_json(analysis, tool))
     else:
         _print_scores(analysis, tool)
-
-
-def _score_file(
-    path: Path,
-    recognised: Mapping[str, Sequence[TimedGloss]],
-    references_path: Path,
-    references: list[Reference],
-    protocol: ScoringProtocol,
-    missing: MissingHypotheses,
-    tool: ScoringTool,
-) -> Score:
-    """Score the hypotheses of one file; errors name the file."""
-    from cslr_cli.scoring import score as align_all
-    from cslr_cli.scoring import strip_times
-    from cslr_cli.scoring.scoring_tool import score_with_tool
-
-    try:
-        aligned = align_all(references, strip_times(recognised), protocol, missing)
-    except ScoringError as error:
-        raise ScoringError(f"{path} against {references_path}: {error.message}", error.hint) from error
-    return score_with_tool(tool, aligned)
-
-
-def _open_corpus(path: Path) -> PreparedCorpus:
-    from cslr_cli.corpora.registry import open_prepared_corpus  # imports OpenCV, which scoring alone does not need
-
-    return open_prepared_corpus(path)
 
 
 def score_json(analysis: Analysis, tool: str) -> dict[str, Any]:

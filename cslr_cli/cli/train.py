@@ -212,43 +212,38 @@ def _train_in_this_process(task: _Task) -> TrainingResult | None:
             train_network(recipe, task.path, device=device, resume=task.resume, ranks=ranks)
             return None
         with shown_progress() as progress:
-            observer = ScreenObserver(progress, recipe.training.epochs, _describe_grown_batch(task.recipe, recipe))
+            observer = _ScreenObserver(progress, recipe.training.epochs, _describe_grown_batch(task.recipe, recipe))
             return train_network(recipe, task.path, device=device, resume=task.resume, observer=observer, ranks=ranks)
 
 
-class ScreenObserver(TrainingObserver):
-    """Shows on standard error what a training reports.
+class _ScreenObserver(TrainingObserver):
+    """Shows the reports of a training on standard error.
 
     Args:
         progress: shows the progress bar.
         num_epochs: epochs of the whole training.
-        remark: warning to show below the outline; None: nothing.
+        remark: warning to show below the outline; None for no warning.
     """
 
     def __init__(self, progress: ProgressCallback, num_epochs: int, remark: str | None) -> None:
         self._progress, self._num_epochs, self._remark = progress, num_epochs, remark
 
     def on_start(self, outline: TrainingOutline) -> None:
-        """Show the outline as a table."""
-        print_remarks(outline_table(outline))
+        print_remarks(table(["training", ""], outline.rows, left=(0, 1)))
         if self._remark is not None:
             LOGGER.warning("%s", self._remark)
             print_note(self._remark)
 
     def on_estimate(self, seconds: float) -> None:
-        """Show the estimate."""
-        print_note(f"estimated duration: {rough_duration(seconds)}")
+        print_note(f"estimated duration: {_rough_duration(seconds)}")
 
     def on_progress(self, progress: Progress) -> None:
-        """Move the progress bar."""
         self._progress(progress)
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """Show a line per epoch."""
         print_note(epoch_line(record, self._num_epochs))
 
     def on_warning(self, text: str, log_text: str | None = None) -> None:
-        """Show the remark."""
         print_note(text)
 
 
@@ -294,12 +289,7 @@ def _result_table(result: TrainingResult) -> RenderableType:
     return table(["training", ""], rows)
 
 
-def outline_table(outline: TrainingOutline) -> RenderableType:
-    """Build a table of the outline of a training."""
-    return table(["training", ""], outline.rows, left=(0, 1))
-
-
-def rough_duration(seconds: float) -> str:
+def _rough_duration(seconds: float) -> str:
     """Format an estimated duration: `16 h 20 min`, `25 min` or `40 s`."""
     if seconds < 90:
         return f"{round(seconds)} s"

@@ -13,9 +13,9 @@ def test_the_best_checkpoints_of_a_run_are_averaged_and_evaluated_like_any_other
     run = trained.parent
     outcome = cslr("convert", "--average", run, "--best", 2, "--json")
     assert (outcome.status, outcome.stderr) == (0, "")
-    told = json.loads(outcome.stdout)
-    assert told["checkpoint"] == str(run / "average-best-2.pt")
-    assert sorted(told["averaged_epochs"]) == [1, 2]
+    result = json.loads(outcome.stdout)
+    assert result["checkpoint"] == str(run / "average-best-2.pt")
+    assert sorted(result["averaged_epochs"]) == [1, 2]
     one, two = (load_checkpoint(run / f"epoch-{epoch}.pt").weights for epoch in (1, 2))
     mean = load_checkpoint(run / "average-best-2.pt").weights
     torch.testing.assert_close(
@@ -26,16 +26,16 @@ def test_the_best_checkpoints_of_a_run_are_averaged_and_evaluated_like_any_other
     assert "the file exists" in cslr("convert", "--average", run, "--best", 2).stderr
 
 
-def test_an_average_of_fewer_than_were_asked_for_says_so(cslr: Command, trained: Path) -> None:
+def test_an_average_of_fewer_checkpoints_than_requested_is_reported(cslr: Command, trained: Path) -> None:
     outcome = cslr("convert", "--average", trained.parent, "--output", "mean.pt")
     assert outcome.status == 0
     assert "note: averaged 2 checkpoints, not 5: 2 epochs were evaluated" in outcome.stderr
     assert "cslr evaluate mean.pt" in outcome.stdout
 
 
-def test_what_cannot_be_averaged_is_told(cslr: Command, trained: Path) -> None:
+def test_wrong_uses_of_average_are_errors(cslr: Command, trained: Path) -> None:
     run = trained.parent
-    for command, told in {
+    for command, message in {
         ("--average", "runs/none"): "runs/none: not a run: no such folder",
         ("--best", "3"): "cslr convert --average runs/NAME",
         ("--average", run, trained): "--average works only with --best, --output and --json",
@@ -45,7 +45,7 @@ def test_what_cannot_be_averaged_is_told(cslr: Command, trained: Path) -> None:
     }.items():
         outcome = cslr("convert", *command)
         assert (outcome.status, outcome.stdout) == (2, "")
-        assert told in outcome.stderr
+        assert message in outcome.stderr
     (run / "epoch-1.pt").unlink()
     outcome = cslr("convert", "--average", run)
     assert outcome.status == 1
@@ -53,7 +53,7 @@ def test_what_cannot_be_averaged_is_told(cslr: Command, trained: Path) -> None:
     assert "training.keep_best" in outcome.stderr
 
 
-def test_a_training_from_a_checkpoint_says_what_it_kept(cslr: Command, trained: Path) -> None:
+def test_a_training_from_a_checkpoint_reports_what_it_kept(cslr: Command, trained: Path) -> None:
     options = ("--config", "tiny.yaml", "--set", "training.epochs=1", "--device", "cpu")
     outcome = cslr("train", *options, "--init-weights", trained, "--name", "tuned")
     assert outcome.status == 0, outcome.stderr

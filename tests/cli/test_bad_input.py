@@ -1,4 +1,4 @@
-"""What a user gets for a mistake: what is wrong, where, and how to mend it; never a traceback."""
+"""Errors of the user: the message says what is wrong, where, and how to fix it; never a traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def assert_told(outcome: Outcome, status: int, *words: object) -> None:
+def assert_error(outcome: Outcome, status: int, *words: object) -> None:
     """An error with this status that has these words, and results with none."""
     assert outcome.status == status, outcome
     assert outcome.stdout == ""
@@ -42,46 +42,46 @@ def assert_told(outcome: Outcome, status: int, *words: object) -> None:
 # prepare
 
 
-def test_a_release_that_is_not_there_is_named_with_the_layout_that_was_expected(
+def test_a_missing_release_is_an_error_with_the_expected_layout(
     cslr: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = cslr("prepare", "phoenix2014")
-    assert_told(outcome, 1, "dataset/phoenix2014: folder not found", "phoenix-2014-multisigner", "--source")
-    assert_told(cslr("prepare", "phoenix2014", "--source", "here"), 1, "here: folder not found", "train")
+    assert_error(outcome, 1, "dataset/phoenix2014: folder not found", "phoenix-2014-multisigner", "--source")
+    assert_error(cslr("prepare", "phoenix2014", "--source", "here"), 1, "here: folder not found", "train")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_corpus_that_nobody_knows_is_wrong_usage_and_the_nearest_is_named(cslr: Command, workplace: Path) -> None:
-    assert_told(cslr("prepare", "phoenx2014"), 2, "phoenx2014", "did you mean phoenix2014")
+def test_an_unknown_corpus_is_an_error_with_a_suggestion(cslr: Command, workplace: Path) -> None:
+    assert_error(cslr("prepare", "phoenx2014"), 2, "phoenx2014", "did you mean phoenix2014")
 
 
-def test_options_of_the_synthetic_corpus_are_not_for_others(cslr: Command, workplace: Path) -> None:
-    assert_told(cslr("prepare", "phoenix2014", "--glosses", 8), 2, "--glosses", "phoenix2014")
+def test_options_of_the_synthetic_corpus_are_refused_for_others(cslr: Command, workplace: Path) -> None:
+    assert_error(cslr("prepare", "phoenix2014", "--glosses", 8), 2, "--glosses", "phoenix2014")
 
 
-def test_options_that_are_out_of_range_are_told_at_once(cslr: Command, workplace: Path) -> None:
+def test_all_options_out_of_range_are_reported_together(cslr: Command, workplace: Path) -> None:
     outcome = cslr("prepare", "synthetic", "--glosses", 7, "--signers", 1)
-    assert_told(outcome, 2, "num_glosses is 7", "num_signers is 1")
+    assert_error(outcome, 2, "num_glosses is 7", "num_signers is 1")
     assert not Path("dataset").exists()
 
 
 # train
 
 
-def test_training_without_a_prepared_corpus_says_which_command_makes_it(
+def test_training_without_a_prepared_corpus_names_the_command_to_run(
     cslr: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert_told(cslr("train"), 1, "prepared/phoenix2014", "cslr prepare phoenix2014")
-    assert_told(cslr("train", "--config", "quickstart"), 1, "prepared/synthetic", "cslr prepare synthetic")
+    assert_error(cslr("train"), 1, "prepared/phoenix2014", "cslr prepare phoenix2014")
+    assert_error(cslr("train", "--config", "quickstart"), 1, "prepared/synthetic", "cslr prepare synthetic")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_faults_of_the_settings_are_told_at_once_with_the_nearest_keys(cslr: Command, workplace: Path) -> None:
+def test_all_faults_of_the_settings_are_reported_together_with_suggestions(cslr: Command, workplace: Path) -> None:
     settings = ["optimiser.lr=1", "model.widht=3", "training.epochs=zero", "data.crop_size=16"]
     outcome = cslr("train", *(part for setting in settings for part in ("--set", setting)))
-    assert_told(
+    assert_error(
         outcome,
         2,
         *("4 invalid settings", "optimiser", "optimizer", "model.widht", "model.width"),
@@ -90,13 +90,13 @@ def test_all_faults_of_the_settings_are_told_at_once_with_the_nearest_keys(cslr:
     assert not Path("runs").exists()
 
 
-def test_a_configuration_that_is_not_there_is_wrong_usage(cslr: Command, workplace: Path) -> None:
-    assert_told(cslr("train", "--config", "missing.yaml"), 2, "missing.yaml")
-    assert_told(cslr("train", "--config", "phoenix"), 2, "unknown configuration 'phoenix'", "phoenix2014")
+def test_a_missing_configuration_is_an_error(cslr: Command, workplace: Path) -> None:
+    assert_error(cslr("train", "--config", "missing.yaml"), 2, "missing.yaml")
+    assert_error(cslr("train", "--config", "phoenix"), 2, "unknown configuration 'phoenix'", "phoenix2014")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
-def test_a_device_that_is_not_there_is_told_with_those_that_are(
+def test_a_missing_device_is_an_error_with_the_available_ones(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, command: str
 ) -> None:
     video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
@@ -106,72 +106,74 @@ def test_a_device_that_is_not_there_is_told_with_those_that_are(
         "predict": [video],
     }
     there = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
-    assert_told(cslr(command, *options[command], "--device", 99), 1, "--device 99: no such GPU", there)
-    assert_told(cslr(command, *options[command], "--device", "gpu"), 2, "--device gpu", "auto, cpu")
+    assert_error(cslr(command, *options[command], "--device", 99), 1, "--device 99: no such GPU", there)
+    assert_error(cslr(command, *options[command], "--device", "gpu"), 2, "--device gpu", "auto, cpu")
     assert not Path("runs/other").exists()
 
 
-def test_a_run_folder_that_exists_is_refused_and_kept(cslr: Command, trained: Path) -> None:
+def test_an_existing_run_folder_is_refused_and_kept(cslr: Command, trained: Path) -> None:
     before = contents(Path("runs"))
     outcome = cslr("train", "--config", "tiny.yaml")
-    assert_told(outcome, 2, "runs/tiny", "--resume runs/tiny", "--name")
+    assert_error(outcome, 2, "runs/tiny", "--resume runs/tiny", "--name")
     assert contents(Path("runs")) == before
 
 
-def test_resuming_changes_no_setting_that_is_not_named(cslr: Command, trained: Path) -> None:
+def test_resuming_refuses_options_that_change_settings_implicitly(cslr: Command, trained: Path) -> None:
     before = contents(Path("runs"))
     for given in (["--config", "tiny.yaml"], ["--name", "new"], ["--workers", 0]):
-        assert_told(cslr("train", "--resume", "runs/tiny", *given), 2, given[0])
-    assert_told(cslr("train", "--resume", "runs/tiny", "--workers", 0), 2, "--set data.num_workers")
-    assert_told(cslr("train", "--resume", "runs/missing"), 2, "runs/missing", "no such folder")
-    # The same recipe but for what is told: the corpus' folder, which the run knows, and the rate.
+        assert_error(cslr("train", "--resume", "runs/tiny", *given), 2, given[0])
+    assert_error(cslr("train", "--resume", "runs/tiny", "--workers", 0), 2, "--set data.num_workers")
+    assert_error(cslr("train", "--resume", "runs/missing"), 2, "runs/missing", "no such folder")
+    # The same recipe except for the corpus' folder, which the run knows, and the learning rate.
     recipe = Path("tiny.yaml").read_text()
     Path("other.yaml").write_text(recipe.replace("lr: 0.003", "lr: 0.001"))
-    told = cslr("train", "--resume", "runs/tiny", "--config", "other.yaml")
-    assert_told(told, 2, "optimizer.lr is 0.001, in runs/tiny it is 0.003", "--set optimizer.lr=0.001", "corpus.path")
-    assert "epochs" not in told.stderr
+    outcome = cslr("train", "--resume", "runs/tiny", "--config", "other.yaml")
+    assert_error(
+        outcome, 2, "optimizer.lr is 0.001, in runs/tiny it is 0.003", "--set optimizer.lr=0.001", "corpus.path"
+    )
+    assert "epochs" not in outcome.stderr
     assert contents(Path("runs")) == before
 
 
-def test_resuming_changes_the_settings_that_are_named_and_says_so(cslr: Command, trained: Path) -> None:
+def test_resuming_reports_settings_changed_by_set(cslr: Command, trained: Path) -> None:
     outcome = cslr("train", "--resume", "runs/tiny", "--set", "training.epochs=3", "--set", "optimizer.lr=1e-3")
     assert outcome.status == 0
     assert "the configuration has changed since the last save" in outcome.stderr
     assert "optimizer.lr 0.003 → 0.001" in outcome.stderr
     assert load_checkpoint(Path("runs/tiny/last.pt")).epoch == 3
     assert "lr: 0.001" in Path("runs/tiny/config.yaml").read_text()
-    assert_told(
+    assert_error(
         cslr("train", "--resume", "runs/tiny", "--set", "model.width=12"), 1, "last.pt", "model.width was 8 and is 12"
     )
 
 
-def test_batches_that_the_devices_cannot_share_leave_no_run_behind(cslr: Command, workplace: Path) -> None:
-    told = cslr("train", "--config", "tiny.yaml", "--set", "training.accumulation=3")
-    assert_told(told, 2, "training.batch_size is 2", "training.accumulation", "training.batch_size=3")
-    assert_told(cslr("train", "--config", "tiny.yaml", "--batch-frames", 20), 2, "training.batch_frames is 20")
-    assert_told(cslr("train", "--config", "tiny.yaml", "--device", "cpu,gpu"), 2, "--device gpu")
+def test_batches_that_the_devices_cannot_divide_leave_no_run_behind(cslr: Command, workplace: Path) -> None:
+    outcome = cslr("train", "--config", "tiny.yaml", "--set", "training.accumulation=3")
+    assert_error(outcome, 2, "training.batch_size is 2", "training.accumulation", "training.batch_size=3")
+    assert_error(cslr("train", "--config", "tiny.yaml", "--batch-frames", 20), 2, "training.batch_frames is 20")
+    assert_error(cslr("train", "--config", "tiny.yaml", "--device", "cpu,gpu"), 2, "--device gpu")
     assert not Path("runs").exists()
 
 
-def test_the_name_of_a_run_is_no_path(cslr: Command, workplace: Path) -> None:
-    assert_told(cslr("train", "--config", "tiny.yaml", "--name", "../mine"), 2, "--name ../mine", "--runs-dir")
+def test_a_path_is_refused_as_the_name_of_a_run(cslr: Command, workplace: Path) -> None:
+    assert_error(cslr("train", "--config", "tiny.yaml", "--name", "../mine"), 2, "--name ../mine", "--runs-dir")
 
 
-def test_a_mistake_that_only_the_corpus_shows_leaves_no_run_behind(cslr: Command, workplace: Path) -> None:
+def test_a_setting_that_does_not_fit_the_corpus_leaves_no_run_behind(cslr: Command, workplace: Path) -> None:
     outcome = cslr("train", "--config", "tiny.yaml", "--set", "data.crop_size=64")
-    assert_told(outcome, 1, "crop_size is 64", "36")
+    assert_error(outcome, 1, "crop_size is 64", "36")
     assert not Path("runs").exists()
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(cslr: Command, workplace: Path) -> None:
+def test_an_unwritable_runs_folder_is_named(cslr: Command, workplace: Path) -> None:
     Path("runs").write_text("a file")
-    assert_told(cslr("train", "--config", "tiny.yaml"), 1, "runs")
+    assert_error(cslr("train", "--config", "tiny.yaml"), 1, "runs")
 
 
 # evaluate
 
 
-def test_what_is_no_checkpoint_is_told(cslr: Command, trained: Path) -> None:
+def test_files_that_are_not_checkpoints_are_errors(cslr: Command, trained: Path) -> None:
     Path("cut.pt").write_bytes(trained.read_bytes()[:5000])
     Path("empty.pt").touch()
     for path, words in [
@@ -181,45 +183,45 @@ def test_what_is_no_checkpoint_is_told(cslr: Command, trained: Path) -> None:
         ("tiny.yaml", "not a checkpoint"),
         ("runs/tiny", "use a file in it, such as runs/tiny/best.pt"),
     ]:
-        assert_told(cslr("evaluate", path), 1, path, words)
-        assert_told(cslr("predict", "--checkpoint", path, "video.mp4"), 1, path, words)
+        assert_error(cslr("evaluate", path), 1, path, words)
+        assert_error(cslr("predict", "--checkpoint", path, "video.mp4"), 1, path, words)
 
 
-def test_a_corpus_that_was_moved_is_asked_for(
+def test_a_moved_corpus_is_an_error_that_names_the_option(
     cslr: Command, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = torch.load(trained, weights_only=True)
     content["corpus"]["path"] = "/gone/synthetic"
     torch.save(content, "moved.pt")
     Path("prepared").rename("elsewhere")
-    assert_told(cslr("evaluate", "moved.pt"), 1, "/gone/synthetic", "--corpus", "cslr prepare synthetic --size 36")
+    assert_error(cslr("evaluate", "moved.pt"), 1, "/gone/synthetic", "--corpus", "cslr prepare synthetic --size 36")
     assert cslr("evaluate", "moved.pt", "--corpus", "elsewhere/synthetic", "--split", "dev").status == 0
 
 
-def test_what_is_wrong_with_the_output_is_told_before_the_work(cslr: Command, trained: Path) -> None:
+def test_a_wrong_output_is_an_error_before_the_work(cslr: Command, trained: Path) -> None:
     outcome = cslr("evaluate", trained, "--output", "tiny.yaml")
-    assert_told(outcome, 2, "tiny.yaml", "not a folder")
+    assert_error(outcome, 2, "tiny.yaml", "not a folder")
     assert "evaluate dev" not in outcome.stderr
 
 
-def test_a_split_that_the_corpus_has_not_is_told_with_those_that_it_has(cslr: Command, trained: Path) -> None:
-    assert_told(cslr("evaluate", trained, "--split", "validation"), 1, "validation", "train, dev, test")
+def test_an_unknown_split_is_an_error_with_the_existing_ones(cslr: Command, trained: Path) -> None:
+    assert_error(cslr("evaluate", trained, "--split", "validation"), 1, "validation", "train, dev, test")
 
 
 # predict
 
 
-def test_predicting_without_any_run_says_how_to_get_one(cslr: Command, workplace: Path) -> None:
-    assert_told(cslr("predict", "video.mp4"), 2, "runs", "--checkpoint", "cslr quickstart", "cslr train")
+def test_predict_without_a_run_says_how_to_get_one(cslr: Command, workplace: Path) -> None:
+    assert_error(cslr("predict", "video.mp4"), 2, "runs", "--checkpoint", "cslr quickstart", "cslr train")
 
 
 @pytest.mark.parametrize("fps", ["0", "-25", "inf", "nan", "1e9"])
-def test_a_frame_rate_that_cannot_be_is_wrong_usage_and_told_once(
+def test_an_impossible_frame_rate_is_reported_once(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, fps: str
 ) -> None:
     video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
     outcome = cslr("predict", video, video, "--fps", fps)
-    assert_told(outcome, 2, "frames a second")
+    assert_error(outcome, 2, "frames a second")
     assert outcome.stderr.count("error: ") == 1
 
 
@@ -269,7 +271,7 @@ def interrupt(process: subprocess.Popen[str]) -> Outcome:
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # torch's own choice, from Python 3.12 on
-def test_ctrl_c_stops_a_training_cleanly_and_it_can_go_on(cslr: Command, workplace: Path) -> None:
+def test_ctrl_c_stops_a_training_that_can_be_resumed(cslr: Command, workplace: Path) -> None:
     last = Path("runs/tiny/last.pt")
     given = ["--set", "training.epochs=60", "--workers", 1]
     process = started("train", "--config", "tiny.yaml", *given, cwd=workplace)
@@ -287,12 +289,12 @@ def test_ctrl_c_stops_a_training_cleanly_and_it_can_go_on(cslr: Command, workpla
     config, fewer = Path("runs/tiny/config.yaml"), f"training.epochs={epoch + 1}"
     config.write_text(config.read_text().replace("epochs: 60", f"epochs: {epoch + 1}"))
     edited = f"training.epochs is {epoch + 1}, in runs/tiny/last.pt it is 60"
-    assert_told(cslr("train", "--resume", "runs/tiny"), 2, "runs/tiny/config.yaml", edited, f"--set {fewer}")
+    assert_error(cslr("train", "--resume", "runs/tiny"), 2, "runs/tiny/config.yaml", edited, f"--set {fewer}")
     assert cslr("train", "--resume", "runs/tiny", "--set", fewer).status == 0
     assert load_checkpoint(last).epoch == epoch + 1
 
 
-def test_ctrl_c_stops_a_preparation_cleanly_and_the_same_command_goes_on(
+def test_ctrl_c_stops_a_preparation_that_the_same_command_continues(
     cslr: Command, tiny_corpus: PreparedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

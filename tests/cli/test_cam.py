@@ -14,7 +14,7 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError, UsageError
 from tests.cam.conftest import see_brightness
 from tests.cli.conftest import Command
-from tests.cli.test_bad_input import assert_told
+from tests.cli.test_bad_input import assert_error
 
 FILES = ("cam.mp4", "cam.npz", "cam.png", "correlation.png")
 
@@ -73,19 +73,19 @@ def test_wrong_options_are_errors(
     video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
     text = tmp_path / "notes.mp4"
     text.write_text("This is no video.\n")
-    assert_told(cslr("cam"), 2, "expected a video or --sample")
-    assert_told(cslr("cam", video, "--sample", "x"), 2, "not both")
-    assert_told(cslr("cam", video, "--corpus", tiny_corpus.path), 2, "--corpus without --sample")
-    assert_told(cslr("cam", video, "--layer", "layer9"), 2, "no layer 'layer9'", "stem, layer1.0, layer1")
-    assert_told(cslr("cam", video, "--layer", ""), 2, "no layer ''", "stem, layer1.0, layer1")
-    assert_told(cslr("cam", video, "--gloss", f"{gloss}X"), 2, "not in the vocabulary", f"did you mean {gloss}")
-    assert_told(cslr("cam", video, "--place", "middle"), 2, "--place middle", "105,130")
-    assert_told(cslr("cam", "--sample", "synthetic_test-9"), 2, "no clip 'synthetic_test-9'", "did you mean")
-    assert_told(cslr("cam", "missing.mp4"), 1, "missing.mp4: there is no such file")
-    assert_told(cslr("cam", text), 1, "notes.mp4", "text, not video")
-    assert_told(cslr("cam", video, "--device", "99"), 1, "--device 99: no such GPU")
-    assert_told(cslr("cam", video, "--output", text), 2, "a file, not a folder")
-    assert_told(cslr("cam", video, "--runs-dir", "nowhere"), 2, "nowhere: no run")
+    assert_error(cslr("cam"), 2, "expected a video or --sample")
+    assert_error(cslr("cam", video, "--sample", "x"), 2, "not both")
+    assert_error(cslr("cam", video, "--corpus", tiny_corpus.path), 2, "--corpus without --sample")
+    assert_error(cslr("cam", video, "--layer", "layer9"), 2, "no layer 'layer9'", "stem, layer1.0, layer1")
+    assert_error(cslr("cam", video, "--layer", ""), 2, "no layer ''", "stem, layer1.0, layer1")
+    assert_error(cslr("cam", video, "--gloss", f"{gloss}X"), 2, "not in the vocabulary", f"did you mean {gloss}")
+    assert_error(cslr("cam", video, "--place", "middle"), 2, "--place middle", "105,130")
+    assert_error(cslr("cam", "--sample", "synthetic_test-9"), 2, "no clip 'synthetic_test-9'", "did you mean")
+    assert_error(cslr("cam", "missing.mp4"), 1, "missing.mp4: there is no such file")
+    assert_error(cslr("cam", text), 1, "notes.mp4", "text, not video")
+    assert_error(cslr("cam", video, "--device", "99"), 1, "--device 99: no such GPU")
+    assert_error(cslr("cam", video, "--output", text), 2, "a file, not a folder")
+    assert_error(cslr("cam", video, "--runs-dir", "nowhere"), 2, "nowhere: no run")
     assert not Path("cam").exists()
 
 

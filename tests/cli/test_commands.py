@@ -29,7 +29,7 @@ def clip(corpus: PreparedCorpus, number: int = 0) -> Path:
 # prepare
 
 
-def test_prepare_prints_what_is_in_the_corpus_and_finds_it_finished_the_next_time(
+def test_prepare_prints_the_contents_and_skips_finished_work(
     cslr: Command, tiny_release: Path, tiny_corpus: PreparedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -50,25 +50,25 @@ def test_prepare_prints_what_is_in_the_corpus_and_finds_it_finished_the_next_tim
 # train
 
 
-def test_train_prints_the_best_epoch_and_tells_of_each_on_the_way(cslr: Command, workplace: Path) -> None:
+def test_train_prints_every_epoch_and_the_best_one(cslr: Command, workplace: Path) -> None:
     outcome = cslr("train", "--config", "tiny.yaml", "--json")
     assert outcome.status == 0
     result = json.loads(outcome.stdout)
     assert (result["run"], result["checkpoint"]) == ("runs/tiny", "runs/tiny/best.pt")
     assert result["best"]["wer"] == load_checkpoint(Path("runs/tiny/best.pt")).history[-1]["wer"]
-    told = outcome.stderr.splitlines()
-    assert [line for line in told if line.startswith("epoch 1/2, loss ")]
-    assert [line for line in told if line.startswith("epoch 2/2, loss ") and "dev WER" in line and "clips/s" in line]
-    assert [line for line in told if line.startswith("train 8/8") and "elapsed" in line]
+    lines = outcome.stderr.splitlines()
+    assert [line for line in lines if line.startswith("epoch 1/2, loss ")]
+    assert [line for line in lines if line.startswith("epoch 2/2, loss ") and "dev WER" in line and "clips/s" in line]
+    assert [line for line in lines if line.startswith("train 8/8") and "elapsed" in line]
 
 
-def test_train_says_which_command_comes_next(cslr: Command, workplace: Path) -> None:
+def test_train_prints_the_next_command(cslr: Command, workplace: Path) -> None:
     outcome = cslr("train", "--config", "tiny.yaml", "--set", "training.epochs=1", "--name", "again")
     assert "best WER on dev" in outcome.stdout
     assert "cslr evaluate runs/again/best.pt" in outcome.stdout
 
 
-def test_the_command_line_goes_before_the_file_and_the_file_before_the_default(cslr: Command, workplace: Path) -> None:
+def test_options_override_the_file_and_the_file_overrides_defaults(cslr: Command, workplace: Path) -> None:
     (workplace / "tiny.yaml").rename("own.yaml")
     given = ["--set", "optimizer.lr=5e-5", "--set", "training.epochs=1", "--precision", "bf16", "--workers", 0]
     assert cslr("train", "--config", "own.yaml", *given).status == 0
@@ -79,7 +79,7 @@ def test_the_command_line_goes_before_the_file_and_the_file_before_the_default(c
 
 
 @pytest.mark.parametrize("name", ["corpus # 1", "2014", "5e3", "null", "a=b", "[1]", "ÄÖÜ 手语"])
-def test_a_corpus_may_lie_in_a_folder_of_any_name(
+def test_a_corpus_may_be_in_a_folder_of_any_name(
     cslr: Command, workplace: Path, name: str, tiny_corpus: PreparedCorpus
 ) -> None:
     (workplace / name).symlink_to(tiny_corpus.path)
@@ -88,7 +88,7 @@ def test_a_corpus_may_lie_in_a_folder_of_any_name(
     assert "more than the 36 pixels of the prepared frames" in outcome.stderr  # so it was found
 
 
-def test_train_goes_on_with_a_run(cslr: Command, trained: Path, tiny_training: TrainingResult) -> None:
+def test_train_resumes_a_run(cslr: Command, trained: Path, tiny_training: TrainingResult) -> None:
     run = trained.parent
     # As it was after the first epoch of two.
     os.remove(trained)
@@ -143,7 +143,7 @@ def test_evaluate_prints_the_figures_of_both_heads_and_all_signers(
     assert result["splits"]["dev"]["unseen_signers"]["wer"] is None
 
 
-def test_evaluate_prints_a_table_in_which_unseen_signers_stand_apart(cslr: Command, trained: Path) -> None:
+def test_evaluate_prints_a_table_with_separate_unseen_signers(cslr: Command, trained: Path) -> None:
     outcome = cslr("evaluate", trained)
     table, _, errors = outcome.stdout.partition("most often confused")
     lines = table[table.rindex("─") + 1 :].splitlines()[1:]
@@ -155,7 +155,7 @@ def test_evaluate_prints_a_table_in_which_unseen_signers_stand_apart(cslr: Comma
     assert "dev" in errors
 
 
-def test_evaluate_takes_one_split_once_and_a_folder_for_its_files(cslr: Command, trained: Path) -> None:
+def test_evaluate_uses_each_split_once_and_writes_to_the_given_folder(cslr: Command, trained: Path) -> None:
     outcome = cslr("evaluate", trained, "--split", "dev", "--split", "dev", "--output", "here/it", "--json")
     assert list(json.loads(outcome.stdout)["splits"]) == ["dev"]
     assert {path.name for path in Path("here/it").iterdir()} == {
@@ -166,7 +166,7 @@ def test_evaluate_takes_one_split_once_and_a_folder_for_its_files(cslr: Command,
     assert not (trained.parent / "evaluation").exists()
 
 
-def test_evaluate_decodes_in_another_way_if_asked(cslr: Command, trained: Path) -> None:
+def test_evaluate_uses_the_given_decoder(cslr: Command, trained: Path) -> None:
     def ctm(*given: object) -> str:
         assert cslr("evaluate", trained, "--split", "dev", "--precision", "fp32", *given).status == 0
         return (trained.parent / "evaluation" / "dev.ctm").read_text()
@@ -178,9 +178,7 @@ def test_evaluate_decodes_in_another_way_if_asked(cslr: Command, trained: Path) 
 # Streams
 
 
-def test_results_can_be_piped_while_all_else_goes_to_the_screen(
-    trained: Path, workplace: Path, tiny_corpus: PreparedCorpus
-) -> None:
+def test_only_results_go_to_standard_output(trained: Path, workplace: Path, tiny_corpus: PreparedCorpus) -> None:
     videos = [clip(tiny_corpus), workplace / "missing.mp4", clip(tiny_corpus, 1)]
     outcome = in_a_process("predict", *videos, "--json", cwd=workplace)
     assert outcome.status == 1
@@ -190,9 +188,7 @@ def test_results_can_be_piped_while_all_else_goes_to_the_screen(
     assert "\x1b" not in outcome.stderr  # no colours where there is no terminal
 
 
-def test_a_reader_that_has_had_enough_is_no_fault_to_tell(
-    trained: Path, workplace: Path, tiny_corpus: PreparedCorpus
-) -> None:
+def test_a_closed_pipe_is_not_an_error(trained: Path, workplace: Path, tiny_corpus: PreparedCorpus) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

@@ -45,8 +45,8 @@ def test_every_network_is_trained_evaluated_and_used(cslr: Command, workplace: P
     assert ("lifting_update" in records) == (name == "corrnet-plus")
     assert cslr("evaluate", best, "--split", "dev", "--json").status == 0
     assert cslr("predict", clip, "--checkpoint", best, "--json").status == 0
-    told = json.loads(cslr("inspect", best, "--json").stdout)
-    assert (told["network"], told["epoch"], told["history"][0]["epoch"]) == (name, 1, 1)
+    reported = json.loads(cslr("inspect", best, "--json").stdout)
+    assert (reported["network"], reported["epoch"], reported["history"][0]["epoch"]) == (name, 1, 1)
 
 
 def test_a_published_checkpoint_is_converted_and_used_and_converted_back(
@@ -72,9 +72,9 @@ def test_the_corpus_of_a_published_checkpoint_is_recorded(cslr: Command, publish
     options = ("--vocabulary", "gloss_dict.npy", "--corpus", "CSL-Daily", "--output", "ours.pt")
     outcome = cslr("convert", published, *options, "--json")
     assert outcome.status == 0
-    told = json.loads(outcome.stdout)
+    reported = json.loads(outcome.stdout)
     corpus = load_checkpoint(Path("ours.pt")).corpus
-    assert (told["corpus"], told["fps"], told["protocol"]) == ("csl-daily", 30, corpus.protocol)
+    assert (reported["corpus"], reported["fps"], reported["protocol"]) == ("csl-daily", 30, corpus.protocol)
     outcome = cslr("evaluate", "ours.pt")
     assert outcome.status == 1
     assert "cslr prepare csl-daily" in outcome.stderr
@@ -131,7 +131,7 @@ def test_inspect_describes_a_published_checkpoint(cslr: Command, published: Path
     assert str(published) in cslr("inspect", converted).stdout  # where it came from
 
 
-def test_inspect_refuses_what_is_no_checkpoint(cslr: Command, workplace: Path) -> None:
+def test_inspect_refuses_other_files(cslr: Command, workplace: Path) -> None:
     Path("text.pt").write_text("no checkpoint")
     for path in ("text.pt", "missing.pt"):
         outcome = cslr("inspect", path)
@@ -142,7 +142,7 @@ def test_inspect_refuses_what_is_no_checkpoint(cslr: Command, workplace: Path) -
 # Bad input
 
 
-def test_every_command_warns_of_weights_that_are_not_finite(
+def test_every_command_warns_about_non_finite_weights(
     cslr: Command, published: Path, tiny_corpus: PreparedCorpus, clip: Path
 ) -> None:
     state = state_of("vac", tiny_corpus.vocabulary.num_classes)
@@ -185,7 +185,7 @@ def test_convert_reports_missing_options_and_overwrites_nothing(
 # docs/checkpoints.md
 
 
-def test_what_the_manual_shows_of_published_checkpoints_works(cslr: Command, published: Path, clip: Path) -> None:
+def test_the_commands_of_the_manual_for_published_checkpoints_work(cslr: Command, published: Path, clip: Path) -> None:
     manual = (REPOSITORY / "docs" / "checkpoints.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w+)\n(.*?)^```", manual, flags=re.MULTILINE | re.DOTALL)
     of_the_tiny_corpus = {"convert": ["--corpus", "synthetic", "--set", "data.crop_size=32"]}

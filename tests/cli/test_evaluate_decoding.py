@@ -35,10 +35,10 @@ def test_the_json_has_times_in_seconds_greedy_decoding_and_the_n_best_lists(
 ) -> None:
     outcome = cslr("evaluate", trained, *FAST, "--nbest", 3, "--json")
     assert outcome.status == 0
-    told = json.loads(outcome.stdout)
-    assert (told["protocol"], told["tool"]) == (tiny_corpus.protocol, "builtin")
-    assert (told["decoding"]["decoder"], told["decoding"]["num_best"]) == ("beam", 3)
-    split = told["splits"]["dev"]
+    reported = json.loads(outcome.stdout)
+    assert (reported["protocol"], reported["tool"]) == (tiny_corpus.protocol, "builtin")
+    assert (reported["decoding"]["decoder"], reported["decoding"]["num_best"]) == ("beam", 3)
+    split = reported["splits"]["dev"]
     assert split["greedy"]["references"] == split["oracle"]["references"] == split["references"]
     assert split["oracle"]["wer"] <= split["wer"]
     assert "greedy decoding" not in outcome.stdout
@@ -81,20 +81,20 @@ def test_a_language_model_is_tuned_on_dev_and_used_for_all_splits(cslr: Command,
     given = ("--precision", "fp32", "--workers", 0, "--lm", arpa)
     outcome = cslr("evaluate", trained, *given, "--tune-lm", "--json")
     assert outcome.status == 0
-    told = json.loads(outcome.stdout)
-    found = told["language_model"]
-    assert told["splits"]["dev"]["wer"] == found["wer"] == min(trial["wer"] for trial in found["trials"])
+    reported = json.loads(outcome.stdout)
+    found = reported["language_model"]
+    assert reported["splits"]["dev"]["wer"] == found["wer"] == min(trial["wer"] for trial in found["trials"])
     again = cslr(
         "evaluate", trained, *given, "--json", "--lm-weight", found["lm_weight"], "--gloss-bonus", found["gloss_bonus"]
     )
-    assert json.loads(again.stdout)["splits"] == told["splits"]
+    assert json.loads(again.stdout)["splits"] == reported["splits"]
     table = cslr("evaluate", trained, *given, "--tune-lm", "--split", "test").stdout
     assert re.search(r"language model weight.*WER % on dev", table)
     assert "without the language model" in table
     assert "chosen" in table
 
 
-def test_what_a_language_model_needs_is_said(cslr: Command, trained: Path, arpa: Path) -> None:
+def test_contradicting_options_of_language_models_are_refused(cslr: Command, trained: Path, arpa: Path) -> None:
     refusals = {
         ("--lm", arpa, "--decoder", "beam"): ("beam does not support language models", "remove --decoder"),
         ("--tune-lm",): ("no language model to tune", "--lm gloss.arpa"),
@@ -111,11 +111,11 @@ def test_what_a_language_model_needs_is_said(cslr: Command, trained: Path, arpa:
         assert outcome.status == 2, options
         for word in words:
             assert word in outcome.stderr, options
-        assert "evaluate dev" not in outcome.stderr  # told before the work
+        assert "evaluate dev" not in outcome.stderr  # reported before the work
 
 
 @pytest.mark.parametrize("name", ["beam", "greedy"])
-def test_a_decoder_without_a_language_model_leaves_that_of_the_checkpoint_out(name: DecoderName) -> None:
+def test_other_decoders_ignore_the_language_model_of_the_checkpoint(name: DecoderName) -> None:
     carried = DecodingConfig(decoder="pyctcdecode", language_model=Path("elsewhere.arpa"))
     assert apply_decoding_options(carried, decoder=None).language_model == Path("elsewhere.arpa")
     decoding = apply_decoding_options(carried, decoder=name)

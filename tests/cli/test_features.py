@@ -61,7 +61,7 @@ def test_a_bad_clip_of_a_corpus_is_named_and_the_others_are_written(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         ([], "neither videos nor --corpus"),
         (["clip.mp4", "--corpus", "prepared/synthetic"], "both videos and --corpus"),
@@ -71,11 +71,11 @@ def test_a_bad_clip_of_a_corpus_is_named_and_the_others_are_written(
     ],
 )
 def test_contradicting_options_are_refused(
-    cslr: Command, checkpoint: list[str], arguments: list[str], told: str
+    cslr: Command, checkpoint: list[str], arguments: list[str], reported: str
 ) -> None:
     done = cslr("features", *arguments, *checkpoint)
     assert done.status == 2
-    assert told in done.stderr
+    assert reported in done.stderr
     assert not Path("features").exists()
 
 

@@ -43,7 +43,7 @@ def test_a_folder_of_videos_stands_for_its_direct_contents(recordings: Path) -> 
     assert found("week") == ["week/1.mkv", "week/2.mp4", "week/clip.zip", "week/frames"]
 
 
-def test_pictures_beside_videos_are_no_input(recordings: Path) -> None:
+def test_pictures_next_to_videos_are_not_inputs(recordings: Path) -> None:
     assert found("film") == ["film/talk.mp4"]
 
 

@@ -124,7 +124,7 @@ def test_its_commands_and_options_exist() -> None:
         assert options <= declared, f"cslr {name}: {options - declared}"
 
 
-def test_what_was_left_out_is_prepared_after_fixing(manifest: Path) -> None:
+def test_left_out_clips_are_prepared_after_fixing(manifest: Path) -> None:
     video = manifest.parent / "clips" / "anna-002.mp4"
     whole = video.read_bytes()
     video.write_bytes(b"")

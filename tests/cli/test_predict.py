@@ -13,13 +13,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import cv2
 import numpy as np
 import pytest
 
-from cslr_cli.cli import predict_options
+from cslr_cli.cli.predict import predict
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.corpora.synthetic.release import clip_folder
 from cslr_cli.dataset.manifest import PreparedCorpus
@@ -74,9 +74,10 @@ def test_the_glosses_of_a_video_are_printed_with_their_times_and_nothing_else(
 
 
 def test_options_take_the_shared_choices() -> None:
-    assert ", ".join(FORMATS) in get_args(predict_options.Format)[1].help
-    assert get_args(predict_options.Fit)[0] == FitMode
-    assert get_args(predict_options.Split)[0] == SegmentationMethod
+    options = get_type_hints(predict, include_extras=True)
+    assert ", ".join(FORMATS) in get_args(options["format_name"])[1].help
+    assert get_args(options["fit"])[0] == FitMode
+    assert get_args(options["split"])[0] == SegmentationMethod
 
 
 def test_several_videos_are_printed_in_order_each_as_alone(
@@ -229,7 +230,7 @@ def test_a_segment_of_a_video_has_times_in_the_whole_video(cslr: Command, videos
     assert thinned["num_frames"] == 10
 
 
-def test_the_fit_changes_what_is_seen_of_a_frame_of_another_shape(cslr: Command, videos: list[Path]) -> None:
+def test_fit_changes_the_visible_part_of_a_wide_frame(cslr: Command, videos: list[Path]) -> None:
     writer = cv2.VideoWriter("wide.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 25, (480, 260))
     for frame in open_frames(videos[0]).iterate():
         writer.write(cv2.copyMakeBorder(frame[..., ::-1], 0, 0, 135, 135, cv2.BORDER_CONSTANT, value=(90, 90, 90)))
@@ -256,7 +257,7 @@ def test_each_input_gets_a_file_and_standard_output_nothing(cslr: Command, video
     assert [line.split(": ")[1] for line in outcome.stderr.splitlines()[1:]] == [f"out/{name}" for name in names]
 
 
-def test_a_file_is_named_for_one_input_and_its_name_says_the_format(cslr: Command, videos: list[Path]) -> None:
+def test_the_suffix_of_the_output_determines_the_format(cslr: Command, videos: list[Path]) -> None:
     assert cslr("predict", videos[0], "--output", "new/talk.vtt").status == 0
     assert Path("new/talk.vtt").read_text().startswith("WEBVTT\n")
     assert cslr("predict", videos[0], "--output", "talk.txt", "--format", "csv").status == 0
@@ -272,7 +273,7 @@ def test_formats_that_hold_several_recordings_go_into_one_file(cslr: Command, vi
     assert list(dict.fromkeys(row["source"] for row in rows)) == [str(path) for path in videos]
 
 
-def test_an_elan_document_is_linked_to_its_video_from_where_it_lies(cslr: Command, videos: list[Path]) -> None:
+def test_an_elan_document_links_to_its_video_by_a_relative_path(cslr: Command, videos: list[Path]) -> None:
     elan = pytest.importorskip("pympi.Elan")
     outcome = cslr("predict", videos[0], "--format", "eaf", "--nbest", 2, "--output", "notes/")
     assert outcome.status == 0, outcome
@@ -302,7 +303,7 @@ def test_logits_are_saved(cslr: Command, videos: list[Path], tiny_corpus: Prepar
     assert len(list(Path("logits").glob("*.npz"))) == 3
 
 
-def test_captions_are_written_into_the_picture(cslr: Command, videos: list[Path]) -> None:
+def test_captions_are_burned_into_the_video(cslr: Command, videos: list[Path]) -> None:
     outcome = cslr("predict", videos[0], "--render", "talk.glosses.mp4")
     assert outcome.status == 0, outcome
     assert glosses_of(outcome)  # they are printed all the same
@@ -332,7 +333,7 @@ def test_a_preview_shows_what_the_network_sees(cslr: Command, videos: list[Path]
 def assert_refused(outcome: Outcome, status: int, *words: str) -> None:
     assert (outcome.status, outcome.stdout) == (status, ""), outcome
     assert "Traceback" not in outcome.stderr
-    assert "checkpoint:" not in outcome.stderr  # told before the work
+    assert "checkpoint:" not in outcome.stderr  # refused before the work
     for word in words:
         assert word in outcome.stderr
 
@@ -403,8 +404,8 @@ def test_a_bad_input_among_many_is_named_and_the_others_get_their_files(cslr: Co
     assert sorted(path.name for path in Path("out").iterdir()) == ["other.txt", "talk.txt"]
     errors = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 5
-    told = ("text.mp4", "huge/2.png", "missing.mp4", nameless.encode("ascii", "backslashreplace").decode(), too_long)
-    for name, error in zip(told, errors, strict=True):
+    names = ("text.mp4", "huge/2.png", "missing.mp4", nameless.encode("ascii", "backslashreplace").decode(), too_long)
+    for name, error in zip(names, errors, strict=True):
         assert name in error
 
 

@@ -61,7 +61,7 @@ def test_split_files_may_be_elsewhere(cslr: Command) -> None:
     assert "train" in outcome.stdout
 
 
-def test_where_references_come_from_and_what_training_never_sees_is_reported(cslr: Command) -> None:
+def test_origins_of_references_and_unseen_glosses_are_reported(cslr: Command) -> None:
     source = write_phoenix2014(Path("release"))
     outcome = cslr("prepare", "phoenix2014", "--source", source, "--no-frames")
     assert "references of train, test: made from the annotation" in outcome.stderr
@@ -223,7 +223,7 @@ def test_inspect_as_json_has_every_detail(corpus: Path, cslr: Command) -> None:
     assert values["splits"]["dev"]["frames"] == 6
 
 
-def test_what_breaks_training_ends_with_status_1(corpus: Path, cslr: Command) -> None:
+def test_faults_that_break_training_end_with_status_1(corpus: Path, cslr: Command) -> None:
     (corpus / "frames/train/video450.zip").unlink()
     outcome = cslr("inspect", corpus, "--workers", 1)
     assert outcome.status == 1
@@ -233,7 +233,7 @@ def test_what_breaks_training_ends_with_status_1(corpus: Path, cslr: Command) ->
     assert json.loads(outcome.stdout)["breaks_training"] is True
 
 
-def test_the_temporal_plan_of_another_configuration_can_be_asked_for(corpus: Path, cslr: Command) -> None:
+def test_inspect_uses_the_temporal_plan_of_the_given_configuration(corpus: Path, cslr: Command) -> None:
     Path("dense.yaml").write_text("model:\n  temporal_layers: [K5]\n")
     kinds = [
         {finding["kind"] for finding in json.loads(cslr("inspect", corpus, *options, "--json").stdout)["findings"]}
@@ -243,7 +243,7 @@ def test_the_temporal_plan_of_another_configuration_can_be_asked_for(corpus: Pat
     assert cslr("inspect", corpus, "--config", "nothing").status == 2
 
 
-def test_plots_are_written_beside_the_result(corpus: Path, cslr: Command) -> None:
+def test_plots_are_written(corpus: Path, cslr: Command) -> None:
     outcome = cslr("inspect", corpus, "--quick", "--plot", "plots/csl.png")
     assert outcome.status == 0
     assert "plots: plots/csl.png" in outcome.stderr
@@ -265,7 +265,7 @@ def test_a_result_is_reported_before_its_plots_fail(corpus: Path, cslr: Command)
     assert "error: file" in outcome.stderr
 
 
-def test_inspect_of_something_else_says_what_it_looks_like(corpus: Path, cslr: Command) -> None:
+def test_inspect_of_another_folder_says_what_it_looks_like(corpus: Path, cslr: Command) -> None:
     outcome = cslr("inspect", "release")
     assert outcome.status == 1
     assert "this looks like a release of CSL, not a prepared corpus" in outcome.stderr

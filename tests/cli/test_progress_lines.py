@@ -8,7 +8,7 @@ from cslr_cli.cli import console
 from cslr_cli.progress import Progress
 
 
-def test_in_a_log_file_lines_come_soon_at_first_and_rarely_in_a_long_training(
+def test_progress_lines_in_a_log_file_become_rarer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = 0.0
@@ -27,4 +27,4 @@ def test_in_a_log_file_lines_come_soon_at_first_and_rarely_in_a_long_training(
     assert len(told_at) <= 300
     gaps = [later - earlier for earlier, later in pairwise(told_at)]
     assert max(gaps) <= 310
-    assert told_at[-1] == hours * 3600  # the end is always told
+    assert told_at[-1] == hours * 3600  # the end is always reported

@@ -12,10 +12,10 @@ def test_runs_are_a_table_or_one_json_line_each(cslr: Command, trained: Path) ->
     (row,) = [line for line in outcome.stdout.splitlines() if "tiny" in line]
     assert row.split()[:4] == ["tiny", "corrnet", "synthetic", "2"]
     assert row.rstrip().endswith("finished")
-    told = [json.loads(line) for line in cslr("runs", "--json").stdout.splitlines()]
+    reported = [json.loads(line) for line in cslr("runs", "--json").stdout.splitlines()]
     metrics = [json.loads(line) for line in (trained.parent / "metrics.jsonl").read_text().splitlines()]
-    assert [run["best_wer"] for run in told] == [min(record["wer"] for record in metrics)]
-    assert [run["checkpoint"] for run in told] == [str(trained)]
+    assert [run["best_wer"] for run in reported] == [min(record["wer"] for record in metrics)]
+    assert [run["checkpoint"] for run in reported] == [str(trained)]
 
 
 def test_a_folder_without_runs_says_how_to_get_one(cslr: Command, workplace: Path) -> None:

@@ -57,7 +57,7 @@ def test_score_prints_sclites_counts_of_the_suites(suite: str, cslr: Command, tm
 
 
 @pytest.mark.skipif(shutil.which("sctk") is None, reason="sctk is not installed")
-def test_sclite_as_the_tool_prints_the_same(files: Path, cslr: Command) -> None:
+def test_sclite_prints_the_same_figures(files: Path, cslr: Command) -> None:
     by_sclite = json.loads(cslr("score", "refs.stm", "ours.ctm", "--tool", "sclite", "--json").stdout)
     builtin = json.loads(cslr("score", "refs.stm", "ours.ctm", "--json").stdout)
     assert by_sclite.pop("tool") == "sclite"
@@ -65,7 +65,7 @@ def test_sclite_as_the_tool_prints_the_same(files: Path, cslr: Command) -> None:
     assert by_sclite == builtin
 
 
-def test_jiwer_as_the_tool_prints_the_same_fields(files: Path, cslr: Command) -> None:
+def test_jiwer_prints_the_same_fields(files: Path, cslr: Command) -> None:
     Path("unlike.stm").write_text("a 1 s1 0.0 9.0 MORGEN REGEN WIND SONNE NORD\n")
     recognised = enumerate(["WIND", "NORD", "MORGEN", "WOLKE", "REGEN"])
     Path("unlike.ctm").write_text("".join(f"a 1 {place} {place + 1} {gloss}\n" for place, gloss in recognised))
@@ -77,9 +77,7 @@ def test_jiwer_as_the_tool_prints_the_same_fields(files: Path, cslr: Command) ->
     assert (by_jiwer["substitutions"], by_jiwer["deletions"], by_jiwer["insertions"]) == (5, 0, 0)
 
 
-def test_the_table_has_the_rate_with_its_interval_what_it_is_made_of_and_the_confusions(
-    files: Path, cslr: Command
-) -> None:
+def test_the_table_has_wer_interval_kinds_of_errors_and_confusions(files: Path, cslr: Command) -> None:
     outcome = cslr("score", "refs.stm", "ours.ctm", "--protocol", "phoenix2014")
     assert outcome.status == 0
     assert ["ours.ctm", "33.3", "0.0–100.0", "33.3", "0.0", "0.0", "1/2", "3"] in rows(outcome.stdout)
@@ -115,7 +113,7 @@ def test_systems_with_equal_file_names_show_their_folders(files: Path, cslr: Com
     assert [row[0] for row in rows(outcome.stdout.partition("─")[2])[:2]] == ["ours.ctm", "theirs/ours.ctm"]
 
 
-def test_the_report_is_written_where_it_is_wanted(files: Path, cslr: Command) -> None:
+def test_the_report_is_written_to_the_given_folder(files: Path, cslr: Command) -> None:
     outcome = cslr("score", "refs.stm", "ours.ctm", "--output", "out/report")
     assert outcome.status == 0
     assert "out/report/report.html" in outcome.stderr
@@ -126,7 +124,7 @@ def test_the_report_is_written_where_it_is_wanted(files: Path, cslr: Command) ->
     }
 
 
-def test_a_corpus_names_the_protocol_and_knows_lengths_and_the_glosses_of_training(
+def test_a_corpus_gives_protocol_lengths_and_training_glosses(
     files: Path, cslr: Command, tiny_corpus: PreparedCorpus
 ) -> None:
     references = read_stm(tiny_corpus.references("dev"))
@@ -172,9 +170,9 @@ BAD_INPUT = [
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "told"), BAD_INPUT, ids=[name for name, _, _ in BAD_INPUT])
+@pytest.mark.parametrize(("name", "text", "reported"), BAD_INPUT, ids=[name for name, _, _ in BAD_INPUT])
 def test_bad_input_is_an_error_with_file_and_line(
-    name: str, text: str, told: Sequence[str], files: Path, cslr: Command
+    name: str, text: str, reported: Sequence[str], files: Path, cslr: Command
 ) -> None:
     Path(name).write_text(text)
     given = ("refs.stm", name) if name.endswith("ctm") else (name, "ours.ctm")
@@ -182,7 +180,7 @@ def test_bad_input_is_an_error_with_file_and_line(
     assert outcome.status == 1
     assert outcome.stdout == ""
     assert "Traceback" not in outcome.stderr
-    for words in told:
+    for words in reported:
         assert words in outcome.stderr
 
 
@@ -193,7 +191,7 @@ def test_files_in_another_encoding_are_errors(files: Path, cslr: Command) -> Non
     assert "latin.ctm, line 1: not UTF-8" in outcome.stderr
 
 
-def test_clips_without_hypothesis_are_taken_for_empty_if_asked_and_counted(files: Path, cslr: Command) -> None:
+def test_missing_hypotheses_count_as_empty_with_the_option(files: Path, cslr: Command) -> None:
     Path("missing.ctm").write_text("a 1 0 1 REGEN\na 1 1 2 WIND\n")
     outcome = cslr("score", "refs.stm", "missing.ctm", "--missing", "empty")
     assert outcome.status == 0
@@ -202,7 +200,7 @@ def test_clips_without_hypothesis_are_taken_for_empty_if_asked_and_counted(files
     assert (figures["missing"], figures["substitutions"], figures["correct"]) == (["b"], 1, 2)
 
 
-def test_an_empty_reference_has_no_rate_and_what_is_recognised_there_is_inserted(files: Path, cslr: Command) -> None:
+def test_an_empty_reference_has_no_wer_and_only_insertions(files: Path, cslr: Command) -> None:
     Path("some.stm").write_text("a 1 s1 0.0 9.0 REGEN WIND\nb 1 s2 0.0 9.0\n")
     outcome = cslr("score", "some.stm", "ours.ctm", "--protocol", "phoenix2014", "--json")
     figures = json.loads(outcome.stdout)
@@ -212,7 +210,7 @@ def test_an_empty_reference_has_no_rate_and_what_is_recognised_there_is_inserted
     assert "clips with an empty reference: 1" in outcome.stdout
 
 
-def test_systems_that_scored_different_clips_are_not_compared(files: Path, cslr: Command) -> None:
+def test_systems_with_different_clips_are_not_compared(files: Path, cslr: Command) -> None:
     Path("theirs.ctm").write_text("a 1 0 1 REGEN\n")
     outcome = cslr("score", "refs.stm", "ours.ctm", "theirs.ctm")
     assert outcome.status == 1
@@ -221,13 +219,13 @@ def test_systems_that_scored_different_clips_are_not_compared(files: Path, cslr:
     assert cslr("score", "refs.stm", "ours.ctm", "ours.ctm").status == 2
 
 
-def test_an_unknown_protocol_is_wrong_usage_and_the_nearest_is_named(files: Path, cslr: Command) -> None:
+def test_an_unknown_protocol_is_an_error_with_a_suggestion(files: Path, cslr: Command) -> None:
     outcome = cslr("score", "refs.stm", "ours.ctm", "--protocol", "phoenix")
     assert outcome.status == 2
     assert "did you mean phoenix2014?" in outcome.stderr
 
 
-def test_without_sclite_nothing_is_done_and_the_message_says_how_to_get_it(
+def test_without_sclite_the_error_says_how_to_install_it(
     files: Path, cslr: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(files))
@@ -236,7 +234,7 @@ def test_without_sclite_nothing_is_done_and_the_message_says_how_to_get_it(
     assert "apt install sctk" in outcome.stderr
 
 
-def test_the_help_says_what_each_protocol_does(cslr: Command) -> None:
+def test_the_help_describes_each_protocol(cslr: Command) -> None:
     outcome = cslr("score", "--help")
     assert all(name in outcome.stdout for name in PROTOCOLS)
 

@@ -40,7 +40,7 @@ def written(monkeypatch: pytest.MonkeyPatch, encoding: str) -> io.BytesIO:
     ("encoding", "cells"),
     [("utf-8", ["–", "A → B", "█"]), ("latin-1", ["-", "A -> B", "#"]), ("ascii", ["-", "A -> B", "#"])],
 )
-def test_a_table_spells_its_own_signs_in_what_the_output_has(
+def test_table_characters_are_replaced_if_the_encoding_lacks_them(
     monkeypatch: pytest.MonkeyPatch, encoding: str, cells: list[str]
 ) -> None:
     content = written(monkeypatch, encoding)
@@ -49,29 +49,27 @@ def test_a_table_spells_its_own_signs_in_what_the_output_has(
     assert all(cell in text for cell in cells)
 
 
-def test_a_gloss_that_the_output_cannot_spell_is_never_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gloss_outside_the_encoding_is_never_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     written(monkeypatch, "latin-1")
     with pytest.raises(UnicodeEncodeError):
         console.print_result(console.table(["gloss"], [["天气"]]))
 
 
 @pytest.mark.parametrize(("encoding", "as_it_stands"), [("utf-8", True), ("latin-1", False), ("ascii", False)])
-def test_json_says_the_same_in_every_encoding(
-    monkeypatch: pytest.MonkeyPatch, encoding: str, as_it_stands: bool
-) -> None:
+def test_json_is_equal_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str, as_it_stands: bool) -> None:
     content = written(monkeypatch, encoding)
     console.print_json({"gloss": "天气"})
     assert json.loads(content.getvalue()) == {"gloss": "天气"}
     assert ("天气" in content.getvalue().decode(encoding)) == as_it_stands
 
 
-def test_a_closed_standard_output_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_standard_output_is_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     console.print_json({"wer": 1.0})
     console.print_result(console.table(["wer"], [["1.0"]]))
 
 
-def test_a_narrow_terminal_keeps_the_count_and_the_times_and_cuts_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrow_terminal_keeps_count_and_times_and_cuts_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch, 60)
     with console.shown_progress() as progress:
         progress(Progress("train", 300, 5760, {"epoch": 3, "loss": 1.5, "best_wer": 21.5, "speed": 4.5}))
@@ -79,7 +77,7 @@ def test_a_narrow_terminal_keeps_the_count_and_the_times_and_cuts_the_figures(mo
     assert re.search(r" 300/5760 \d:\d\d:\d\d left \S+ epoch 3, \S*…", plain)
 
 
-def test_what_is_said_beside_a_bar_stands_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_appear_above_a_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch, 80)
     with console.shown_progress() as progress:
         progress(Progress("train", 1, 10))

@@ -96,14 +96,14 @@ def test_torchrun_grows_the_batch_to_one_clip_per_process(workplace: Path) -> No
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("a batch is now 3 clips") == 1
-    told = done.stderr[done.stderr.index("a batch is now 3 clips") :]
-    assert "the recipe has 2" in told
-    assert "--set training.batch_size=" in told
-    assert done.stderr.index("batches per epoch") < done.stderr.index("a batch is now") < done.stderr.index("epoch 1/1")
+    assert done.stderr.count("batch of 3 clips") == 1
+    reported = done.stderr[done.stderr.index("batch of 3 clips") :]
+    assert "instead of 2" in reported
+    assert "--set training.batch_size=" in reported
+    assert done.stderr.index("batches per epoch") < done.stderr.index("batch of 3 clips") < done.stderr.index("epoch 1/1")
     assert done.stderr.count("epoch 1/1") == 1
     run = workplace / "runs" / "three"
-    assert "a batch is now 3 clips" in (run / "train.log").read_text()
+    assert "batch of 3 clips" in (run / "train.log").read_text()
     assert load_config(run / "config.yaml").training.batch_size == 3
     assert load_checkpoint(run / "last.pt").history[0]["step"] == 3  # 8 clips, three a step
 
@@ -122,10 +122,10 @@ def test_a_training_with_a_grown_batch_resumes_exactly_without_a_second_warning(
         changes = [part for key in (*small, f"training.epochs={epochs}") for part in ("--set", key)]
         given = ("train", "--config", "quickstart", "--name", name, *changes)
         assert on_three_processes(*given, screen=workplace / name) == [0, 0, 0], (workplace / name).read_text()
-        assert (workplace / name).read_text().count("a batch is now 3 clips") == 1
+        assert (workplace / name).read_text().count("batch of 3 clips") == 1
     again = ("train", "--resume", "runs/half", "--set", "training.epochs=2")
     assert on_three_processes(*again, screen=workplace / "again") == [0, 0, 0]
-    assert "a batch is now" not in (workplace / "again").read_text()
+    assert "batch of 3 clips" not in (workplace / "again").read_text()
     assert_same_state(Path("runs/half/last.pt"), Path("runs/whole/last.pt"))
 
 
