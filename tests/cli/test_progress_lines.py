@@ -15,16 +15,16 @@ def test_progress_lines_in_a_log_file_become_rarer(
     monkeypatch.setattr("time.monotonic", lambda: seconds)
     monkeypatch.setattr("sys.stderr.isatty", lambda: False)
     hours, steps = 16, 5760
-    told_at: list[float] = []
+    printed_at: list[float] = []
     with console.shown_progress() as progress:
         for step in range(1, steps + 1):
             seconds = hours * 3600 * step / steps  # one in ten seconds
             progress(Progress("train", step, steps, {"loss": 1.5}))
             if capsys.readouterr().err:
-                told_at.append(seconds)
-    assert told_at[0] <= 30
-    assert len([at for at in told_at if at <= 300]) >= 10  # it works, one sees
-    assert len(told_at) <= 300
-    gaps = [later - earlier for earlier, later in pairwise(told_at)]
+                printed_at.append(seconds)
+    assert printed_at[0] <= 30
+    assert len([at for at in printed_at if at <= 300]) >= 10  # the user sees progress
+    assert len(printed_at) <= 300
+    gaps = [later - earlier for earlier, later in pairwise(printed_at)]
     assert max(gaps) <= 310
-    assert told_at[-1] == hours * 3600  # the end is always reported
+    assert printed_at[-1] == hours * 3600  # the end is always reported

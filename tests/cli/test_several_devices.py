@@ -100,7 +100,9 @@ def test_torchrun_grows_the_batch_to_one_clip_per_process(workplace: Path) -> No
     reported = done.stderr[done.stderr.index("batch of 3 clips") :]
     assert "instead of 2" in reported
     assert "--set training.batch_size=" in reported
-    assert done.stderr.index("batches per epoch") < done.stderr.index("batch of 3 clips") < done.stderr.index("epoch 1/1")
+    assert (
+        done.stderr.index("batches per epoch") < done.stderr.index("batch of 3 clips") < done.stderr.index("epoch 1/1")
+    )
     assert done.stderr.count("epoch 1/1") == 1
     run = workplace / "runs" / "three"
     assert "batch of 3 clips" in (run / "train.log").read_text()
