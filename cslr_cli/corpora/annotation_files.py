@@ -34,12 +34,7 @@ class Fault:
 
 
 class AnnotationError(DataError):
-    """A release has faults; the message lists all of them.
-
-    Args:
-        faults: the faults.
-        hint: what was expected, or None.
-    """
+    """A release has faults; the message lists all of them."""
 
     def __init__(self, faults: Sequence[Fault], hint: str | None = None) -> None:
         super().__init__(join_faults([str(fault) for fault in faults]), hint)
@@ -98,11 +93,7 @@ def read_annotation_text(path: Path) -> str:
 
 
 def read_annotation_lines(path: Path) -> list[AnnotationLine]:
-    """Read the lines of an annotation file that are not blank, with Unix or Windows line ends.
-
-    Raises:
-        AnnotationError: the file cannot be read or has another encoding; the message names the line.
-    """
+    """Read the lines of an annotation file that are not blank, with Unix or Windows line ends."""
     # Not splitlines: it also splits at characters that may occur in a translation.
     lines = enumerate(read_annotation_text(path).split("\n"), start=1)
     return [AnnotationLine(f"{path}:{number}", line.rstrip("\r")) for number, line in lines if line.strip()]
@@ -157,10 +148,6 @@ class SampleCollector:
 
     def read_table(self, path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """Read a table: `|` between fields, no quotes, the names of the columns in the first line.
-
-        Args:
-            path: the annotation file.
-            columns: expected names of the columns.
 
         Yields:
             Position of a row, and its fields without surrounding spaces. Rows with another number of fields, a

@@ -53,9 +53,6 @@ class SplitDrawing:
         unit: `clip`: assign each clip by itself; `signer`: assign all clips of a signer to one split, so that dev
             and test measure how well unseen signers are recognised.
         seed: seed of the random assignment.
-
-    Raises:
-        UsageError: values are invalid; the message lists all of them.
     """
 
     shares: tuple[float, float, float] = (80, 10, 10)
@@ -96,9 +93,6 @@ class SplitDrawing:
 
         Returns:
             The split of each clip. Every split with a share gets a clip if there are enough clips or signers.
-
-        Raises:
-            ValueError: the unit is `signer`, and a clip has none.
         """
         if self.unit == "clip":
             return self._divide({clip: [clip] for clip in signers})
@@ -163,12 +157,7 @@ class OwnCorpus(CorpusReader):
         return self.manifest.parent
 
     def read(self, paths: ReleasePaths) -> Release:
-        """Read the manifest; its faults are part of the result.
-
-        Raises:
-            DataError: the manifest, or the folder that its clips are relative to, does not exist.
-            UsageError: the name of the corpus or of the manifest is invalid.
-        """
+        """Read the manifest; its faults are part of the result."""
         if not is_plain_name(self.name):
             raise UsageError(f"invalid name of a corpus: {self.name!r}", "use a name without spaces or slashes")
         if not self.manifest.is_file():

@@ -68,11 +68,7 @@ def identify_release(folder: Path) -> str | None:
 
 
 def read_release(reader: CorpusReader, paths: ReleasePaths) -> Release:
-    """Read a release; if the release or an annotation file is of another corpus, the hint names that corpus.
-
-    Raises:
-        DataError: these paths do not hold a release of this corpus.
-    """
+    """Read a release; if the release or an annotation file is of another corpus, the hint names that corpus."""
     try:
         release = reader.read(paths)
     except ReleaseNotFoundError as error:
@@ -86,11 +82,7 @@ def read_release(reader: CorpusReader, paths: ReleasePaths) -> Release:
 
 
 def open_prepared_corpus(path: Path | str) -> PreparedCorpus:
-    """Open a prepared corpus; if the folder holds a release instead, the error says how to prepare it.
-
-    Raises:
-        DataError: the folder does not hold a complete prepared corpus.
-    """
+    """Open a prepared corpus; if the folder holds a release instead, the error says how to prepare it."""
     try:
         return PreparedCorpus.open(path)
     except NotPreparedError as error:

@@ -15,14 +15,7 @@ from cslr_cli.media.clip_plan import ClipPlan, ColourChange, max_crop_offset
 
 
 def draw_training_plan(num_frames: int, frame_size: int, config: DataConfig, rng: np.random.Generator) -> ClipPlan:
-    """Draw crop, flip, temporal augmentation and colours for one pass over a training clip.
-
-    Args:
-        num_frames: frames of the prepared clip.
-        frame_size: height and width of the prepared frames, pixels.
-        config: sizes and augmentation.
-        rng: source of all random choices.
-    """
+    """Draw crop, flip, temporal augmentation and colours for one pass over a training clip."""
     max_offset = max_crop_offset(frame_size, config.crop_size)
     # As published: starting at any of the first n frames, training sees all frames in the course of its epochs.
     first = rng.integers(min(config.frame_interval, num_frames)) if config.frame_interval > 1 else 0

@@ -47,11 +47,7 @@ class Batch:
 
 
 class PaddedCollate:
-    """Pads clips and stacks them into a `Batch`; the first error among the clips is returned instead of raised.
-
-    Args:
-        plan: temporal plan of the network, which determines the padding.
-    """
+    """Pads clips and stacks them into a `Batch`; the first error among the clips is returned instead of raised."""
 
     def __init__(self, plan: TemporalPlan) -> None:
         self.plan = plan

@@ -44,11 +44,7 @@ class Loader:
         )
 
     def batches(self, keys: list[list[ClipKey]]) -> Iterator[Batch]:
-        """Read the batches of these clips, in order.
-
-        Raises:
-            CslrError: reading a clip failed.
-        """
+        """Read the batches of these clips, in order."""
         self._order.batches = keys
         batches = iter(self._loader)
         while (batch := _next_batch(batches)) is not None:

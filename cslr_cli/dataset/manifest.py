@@ -153,11 +153,7 @@ class PreparedCorpus:
 
     @classmethod
     def open(cls, path: Path | str) -> PreparedCorpus:
-        """Open the prepared corpus in a folder.
-
-        Raises:
-            DataError: the folder does not hold a complete prepared corpus of this format version.
-        """
+        """Open the prepared corpus in a folder."""
         path = Path(path)
         command = f"prepare it with: {_prepare_command(path)}"
         if not path.exists():
@@ -206,11 +202,7 @@ class PreparedCorpus:
         return Vocabulary.read(self.path / VOCABULARY_FILE)
 
     def samples(self, split: str) -> tuple[Sample, ...]:
-        """Read the manifest of a split.
-
-        Raises:
-            DataError: the corpus has no such split, or its manifest has faults.
-        """
+        """Read the manifest of a split."""
         return tuple(Sample.from_json(line, where) for where, line in self._manifest_lines(split))
 
     def readable_samples(self, split: str) -> tuple[list[Sample], list[str]]:

@@ -91,12 +91,7 @@ def max_crop_offset(frame_size: int, crop_size: int) -> int:
 
 
 def apply_clip_plan(frames: Iterable[Frame], plan: ClipPlan, config: DataConfig) -> Frames:
-    """Crop, flip, scale and recolour frames; return the pictures that the network sees.
-
-    Args:
-        frames: uint8 (H, W, 3), the frames of `plan.indices`.
-        plan: crop, flip and colours.
-        config: sizes of crop and picture.
+    """Crop, flip, scale and recolour the frames of `plan.indices`; return the pictures that the network sees.
 
     Returns:
         uint8 (T, input_size, input_size, 3), contiguous.

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -152,10 +151,6 @@ class ClipReader:
         end = self._positions[last] if last < self.num_pictures else self.num_frames
         return (self._first + np.array([*self._positions[first:last], end])) / self._corpus_fps
 
-    def to_picture(self, frame: Frame) -> Frame:
-        """Convert a frame, uint8 (H, W, 3), RGB, to a picture, uint8 (S, S, 3)."""
-        return self.fit.to_picture(frame)
-
     def __iter__(self) -> Iterator[Frame]:
         """Yield the pictures, uint8 (S, S, 3), RGB; raise a MediaError if a frame cannot be read."""
         if self._pictures is None:
@@ -197,9 +192,7 @@ class ClipReader:
     def __enter__(self) -> ClipReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _iterate_pictures(self) -> Iterator[Frame]:

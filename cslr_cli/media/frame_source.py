@@ -91,8 +91,6 @@ class FrameSource(ABC):
 
         Raises:
             MediaError: a frame cannot be decoded or has another size than the first requested one.
-            IndexError: an index is not from 0 to `self.num_frames - 1`.
-            ValueError: the indices decrease somewhere.
         """
         chosen = np.arange(self.num_frames) if indices is None else np.asarray(indices, dtype=np.int64)
         if len(chosen) == 0:
@@ -133,8 +131,6 @@ class FrameSource(ABC):
 
         Raises:
             MediaError: a frame cannot be decoded or has another size than the others.
-            IndexError: an index is not from 0 to `self.num_frames - 1`.
-            ValueError: `indices` is empty.
         """
         chosen = np.arange(self.num_frames) if indices is None else np.asarray(indices, dtype=np.int64)
         if len(chosen) == 0:

@@ -9,6 +9,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -39,8 +40,18 @@ _TOO_LARGE_HINT = "make the picture smaller: networks see a few hundred pixels p
 _UNCHECKED_BYTES = 2**20
 
 
-class FolderFrames(FrameSource):
-    """The pictures of a folder, sorted by file name; numbers in names count as numbers."""
+class _PictureFrames(FrameSource):
+    """Pictures, which have no times, sorted by file name; numbers in names count as numbers."""
+
+    @cached_property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The names of the pictures, in order."""
+
+    @property
+    def num_frames(self) -> int:
+        """Number of pictures."""
+        return len(self.names)
 
     @property
     def timestamps(self) -> None:
@@ -49,6 +60,10 @@ class FolderFrames(FrameSource):
     @property
     def fps(self) -> None:
         """None: pictures have no frame rate."""
+
+
+class FolderFrames(_PictureFrames):
+    """The pictures of a folder, sorted by file name; numbers in names count as numbers."""
 
     @cached_property
     def names(self) -> list[str]:
@@ -66,11 +81,6 @@ class FolderFrames(FrameSource):
             )
         return names
 
-    @property
-    def num_frames(self) -> int:
-        """Number of pictures in the folder."""
-        return len(self.names)
-
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
         for index in indices:
             path = self.path / self.names[index]
@@ -83,16 +93,8 @@ class FolderFrames(FrameSource):
             yield str(path), decode_picture(data, str(path))
 
 
-class ZipFrames(FrameSource):
+class ZipFrames(_PictureFrames):
     """The pictures of a `.zip`, sorted by their names in it; numbers in names count as numbers."""
-
-    @property
-    def timestamps(self) -> None:
-        """None: pictures have no times."""
-
-    @property
-    def fps(self) -> None:
-        """None: pictures have no frame rate."""
 
     @cached_property
     def names(self) -> list[str]:
@@ -106,11 +108,6 @@ class ZipFrames(FrameSource):
                 f"{_format_expected_suffixes()}; the zip holds {shorten_list(sorted(inside))}",
             )
         return names
-
-    @property
-    def num_frames(self) -> int:
-        """Number of pictures in the zip."""
-        return len(self.names)
 
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
         names = self.names

@@ -56,13 +56,7 @@ def nearest_frames(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> N
 
 
 def resample_stream(frames: Iterable[_Frame], source_fps: float, fps: float) -> Iterator[_Frame]:
-    """Resample frames one by one, without knowing their number; chooses the same frames as `resample_indices`.
-
-    Args:
-        frames: frames at an even rate.
-        source_fps: their rate, frames per second.
-        fps: wanted rate, frames per second.
-    """
+    """Resample frames at an even rate one by one, without knowing their number, as `resample_indices` does."""
     chosen: deque[_Frame] = deque()  # chosen frames that are not yielded yet
     num_read = num_chosen = num_yielded = 0
     previous: _Frame | None = None

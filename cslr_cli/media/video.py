@@ -191,13 +191,6 @@ class VideoFrames(FrameSource):
         """Read a segment of the video at an even frame rate.
 
         Decodes only the segment and some frames around it, if the video is seekable.
-
-        Args:
-            segment: segment of the video.
-            fps: wanted rate, frames per second.
-
-        Raises:
-            MediaError: the video ends long before the segment does.
         """
         first, last = segment.frame_range(fps)
         around = None if last is None else self._index_segment(first / fps, last / fps)
@@ -330,9 +323,6 @@ class _FrameCursor:
     """Moves from frame to frame of an opened video and skips damaged packets.
 
     OpenCV reports a damaged packet like the end of the video; after another call it continues with the next packet.
-
-    Args:
-        capture: opened video.
 
     Attributes:
         num_damaged: number of damaged packets so far.

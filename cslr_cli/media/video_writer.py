@@ -61,12 +61,6 @@ def video_writer(path: Path, width: int, height: int, fps: float) -> Iterator[Vi
     The codec is H.264, encoded by OpenCV or the program ffmpeg, or else VP9, which
     browsers show; see `VideoWriter.codec`. Encoders need even sizes: the last column or row of an odd size is repeated.
 
-    Args:
-        path: path of the file, ends in `.mp4`.
-        width: width of the frames, pixels.
-        height: height of the frames, pixels.
-        fps: frames per second.
-
     Raises:
         UsageError: the path does not end in `.mp4`.
         MediaError: no encoder is installed, or the encoder failed.

@@ -44,9 +44,6 @@ def recognize_files(
         paths: paths of the recordings.
         options: how they are read.
         recognize: function that recognizes an opened recording, given its index in `paths`.
-
-    Raises:
-        UsageError: an option is invalid, which affects every recording.
     """
     next_clip = _open_ahead(recognizer, paths[0], options) if paths else None
     try:

@@ -66,7 +66,6 @@ def extract_features(recognizer: Recognizer, clip: ClipReader, sample: Sample | 
 
     Raises:
         MediaError: the clip cannot be read, or is shorter than the network's minimum.
-        DeviceError: the device is out of memory.
     """
     network, plan = recognizer.network, recognizer.network.plan
     with clip:
@@ -90,11 +89,7 @@ def extract_features(recognizer: Recognizer, clip: ClipReader, sample: Sample | 
 
 
 def sample_features(recognizer: Recognizer, corpus: PreparedCorpus, sample: Sample) -> ClipFeatures:
-    """Compute the features of a clip of a prepared corpus, like `extract_features`.
-
-    Raises:
-        DataError: the frames of the corpus have another size than those of the network's training.
-    """
+    """Compute the features of a clip of a prepared corpus, like `extract_features`."""
     recognizer.checkpoint.corpus.check_frame_size(corpus)
     return extract_features(recognizer, recognizer.open(corpus.frames_path(sample)), sample)
 

@@ -23,9 +23,6 @@ class Segmentation:
             `auto`: at pauses if the recording is longer than 30 seconds.
         window: length of a window, seconds.
         overlap: overlap of neighbouring windows, seconds.
-
-    Raises:
-        UsageError: a value is out of range.
     """
 
     method: SegmentationMethod = "auto"
@@ -53,9 +50,6 @@ class LiveOptions:
         window: length of the window that is recognized, seconds; must exceed the uncertain edges.
         interval: time between two recognitions, seconds; longer on a slow machine.
         uncertain: length of the uncertain edge at both ends of the window, in which no gloss counts yet, seconds.
-
-    Raises:
-        UsageError: a value is out of range.
     """
 
     window: float = Segmentation.window

@@ -40,7 +40,7 @@ def write_preview(clip: ClipReader, output: Path) -> None:
         raise UsageError(f"{output}: unknown picture format", "use for example preview.png")
     # The last frame of a shorter clip.
     *_, frame = islice(clip.frames(), max(1, round(_FRAME_TIME * clip.fps)))
-    picture = clip.to_picture(frame)
+    picture = clip.fit.to_picture(frame)
     seen = clip.fit.visible_box(frame.shape[1], frame.shape[0])
     shown, left, top = _dim_outside(frame, seen)
     width = shown.shape[1] / shown.shape[0]

@@ -187,7 +187,6 @@ class Recognizer:
 
         Raises:
             MediaError: there are fewer pictures than the network's minimum.
-            DeviceError: the device is out of memory.
         """
         self.network.plan.check_length(len(pictures), name or "the pictures")
         features = torch.cat(list(iterate_frame_features(pictures, self.network, self.device, self.inference)))
@@ -216,11 +215,7 @@ class Recognizer:
 
     @contextmanager
     def inference(self) -> Iterator[None]:
-        """Return the context in which the network computes: without gradients.
-
-        Raises:
-            DeviceError: the device runs out of memory in the context.
-        """
+        """Return the context of the network's computation; if memory runs out in it, it raises a DeviceError."""
         with translate_out_of_memory(_OUT_OF_MEMORY_HINT), torch.inference_mode():
             yield
 
@@ -230,9 +225,6 @@ class Recognizer:
         Args:
             features: (P, C), features of T frames, padded like a clip.
             edges: float64 (T + 1,), start of each frame and end of the last one, seconds.
-
-        Raises:
-            DeviceError: the device is out of memory.
         """
         return self._recognize_segment(features, edges).sentence
 

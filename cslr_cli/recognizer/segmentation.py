@@ -24,6 +24,7 @@ from cslr_cli.model.feature_stream import FeatureStream, frames_to_tensor, padde
 from cslr_cli.model.network import Network
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, Segmentation
 from cslr_cli.recognizer.rests import FrameRange, RestSegmenter
+from cslr_cli.temporal_plan import TemporalPlan
 
 # Returns the context in which the network computes: without gradients, in its precision.
 InferenceContext = Callable[[], AbstractContextManager[None]]
@@ -48,18 +49,10 @@ class SegmentFeatures:
 def iterate_segments(
     clip: ClipReader, network: Network, device: torch.device, segmentation: Segmentation, inference: InferenceContext
 ) -> Iterator[SegmentFeatures]:
-    """Yield the features of each segment of a clip as soon as it has been read.
-
-    Args:
-        clip: reader of which nothing has been read.
-        network: network on `device`, in evaluation mode.
-        device: device of the computation.
-        segmentation: how the clip is divided.
-        inference: context of the computation.
+    """Yield the features of each segment of a clip, of which nothing has been read, as soon as it has been read.
 
     Raises:
         MediaError: a frame cannot be read, or the whole clip is shorter than the network's minimum.
-        DeviceError: the device is out of memory.
     """
     segmenter = RestSegmenter(clip.fps, MAX_SENTENCE_SECONDS)
     segments: list[FrameRange] = []
@@ -86,7 +79,7 @@ def iterate_segments(
             beginning.append(part)
     buffer = _FeatureBuffer(chain(beginning, features), clip, network)
     if method == "windows":
-        yield from _iterate_windows(buffer, clip, segmentation)
+        yield from _iterate_windows(buffer, clip, network.plan, segmentation)
         return
     while buffer.read():
         while segments and segments[0].end <= buffer.num_known:
@@ -96,7 +89,9 @@ def iterate_segments(
         buffer.drop_before(segments[0].first if segments else segmenter.first_needed)
 
 
-def _iterate_windows(buffer: _FeatureBuffer, clip: ClipReader, segmentation: Segmentation) -> Iterator[SegmentFeatures]:
+def _iterate_windows(
+    buffer: _FeatureBuffer, clip: ClipReader, plan: TemporalPlan, segmentation: Segmentation
+) -> Iterator[SegmentFeatures]:
     """Yield windows of one length; the last window overlaps more than the others, so that it has this length, too."""
     window = max(1, round(segmentation.window * clip.fps))
     step = max(1, round((segmentation.window - segmentation.overlap) * clip.fps))
@@ -107,7 +102,7 @@ def _iterate_windows(buffer: _FeatureBuffer, clip: ClipReader, segmentation: Seg
             yield SegmentFeatures(FrameRange(first, end), buffer.padded_features(FrameRange(first, end)))
             first += step
             buffer.drop_before(max(0, end - window))
-    buffer.check_length(clip.name)
+    plan.check_length(buffer.num_known, clip.name)
     if end < buffer.num_known:
         last = FrameRange(max(0, buffer.num_known - window), buffer.num_known)
         yield SegmentFeatures(last, buffer.padded_features(last))
@@ -116,17 +111,7 @@ def _iterate_windows(buffer: _FeatureBuffer, clip: ClipReader, segmentation: Seg
 def iterate_frame_features(
     pictures: Iterable[Frame], network: Network, device: torch.device, inference: InferenceContext
 ) -> Iterator[Tensor]:
-    """Yield the backbone's features (n, C) of a padded clip in chunks; together (P, C).
-
-    Args:
-        pictures: uint8 (S, S, 3) each, at least one.
-        network: network on `device`, in evaluation mode.
-        device: device of the computation.
-        inference: context of the computation.
-
-    Raises:
-        DeviceError: the device is out of memory.
-    """
+    """Yield the backbone's features (n, C) of a padded clip in chunks, together (P, C); pictures uint8 (S, S, 3)."""
     stream = FeatureStream(network)
     for chunk, is_last in padded_chunks(pictures, network):
         with inference():
@@ -137,11 +122,6 @@ def iterate_frame_features(
 
 class _FeatureBuffer:
     """Keeps the features of the current segment's pictures.
-
-    Args:
-        features: features of the padded clip, in chunks.
-        clip: reader of the clip, for its number of pictures.
-        network: network, for its padding.
 
     Attributes:
         num_known: number of the clip's pictures whose features have been read.
@@ -181,7 +161,3 @@ class _FeatureBuffer:
         if picture > self._first:
             self._kept = self._kept[picture - self._first :].clone()
             self._first = picture
-
-    def check_length(self, name: str) -> None:
-        """Raise a MediaError if the clip is too short for the network."""
-        self._plan.check_length(self.num_known, name)

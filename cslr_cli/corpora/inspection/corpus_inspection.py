@@ -171,9 +171,6 @@ def inspect_corpus(
         read_frames: whether every frame is decoded; otherwise only the first of each clip.
         workers: number of processes; by default the number of cores that this process may use.
         progress: called after every clip.
-
-    Raises:
-        DataError: the folder does not hold a complete prepared corpus.
     """
     corpus = open_prepared_corpus(path)
     samples, findings = checks.check_manifests(corpus)

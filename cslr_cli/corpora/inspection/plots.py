@@ -27,12 +27,7 @@ def check_plot_name(output: Path) -> None:
 
 
 def draw_plots(inspection: CorpusInspection, output: Path) -> None:
-    """Draw a histogram of clip lengths and a curve of gloss frequencies.
-
-    Args:
-        inspection: inspection of the corpus.
-        output: picture file; its suffix determines the format.
-    """
+    """Draw a histogram of clip lengths and a curve of gloss frequencies."""
     # Imported here because it is slow.
     from matplotlib.figure import Figure
 

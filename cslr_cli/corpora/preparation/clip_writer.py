@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ from cslr_cli.media.frame_source import Frame, NoFramesError
 from cslr_cli.media.frames import iterate_frames, open_frames
 from cslr_cli.media.options import Aspect, Interpolation, Segment
 from cslr_cli.media.pictures import resize_frame
-from cslr_cli.processes import run_tasks
 
 _SUFFIXES: dict[ImageFormat, str] = {"png": ".png", "jpeg": ".jpg"}
 DEFAULT_JPEG_QUALITY = 95
@@ -42,9 +41,6 @@ class ClipFormat:
         layout: `zip`: one uncompressed file per clip; `folder`: one folder per clip.
         image_format: `png`, which is exact, or `jpeg`, which is smaller.
         image_quality: quality of JPEG pictures, 1 to 100; None means 95. None for PNG.
-
-    Raises:
-        UsageError: values are invalid; the message lists all of them.
     """
 
     frame_size: int = DEFAULT_FRAME_SIZE
@@ -199,16 +195,8 @@ class ClipOutcome:
     was_finished: bool = False
 
 
-def write_clips(tasks: Sequence[ClipTask], workers: int) -> Iterator[ClipOutcome]:
-    """Write clips, except finished ones, with some processes; yield their outcomes in the order of completion.
-
-    Raises:
-        DataError: a file cannot be written, or a worker process was killed.
-    """
-    return run_tasks(_write_if_needed, tasks, workers)
-
-
-def _write_if_needed(task: ClipTask) -> ClipOutcome:
+def write_if_needed(task: ClipTask) -> ClipOutcome:
+    """Write a clip unless it is finished."""
     finished = count_written_frames(task.target)
     if finished is not None:
         return ClipOutcome(task.sample_id, finished, was_finished=True)

@@ -27,9 +27,6 @@ class PreparationOptions(ClipFormat):
             None leaves the numbers unknown.
         vocabulary_splits: splits whose glosses get ids. Other glosses stay in the references and are never
             recognised.
-
-    Raises:
-        UsageError: values are invalid.
     """
 
     strict: bool = False

@@ -48,11 +48,6 @@ def preparation_identity(corpus: CorpusReader, release: Release, options: Prepar
 def lock_output(output: Path, identity: Mapping[str, Any], *, shared: bool = False) -> Iterator[None]:
     """Lock `output` for this preparation, after checking that the folder has no other contents.
 
-    Args:
-        output: output folder; created if needed.
-        identity: result of `preparation_identity`.
-        shared: whether calls for other shards of the same preparation may hold the lock, too.
-
     Raises:
         DataError: another call holds the lock, the folder has other contents, or it cannot be written.
     """
@@ -89,11 +84,6 @@ def remove_unfinished_files(output: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-
-
-def remove_progress_file(output: Path) -> None:
-    """Remove the description of the unfinished preparation: `corpus.yaml` replaces it."""
-    (output / PROGRESS_FILE).unlink(missing_ok=True)
 
 
 def is_preparation_folder(output: Path) -> bool:

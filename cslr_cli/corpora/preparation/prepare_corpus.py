@@ -14,7 +14,6 @@ from cslr_cli.corpora.preparation.output_folder import (
     is_preparation_folder,
     lock_output,
     preparation_identity,
-    remove_progress_file,
     remove_unfinished_files,
     translate_disk_errors,
 )
@@ -36,7 +35,14 @@ from cslr_cli.corpora.preparation.report import (
     format_faults_json,
     select_faulty,
 )
-from cslr_cli.dataset.manifest import CORPUS_FILE, VOCABULARY_FILE, CorpusInfo, references_path, write_samples
+from cslr_cli.dataset.manifest import (
+    CORPUS_FILE,
+    PROGRESS_FILE,
+    VOCABULARY_FILE,
+    CorpusInfo,
+    references_path,
+    write_samples,
+)
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, UsageError, join_faults
 from cslr_cli.processes import available_cores
@@ -91,7 +97,8 @@ def prepare(
         else:
             results = read_clip_lengths(release.samples, options.frame_counts)
         prepared = _make_samples(release, results, options)
-        vocabulary = _build_vocabulary(release, options)
+        learned = [sample for sample in release.samples if sample.split in options.vocabulary_splits]
+        vocabulary = Vocabulary.from_counts(count_sample_glosses(learned))
         report = _make_report(corpus, release, output, prepared, results, vocabulary)
         with translate_disk_errors(output):
             atomic.write_text(output / REPORT_FILE, report.to_json() + "\n")
@@ -123,18 +130,7 @@ def prepare_shard(
 
     Several shards may be prepared in one folder at the same time, on several machines.
 
-    Args:
-        corpus: reader of the corpus.
-        source: folder of the release, or the paths of its parts.
-        output: folder to write, the same for all shards; created if needed.
-        options: size and format of the result, the same for all shards.
-        shard: the shard to prepare.
-        workers: number of processes; by default the number of cores that this process may use.
-        progress: called after every clip of this shard.
-
-    Raises:
-        UsageError: `options` leave no frames to write.
-        AnnotationError, DataError: see `prepare`.
+    Args and errors are those of `prepare`; `output` and `options` must be the same for all shards.
     """
     if not options.frames:
         raise UsageError("--shard cannot be combined with --no-frames", "remove --shard: only frames are divided")
@@ -216,11 +212,6 @@ def _make_samples(release: Release, results: PreparedClips, options: Preparation
     return prepared
 
 
-def _build_vocabulary(release: Release, options: PreparationOptions) -> Vocabulary:
-    splits = options.vocabulary_splits
-    return Vocabulary.from_counts(count_sample_glosses(sample for sample in release.samples if sample.split in splits))
-
-
 def _make_report(
     corpus: CorpusReader,
     release: Release,
@@ -278,7 +269,7 @@ def _write_corpus(
     vocabulary.write(output / VOCABULARY_FILE)
     remove_unfinished_files(output)
     atomic.write_text(output / CORPUS_FILE, info.to_yaml())
-    remove_progress_file(output)
+    (output / PROGRESS_FILE).unlink(missing_ok=True)
 
 
 def _write_references(release: Release, output: Path, split: str, samples: Sequence[Sample]) -> None:

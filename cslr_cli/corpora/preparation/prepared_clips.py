@@ -12,11 +12,12 @@ from pathlib import Path
 
 from cslr_cli.corpora import CorpusReader, Fault, LeftOutClip, Release
 from cslr_cli.corpora.annotation_files import AnnotationError, read_annotation_lines
-from cslr_cli.corpora.preparation.clip_writer import ClipOutcome, ClipTask, write_clips
+from cslr_cli.corpora.preparation.clip_writer import ClipOutcome, ClipTask, write_if_needed
 from cslr_cli.corpora.preparation.options import PreparationOptions
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frames import iterate_frames
+from cslr_cli.processes import run_tasks
 from cslr_cli.progress import Progress, ProgressCallback
 
 # Clips whose frames are measured to find the original size of a corpus.
@@ -57,16 +58,9 @@ def prepare_clips(
     workers: int,
     progress: ProgressCallback,
 ) -> PreparedClips:
-    """Write the frames of some clips, except of those that are finished.
+    """Write the frames of some clips of a release to `output`, except of those that are finished.
 
-    Args:
-        corpus: reader of the corpus.
-        release: release that holds the clips.
-        samples: the clips.
-        output: folder of the prepared corpus.
-        options: size and format of the frames.
-        workers: number of processes.
-        progress: called after every clip; its figures are frames done, and frames per second in this call.
+    The figures of the progress are frames done, and frames per second in this call.
 
     Raises:
         DataError: a file cannot be written, or a worker process was killed.
@@ -86,7 +80,7 @@ def prepare_clips(
     outcomes: dict[str, ClipOutcome] = {}
     num_frames = num_written = 0
     start = time.perf_counter()
-    for outcome in write_clips(tasks, workers):
+    for outcome in run_tasks(write_if_needed, tasks, workers):
         outcomes[outcome.sample_id] = outcome
         num_frames += outcome.num_frames
         num_written += 0 if outcome.was_finished else outcome.num_frames
@@ -97,7 +91,8 @@ def prepare_clips(
     for sample in samples:
         outcome = outcomes[sample.sample_id]
         if outcome.fault is not None:
-            pattern = _describe_pattern(corpus, release, sample) if outcome.is_missing else ""
+            frames = release.root / sample.frames / corpus.frame_pattern
+            pattern = f"no frame matches {frames}; " if outcome.is_missing and corpus.frame_pattern else ""
             left_out.append(LeftOutClip(sample.sample_id, sample.split, pattern + outcome.fault))
     return PreparedClips(
         {outcome.sample_id: outcome.num_frames for outcome in outcomes.values() if outcome.fault is None},
@@ -108,13 +103,7 @@ def prepare_clips(
 
 
 def find_original_size(corpus: CorpusReader, release: Release, samples: Sequence[Sample]) -> tuple[int, int] | None:
-    """Find the most frequent width and height among the frames of some clips; None if none can be read.
-
-    Args:
-        corpus: reader of the corpus.
-        release: release that holds the clips.
-        samples: clips to choose from.
-    """
+    """Find the most frequent width and height of some clips of a release; None if none can be read."""
     sizes: Counter[tuple[int, int]] = Counter()
     for sample in samples[:: max(1, len(samples) // _NUM_CLIPS_MEASURED)][:_NUM_CLIPS_MEASURED]:
         try:
@@ -133,12 +122,6 @@ def find_missing_frames(release: Release) -> list[Fault]:
         for sample in release.samples
         if not os.path.exists(release.root / sample.frames)
     ]
-
-
-def _describe_pattern(corpus: CorpusReader, release: Release, sample: Sample) -> str:
-    if not corpus.frame_pattern:
-        return ""
-    return f"no frame matches {release.root / sample.frames / corpus.frame_pattern}; "
 
 
 def read_clip_lengths(samples: Sequence[Sample], frame_counts: Path | None) -> PreparedClips:

@@ -57,13 +57,7 @@ class Joints:
 
 
 def find_joints(performance: Performance, signer: Signer, sway: Array) -> Joints:
-    """Place shoulders, elbows and wrists for the hands of a clip.
-
-    Args:
-        performance: movement of the hands.
-        signer: signer with the lengths of the arms.
-        sway: (T, 2), movement of the whole body, units.
-    """
+    """Place shoulders, elbows and wrists for the hands of a clip."""
     # Seen from the front, the right hand is on the left of the picture.
     dominant_side = 1.0 if signer.left_handed else -1.0
     side = np.array([dominant_side, -dominant_side])

@@ -76,9 +76,7 @@ def make_release(
         progress: called after every clip.
 
     Raises:
-        ConfigError: `workers` is less than 1.
         DataError: `output` has another release, or cannot be written.
-        CslrError: a worker process was killed.
     """
     if workers < 1:
         raise ConfigError(f"workers is {workers}", "use 1 or more")
@@ -114,10 +112,6 @@ def write_clip_video(release: Path, sample_id: str, output: Path) -> None:
         release: folder of the synthetic corpus, `output` of `make_release`.
         sample_id: name of the clip.
         output: video file to write; its name ends in `.mp4`.
-
-    Raises:
-        DataError: there is no such clip.
-        MediaError: a picture cannot be read, or the video cannot be written.
     """
     folders = [clip_folder(release, split, sample_id) for split in SPLITS]
     pictures = [path for folder in folders for path in sorted(folder.glob("*.png"))]

@@ -167,15 +167,7 @@ def _camera_error(argument: str) -> MediaError:
 
 
 class DeviceCamera(Camera):
-    """A webcam or a stream, read in a thread so that no frame waits for the network.
-
-    Args:
-        name: number or address of the camera.
-        capture: opened camera.
-        clock: clock of the frames' times.
-        max_wait: maximum time that a frame waits, seconds.
-        presentation: conversion of its pictures.
-    """
+    """A webcam or a stream, read in a thread so that no frame waits for the network."""
 
     def __init__(
         self,

@@ -72,13 +72,7 @@ class WindowRecognizer(Protocol):
 
 
 class LiveRecognizer:
-    """Recognizes a camera. Call `step` until `is_over`, then `finish`.
-
-    Args:
-        camera: camera that provides the frames and the clock.
-        recognizer: recognizer of the last seconds.
-        options: window, interval and uncertain edges.
-    """
+    """Recognizes a camera. Call `step` until `is_over`, then `finish`."""
 
     def __init__(self, camera: Camera, recognizer: WindowRecognizer, options: LiveOptions) -> None:
         self._camera = camera
@@ -101,11 +95,7 @@ class LiveRecognizer:
         self._camera.close()
 
     def step(self) -> list[LiveGloss]:
-        """Wait for the next interval and return the glosses that have become stable.
-
-        Raises:
-            MediaError: a frame of a video file cannot be read.
-        """
+        """Wait for the next interval and return the glosses that have become stable."""
         clock = self._camera.clock
         clock.sleep(max(0.0, self._next_step - clock.now()))
         # On a slow machine the next step follows at once, with more frames.
@@ -150,11 +140,7 @@ class LiveRecognizer:
 
 
 class EvenRateSampler:
-    """Resamples a camera's frames to an even rate: chooses for each tick the frame nearest in time.
-
-    Args:
-        fps: ticks per second.
-    """
+    """Resamples a camera's frames to an even rate: chooses for each tick the frame nearest in time."""
 
     def __init__(self, fps: float) -> None:
         self._interval = 1 / fps

@@ -37,7 +37,7 @@ class SlidingWindowRecognizer:
         # A whole number of steps, so that each step covers the same frames in every window.
         self._length = max(1, round(seconds * self.fps / stride)) * stride
         self._stream = FeatureStream(recognizer.network)
-        self._to_picture = recognizer.open(iter(()), options).to_picture
+        self._to_picture = recognizer.open(iter(()), options).fit.to_picture
         self._features: list[Tensor] = []  # of padded frames, from frame `_first` - left_padding on
         self._times: list[float] = []  # of frames, from `_first` on, including frames without features yet
         self._first = 0
