@@ -142,7 +142,7 @@ clips\\j.mp4,A,train,,,,
     assert faults["7"].startswith("invalid time: soon; expected seconds (12.4)")
     assert faults["8"] == "the path is empty"
     assert faults["13"] == "'clips\\j.mp4' has a backslash; write / between folders, on Windows too"
-    assert faults["9"] == "2 fields, but the first line names 7"
+    assert faults["9"] == "2 fields, but the first line has 7"
     assert "duplicate clip 'same', first in" in faults["11"]
     assert "invalid name of a signer: 'anna b'" in faults["12"]
 
