@@ -1,7 +1,7 @@
 """Read the annotation files of a release: their lines, tables and faults.
 
 A `SampleCollector` gathers the clips of a release, the clips that are left out and all faults, so that the user
-sees all faults at once instead of only the first. (`cslr_cli.output.annotation` writes annotations of recognitions.)
+sees all faults at once instead of only the first. (`cslr_cli.output.elan_praat` writes annotations.)
 """
 
 from __future__ import annotations
