@@ -1,4 +1,9 @@
-"""Heat maps: which places of a video speak for which gloss, and what CorrNet's blocks look at.
+"""Heat maps: which places of a video increase the score of which gloss, and what CorrNet's blocks look at.
+
+    >>> from pathlib import Path
+    >>> from cslr_cli import Recognizer
+    >>> from cslr_cli.cam import explain, write_sheet
+    >>> write_sheet(explain(Recognizer.load("runs/quickstart/best.pt"), Path("talk.mp4")), Path("cam.png"))
 
 `explain` makes the `Explanation` of a video; `write_sheet`, `write_correlation_sheet`, `write_video` and `write_maps`
 write it to files. The names are imported when they are first used, so that help texts need no torch.

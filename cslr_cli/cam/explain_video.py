@@ -1,4 +1,4 @@
-"""From a video to its explanation: recognise or align a sentence, and make the maps of its glosses."""
+"""Explains a video: recognises or aligns a sentence, and makes the heat maps of its glosses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def explain(
         recognizer: the recognizer whose checkpoint is explained, on its device.
         source: a video, or a folder or zip of pictures.
         options: which maps to make; None for Grad-CAM of all recognised glosses.
-        reading: which part of the source is read, and how; None for all of it.
+        reading: which part of the source is read, and how; None for the whole source.
         progress: called after each gloss.
 
     Raises:

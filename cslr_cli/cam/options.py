@@ -16,7 +16,7 @@ class CamOptions:
 
     Attributes:
         glosses: names of recognised glosses; empty means all recognised glosses.
-        reference: the sentence to explain in place of the recognised one.
+        reference: the sentence to explain instead of the recognised one.
         head: the head whose logits are explained.
         layer: the layer whose maps are made; None for `default_layer`.
         method: how gradients become a map.

@@ -17,9 +17,9 @@ from cslr_cli.media.frame_source import Frame
 ColourMap = Literal["YlOrRd", "RdBu_r"]
 HEAT_COLOURS: ColourMap = "YlOrRd"  # 0 to 1
 SIGNED_COLOURS: ColourMap = "RdBu_r"  # -1 to 1
-_MAX_OPACITY = 0.9  # of the colour where a map is strongest
-_GAMMA = 0.7  # below 1: weak values remain visible beside a single hot place
-_NUM_LEVELS = 255  # values of a map that the colours tell apart
+_MAX_OPACITY = 0.9  # opacity of the colour of the largest value
+_GAMMA = 0.7  # below 1: weak values remain visible beside a single large one
+_NUM_LEVELS = 255  # colour levels on each side of zero
 
 
 def normalise_maps(maps: Maps) -> Maps:

@@ -1,6 +1,6 @@
-"""The maps as sheets of pictures: one sheet of the glosses, and one of the network's own maps.
+"""Draws the maps as sheets of pictures: one sheet of the glosses, and one of the network's own maps.
 
-Lengths are inches of the printed sheet, from its left edge and from its upper edge down.
+Lengths and positions are in inches, from the left and upper edge of the sheet.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _METHOD_NAMES: Mapping[CamMethod, str] = {"grad-cam": "Grad-CAM", "hires-cam": "
 _HEAD_NAMES: Mapping[Head, str] = {"sequence": "sequence head", "conv": "convolution head"}
 
 _MAX_COLUMNS = 8  # pictures in a row
-_MAX_FRAME_WIDTH = 480  # pixels: more cannot be printed
-_MIN_GATE = 1e-3  # a gate that is nowhere opened further counts as closed
+_MAX_FRAME_WIDTH = 480  # pixels; larger frames do not look sharper on the sheet
+_MIN_GATE = 1e-3  # maps whose largest value is below this are drawn as blank
 
 _PICTURE_WIDTH = 1.0
 _GAP = 0.06
@@ -42,7 +42,7 @@ _CAPTION_HEIGHT = 0.17
 _LABEL_WIDTH = 1.2  # the text to the left of a row
 _TITLE_HEIGHT = 0.28
 _BAR_HEIGHT = 0.24
-_MIN_WIDTH = 6.2  # the longest line of text fits
+_MIN_WIDTH = 6.2  # wide enough for the longest line of text
 _DPI = 200
 _MAX_PIXELS = 30_000  # along a side of a sheet; matplotlib can draw at most 65,535
 _MARK_COLOUR = "#d1495b"

@@ -21,7 +21,7 @@ _NO_GLOSS = "  no gloss recognised\n"
 
 
 def sentences_of(recognition: Recognition) -> tuple[Sentence, ...]:
-    """Return the sentences of a recording; one sentence for all of it if the recognition lists none."""
+    """Return the sentences of a recording; a recording that was not split is one sentence."""
     if recognition.sentences or not recognition.glosses:
         return recognition.sentences
     nbest = recognition.nbest or (Alternative(recognition.glosses, recognition.score),)

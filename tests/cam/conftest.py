@@ -1,4 +1,4 @@
-"""A network that can be seen through, and a video of a bright square to see with it."""
+"""A network whose scores are sums of brightness, and a video of a bright square."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def square_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def square_explained(recognizer: Recognizer, square_clip: Path, monkeypatch: pytest.MonkeyPatch) -> Explanation:
-    """Two glosses of which one is said to be in the clip, in a network that adds up brightness."""
+    """The explanation of two glosses by a network whose scores are sums of brightness."""
     see_brightness(monkeypatch)
     sentence = recognizer.checkpoint.vocabulary.glosses[:2]
     return explain(recognizer, square_clip, CamOptions(reference=sentence, layer="layer2"))

@@ -1,4 +1,4 @@
-"""Small networks for tests of maps: random ones of each kind, and one that can be seen through."""
+"""Small networks for tests of maps: random ones of each kind, and one whose scores are sums of brightness."""
 
 from __future__ import annotations
 

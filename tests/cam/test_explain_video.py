@@ -203,7 +203,7 @@ def test_other_maps_are_made_when_some_are_blank(
     def half(checkpoint: Checkpoint) -> object:
         network = original(checkpoint)
         with torch.no_grad():
-            network.get_parameter("classifier.weight")[:, 1] *= -1  # darkness speaks for the first gloss
+            network.get_parameter("classifier.weight")[:, 1] *= -1  # darkness increases the score of the first gloss
         return network
 
     monkeypatch.setattr(Checkpoint, "build_network", half)

@@ -19,7 +19,7 @@ from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.model.network import Network
 from tests.cam.networks import NAMES, brightness_network, random_network, random_pictures
 
-# A clip so long that the frames of a gloss and those that they touch through correlation are a part of it.
+# Long enough that the frames of a gloss, with those that they are correlated with, are only a part of the clip.
 NUM_FRAMES, FRAMES, STEPS, GLOSS = 90, range(38, 50), (9, 12), 3
 
 

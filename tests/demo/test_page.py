@@ -1,4 +1,4 @@
-"""The page in a real browser, as a visitor meets it."""
+"""The page in a real browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cslr_cli.demo import DemoService, build_checkpoint_menu
 from cslr_cli.demo.service import Answer
 from tests.training.processes import free_port
 
-PATIENCE = 240_000  # milliseconds: however busy the machine is
+PATIENCE = 240_000  # milliseconds; enough for a busy machine
 WIDTH = "document.documentElement.scrollWidth"
 TABLE = "document.querySelector('.cslr-answer table')"
 REPOSITORY = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def environment(temporary: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def served(runs: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The page's address, and the folder that its temporary files are in; it is seen that they go."""
+    """The page's address, and the folder that its temporary files are in; checks that they are removed."""
     temporary = tmp_path_factory.mktemp("temporary")
     with free_port() as port:
         arguments = command("--port", port, "--runs-dir", runs, "--example", clip, "--max-seconds", 20)
@@ -68,12 +68,12 @@ def served(runs: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         _, errors = process.communicate()
     assert made
     assert process.returncode == 0, errors
-    assert "broken: not offered" in errors
+    assert "broken: not on the page" in errors
     assert not list(temporary.glob("cslr-demo-*")), "uploads should be gone"
 
 
 class Visitor:
-    """Somebody with the page open, and everything that was sent to them."""
+    """A visitor with the page open, and everything that the server sent."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -88,7 +88,7 @@ class Visitor:
             self.texts.append(response.url)
             try:
                 self.texts.append(response.text())
-            except Exception as error:  # the browser has let go of it
+            except Exception as error:  # the browser no longer has it
                 self.texts.append(str(error))
 
     def upload(self, file: Path) -> None:
@@ -109,7 +109,7 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
         )
-        context = browser.new_context()  # one for all: what the page consists of is fetched once
+        context = browser.new_context()  # one for all tests: the files of the page are fetched once
         context.set_default_timeout(PATIENCE)
         yield context
         browser.close()
@@ -168,10 +168,10 @@ def test_a_visitor_uploads_a_video_and_reads_its_glosses(
     visitor.page.click("#network input")
     visitor.page.click("ul[role=listbox] >> text=first")
     visitor.upload(clip)
-    said = visitor.recognise()
+    text = visitor.recognise()
 
     expected = Recognizer.load(runs / "first" / "best.pt", device="cpu").recognize(clip)
-    assert said.splitlines()[0] == expected.text
+    assert text.splitlines()[0] == expected.text
     assert visitor.page.locator(".cslr-block").count() == len(expected.glosses)
 
     with visitor.page.expect_download() as download:
@@ -180,13 +180,13 @@ def test_a_visitor_uploads_a_video_and_reads_its_glosses(
         timed.gloss for timed in expected.glosses
     ]
 
-    # Nothing tells where anything lies on the server, or loads anything from elsewhere.
+    # No path of the server is visible, and nothing is loaded from other servers.
     everything = "\n".join([*visitor.texts, *visitor.requests, visitor.page.content()])
     assert str(served[1]) not in everything
     assert "cslr-demo-" not in everything
     assert str(runs.parent) not in everything
     assert all(request.startswith((served[0], "blob:", "data:")) for request in visitor.requests)
-    assert visitor.page.request.get(f"{served[0]}monitoring").status == 403, "who visits is nobody's business"
+    assert visitor.page.request.get(f"{served[0]}monitoring").status == 403, "the usage page must be off"
 
 
 @in_a_browser
@@ -217,9 +217,9 @@ def test_the_page_fits_a_phone_and_shows_an_error_for_a_text_file_named_mp4(
     fake.write_text("no video at all")
     visitor = visit(width=390, height=844)
     visitor.upload(fake)
-    said = visitor.recognise()
-    assert said.startswith("fake.mp4: ")
-    assert "/" not in said
+    text = visitor.recognise()
+    assert text.startswith("fake.mp4: ")
+    assert "/" not in text
     assert visitor.page.evaluate(WIDTH) <= 390
 
     visitor.page.click("#video [aria-label=Clear]")

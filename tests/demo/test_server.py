@@ -1,4 +1,4 @@
-"""Where the page is to be had, and what that opens."""
+"""The address of the page, its warnings, and the hidden paths."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def test_a_missing_extra_is_an_error_with_the_install_command(monkeypatch: pytes
         pass
 
 
-class Unserved:
-    """A page that nobody serves; launched as Gradio would launch it where there is no way to gradio.live."""
+class FakePage:
+    """A page that is not served; `launch` returns what Gradio returns without a connection to gradio.live."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
+        self.arguments: dict[str, Any] = {}
         self.closed = False
 
-    def launch(self, **asked: Any) -> tuple[None, str, None]:
-        self.asked = asked
+    def launch(self, **arguments: Any) -> tuple[None, str, None]:
+        self.arguments = arguments
         return None, "http://127.0.0.1:1/", None
 
     def close(self, **_: Any) -> None:
@@ -56,26 +56,26 @@ class Unserved:
 
 
 @pytest.fixture
-def unserved(monkeypatch: pytest.MonkeyPatch) -> Unserved:
+def fake_page(monkeypatch: pytest.MonkeyPatch) -> FakePage:
     pytest.importorskip("gradio")
     from cslr_cli.demo import page
 
-    unserved = Unserved()
-    monkeypatch.setattr(page, "build_page", lambda *_: unserved)
-    return unserved
+    fake_page = FakePage()
+    monkeypatch.setattr(page, "build_page", lambda *_: fake_page)
+    return fake_page
 
 
-def test_a_public_link_that_cannot_be_made_is_an_error(unserved: Unserved) -> None:
+def test_a_public_link_that_cannot_be_made_is_an_error(fake_page: FakePage) -> None:
     with pytest.raises(CslrError, match="public link could not be created"), serve_page(NONE, Address(share=True)):
         pass
-    assert unserved.closed
+    assert fake_page.closed
 
 
-@pytest.mark.parametrize(("host", "as_in_a_link"), [("::1", "[::1]"), ("127.0.0.1", "127.0.0.1")])
-def test_gradio_gets_the_host_as_in_a_url(unserved: Unserved, host: str, as_in_a_link: str) -> None:
+@pytest.mark.parametrize(("host", "host_in_url"), [("::1", "[::1]"), ("127.0.0.1", "127.0.0.1")])
+def test_gradio_gets_the_host_as_in_a_url(fake_page: FakePage, host: str, host_in_url: str) -> None:
     with serve_page(NONE, Address(host=host)):
-        assert unserved.asked["server_name"] == as_in_a_link
-    assert unserved.closed
+        assert fake_page.arguments["server_name"] == host_in_url
+    assert fake_page.closed
 
 
 def test_a_port_in_use_is_refused() -> None:

@@ -148,7 +148,7 @@ def test_an_unreadable_picture_among_many_is_named(service: DemoService, clip: P
     with pytest.raises(MediaError, match=r"^picture 5\.png: cannot be read as a picture"):
         service.recognize_pictures(pictures, "first")
     cv2.imwrite(str(strange), np.zeros((30, 40, 3), np.uint8))
-    with pytest.raises(MediaError, match=r"^picture 5\.png is 40×30 pixels"):
+    with pytest.raises(MediaError, match=r"^picture 5\.png: 40×30 pixels"):
         service.recognize_pictures(pictures, "first")
 
 

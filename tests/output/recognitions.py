@@ -1,4 +1,4 @@
-"""Recognitions to write down, with all that makes formats stumble."""
+"""Recognitions with characters and times that are difficult for formats."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def recognised(
 
 
 def two_sentences() -> Recognition:
-    """A long recording: two sentences, of which the second has an alternative and both a convolution's view."""
+    """A long recording: two sentences, both with glosses of the convolution head; the second has an alternative."""
     last = TimedGloss("MOND", 20.0, 20.5, 0.5)
     other = TimedGloss("SONNE", 20.0, 20.5, 0.3)
     sentences = (

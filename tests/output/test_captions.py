@@ -173,10 +173,10 @@ def test_a_variable_frame_rate_keeps_the_length_of_the_video(
 
 
 def test_progress_ends_with_the_last_frame(video: Path, tmp_path: Path, font: CaptionFont) -> None:
-    told: list[Progress] = []
-    result = render_captions(video, recognised(), tmp_path / "out.mp4", font, progress=told.append)
-    assert [progress.done for progress in told] == [20, 40]
-    assert {progress.total for progress in told} == {result.num_frames}
+    reports: list[Progress] = []
+    result = render_captions(video, recognised(), tmp_path / "out.mp4", font, progress=reports.append)
+    assert [progress.done for progress in reports] == [20, 40]
+    assert {progress.total for progress in reports} == {result.num_frames}
 
 
 def test_other_video_formats_are_refused(video: Path, tmp_path: Path, font: CaptionFont) -> None:

@@ -48,7 +48,7 @@ def test_an_elan_document_has_a_tier_for_each_hypothesis(tmp_path: Path) -> None
 def test_confidences_have_a_tier_if_wanted(tmp_path: Path) -> None:
     tiers = tiers_of(eaf(tmp_path, recognised(*GLOSSES), show_confidence=True))
     assert list(tiers) == ["glosses", "confidence"]
-    assert tiers["confidence"] == [(40, 360, "0.62"), (800, 1120, "0.90")]  # nobody knows it of the third
+    assert tiers["confidence"] == [(40, 360, "0.62"), (800, 1120, "0.90")]  # the third has no confidence
     (tmp_path / "talk.TextGrid").write_text(
         FORMATS["textgrid"].document(recognised(ONE), FormatOptions(show_confidence=True))
     )

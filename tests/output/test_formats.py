@@ -27,7 +27,7 @@ def test_a_document_ends_with_a_line_break_and_is_valid_utf_8(name: str) -> None
     for recognition in (recognised(*GLOSSES), recognised(), two_sentences()):
         document = written(name, recognition)
         assert document.encode("utf-8").decode("utf-8") == document
-        # Nothing recognised is nothing to write where a line is a gloss.
+        # An SRT document without glosses is empty.
         assert document.endswith("\n") or (not recognition.glosses and name == "srt" and document == "")
 
 
