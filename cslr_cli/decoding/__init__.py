@@ -1,7 +1,7 @@
-"""Decoding: from log-probabilities to glosses with times, without torch.
+"""Decoding: from log-probabilities to glosses with their steps, without torch.
 
 `decoders` builds a decoder by name. `prefix_beam`, `greedy` and `pyctcdecode_decoder` are the decoders, the last one
-with or without a `language_model`. `hypothesis` is what they return, and `gloss_timing` finds the times of the glosses.
+with or without a `language_model`. `hypothesis` is what they return, and `gloss_timing` finds the steps of the glosses.
 `clip_decoder` decodes the heads of a network for one clip, and `decoder_pool` many clips in worker processes.
 """
 

@@ -49,8 +49,8 @@ class ClipDecoder:
     Attributes:
         decoder: decoder of the n-best hypotheses.
         keep_repeats: whether greedy decoding keeps adjacent equal glosses separate; the same as in `decoder`.
-        time_by_conv: whether the convolution head times the glosses of the sequence head (see `retime_glosses`). Use it
-            if that head was trained on glosses.
+        time_by_conv: whether the convolution head gives the steps of the sequence head's glosses (`retime_glosses`):
+            true if the convolution head was trained on glosses.
     """
 
     decoder: Decoder

@@ -31,12 +31,7 @@ class DecoderPool(Generic[Task, Result]):
         self._workers: WorkerPool[Task, Result] | None = None
 
     def map(self, tasks: Iterable[Task], num_tasks: int) -> Generator[Result, None, None]:
-        """Yield the results in the order of the tasks; see `WorkerPool.map`.
-
-        Args:
-            tasks: Any iterable. The workers are busy while a generator computes the next task.
-            num_tasks: Number of tasks.
-        """
+        """Yield the results of the `num_tasks` tasks in their order; see `WorkerPool.map`."""
         remaining = iter(tasks)
         seconds, done = 0.0, 0  # spent and decoded in this process
         for task in remaining:

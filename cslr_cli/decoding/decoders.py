@@ -41,20 +41,20 @@ def make_decoder(
         language_model: language model of glosses, for `pyctcdecode` only.
 
     Raises:
-        UsageError: unknown decoder, or settings that contradict each other.
-        DataError: the language model cannot be read, or knows none of the glosses.
-        MissingPackageError: pyctcdecode, or kenlm for a language model, is needed and not installed.
+        UsageError: the decoder is unknown, or the settings contradict each other.
+        DataError: the language model cannot be read, or has none of the glosses.
+        MissingPackageError: pyctcdecode, or kenlm for a language model, is not installed.
     """
     if language_model is not None and name != "pyctcdecode":
         raise UsageError(
-            f"{language_model.path}: the decoder {name} takes no language model", "the decoder pyctcdecode does"
+            f"{language_model.path}: the decoder {name} cannot use a language model", "use the decoder pyctcdecode"
         )
     if name == "beam":
         return PrefixBeamDecoder(beam_width, max_classes, num_best, keep_repeats)
     if name == "greedy":
         if num_best > 1:
             raise UsageError(
-                f"{num_best} hypotheses are asked for of greedy decoding, which knows one",
+                f"num_best is {num_best}, but greedy decoding gives one hypothesis",
                 "use the decoder beam or pyctcdecode",
             )
         return GreedyDecoder(keep_repeats=keep_repeats)
@@ -62,8 +62,8 @@ def make_decoder(
         from cslr_cli.decoding.pyctcdecode_decoder import PyctcdecodeDecoder
 
         return PyctcdecodeDecoder(tuple(glosses), beam_width, num_best, keep_repeats, language_model)
-    hint = f"{did_you_mean(name, DECODERS)} the decoders are {', '.join(DECODERS)}".lstrip()
-    raise UsageError(f"there is no decoder named {name!r}", hint)
+    hint = f"{did_you_mean(name, DECODERS)} use one of: {', '.join(DECODERS)}".lstrip()
+    raise UsageError(f"unknown decoder {name!r}", hint)
 
 
 def decoder_from_config(config: DecodingConfig, vocabulary: Vocabulary) -> Decoder:

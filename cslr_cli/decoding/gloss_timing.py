@@ -1,7 +1,8 @@
-"""The time and the confidence of each gloss.
+"""The steps, the seconds and the confidence of each gloss.
 
-A search sums over many paths and so gives labellings (gloss sequences) without times. The times are read off the most
-probable path of a labelling (CTC forced alignment), which is computed only for the hypotheses that are returned.
+A search sums over many paths, so its labellings (gloss sequences) have no steps. The steps of the glosses are those on
+the most probable path of a labelling (CTC forced alignment), computed only for the hypotheses that are returned.
+`to_timed_glosses` converts steps (indices of the network's output) to seconds.
 
 Axes: N labellings, T' steps, V classes with the blank, S states: 2L + 1 for L glosses, with a blank before, between and
 after them.
@@ -23,9 +24,9 @@ from cslr_cli.vocabulary import BLANK_ID, Vocabulary
 if TYPE_CHECKING:
     from cslr_cli.scoring.transcripts import TimedGloss
 
-# Log-probability of impossible classes in an alignment: the path with fewer of them wins, where -inf would make all
-# such paths equal.
-_IMPOSSIBLE = -1e6
+# Log-probability, in an alignment, of classes with probability 0: the path with fewer of them wins, while -inf would
+# make all such paths equal.
+_ZERO_LOG_PROB = -1e6
 
 
 def best_hypotheses(
@@ -35,7 +36,7 @@ def best_hypotheses(
     num_best: int,
     keep_repeats: bool,
 ) -> list[Hypothesis]:
-    """Turn the labellings of a search into distinct hypotheses with times.
+    """Turn the labellings of a search into distinct hypotheses with steps.
 
     Args:
         log_probs: float (T', V), the input of the search.
@@ -61,7 +62,7 @@ def time_glosses(log_probs: LogProbs, labellings: Sequence[tuple[tuple[int, ...]
         labellings: gloss ids and score of each labelling.
 
     Raises:
-        ValueError: a labelling needs more steps than there are: one per gloss, and one more between equal glosses.
+        ValueError: there are fewer steps than the labelling needs (see `ctc_steps_needed`).
     """
     for gloss_ids, _ in labellings:
         if len(log_probs) < ctc_steps_needed(gloss_ids):
@@ -79,29 +80,21 @@ def retime_glosses(hypotheses: Sequence[Hypothesis], log_probs: LogProbs) -> lis
     """Replace the steps of the glosses by those on the most probable paths in other log-probabilities.
 
     A recurrent head sees the whole clip at each step, so its peak for a gloss may lie long before or after the signing.
-    The convolution head sees only its neighbourhood, so it times the glosses that the recurrent head recognises,
-    if it was trained on glosses. Confidences stay the same.
+    The convolution head sees only the neighbourhood of a step. If it was trained on glosses, its log-probabilities give
+    better steps for the glosses of the recurrent head. Confidences stay the same.
 
     Args:
         hypotheses: hypotheses of one clip.
         log_probs: float (T', V), other log-probabilities of the same steps and classes.
     """
-    times = time_glosses(log_probs, [(hypothesis.gloss_ids, hypothesis.score) for hypothesis in hypotheses])
-    return [
-        dataclasses.replace(hypothesis, steps=timed.steps) for hypothesis, timed in zip(hypotheses, times, strict=True)
-    ]
+    timed = time_glosses(log_probs, [(hypothesis.gloss_ids, hypothesis.score) for hypothesis in hypotheses])
+    return [dataclasses.replace(each, steps=other.steps) for each, other in zip(hypotheses, timed, strict=True)]
 
 
 def to_timed_glosses(
     hypothesis: Hypothesis, vocabulary: Vocabulary, step_times: Sequence[tuple[float, float]]
 ) -> tuple[TimedGloss, ...]:
-    """Convert a hypothesis to glosses with start and end in seconds.
-
-    Args:
-        hypothesis: hypothesis of one clip.
-        vocabulary: vocabulary of the network.
-        step_times: start and end of each step of the clip, in seconds.
-    """
+    """Convert a hypothesis to glosses with start and end in seconds, given start and end of each step in seconds."""
     from cslr_cli.scoring.transcripts import TimedGloss  # not at the top: worker processes start faster without it
 
     return tuple(
@@ -153,7 +146,7 @@ def _best_paths(log_probs: LogProbs, labellings: Sequence[tuple[int, ...]]) -> n
     only, and each path is traced back from the last state of its own labelling.
     """
     labels = _state_labels(labellings)  # (N, S)
-    emissions = np.maximum(log_probs[:, labels], _IMPOSSIBLE)  # (T', N, S)
+    emissions = np.maximum(log_probs[:, labels], _ZERO_LOG_PROB)  # (T', N, S)
     # A gloss may follow another without a blank between, unless the two are equal.
     skip = np.full(labels.shape, -np.inf)
     skip[:, 3::2] = np.where(labels[:, 3::2] != labels[:, 1:-2:2], 0.0, -np.inf)

@@ -1,4 +1,4 @@
-"""The interface of all decoders, and their result: hypotheses with times and confidences of the glosses.
+"""The interface of all decoders, and their result: hypotheses with the steps and confidences of the glosses.
 
 Axes: T' steps of the network, V classes with the blank.
 """
@@ -66,7 +66,7 @@ def log_softmax(logits: LogProbs) -> npt.NDArray[np.float32]:
 
 
 def check_log_probs(log_probs: LogProbs) -> None:
-    """Check the input of a decoder; classes may be impossible (-inf), but not all classes of a step.
+    """Check the input of a decoder: each step has at least one class above -inf.
 
     Raises:
         CslrError: a step has NaN, or no possible class.
@@ -78,11 +78,11 @@ def check_log_probs(log_probs: LogProbs) -> None:
     if not np.isfinite(highest).all():
         raise CslrError(
             "the network's output is not finite, so it cannot be decoded",
-            "its weights have probably diverged in training; use an earlier checkpoint, or train with "
-            "a lower learning rate or in fp32",
+            "the weights have probably diverged in training: use an earlier checkpoint, or train with a lower "
+            "learning rate or in fp32",
         )
     if (highest > 1e-3).any():  # rounding may put the logarithm of 1 a little above 0
-        raise ValueError("log_probs has values above 0; logits go through log_softmax first")
+        raise ValueError("log_probs has values above 0; use log_softmax to convert logits")
 
 
 def merge_repeated_ids(gloss_ids: Iterable[int]) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from cslr_cli.errors import DataError, MissingPackageError
 _LN_10 = math.log(10)  # KenLM gives logarithms to the base 10
 _SENTENCE_END = "</s>"
 NEWEST_PYTHON = (3, 12)  # on which pip can install kenlm (0.3) and pyctcdecode (0.5)
-_HINT = "expected an ARPA file or a KenLM binary; docs/decoding.md says how to make one from references"
+_HINT = "use an ARPA file or a KenLM binary; docs/decoding.md explains how to make one from references"
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,7 @@ class LanguageModel:
     gloss_bonus: float = 0.0
 
     def unknown_glosses(self, glosses: Iterable[str]) -> tuple[str, ...]:
-        """Return the glosses that do not occur in the model.
-
-        Raises:
-            MissingPackageError: kenlm is not installed.
-            DataError: the file cannot be read as a language model.
-        """
+        """Return the glosses that do not occur in the model; exceptions are those of `load_model`."""
         model = load_model(self.path)
         return tuple(gloss for gloss in glosses if gloss not in model)
 
@@ -57,13 +52,6 @@ class GlossScorer:
     pyctcdecode's own class for this is made for words spelt in letters: it predicts the rest of a word from its first
     letters, and scores an empty sentence as one unknown word. Here a gloss is complete at once, and an empty sentence
     is scored as such. A gloss that does not occur in the model gets the probability of `<unk>`.
-
-    Args:
-        settings: the model's file and weights.
-
-    Raises:
-        MissingPackageError: kenlm is not installed.
-        DataError: the file cannot be read as a language model.
     """
 
     def __init__(self, settings: LanguageModel) -> None:
@@ -87,7 +75,7 @@ class GlossScorer:
         return 0.0
 
     def score(self, prev_state: Any, word: str, is_last_word: bool = False) -> tuple[float, Any]:
-        """Return what a gloss adds to the score of a labelling, and the state after it.
+        """Return the score of a gloss in a labelling, and the state after it.
 
         Args:
             prev_state: state before the gloss.
@@ -117,7 +105,7 @@ def load_model(path: Path) -> Any:
     try:
         return _load_cached(kenlm, path, path.stat().st_mtime_ns)
     except UnicodeDecodeError as error:  # KenLM's message quotes the file
-        raise DataError(f"{path}: no language model", _HINT) from error
+        raise DataError(f"{path}: not a language model", _HINT) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read as a language model ({_kenlm_reason(error)})", _HINT) from error
 
@@ -131,13 +119,13 @@ def _load_cached(kenlm: Any, path: Path, modified_ns: int) -> Any:
 
 
 def installation_hint(command: str) -> str:
-    """Return the hint for a missing kenlm or pyctcdecode: the command, or that this Python is too new for both."""
+    """Return the hint for a missing kenlm or pyctcdecode: the command, or the Python versions that support both."""
     if sys.version_info[:2] <= NEWEST_PYTHON:
         return command
     this, newest = (f"{major}.{minor}" for major, minor in (sys.version_info[:2], NEWEST_PYTHON))
     return (
-        f"pip can install neither kenlm nor pyctcdecode on Python {this}: use Python 3.10 to {newest} for a language "
-        "model; the decoders beam and greedy need nothing more"
+        f"use Python 3.10 to {newest} for language models and pyctcdecode (pip cannot install kenlm and pyctcdecode on "
+        f"Python {this}), or use the decoder beam or greedy"
     )
 
 
@@ -146,7 +134,7 @@ def _kenlm() -> Any:
         return importlib.import_module("kenlm")
     except ImportError as error:
         raise MissingPackageError(
-            "a language model is read by kenlm, which is not installed", installation_hint("pip install 'cslr[lm]'")
+            "language models need kenlm, which is not installed", installation_hint("pip install 'cslr[lm]'")
         ) from error
 
 

@@ -44,7 +44,7 @@ class PrefixBeamDecoder:
         """Check the widths."""
         check_beam(self.beam_width, self.num_best)
         if self.max_classes < 1:
-            raise UsageError(f"max_classes is {self.max_classes}", "expected 1 or more")
+            raise UsageError(f"max_classes is {self.max_classes}", "use 1 or more")
 
     def decode(self, log_probs: LogProbs) -> list[Hypothesis]:
         """Decode one clip; see `Decoder.decode`."""
@@ -54,11 +54,7 @@ class PrefixBeamDecoder:
         )
 
     def search(self, log_probs: LogProbs) -> list[tuple[Prefix, float]]:
-        """Return the labellings in the beam after the last step with their log-probabilities, best first.
-
-        Args:
-            log_probs: float (T', V).
-        """
+        """Return the labellings in the beam after the last step with their log-probabilities, best first."""
         beam: Beam = {(): (0.0, -math.inf)}
         for class_ids, class_log_probs in _best_classes(log_probs, self.max_classes):
             beam = _advance(beam, class_ids, class_log_probs, self.beam_width)
@@ -67,17 +63,13 @@ class PrefixBeamDecoder:
 
 
 def check_beam(beam_width: int, num_best: int) -> None:
-    """Check that the beam is wide enough for the hypotheses.
-
-    Raises:
-        UsageError: the beam is narrower than 1 or than `num_best`.
-    """
+    """Raise a UsageError if the beam is narrower than 1 or than `num_best`."""
     if beam_width < 1:
-        raise UsageError(f"the beam width is {beam_width}", "expected 1 or more")
+        raise UsageError(f"the beam width is {beam_width}", "use 1 or more")
     if not 1 <= num_best <= beam_width:
         raise UsageError(
-            f"{num_best} hypotheses are asked for of a beam of width {beam_width}",
-            f"expected 1 to {beam_width}; a wider beam holds more",
+            f"num_best is {num_best}, with a beam width of {beam_width}",
+            f"use 1 to {beam_width} hypotheses, or a wider beam",
         )
 
 
@@ -96,14 +88,7 @@ def _best_classes(log_probs: LogProbs, max_classes: int) -> list[tuple[list[int]
 
 
 def _advance(beam: Beam, class_ids: list[int], class_log_probs: list[float], beam_width: int) -> Beam:
-    """Advance the search by one step.
-
-    Args:
-        beam: prefixes so far.
-        class_ids: most probable classes of the step, best first.
-        class_log_probs: log-probabilities of these classes.
-        beam_width: number of prefixes to keep.
-    """
+    """Advance the search by one step, with the most probable classes of the step, best first."""
     log_prob_of_class = dict(zip(class_ids, class_log_probs, strict=True))
     kept = _keep_prefixes(beam, log_prob_of_class)
     # A heap of the best prefixes, the worst at the top; the index keeps Python from comparing prefixes.

@@ -20,7 +20,7 @@ from cslr_cli.decoding.prefix_beam import check_beam
 from cslr_cli.errors import DataError, MissingPackageError, UsageError
 from cslr_cli.vocabulary import BLANK_ID
 
-_WORD_START = "▁"  # what pyctcdecode takes for the beginning of a word, sentencepiece's habit
+_WORD_START = "▁"  # marks the start of a word in pyctcdecode, as in sentencepiece
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class PyctcdecodeDecoder:
 
     Raises:
         MissingPackageError: pyctcdecode, or for a language model kenlm, is not installed.
-        DataError: the language model cannot be read, or knows none of the glosses.
-        UsageError: the widths make no sense, or a gloss cannot be a word.
+        DataError: the language model cannot be read, or has none of the glosses.
+        UsageError: the beam is too narrow, or a gloss cannot be a word.
     """
 
     glosses: tuple[str, ...]
@@ -83,11 +83,7 @@ class PyctcdecodeDecoder:
         return {gloss: class_id for class_id, gloss in enumerate(self.glosses, start=BLANK_ID + 1)}
 
     def decode(self, log_probs: LogProbs) -> list[Hypothesis]:
-        """Decode one clip; see `Decoder.decode`.
-
-        Raises:
-            ValueError: the classes are not the vocabulary's and the blank.
-        """
+        """Decode one clip; see `Decoder.decode`."""
         check_log_probs(log_probs)
         num_classes = len(self.glosses) + 1
         if log_probs.shape[1] != num_classes:
@@ -119,20 +115,16 @@ class FusionTask:
 
 @dataclass(frozen=True)
 class FusionWeightsDecoder:
-    """Decodes each clip with weights of its own, to find the best weights.
+    """Decodes each clip with the weights of its task, to find the best weights.
 
     Attributes:
-        decoder: search with a language model, whose own weights do not matter.
+        decoder: decoder with a language model, whose weights are not used.
     """
 
     decoder: PyctcdecodeDecoder
 
     def __call__(self, task: FusionTask) -> tuple[int, ...]:
-        """Return the glosses of the best hypothesis.
-
-        Raises:
-            ValueError: the decoder has no language model.
-        """
+        """Return the glosses of the best hypothesis."""
         return self._weighted_decoder(task.lm_weight, task.gloss_bonus).decode(task.log_probs)[0].gloss_ids
 
     def __getstate__(self) -> dict[str, PyctcdecodeDecoder]:
@@ -154,26 +146,25 @@ class FusionWeightsDecoder:
 
 
 def _check_words(glosses: Sequence[str]) -> None:
-    """Check that pyctcdecode can tell the glosses apart and does not split them."""
+    """Check that pyctcdecode can distinguish the glosses and does not split them."""
     if len(set(glosses)) != len(glosses):
-        raise UsageError("the vocabulary has a gloss twice", "pyctcdecode tells glosses apart by their spelling")
+        raise UsageError("the vocabulary has a gloss twice", "remove one, or use the decoder beam or greedy")
     for gloss in glosses:
         if gloss.split() != [gloss] or _WORD_START in gloss:
             raise UsageError(
                 f"pyctcdecode cannot decode the gloss {gloss!r}",
-                f"a gloss with white space or {_WORD_START} is no single word to it; "
-                "the decoders beam and greedy take any gloss",
+                f"use the decoder beam or greedy: pyctcdecode splits glosses at white space and at {_WORD_START}",
             )
 
 
 def _check_language_model(glosses: Sequence[str], language_model: LanguageModel) -> None:
-    """Refuse a language model that knows none of the glosses."""
+    """Raise a DataError if the language model has none of the glosses."""
     unknown = language_model.unknown_glosses(glosses)
     if glosses and len(unknown) == len(glosses):
         raise DataError(
-            f"{language_model.path}: the language model knows none of the {len(glosses)} glosses, "
-            f"for example not {', '.join(unknown[:3])}",
-            "it must be made of sentences of the vocabulary's own glosses, spelt alike; see docs/decoding.md",
+            f"{language_model.path}: the language model has none of the {len(glosses)} glosses of the vocabulary, "
+            f"for example {', '.join(unknown[:3])}",
+            "use a language model of sentences with these glosses, in the same spelling; see docs/decoding.md",
         )
 
 
@@ -183,8 +174,8 @@ def _pyctcdecode() -> Any:
             return importlib.import_module("pyctcdecode")
         except ImportError as error:
             raise MissingPackageError(
-                f"the decoder pyctcdecode is not there ({error})",
-                installation_hint("pip install pyctcdecode; the decoders beam and greedy need nothing more"),
+                f"the decoder pyctcdecode is not installed ({error})",
+                installation_hint("pip install pyctcdecode, or use the decoder beam or greedy"),
             ) from error
 
 

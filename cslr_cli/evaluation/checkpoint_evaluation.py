@@ -21,17 +21,13 @@ from cslr_cli.scoring import find_protocol, read_stm
 from cslr_cli.scoring.alignment import fold_case
 from cslr_cli.scoring.gloss_counts import fold_glosses
 
-# Ratio of a corpus' frame rate to that of training, or its inverse: up to the first the rates count as equal (30 and
-# 29.97 frames per second), from the second on signs last another number of frames than the network has learned.
+# Ratio of a corpus' frame rate to that of training, or its inverse. Up to the first, the rates count as equal (30 and
+# 29.97 frames per second). From the second on, it is an error.
 _SAME_FPS_RATIO, _MAX_FPS_RATIO = 1.01, 2.0
 
 
 def find_prepared_corpus(checkpoint: Checkpoint, path: Path | None) -> PreparedCorpus:
-    """Find the prepared corpus of a checkpoint: at `path`, else where the network was trained, else in `prepared/NAME`.
-
-    Raises:
-        DataError: there is no such corpus.
-    """
+    """Find the prepared corpus of a checkpoint: `path`, else the folder used in training, else `prepared/NAME`."""
     if path is not None:
         return open_prepared_corpus(path)
     origin = checkpoint.corpus
@@ -41,8 +37,8 @@ def find_prepared_corpus(checkpoint: Checkpoint, path: Path | None) -> PreparedC
             return open_prepared_corpus(place)
     searched = dict.fromkeys(str(place.absolute()) for place in places)  # often the same folder
     raise DataError(
-        f"{' and '.join(searched)}: the corpus that the network was trained on is not there",
-        f"say by --corpus where it is, or make it with: cslr prepare {origin.name} --size {origin.frame_size}",
+        f"{' and '.join(searched)}: cannot find the corpus that the network was trained on",
+        f"name its folder with --corpus, or prepare it: cslr prepare {origin.name} --size {origin.frame_size}",
     )
 
 
@@ -59,12 +55,18 @@ def evaluate(
 ) -> list[SplitResult]:
     """Score a checkpoint on some splits of a corpus.
 
+    Example:
+        >>> checkpoint = load_checkpoint("runs/quickstart/best.pt")
+        >>> corpus = open_prepared_corpus("prepared/synthetic")
+        >>> (dev,) = evaluate(checkpoint, corpus, ["dev"], device=torch.device("cpu"), dtype=torch.float32)
+        >>> print(f"WER on dev: {dev.wer:.1f} %")
+
     Args:
         checkpoint: network with its preprocessing and decoding.
         corpus: prepared corpus with frames of the size that the network was trained on.
         splits: names of the splits, at least one; the results have this order.
-        device: device to compute on.
-        dtype: type to compute in.
+        device: device of the computation.
+        dtype: dtype of the computation.
         decoding: decoding settings that replace the checkpoint's.
         num_workers: number of processes that read clips, and maximum number that decode; default: as in training.
         progress: called after each clip.
@@ -73,7 +75,7 @@ def evaluate(
         DataError: the corpus' frames have another size or a very different rate, a split has no clip, or a language
             model cannot be read.
     """
-    evaluators = [  # all of them first, so that a fault of the last split shows before the work
+    evaluators = [  # all of them first, so that errors of the last split are raised before the work
         make_evaluator(
             checkpoint, corpus, split, device=device, dtype=dtype, decoding=decoding, num_workers=num_workers
         )
@@ -119,9 +121,9 @@ def _check_frames(checkpoint: Checkpoint, corpus: PreparedCorpus) -> None:
     fps = checkpoint.corpus.fps
     if max(corpus.fps / fps, fps / corpus.fps) >= _MAX_FPS_RATIO:
         raise DataError(
-            f"{corpus.path}: {corpus.fps:g} frames a second, and the checkpoint was trained on {fps:g}; "
-            "signs would last another number of frames than it has learned",
-            f"prepare it at {fps:g} frames a second (your own videos: --fps {fps:g})",
+            f"{corpus.path}: has {corpus.fps:g} frames per second, but the checkpoint was trained at {fps:g}",
+            f"prepare the corpus at {fps:g} frames per second (your own videos: --fps {fps:g}), so that signs last as "
+            "many frames as in training",
         )
 
 
@@ -130,21 +132,15 @@ def evaluation_warnings(
 ) -> list[str]:
     """Return warnings about a different frame rate, and about glosses that the network or the language model lacks.
 
-    Args:
-        checkpoint: checkpoint to evaluate.
-        corpus: prepared corpus to evaluate on.
-        splits: names of the splits.
-        decoding: decoding settings.
-
     Raises:
-        DataError: the network knows no gloss of a split, or the language model cannot be read.
+        DataError: the network can recognise no gloss of a split, or the language model cannot be read.
     """
     warnings = []
     fps = checkpoint.corpus.fps
     if max(corpus.fps / fps, fps / corpus.fps) > _SAME_FPS_RATIO:
         warnings.append(
-            f"{corpus.path}: {corpus.fps:g} frames a second, and the checkpoint was trained on {fps:g}; "
-            "signs last another number of frames than it has learned"
+            f"{corpus.path}: has {corpus.fps:g} frames per second, but the checkpoint was trained at {fps:g}; "
+            "signs last a different number of frames than in training"
         )
     warnings += _unknown_gloss_warnings(checkpoint, corpus, splits)
     language_model = language_model_from_config(decoding)
@@ -153,8 +149,8 @@ def evaluation_warnings(
         unknown = language_model.unknown_glosses(glosses)
         if unknown:
             warnings.append(
-                f"{language_model.path}: the language model does not know {len(unknown)} of the "
-                f"{len(glosses)} glosses, for example {', '.join(unknown[:3])}; it takes them for <unk>"
+                f"{language_model.path}: the language model lacks {len(unknown)} of the {len(glosses)} glosses of the "
+                f"vocabulary, for example {', '.join(unknown[:3])}; it scores them as <unk>"
             )
     return warnings
 
@@ -168,11 +164,11 @@ def _unknown_gloss_warnings(checkpoint: Checkpoint, corpus: PreparedCorpus, spli
         some = f"for example {', '.join(unknown[:3])}"
         if signed and len(unknown) == len(signed):
             raise DataError(
-                f"{corpus.path}: the network knows none of the {len(signed)} glosses of {split}, {some}",
-                "evaluate on a corpus whose glosses are spelt as those that it was trained on",
+                f"{corpus.path}: the network can recognise none of the {len(signed)} glosses of {split}, {some}",
+                "use a corpus with the same spelling of the glosses as the training corpus",
             )
         if unknown:
             yield (
-                f"{corpus.path}: the network does not know {len(unknown)} of the {len(signed)} glosses of {split}, "
-                f"{some}; they can only be errors"
+                f"{corpus.path}: the network cannot recognise {len(unknown)} of the {len(signed)} glosses of {split}, "
+                f"{some}; they always count as errors"
             )

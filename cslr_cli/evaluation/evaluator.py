@@ -32,8 +32,7 @@ from cslr_cli.vocabulary import Vocabulary
 class Evaluator:
     """Scores a network on one split of a corpus, once or after each epoch.
 
-    Recognition and scoring are separate steps: several processes can each recognise a shard of the clips, and one of
-    them scores all.
+    Recognition and scoring are separate, so that several processes can each recognise a shard of the clips.
 
     Args:
         corpus: prepared corpus.
@@ -77,17 +76,11 @@ class Evaluator:
         self._unseen_signers = _find_unseen_signers(corpus, self.samples)
 
     def __call__(self, network: Network, progress: ProgressCallback = no_progress) -> SplitResult:
-        """Recognise and score the split; the network keeps its mode."""
+        """Recognise and score the split; the network's training mode does not change."""
         return self.score(self.recognise(network, progress))
 
     def log_probs(self, network: Network, *, shard: int = 0, num_shards: int = 1) -> Iterator[ClipLogProbs]:
-        """Run the network over the clips, longest first.
-
-        Args:
-            network: network in evaluation mode.
-            shard: index of the shard, from 0.
-            num_shards: number of shards of about equal total length that the clips are divided into.
-        """
+        """Run the network, in evaluation mode, over one of `num_shards` equally long shards of the clips."""
         batches = self._loader.batches(self._shard_batches(shard, num_shards))
         return clip_log_probs(network, batches, device=self._device, dtype=self._dtype)
 
@@ -97,13 +90,10 @@ class Evaluator:
         """Run the network over the clips, or a shard of them, and decode both heads.
 
         Args:
-            network: network; keeps its mode.
+            network: network; its training mode does not change.
             progress: called after each clip.
             shard: index of the shard, from 0.
             num_shards: number of shards that the clips are divided into.
-
-        Returns:
-            The clips of the shard, in any order.
         """
         num_clips = sum(map(len, self._shard_batches(shard, num_shards)))
         with evaluation_mode(network):
@@ -112,12 +102,7 @@ class Evaluator:
     def decode(
         self, clips: Iterable[ClipLogProbs], num_clips: int, progress: ProgressCallback = no_progress
     ) -> list[ClipHypotheses]:
-        """Decode both heads of clips, in worker processes if there is enough work.
-
-        Args:
-            clips: any iterable; workers decode while a generator computes the next clip.
-            num_clips: number of clips.
-            progress: called after each clip.
+        """Decode both heads of clips, in worker processes if there is enough work; see `DecoderPool.map`.
 
         Raises:
             CslrError: the network's output is not finite, or a worker process was killed.
@@ -129,14 +114,7 @@ class Evaluator:
         return decoded
 
     def score(self, clips: Iterable[ClipHypotheses]) -> SplitResult:
-        """Score the hypotheses of all clips.
-
-        Args:
-            clips: each clip of the split exactly once, in any order.
-
-        Raises:
-            ValueError: a clip is missing, occurs twice, or is not in this split.
-        """
+        """Score the hypotheses of all clips of the split: each exactly once, in any order."""
         clips = list(clips)
         by_id = {clip.sample_id: clip for clip in clips}
         if len(clips) != len(self.samples) or by_id.keys() != {sample.sample_id for sample in self.samples}:
@@ -176,11 +154,7 @@ class Evaluator:
         return score(self.references, hypotheses, self._protocol)
 
     def with_decoding(self, decoding: DecodingConfig) -> Evaluator:
-        """Return a copy with other decoding settings and its own worker processes.
-
-        Raises:
-            CslrError: the decoder is unknown or cannot be built.
-        """
+        """Return a copy with other decoding settings and other worker processes."""
         other = copy.copy(self)
         other._set_decoding(decoding)
         return other
@@ -229,7 +203,7 @@ def _read_references(corpus: PreparedCorpus, split: str, samples: Sequence[Sampl
     missing = [sample.sample_id for sample in samples if sample.sample_id not in by_id]
     if missing:
         raise DataError(
-            f"{corpus.references(split)}: no reference for {len(missing)} clips, first {missing[0]}",
+            f"{corpus.references(split)}: no reference for {len(missing)} clips, for example {missing[0]}",
             "prepare the corpus again",
         )
     found = [(sample, by_id[sample.sample_id]) for sample in samples]

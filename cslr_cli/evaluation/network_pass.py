@@ -35,16 +35,10 @@ def evaluation_mode(network: Network) -> Iterator[None]:
 def clip_log_probs(
     network: Network, batches: Iterable[Batch], *, device: torch.device, dtype: torch.dtype
 ) -> Iterator[ClipLogProbs]:
-    """Run the network over batches.
+    """Run a network in evaluation mode over batches, and yield the log-probabilities of each clip.
 
     The clips of a batch are yielded after the next batch has been sent to the device, so that a GPU computes while the
     finished clips are decoded.
-
-    Args:
-        network: network on `device`, in evaluation mode.
-        batches: batches of frames.
-        device: device of the network.
-        dtype: type to compute in.
 
     Raises:
         DeviceError: the device is out of memory.
@@ -62,12 +56,9 @@ def clip_log_probs(
 
 @dataclass(frozen=True)
 class _PendingBatch:
-    """A batch whose log-probabilities the device still computes.
+    """A batch whose log-probabilities the device may still compute; lengths are those of the clips, without padding.
 
     Attributes:
-        sample_ids: names of the clips.
-        frame_lengths: number of frames of each clip, without padding.
-        step_lengths: number of steps of each clip, without padding.
         log_probs: float32 (B, T', V) of each head, on the CPU.
         arrival: event after which `log_probs` is complete; None if it is complete already.
     """

@@ -28,11 +28,7 @@ from cslr_cli.scoring.scoring_tool import score_with_tool
 
 
 def rescore(result: SplitResult, tool: ScoringTool) -> SplitResult:
-    """Score the same hypotheses with another tool.
-
-    Raises:
-        MissingPackageError: sclite is asked for and not installed.
-    """
+    """Score the same hypotheses with another tool; exceptions are those of `score_with_tool`."""
     if tool == "builtin":
         return result
 
@@ -50,17 +46,7 @@ def rescore(result: SplitResult, tool: ScoringTool) -> SplitResult:
 def write_evaluation(
     results: Sequence[SplitResult], corpus: PreparedCorpus, folder: Path, facts: Mapping[str, str]
 ) -> list[Analysis]:
-    """Write the hypotheses, the references and the report of some splits.
-
-    Args:
-        results: results of the splits.
-        corpus: prepared corpus of the splits.
-        folder: output folder.
-        facts: facts about all splits, by name.
-
-    Returns:
-        The figures in the report, one analysis per split.
-    """
+    """Write hypotheses, references and a report with `facts`; returns the report's figures, one analysis per split."""
     for result in results:
         write_hypotheses(result, corpus, folder)
     analyses = [analyse(report_section(result, corpus)) for result in results]
@@ -119,18 +105,13 @@ def decoding_facts(decoding: DecodingConfig) -> dict[str, str]:
         facts["decoder"] += ", repeats kept"
     if decoding.language_model is not None:
         facts["language model"] = (
-            f"{decoding.language_model}, weight {decoding.lm_weight:g}, {decoding.gloss_bonus:+g} a gloss"
+            f"{decoding.language_model}, weight {decoding.lm_weight:g}, {decoding.gloss_bonus:+g} per gloss"
         )
     return facts
 
 
 def report_section(result: SplitResult, corpus: PreparedCorpus) -> Section:
-    """Build the section of a report about a split: both heads, the clips, and the glosses of the training split.
-
-    Args:
-        result: result of the split.
-        corpus: prepared corpus of the split.
-    """
+    """Build the report's section about a split: both heads, the clips, and the glosses of the training split."""
     facts = decoding_facts(result.decoding)
     further_systems = []
     if "sequence" in result.greedy and result.decoding.decoder != "greedy":

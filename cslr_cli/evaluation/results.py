@@ -60,12 +60,10 @@ def oracle_score(
 ) -> Score:
     """Score the alternative of each clip with the fewest errors; among equal ones, the most probable.
 
-    Each alternative is normalised and aligned like a hypothesis.
-
     Args:
         references: references of the clips.
         nbest: alternatives of each clip, most probable first; at least one.
-        protocol: scoring protocol.
+        protocol: scoring protocol that normalises each alternative.
     """
     best: list[ClipScore] = []
     for rank in range(max(map(len, nbest.values()))):

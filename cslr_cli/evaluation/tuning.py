@@ -71,7 +71,7 @@ class TunedLanguageModel:
 
     @property
     def best(self) -> LanguageModelTrial:
-        """Return the trial with the lowest WER; among equal ones, the one with the smallest weights."""
+        """Trial with the lowest WER; among equal ones, the one with the smallest weights."""
         return _best_trial(self.trials)
 
 
@@ -88,24 +88,24 @@ def tune_language_model(
     """Find the weights of a language model with which dev has the lowest WER.
 
     Tries a coarse grid, then twice the neighbours of the best weights so far. The log-probabilities of dev stay in
-    memory: 8 bytes per step, class and clip.
+    memory: 8 bytes per step and class.
 
     Args:
         checkpoint: network with its preprocessing.
         corpus: prepared corpus with the split dev.
         decoding: decoding settings with a language model; its weights are ignored.
-        device: device to compute on.
-        dtype: type to compute in.
+        device: device of the computation.
+        dtype: dtype of the computation.
         num_workers: see `evaluate`.
         progress: called after each clip of the network, then after each trial.
 
     Raises:
-        UsageError: the decoding has no language model.
-        DataError: as in `evaluate`, or there is no dev.
+        UsageError: `decoding` has no language model.
+        DataError: as in `evaluate`, or the corpus has no split dev.
     """
     decoder = decoder_from_config(decoding, checkpoint.vocabulary)
     if not isinstance(decoder, PyctcdecodeDecoder) or decoder.language_model is None:
-        raise UsageError("there is no language model to tune", "name one: --lm gloss.arpa")
+        raise UsageError("no language model to tune", "add a language model, for example --lm gloss.arpa")
     evaluator = make_evaluator(
         checkpoint, corpus, TUNING_SPLIT, device=device, dtype=dtype, decoding=decoding, num_workers=num_workers
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from cslr_cli.files import write_text
 from cslr_cli.report.page import page
+from cslr_cli.report.score_text import round_figure
 from cslr_cli.report.sections import Analysis, ClipFacts
 from cslr_cli.scoring import ClipScore, GroupScore
 
@@ -26,16 +27,13 @@ _SECOND_COLUMNS = ("second_wer", "second_errors", "second_hypothesis")
 def write_report(
     folder: Path, analyses: Sequence[Analysis], *, title: str, facts: Mapping[str, str] | None = None
 ) -> Path:
-    """Write `report.html`, `report.json` and for each section `NAME.clips.csv`.
+    """Write `report.html`, `report.json` and for each section `NAME.clips.csv`; returns the path of the page.
 
     Args:
-        folder: where to; the page's links to frames are relative to it.
-        analyses: the sections, in order.
-        title: of the page.
-        facts: what holds for all sections, in words: the checkpoint, the corpus.
-
-    Returns:
-        The page.
+        folder: output folder; the page's links to frames are relative to it.
+        analyses: sections, in order.
+        title: title of the page.
+        facts: facts about all sections as text, by name, such as the checkpoint and the corpus.
     """
     facts = facts or {}
     for analysis in analyses:
@@ -51,7 +49,7 @@ def write_report(
 
 
 def section_figures(analysis: Analysis) -> dict[str, Any]:
-    """Everything that is known of a section, for JSON: the first system's totals at the top."""
+    """Return all figures of a section for JSON, with the first system's totals at the top."""
     section, breakdown = analysis.section, analysis.breakdown
     first = section.systems[0].score
     return {
@@ -85,7 +83,7 @@ def section_figures(analysis: Analysis) -> dict[str, Any]:
 
 
 def clips_csv(analysis: Analysis) -> str:
-    """A line for each clip, in the references' order."""
+    """Return a CSV table with one line per clip, in the order of the references."""
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     two = len(analysis.section.systems) > 1
@@ -93,11 +91,11 @@ def clips_csv(analysis: Analysis) -> str:
     for clip, *others in _clips_of_systems(analysis):
         facts = analysis.section.clips.get(clip.sample_id) or ClipFacts()
         counts = clip.counts
-        row = [clip.sample_id, clip.signer, facts.seconds, _rounded(counts.wer), counts.correct]
+        row = [clip.sample_id, clip.signer, facts.seconds, round_figure(counts.wer), counts.correct]
         row += [counts.substitutions, counts.deletions, counts.insertions, counts.references]
         row += [" ".join(clip.reference), " ".join(clip.hypothesis)]
         for other in others:
-            row += [_rounded(other.counts.wer), other.counts.errors, " ".join(other.hypothesis)]
+            row += [round_figure(other.counts.wer), other.counts.errors, " ".join(other.hypothesis)]
         writer.writerow(row)
     return lines.getvalue()
 
@@ -107,7 +105,7 @@ def _parts(parts: Sequence[GroupScore]) -> dict[str, Any]:
 
 
 def _clips_of_systems(analysis: Analysis) -> list[tuple[ClipScore, ...]]:
-    """Each clip's alignments, one for each system, in the first one's order."""
+    """Return the alignments of each clip, one per system, in the order of the first system."""
     first, *others = (system.score.clips for system in analysis.section.systems)
     by_id = [{clip.sample_id: clip for clip in clips} for clips in others]
     return [(clip, *(clips[clip.sample_id] for clips in by_id)) for clip in first]
@@ -132,10 +130,6 @@ def _clip_figures(analysis: Analysis, clips: Sequence[ClipScore]) -> dict[str, A
     }
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
 def _file_name(section: str) -> str:
-    """A section's name as part of a file's name."""
+    """Convert the name of a section to a part of a file name."""
     return re.sub(r"[^\w.-]+", "_", section).strip(".") or "clips"

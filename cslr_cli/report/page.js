@@ -1,11 +1,11 @@
 "use strict";
-// Whatever comes from the data reaches the page as text (textContent), never as markup.
+// Data enter the page as text (textContent), never as markup.
 
 const PAGE_OF_CLIPS = 40;
 const PAGE_OF_ROWS = 25;
 const NOTHING = -1;
 
-// Halves go to the even digit, as in the figures that are not made here.
+// Halves are rounded to the even digit, as in the figures from Python.
 const number = (digits) => (value) => value === null ? "–" : value.toLocaleString("en",
   { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfEven" });
 const whole = number(0), tenths = number(1);
@@ -49,7 +49,7 @@ function sortableTable(columns, rows, order) {
     const sign = down ? -1 : 1;
     sorted.sort((a, b) => {
       const [x, y] = [key(a[by]), key(b[by])];
-      if (x === null || y === null) return (x === null) - (y === null); // what is undefined comes last
+      if (x === null || y === null) return (x === null) - (y === null); // undefined values come last
       return sign * (typeof x === "string" ? x.localeCompare(y) : x - y);
     });
   }
@@ -113,7 +113,7 @@ const FILTERS = {
   wrong: ["with errors", (clip) => clip.alignments[0].errors > 0],
   right: ["without errors", (clip) => clip.alignments[0].errors === 0],
   unseen: ["with glosses not in training", (clip) => clip.unseen],
-  differs: ["where the two differ", (clip) => clip.differs],
+  differs: ["where the two systems differ", (clip) => clip.differs],
   first: ["", (clip) => clip.alignments[0].errors < clip.alignments[1].errors],
   second: ["", (clip) => clip.alignments[0].errors > clip.alignments[1].errors],
 };
@@ -122,12 +122,12 @@ const ORDERS = {
   errors: ["most errors first", (a, b) => b.alignments[0].errors - a.alignments[0].errors],
   wer: ["highest WER first", (a, b) => (b.alignments[0].wer ?? -1) - (a.alignments[0].wer ?? -1)],
   lead: ["largest difference first", (a, b) => lead(b) - lead(a)],
-  file: ["as in the references", (a, b) => a.index - b.index],
+  file: ["order of the references", (a, b) => a.index - b.index],
   longest: ["longest reference first", (a, b) => b.alignments[0].references - a.alignments[0].references],
 };
 
-// Words must all occur, in a name, a signer or a gloss; "GLOSS" is a whole gloss; A → B a confusion, whose
-// glosses may have arrows in them.
+// All words must occur, each in a name, a signer or a gloss. "GLOSS" is a complete gloss. A → B is a confusion; its
+// glosses may contain arrows.
 function matcher(query, section) {
   const glosses = section.glosses.map((gloss) => gloss.toLowerCase());
   const wanted = query.trim().toLowerCase();
@@ -164,19 +164,19 @@ function drawnAlignment(aligned, section, unseen) {
 
 function drawnClip(clip, section, unseen) {
   const [first, second] = clip.alignments;
-  const told = ({ counts, wer }) =>
+  const scoreText = ({ counts, wer }) =>
     `WER ${wer === null ? "undefined" : `${tenths(wer)} %`} (${counts.sub} S, ${counts.del} D, ${counts.ins} I)`;
   const drawn = element("article", { class: "clip" }, element("header", {},
     element("b", {}, clip.id),
     clip.signer === null ? null : element("span", {}, clip.signer),
     clip.seconds === null ? null : element("span", {}, `${tenths(clip.seconds)} s`),
-    element("span", {}, told(first)),
+    element("span", {}, scoreText(first)),
     second && !clip.differs ? element("span", {}, `${section.systems[1]}: the same`) : null,
     clip.frames === null ? null : element("a", { href: clip.frames }, "frames")));
   if (second && clip.differs) drawn.append(element("span", { class: "system" }, section.systems[0]));
   drawn.append(drawnAlignment(first, section, unseen));
   if (second && clip.differs) {
-    drawn.append(element("span", { class: "system" }, `${section.systems[1]}: ${told(second)}`), drawnAlignment(second, section, unseen));
+    drawn.append(element("span", { class: "system" }, `${section.systems[1]}: ${scoreText(second)}`), drawnAlignment(second, section, unseen));
   }
   return drawn;
 }
@@ -230,7 +230,7 @@ function tables(place, section, showClips) {
   const { tables, glosses } = section;
   const gloss = (index) => glosses[index];
   const link = (text, query) => element("button", { type: "button", title: "Show the clips", onclick: () => showClips(query) }, text);
-  // A table is made when its part of the page is opened for the first time.
+  // A table is drawn when it is opened for the first time.
   const lazily = (title, make) => {
     const details = element("details", {}, element("summary", {}, title));
     details.addEventListener("toggle", () => { if (details.open && details.children.length === 1) details.append(make()); });
@@ -242,7 +242,7 @@ function tables(place, section, showClips) {
   lazily(`Confusions (${whole(tables.confusions.length)})`, () => sortableTable([
     { name: "signed", text: true, key: gloss, cell: (row) => gloss(row[0]) },
     { name: "recognised", text: true, key: gloss, cell: (row) => gloss(row[1]) },
-    { name: "times", show: whole, cell: (row) => link(whole(row[2]), `${gloss(row[0])} → ${gloss(row[1])}`) },
+    { name: "count", show: whole, cell: (row) => link(whole(row[2]), `${gloss(row[0])} → ${gloss(row[1])}`) },
   ], tables.confusions, [2, true]));
   const columns = ["signed", "recognised", "correct", "substituted", "deleted", "inserted", "falsely recognised"];
   lazily(`Glosses (${whole(tables.glosses.length)})`, () => sortableTable([
@@ -253,7 +253,7 @@ function tables(place, section, showClips) {
   ], tables.glosses, [4, true]));
 }
 
-// Sections: one is shown; the address says which.
+// Sections: the part of the address after # selects the one to show.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const filled = new Set();

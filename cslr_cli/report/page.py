@@ -1,7 +1,7 @@
-"""The report's page: one file with its style, its script and its data inside, which needs no network.
+"""The report's page: one HTML file that contains its style, script and data, and needs no network.
 
-The summary and the plots are written here; tables and alignments are data that the page's script shows,
-a screenful at a time, so that ten thousand clips open as quickly as ten.
+Summary and plots are HTML. Tables and alignments are data; the page's script shows a screenful of them at a time, so
+that ten thousand clips open as quickly as ten.
 """
 
 from __future__ import annotations
@@ -22,14 +22,7 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
 def page(analyses: Sequence[Analysis], folder: Path, *, title: str, facts: Mapping[str, str]) -> str:
-    """The page as HTML.
-
-    Args:
-        analyses: the sections, in order.
-        folder: where the page will lie; its links are relative to it.
-        title: its heading.
-        facts: what holds for all sections, in words.
-    """
+    """Return the page as HTML; arguments are those of `write_report`."""
     names = [analysis.section.name for analysis in analyses]
     parts = {
         "title": escape(title),
@@ -41,12 +34,12 @@ def page(analyses: Sequence[Analysis], folder: Path, *, title: str, facts: Mappi
         "data": json_in_html([section_data(analysis, folder) for analysis in analyses]),
         "script": _resource("page.js"),
     }
-    # In one pass: what is put in may itself look like a place.
+    # In one pass, because inserted text may itself look like a placeholder.
     return _PLACE.sub(lambda place: parts[place[1]], _resource("page.html"))
 
 
 def json_in_html(value: object) -> str:
-    """JSON that may stand inside a script element: no gloss can end the element or begin a comment."""
+    """Return JSON for a script element: no gloss can end the element or start a comment."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -1,4 +1,4 @@
-"""The data inside the page, in short form: glosses and signers are numbers, an alignment is a flat list of them."""
+"""The data inside the page, in compact form: glosses and signers are numbers, an alignment is a flat list of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from cslr_cli.report.score_text import round_figure
 from cslr_cli.report.sections import Analysis
 from cslr_cli.scoring import GroupScore, Score
 from cslr_cli.scoring.alignment import fold_case
 
-NOTHING = -1  # in place of a gloss's number: a deletion has no hypothesis, an insertion no reference
+NOTHING = -1  # instead of the number of a gloss: a deletion has no hypothesis, an insertion no reference
 
 
 class _Numbers:
@@ -26,12 +27,7 @@ class _Numbers:
 
 
 def section_data(analysis: Analysis, folder: Path) -> dict[str, Any]:
-    """What the page's script shows of a section.
-
-    Args:
-        analysis: the section.
-        folder: where the page will lie.
-    """
+    """Return the data of a section for the page's script; `folder` is the folder of the page."""
     section, breakdown = analysis.section, analysis.breakdown
     number, signer = _Numbers(), _Numbers()
     first = section.systems[0].score
@@ -65,8 +61,8 @@ def section_data(analysis: Analysis, folder: Path) -> dict[str, Any]:
                     row.deleted,
                     row.inserted,
                     row.falsely_recognised,
-                    _rounded(row.precision),
-                    _rounded(row.recall),
+                    round_figure(row.precision),
+                    round_figure(row.recall),
                     row.seen,
                 ]
                 for row in breakdown.glosses
@@ -81,7 +77,7 @@ def section_data(analysis: Analysis, folder: Path) -> dict[str, Any]:
 
 
 def _pairs(score: Score, order: Iterable[str], number: _Numbers) -> list[list[int]]:
-    """For each clip reference, hypothesis, reference, hypothesis, and so on."""
+    """Return for each clip: reference, hypothesis, reference, hypothesis, and so on."""
     by_id = {clip.sample_id: clip for clip in score.clips}
     return [
         [number(gloss) for pair in by_id[sample_id].pairs for gloss in (pair.reference, pair.hypothesis)]
@@ -90,7 +86,7 @@ def _pairs(score: Score, order: Iterable[str], number: _Numbers) -> list[list[in
 
 
 def _same(glosses: Iterable[str]) -> list[int] | None:
-    """For each gloss the first that counts as the same; None where all differ, which is nearly always."""
+    """Return for each gloss the first one that counts as the same; None if all differ, which is usual."""
     first: dict[str, int] = {}
     same = [first.setdefault(fold_case(gloss), index) for index, gloss in enumerate(glosses)]
     return same if len(first) < len(same) else None
@@ -103,10 +99,10 @@ def _parts(parts: Sequence[GroupScore]) -> list[list[object]]:
             each.clips,
             each.clips_with_errors,
             each.counts.references,
-            _rounded(each.counts.wer),
-            each.by_clip and [_rounded(each.by_clip.low), _rounded(each.by_clip.high)],
+            round_figure(each.counts.wer),
+            each.by_clip and [round_figure(each.by_clip.low), round_figure(each.by_clip.high)],
             *(
-                _rounded(each.counts.percent(number))
+                round_figure(each.counts.percent(number))
                 for number in (each.counts.substitutions, each.counts.deletions, each.counts.insertions)
             ),
         ]
@@ -115,15 +111,11 @@ def _parts(parts: Sequence[GroupScore]) -> list[list[object]]:
 
 
 def _link(frames: Path | None, folder: Path) -> str | None:
-    """The way from the page to a clip's pictures, if they are there."""
+    """Return the path from the page to the frames of a clip, if they exist."""
     if frames is None or not frames.exists():
         return None
     try:
-        way = os.path.relpath(frames.resolve(), folder.resolve())
+        path = os.path.relpath(frames.resolve(), folder.resolve())
     except ValueError:  # on another drive of Windows
         return frames.resolve().as_uri()
-    return quote(Path(way).as_posix())
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    return quote(Path(path).as_posix())

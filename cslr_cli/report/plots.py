@@ -11,17 +11,17 @@ from html import escape
 
 from cslr_cli.scoring import GroupScore, Interval
 
-# Everything in SVG user units, which are CSS pixels where the page has room for the whole width.
+# Lengths in SVG user units: CSS pixels if the page has space for the whole width.
 WIDTH = 360
 ROW_HEIGHT = 22
 LABEL_WIDTH = 104
 VALUE_WIDTH = 52
 TOP = 6
 AXIS_HEIGHT = 22
-MAX_ROWS = 40  # more than these are in the table alone
+MAX_ROWS = 40  # further rows are only in the table
 
 _PLOT_LEFT, _PLOT_RIGHT = LABEL_WIDTH + 8, WIDTH - VALUE_WIDTH
-# Of a letter in a label (12 px), in the widest of the fonts that the page may get: Chinese, capital, other.
+# Widths of a letter in a label (12 px), in the widest font that a browser may choose: Chinese, capital, other.
 _WIDE, _CAPITAL, _OTHER = 12.0, 8.5, 7.5
 _ARROW = " → "
 
@@ -40,10 +40,10 @@ class Bar:
 
 
 def rate_plot(groups: Sequence[GroupScore], what: str) -> str:
-    """Draw one word error rate per row, as a dot on the whisker of its interval.
+    """Draw one word error rate per row, as a dot on the whisker of its interval; at most `MAX_ROWS` rows.
 
     Args:
-        groups: groups of clips; those without a rate are left out, and at most the first `MAX_ROWS` are drawn.
+        groups: groups of clips; those without a rate are not drawn.
         what: kind of the groups, for screen readers.
     """
     rows = [(each, each.counts.wer) for each in groups if each.counts.wer is not None][:MAX_ROWS]

@@ -1,4 +1,4 @@
-"""Scores as text and sentences, the same on the page and on the screen."""
+"""Scores as text and sentences, for the page and the terminal."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from collections.abc import Sequence
 
 from cslr_cli.scoring import Comparison, Counts, GroupScore, Interval, Score
 
-SIGNIFICANCE_LEVEL = 0.05  # a difference with a larger p is not called one
-MIN_SEGMENTS = 50  # with fewer, the mean of their differences need not be distributed normally
+SIGNIFICANCE_LEVEL = 0.05  # from this p on, a difference may be chance
+MIN_SEGMENTS = 50  # with fewer, the mean of the differences may not be normally distributed
+
+
+def round_figure(value: float | None) -> float | None:
+    """Round a figure for the report's files to four decimals."""
+    return None if value is None else round(value, 4)
 
 
 def format_wer(counts: Counts) -> str:
@@ -29,7 +34,7 @@ def format_interval(interval: Interval | None) -> str:
 def format_intervals(total: GroupScore) -> str:
     """Format `95 % interval 17.9–19.7 by clip, 16.0–21.3 by signer (9 signers)`."""
     if total.by_clip is None:
-        return "no interval, since there is but one clip" if total.clips < 2 else "no interval, since there is no error"
+        return "no interval with only one clip" if total.clips < 2 else "no interval without errors"
     text = f"95 % interval {format_interval(total.by_clip)} by clip"
     if total.by_signer is None:
         return text
@@ -40,22 +45,17 @@ def describe_special_clips(scored: Score) -> dict[str, str]:
     """Describe clips without hypothesis or with an empty reference, by fact; empty if there are none."""
     facts = {}
     if scored.missing:
-        facts["clips without hypothesis"] = f"{len(scored.missing)}, taken as if nothing had been recognised in them"
+        facts["clips without hypothesis"] = f"{len(scored.missing)}, scored as empty hypotheses"
     empty = sum(not clip.reference for clip in scored.clips)
     if empty:
         facts["clips with an empty reference"] = (
-            f"{empty}, which have no WER of their own; what is recognised in them counts as insertions"
+            f"{empty}, without a WER per clip; glosses recognised in them count as insertions"
         )
     return facts
 
 
 def describe_comparison(comparison: Comparison, names: Sequence[str]) -> list[str]:
-    """Describe a comparison in sentences.
-
-    Args:
-        comparison: comparison of the second system with the first.
-        names: names of the two systems.
-    """
+    """Describe a comparison of two systems in sentences; `names` are their names."""
     first, second = names
     intervals = []
     if comparison.by_clip is not None:
@@ -69,7 +69,7 @@ def describe_comparison(comparison: Comparison, names: Sequence[str]) -> list[st
         f"{first} has fewer errors in {_clips(len(comparison.first_wins))}, {second} in "
         f"{_clips(len(comparison.second_wins))}; as many in {_clips(comparison.same_errors)}, of which "
         f"{comparison.same_hypotheses} have the same glosses.",
-        f"With the better hypothesis of each clip the WER would be {comparison.better_of_both:.1f} %.",
+        f"With the better hypothesis of each clip, the WER would be {comparison.better_of_both:.1f} %.",
     ]
 
 
@@ -78,13 +78,15 @@ def _describe_test(comparison: Comparison, first: str, second: str) -> str:
     if not test.segments:
         return "Matched-pairs test: neither system has an error."
     if test.z is None or test.p is None:
-        return f"Matched-pairs test: the segments with errors ({test.segments}) are too few or too alike for a test."
+        return f"Matched-pairs test: too few segments with errors, or too similar ones ({test.segments}), for a test."
     p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
-    caution = f"; below {MIN_SEGMENTS} this is a rough indication" if test.segments < MIN_SEGMENTS else ""
+    caution = (
+        f"; with fewer than {MIN_SEGMENTS} segments, p is only approximate" if test.segments < MIN_SEGMENTS else ""
+    )
     if test.p >= SIGNIFICANCE_LEVEL:
         verdict = "the difference may be chance"
     else:
-        verdict = f"{first if test.mean < 0 else second} is better, and hardly by chance"
+        verdict = f"{first if test.mean < 0 else second} is better, which is unlikely to be chance"
     segments = f"{test.segments:,} segment{'s' if test.segments > 1 else ''} with errors"
     return f"Matched-pairs test: {verdict} ({p}, z = {test.z:.2f}, {segments}{caution})."
 

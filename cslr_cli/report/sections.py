@@ -1,4 +1,4 @@
-"""What a report is made of: sections, which are sets of clips with one system's hypotheses or two systems'."""
+"""The sections of a report: sets of clips with the hypotheses of one system or two."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cslr_cli.scoring.breakdown import score_group
 
 @dataclass(frozen=True)
 class System:
-    """Hypotheses of one origin, scored.
+    """The score of one system.
 
     Attributes:
-        name: what the report calls them: a head of the network, a file.
-        score: their alignments with the references.
+        name: name in the report, such as a head of the network or a file.
+        score: alignments of the hypotheses with the references.
     """
 
     name: str
@@ -85,11 +85,7 @@ class Analysis:
 
 
 def analyse(section: Section) -> Analysis:
-    """Compute all figures of a section.
-
-    Raises:
-        ScoringError: two systems were scored on different clips.
-    """
+    """Compute all figures of a section; raises a ScoringError if two systems were scored on different clips."""
     first, *others = section.systems
     comparison = compare(first.score, others[0].score) if others else None
     breakdown = break_down(first.score, section.seconds, section.training_glosses)
@@ -103,13 +99,7 @@ def collect_clip_facts(
     splits: Iterable[str],
     recognised: Mapping[str, Sequence[TimedGloss]] | None = None,
 ) -> dict[str, ClipFacts]:
-    """Collect the facts of all clips of some splits of a prepared corpus.
-
-    Args:
-        corpus: prepared corpus.
-        splits: names of the splits.
-        recognised: recognised glosses with times, by clip.
-    """
+    """Collect the facts of all clips of some splits; `recognised` are the recognised glosses with times, by clip."""
     has_frames = corpus.info.layout != NO_FRAMES
     hypotheses = recognised or {}
     return {

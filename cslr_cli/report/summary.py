@@ -1,4 +1,4 @@
-"""What the page says of a section before any table: the figures, the comparison, the plots."""
+"""The top of a section of the page: the figures, the comparison, the plots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cslr_cli.scoring import Counts, GroupScore, UnseenGlosses
 from cslr_cli.scoring.gloss_counts import GLOSS_ERRORS, GlossError, most_frequent
 
 MAX_BARS = 12  # rows of a bar plot
-MAX_UNSEEN_NAMED = 60  # glosses not in training that are named one by one
+MAX_UNSEEN_NAMED = 60  # glosses not in training that the page lists
 
 _SYSTEM_HEADS = ("", "WER %", "95 % interval", "sub %", "del %", "ins %", "clips with errors")
 
@@ -30,15 +30,15 @@ _FAULT_TITLES: dict[GlossError, str] = {
     "falsely_recognised": "Most falsely recognised",
 }
 _FAULT_NOTES: dict[GlossError, str] = {
-    "substituted": "Signed, and another gloss was recognised.",
-    "deleted": "Signed, and nothing was recognised.",
-    "inserted": "Recognised where nothing was signed.",
-    "falsely_recognised": "Recognised where another gloss was signed.",
+    "substituted": "Signed, but another gloss was recognised.",
+    "deleted": "Signed, but nothing was recognised.",
+    "inserted": "Recognised, but nothing was signed.",
+    "falsely_recognised": "Recognised, but another gloss was signed.",
 }
 
 
 def facts_html(facts: Mapping[str, str]) -> str:
-    """Names and values as a list; nothing for none."""
+    """Return names and values as an HTML list; empty without facts."""
     if not facts:
         return ""
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
@@ -46,7 +46,7 @@ def facts_html(facts: Mapping[str, str]) -> str:
 
 
 def section_html(analysis: Analysis, index: int) -> str:
-    """A section of the page, with places that the page's script fills with tables and alignments."""
+    """Return a section of the page; the page's script adds tables and alignments to it."""
     section = analysis.section
     protocol = section.systems[0].score.protocol
     facts = {
@@ -56,7 +56,7 @@ def section_html(analysis: Analysis, index: int) -> str:
             for each in analysis.further_scores
         },
         "protocol": f"{protocol.name}: {protocol.description}",
-        "compares with published figures": protocol.comparable_when,
+        "comparable with published results": protocol.comparable_when,
         **describe_special_clips(section.systems[0].score),
     }
     return f"""<section class="split" id="s{index}" data-section="{index}">
@@ -73,8 +73,8 @@ def section_html(analysis: Analysis, index: int) -> str:
 
 
 def _errors_heading(section: Section) -> str:
-    """With two systems it says whose errors: the plots and the tables are the first one's."""
-    return "Where the errors are" if len(section.systems) == 1 else f"Where the errors are: {section.systems[0].name}"
+    """Return the heading of plots and tables; with two systems, they are of the first one."""
+    return "Errors" if len(section.systems) == 1 else f"Errors of {section.systems[0].name}"
 
 
 def _figures(total: GroupScore) -> str:
@@ -103,7 +103,7 @@ def _figure(kind: str, value: str, name: str, note: str) -> str:
 
 
 def _count_bar(counts: Counts) -> str:
-    """Correct, substituted, deleted as parts of the references, and the insertions beyond their end."""
+    """Draw the parts of the references, correct, substituted and deleted, and after them the insertions."""
     kinds = (
         ("ok", "correct", counts.correct),
         ("sub", "substitutions", counts.substitutions),
@@ -121,13 +121,13 @@ def _count_bar(counts: Counts) -> str:
 def _plots(analysis: Analysis) -> str:
     breakdown = analysis.breakdown
     if not breakdown.worst:
-        return '<p class="note">There are none.</p>'
+        return '<p class="note">No errors.</p>'
     cards = [
         _card(f"Word error rate by {what}", note, rate_plot(parts, what))
         for parts, what, note in (
-            (breakdown.by_signer, "signer", "Dots with 95 % intervals, clips drawn."),
-            (breakdown.by_clip_length, "clip length", "Seconds."),
-            (breakdown.by_reference_length, "reference length", "Glosses signed in the clip."),
+            (breakdown.by_signer, "signer", "Dots with 95 % bootstrap intervals over clips."),
+            (breakdown.by_clip_length, "clip length", "Length of the clips in seconds."),
+            (breakdown.by_reference_length, "reference length", "Number of signed glosses per clip."),
         )
         if len(parts) > 1
     ]
@@ -159,10 +159,10 @@ def _unseen(unseen: UnseenGlosses | None) -> str:
     rest = len(unseen.glosses) - MAX_UNSEEN_NAMED
     more = f" and {rest} more" if rest > 0 else ""
     seen = unseen.seen
-    return f"""<h3>Glosses never seen in training</h3>
+    return f"""<h3>Glosses not in training</h3>
 <p><b>{len(unseen.glosses):,}</b> glosses of the references do not occur in training. They were signed
-<b>{number:,}</b> times, in {unseen.clips:,} clips, and make <b>{unseen.counts.errors:,}</b> of the substitutions and
-deletions. Of the other {seen.references:,} glosses signed, {format_percent(seen, seen.errors)} % were substituted or
+<b>{number:,}</b> times, in {unseen.clips:,} clips, and cause <b>{unseen.counts.errors:,}</b> of the substitutions and
+deletions. Of the other {seen.references:,} signed glosses, {format_percent(seen, seen.errors)} % were substituted or
 deleted.</p>
 <p class="glosses">{escape(listed + more)}</p>"""
 

@@ -1,8 +1,8 @@
 """Scoring of hypotheses against references, with the counts of NIST's sclite, without torch.
 
 `transcripts` reads and writes STM and CTM files, `normalisation` has the scoring protocols, `alignment` aligns one
-clip and `scorer` all clips. `scoring_tool` aligns with other tools, `sclite` is one of them. Views of the alignments:
-`breakdown` and `gloss_counts` show the errors, `bootstrap` the intervals, and `comparison` compares two systems.
+clip and `scorer` all clips. `scoring_tool` aligns with other tools; `sclite` is one of them. Computed from the
+alignments: tables of errors (`breakdown`, `gloss_counts`), intervals (`bootstrap`) and the `comparison` of systems.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The alignment of a hypothesis with its reference, and the counts that are views of it.
+"""The built-in alignment of a hypothesis with its reference, and the counts computed from it.
 
-Equal, pair by pair, to what NIST's sclite does: the cheapest alignment at its costs, its choice
-among equally cheap ones, and its blindness to the case of ASCII letters (and of no others). sclite's
-own syntax inside a transcript (alternatives in braces, `@` for no word) is not interpreted: here every
-token is a gloss. Files with alternatives are refused where they are read.
+Each pair is the same as in the alignment of NIST's sclite: with its costs, its choice among equally cheap alignments,
+and without the case of ASCII letters (of other letters, case matters). sclite's syntax inside a transcript
+(alternatives in braces, `@` for no word) is not interpreted: every token is a gloss. `transcripts` rejects files with
+alternatives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Literal
 
 Operation = Literal["correct", "substitution", "deletion", "insertion"]
 
-# sclite's costs: a substitution is dearer than either half of it, cheaper than both together.
+# sclite's costs: a substitution costs more than a deletion or an insertion, and less than both together.
 SUBSTITUTION_COST = 4
 DELETION_COST = 3
 INSERTION_COST = 3
@@ -29,9 +29,9 @@ class AlignedPair:
     """One place of an alignment.
 
     Attributes:
-        operation: what happened here.
-        reference: the gloss that was signed; None for an insertion.
-        hypothesis: the gloss that was recognised; None for a deletion.
+        operation: kind of the place.
+        reference: signed gloss; None for an insertion.
+        hypothesis: recognised gloss; None for a deletion.
     """
 
     operation: Operation
@@ -41,13 +41,13 @@ class AlignedPair:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How often each operation occurs; counts of several clips add up.
+    """The number of each operation; counts of several clips can be added.
 
     Attributes:
-        correct: reference glosses that were recognised.
-        substitutions: reference glosses recognised as another.
-        deletions: reference glosses that are missing in the hypothesis.
-        insertions: hypothesis glosses that stand for no reference gloss.
+        correct: number of reference glosses that were recognised.
+        substitutions: number of reference glosses recognised as another gloss.
+        deletions: number of reference glosses without a recognised gloss.
+        insertions: number of recognised glosses without a reference gloss.
     """
 
     correct: int = 0
@@ -81,18 +81,15 @@ class Counts:
 
     @property
     def wer(self) -> float | None:
-        """Word error rate in percent, above 100 where insertions abound.
-
-        None, which is undefined, where the references have no gloss: errors per nothing is no rate.
-        """
+        """Word error rate in percent, above 100 with many insertions; None (undefined) without reference glosses."""
         return self.percent(self.errors)
 
     def percent(self, number: int) -> float | None:
-        """A number of these in percent of the reference glosses, as sclite gives them; None where there are none."""
+        """A number in percent of the reference glosses, as in sclite; None without reference glosses."""
         return 100 * number / self.references if self.references else None
 
     def as_dict(self) -> dict[str, int | float | None]:
-        """The counts, `references` and `wer` under their names, for JSON."""
+        """The counts, `references` and `wer`, for JSON."""
         return {"wer": self.wer, **asdict(self), "references": self.references}
 
 
@@ -103,23 +100,19 @@ def count(pairs: Iterable[AlignedPair]) -> Counts:
 
 
 def fold_case(gloss: str) -> str:
-    """The form in which glosses are compared: ASCII letters in lower case, all others as they are."""
+    """Convert a gloss to the form for comparison: ASCII letters in lower case, other letters unchanged."""
     return gloss.translate(_ASCII_LOWER)
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[AlignedPair, ...]:
     """Align a hypothesis with its reference as sclite does.
 
-    The cheapest alignment at a cost of 4 for a substitution and 3 for a deletion or an insertion.
-    Traced back from the end, a match or substitution goes before an insertion, and that before a
-    deletion, where they cost the same.
+    The cheapest alignment, at a cost of 4 for a substitution and 3 for a deletion or an insertion. It is traced back
+    from the end; among equal costs, a match or substitution comes before an insertion, and that before a deletion.
 
     Args:
-        reference: the glosses that were signed.
-        hypothesis: the glosses that were recognised, normalised already.
-
-    Returns:
-        The pairs in order. Their references (and hypotheses), without the Nones, are the input's.
+        reference: signed glosses.
+        hypothesis: recognised glosses, normalised.
     """
     signed = [fold_case(gloss) for gloss in reference]
     recognised = [fold_case(gloss) for gloss in hypothesis]
@@ -142,7 +135,7 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[AlignedP
 
 
 def _alignment_costs(signed: list[str], recognised: list[str]) -> list[list[int]]:
-    """Cost of the cheapest alignment of the first i signed with the first j recognised glosses, at [i][j]."""
+    """Return, at [i][j], the lowest cost of aligning the first i signed with the first j recognised glosses."""
     row = [j * INSERTION_COST for j in range(len(recognised) + 1)]
     costs = [row]
     for i, gloss in enumerate(signed, start=1):

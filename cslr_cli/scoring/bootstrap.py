@@ -29,7 +29,7 @@ class Interval:
     Attributes:
         low: lower end in percent (for a difference: percentage points).
         high: upper end.
-        unit: what was drawn: clips, or signers with all their clips.
+        unit: drawn elements: clips, or signers with all their clips.
         units: number of clips or signers.
     """
 
@@ -49,7 +49,7 @@ def rate_interval(errors: npt.ArrayLike, references: npt.ArrayLike, unit: Unit =
     Args:
         errors: int (N,), errors of each clip or signer.
         references: int (N,), reference glosses of each clip or signer.
-        unit: what was drawn.
+        unit: kind of the elements.
 
     Returns:
         None with fewer than two elements, no reference gloss or no error: all draws would then be equal.
@@ -60,29 +60,15 @@ def rate_interval(errors: npt.ArrayLike, references: npt.ArrayLike, unit: Unit =
 def difference_interval(
     first_errors: npt.ArrayLike, second_errors: npt.ArrayLike, references: npt.ArrayLike, unit: Unit = "clip"
 ) -> Interval | None:
-    """Compute the interval of the second word error rate minus the first, in percentage points.
+    """Compute the interval of the second word error rate minus the first, in percentage points; see `rate_interval`.
 
     Both systems are scored on the same draws, so clips that are hard for both do not widen the interval.
-
-    Args:
-        first_errors: int (N,), the first system's errors in each clip or for each signer.
-        second_errors: int (N,), the second system's errors.
-        references: int (N,), reference glosses of each clip or signer.
-        unit: what was drawn.
     """
     return _interval(np.column_stack([first_errors, second_errors, references]), np.array([-1, 1, 0]), unit)
 
 
 def sum_by_group(groups: Sequence[Hashable], values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Sum values by group, in the order in which the groups first occur.
-
-    Args:
-        groups: group of each of the N elements.
-        values: int (N,) or (N, K).
-
-    Returns:
-        One sum per group, or a row of K sums.
-    """
+    """Sum values, int (N,) or (N, K), by the group of each of the N elements, in order of first occurrence."""
     places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
     added = np.asarray(values, dtype=np.int64)
     sums = np.zeros((len(places), *added.shape[1:]), dtype=np.int64)
@@ -103,6 +89,6 @@ def _interval(counts: npt.NDArray[np.int64], weights: npt.NDArray[np.int64], uni
     drawn = generator.multinomial(len(counts), occurrences / len(counts), size=NUM_DRAWS)  # (draws, kinds)
     numerators, references = drawn @ (kinds @ weights), drawn @ kinds[:, -1]
     valid = references > 0  # a draw of only empty references has no rate
-    rates = 100 * numerators[valid] / references[valid]
+    rates = 100 * numerators[valid] / references[valid]  # as in `Counts.percent`, for all draws
     low, high = np.percentile(rates, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
     return Interval(float(low), float(high), unit, len(counts))

@@ -65,7 +65,7 @@ class GroupScore:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """All tables of one score.
+    """All tables of a score.
 
     Attributes:
         total: score of all clips.
@@ -97,7 +97,7 @@ def break_down(
 
     Args:
         scored: score with the alignments.
-        seconds: lengths of clips by name; clips without length are left out of `by_clip_length`.
+        seconds: lengths of clips by name; `by_clip_length` has only clips with a length.
         training_glosses: glosses of the training split, normalised or as annotated.
     """
     clips = scored.clips

@@ -65,7 +65,7 @@ class Comparison:
     better_of_both: float
 
     def as_dict(self) -> dict[str, object]:
-        """The figures under their names, for JSON."""
+        """The figures for JSON; of the clips only the numbers."""
         return {
             "difference": self.difference,
             "interval_by_clip": self.by_clip and self.by_clip.as_dict(),
@@ -80,11 +80,7 @@ class Comparison:
 
 
 def compare(first: Score, second: Score) -> Comparison:
-    """Compare two systems that were scored on the same references.
-
-    Raises:
-        ScoringError: they were scored on different clips, or against different references.
-    """
+    """Compare two systems; raises a ScoringError if they were scored on different clips or references."""
     pairs = _pair_clips(first, second)
     first_errors = [clip.counts.errors for clip, _ in pairs]
     second_errors = [other.counts.errors for _, other in pairs]
@@ -106,13 +102,10 @@ def compare(first: Score, second: Score) -> Comparison:
 
 
 def matched_pairs(first: Score, second: Score) -> MatchedPairs:
-    """Test whether the difference of two systems may be chance.
+    """Test whether the difference of two systems may be chance; exceptions are those of `compare`.
 
     If all segments have the same difference and it is not zero, there is no spread to test against: `z` is None, where
     sc_stats writes 0.
-
-    Raises:
-        ScoringError: they were scored on different clips, or against different references.
     """
     pairs = _pair_clips(first, second)
     differences = [difference for clip, other in pairs for difference in _segments(clip.pairs, other.pairs)]
@@ -176,16 +169,15 @@ def _pair_clips(first: Score, second: Score) -> list[tuple[ClipScore, ClipScore]
         unpaired = sorted(clips.keys() - others.keys())
         if unpaired:
             raise ScoringError(
-                f"the two systems were scored on different clips: {format_clips(unpaired)} been scored "
-                f"for the {which} alone",
-                "a comparison needs both on the same clips",
+                f"the systems were scored on different clips: {format_clips(unpaired)} a score only for the {which}",
+                "score both systems on the same clips",
             )
     pairs = [(clip, second_clips[clip.sample_id]) for clip in first.clips]
     different = [clip.sample_id for clip, other in pairs if _fold(clip.reference) != _fold(other.reference)]
     if different:
         raise ScoringError(
-            f"the two systems were scored against different references: {format_clips(different)} two",
-            "score both against the same STM file",
+            f"the two systems have different references: {format_clips(different)} two references",
+            "score both systems against the same STM file",
         )
     return pairs
 

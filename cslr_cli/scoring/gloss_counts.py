@@ -95,7 +95,7 @@ class UnseenGlosses:
     seen: Counts
 
     def as_dict(self) -> dict[str, object]:
-        """The counts at the top, then the rest, for JSON."""
+        """The counts, then the rest, for JSON."""
         return {
             **self.counts.as_dict(),
             "clips": self.clips,
@@ -105,12 +105,7 @@ class UnseenGlosses:
 
 
 def count_glosses(clips: Iterable[ClipScore], seen: Collection[str] | None = None) -> tuple[GlossCounts, ...]:
-    """Count each gloss that was signed or recognised, sorted by code points.
-
-    Args:
-        clips: alignments of the clips.
-        seen: training glosses from `fold_glosses`; None if unknown.
-    """
+    """Count each gloss that was signed or recognised, sorted by code points; `seen` is from `fold_glosses`."""
     written: dict[str, str] = {}  # spelling in the references, by the folded gloss
     recognised: dict[str, str] = {}
     outcomes: Counter[tuple[str, str]] = Counter()
@@ -132,12 +127,7 @@ def count_glosses(clips: Iterable[ClipScore], seen: Collection[str] | None = Non
 
 
 def count_confusions(clips: Iterable[ClipScore], rows: Sequence[GlossCounts]) -> tuple[Confusion, ...]:
-    """Count the confused pairs of glosses, most frequent first.
-
-    Args:
-        clips: alignments of the clips.
-        rows: counts of the glosses of the same clips, for their spelling.
-    """
+    """Count the confused pairs of glosses, most frequent first, spelled as in the counts of the same clips."""
     shown = {fold_case(row.gloss): row.gloss for row in rows}
     pairs = Counter(
         (fold_case(pair.reference), fold_case(pair.hypothesis))
@@ -164,12 +154,7 @@ def fold_glosses(glosses: Iterable[str], protocol: ScoringProtocol) -> frozenset
 
 
 def count_unseen(clips: Iterable[ClipScore], seen: Collection[str]) -> UnseenGlosses:
-    """Count the reference glosses that are not in training.
-
-    Args:
-        clips: alignments of the clips.
-        seen: training glosses from `fold_glosses`.
-    """
+    """Count the reference glosses that are not in training; `seen` is from `fold_glosses`."""
     occurrences: Counter[str] = Counter()
     places: dict[bool, list[AlignedPair]] = {True: [], False: []}
     num_clips = 0

@@ -74,7 +74,7 @@ _PHOENIX_RULES = (
     "removes loc-, cl-, qu-, poss-, lh-, -PLUSPLUS, __EMOTION__, __PU__ and __LEFTHAND__; drops "
     "__EPENTHESIS__; writes S0NNE as SONNE, HABEN2 as HABEN, NORDRAUM as NORD and ZEIGEN as ZEIGEN-BILDSCHIRM"
 )
-_MERGED = "neighbouring repeats merged by the decoder (the default), and the corpus' split whole"
+_MERGED = "adjacent repeats merged by the decoder (the default), and the complete split of the corpus"
 
 PROTOCOLS: dict[str, ScoringProtocol] = {
     protocol.name: protocol
@@ -111,12 +111,8 @@ PROTOCOLS: dict[str, ScoringProtocol] = {
 
 
 def find_protocol(name: str) -> ScoringProtocol:
-    """Return the scoring protocol of a name.
-
-    Raises:
-        UsageError: there is none; the message lists the protocols and suggests the most similar.
-    """
+    """Return the scoring protocol of a name; raises a UsageError with the known names if it is unknown."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    hint = f"{did_you_mean(name, PROTOCOLS)} the protocols are {', '.join(PROTOCOLS)}".lstrip()
-    raise UsageError(f"there is no scoring protocol named {name!r}", hint)
+    hint = f"{did_you_mean(name, PROTOCOLS)} use one of: {', '.join(PROTOCOLS)}".lstrip()
+    raise UsageError(f"unknown scoring protocol {name!r}", hint)

@@ -1,4 +1,7 @@
-"""Alignment by sclite itself, for users who must report that they used it."""
+"""Alignment by sclite itself, for users who must report that they used it.
+
+`alignment` has the built-in alignment, with sclite's costs.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def sclite_score(scored: Score) -> Score:
     printed = done.stdout.decode("utf-8", errors="replace")
     if done.returncode:
         message = "\n".join((done.stderr.decode(errors="replace") + printed).strip().splitlines()[-5:])
-        raise ScoringError(f"sclite ended with status {done.returncode}: {message}", "score with --tool builtin")
+        raise ScoringError(f"sclite failed with status {done.returncode}: {message}", "use --tool builtin")
     entries = {name: _ENTRY.findall(line) for name, line in _PATH.findall(printed)}
     clips = tuple(
         replace(clip, pairs=_pairs(clip, entries.get(name, []))) if name in sent else clip
@@ -56,19 +59,15 @@ def sclite_score(scored: Score) -> Score:
 
 
 def sclite_command() -> list[str]:
-    """Return the command of sclite: `sclite`, or `sctk sclite` as in Debian.
-
-    Raises:
-        MissingPackageError: sclite is not installed.
-    """
+    """Return the command of sclite: `sclite`, or `sctk sclite` as in Debian; a MissingPackageError if there is none."""
     if shutil.which("sclite"):
         return ["sclite"]
     if shutil.which("sctk"):
         return ["sctk", "sclite"]
     raise MissingPackageError(
         "sclite is not installed",
-        "on Debian and Ubuntu: apt install sctk; else build it from https://github.com/usnistgov/SCTK and have\n"
-        "sclite in PATH. The built-in scorer (--tool builtin) gives the same counts without it",
+        "on Debian and Ubuntu: apt install sctk; on other systems, build https://github.com/usnistgov/SCTK and add\n"
+        "sclite to PATH. The built-in scorer (--tool builtin) gives the same counts without it",
     )
 
 
@@ -85,9 +84,9 @@ def _pairs(clip: ClipScore, letters: Sequence[str]) -> tuple[AlignedPair, ...]:
     num_hypotheses = sum(operation != "deletion" for operation in operations)
     if (num_references, num_hypotheses) != (len(clip.reference), len(clip.hypothesis)):
         raise ScoringError(
-            f"clip {clip.sample_id!r}: sclite has read {num_references} reference and {num_hypotheses} hypothesis "
-            f"glosses where {len(clip.reference)} and {len(clip.hypothesis)} were given",
-            "a gloss looks like sclite's own syntax (braces, brackets, @, quotation marks); score with --tool builtin",
+            f"clip {clip.sample_id!r}: sclite read {num_references} reference and {num_hypotheses} hypothesis "
+            f"glosses instead of {len(clip.reference)} and {len(clip.hypothesis)}",
+            "use --tool builtin: a gloss contains syntax of sclite (braces, brackets, @ or quotation marks)",
         )
     return tuple(
         AlignedPair(

@@ -1,4 +1,4 @@
-"""Scoring of hypotheses against references: one alignment per clip; all counts are views of the alignments."""
+"""Scoring of hypotheses against references: one alignment per clip; all counts are computed from the alignments."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ class Score:
     @property
     def wer(self) -> float:
         """Word error rate of all clips together, in percent."""
-        return 100 * self.counts.errors / self.counts.references
+        wer = self.counts.wer
+        assert wer is not None  # `score` requires a reference gloss
+        return wer
 
 
 def score(
@@ -77,6 +79,11 @@ def score(
     missing: MissingHypotheses = "error",
 ) -> Score:
     """Align each hypothesis with its reference.
+
+    Example:
+        >>> references = [Reference("clip-1", ("MORGEN", "REGEN"))]
+        >>> score(references, {"clip-1": ["REGEN"]}, find_protocol("plain")).wer
+        50.0
 
     A hypothesis without glosses, before or after normalisation, becomes the one gloss `[EMPTY]`, as in published
     systems: the sum of errors is the same, but one deletion becomes a substitution. An empty hypothesis for an empty
@@ -90,26 +97,26 @@ def score(
         missing: what to do if `hypotheses` lacks clips: `error` raises, `empty` scores them as empty hypotheses.
 
     Raises:
-        ScoringError: no reference has a gloss; a clip has two references; there are hypotheses without reference, or
-            (with `error`) references without hypothesis; or there is no hypothesis at all.
+        ScoringError: no reference has a gloss; a clip has two references; a hypothesis has no reference, or (with
+            `error`) a reference no hypothesis; or there are no hypotheses.
     """
     known = _check_references(references)
     if not hypotheses:
         raise ScoringError(
-            "nothing to score: there is no hypothesis",
-            "expected a line for each recognised gloss; [EMPTY] as the one gloss of a clip says that there is none",
+            "nothing to score: there are no hypotheses",
+            "use one line per recognised gloss, and [EMPTY] as the only gloss of a clip without glosses",
         )
     unknown = [sample_id for sample_id in hypotheses if sample_id not in known]
     if unknown:
         raise ScoringError(
-            f"{format_clips(unknown)} a hypothesis and no reference",
-            f"the names in both files must be the same; {_unknown_clips_hint(unknown, known)}",
+            f"{format_clips(unknown)} a hypothesis but no reference",
+            f"use the same clip names in both files; {_unknown_clips_hint(unknown, known)}",
         )
     absent = [sample_id for sample_id in known if sample_id not in hypotheses]
     if absent and missing == "error":
         raise ScoringError(
-            f"{format_clips(absent)} a reference and no hypothesis",
-            "give a hypothesis for each clip, or use --missing empty: nothing was recognised in these",
+            f"{format_clips(absent)} a reference but no hypothesis",
+            "add a hypothesis for each clip, or use --missing empty to score these clips as empty hypotheses",
         )
     clips = []
     for reference in references:
@@ -121,8 +128,8 @@ def score(
 def _check_references(references: Sequence[Reference]) -> dict[str, Reference]:
     """Check the references, and return them by name."""
     if not any(reference.glosses for reference in references):
-        what = "all references are empty" if references else "there is no reference"
-        raise ScoringError(f"nothing to score: {what}", "expected at least one clip with a reference gloss")
+        what = "all references are empty" if references else "there are no references"
+        raise ScoringError(f"nothing to score: {what}", "use references with at least one gloss")
     known: dict[str, Reference] = {}
     twice = []
     for reference in references:
@@ -130,7 +137,7 @@ def _check_references(references: Sequence[Reference]) -> dict[str, Reference]:
             twice.append(reference.sample_id)
         known[reference.sample_id] = reference
     if twice:
-        raise ScoringError(f"{format_clips(twice)} more than one reference", "expected one for each clip")
+        raise ScoringError(f"{format_clips(twice)} more than one reference", "keep one reference per clip")
     return known
 
 
@@ -140,7 +147,7 @@ def _unknown_clips_hint(unknown: Iterable[str], known: Iterable[str]) -> str:
     for sample_id in unknown:
         if fold_case(sample_id) in original_names:
             return f"{sample_id} and {original_names[fold_case(sample_id)]} differ in case"
-    return "are these the references of this split?"
+    return "check that both are of the same split"
 
 
 def _normalise_hypothesis(glosses: Sequence[str], reference: Reference, protocol: ScoringProtocol) -> tuple[str, ...]:

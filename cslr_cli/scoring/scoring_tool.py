@@ -16,11 +16,7 @@ from cslr_cli.scoring.transcripts import EMPTY_HYPOTHESIS
 
 
 def require_tool(tool: ScoringTool) -> None:
-    """Check that a tool is installed, before any work is done.
-
-    Raises:
-        MissingPackageError: sclite or jiwer is chosen and not installed.
-    """
+    """Raise a MissingPackageError if a tool is not installed."""
     if tool == "sclite":
         sclite_command()
     elif tool == "jiwer":
@@ -31,7 +27,7 @@ def score_with_tool(tool: ScoringTool, scored: Score) -> Score:
     """Align the hypotheses and references of a score with a tool.
 
     Raises:
-        MissingPackageError: sclite or jiwer is chosen and not installed.
+        MissingPackageError: the tool is not installed.
         ScoringError: sclite failed.
     """
     if tool == "sclite":
@@ -44,10 +40,10 @@ def score_with_tool(tool: ScoringTool, scored: Score) -> Score:
 
 
 def published_python_score(scored: Score) -> Score:
-    """Score like the Python scorer of the published code, whose result that code prints beside sclite's.
+    """Score like the Python scorer of the published code, which prints its WER next to sclite's.
 
     It merges adjacent equal glosses of the normalised hypotheses once more. If a reference repeats a gloss, or
-    normalisation makes two glosses equal, its WER differs from sclite's and is mostly lower. Papers quote sclite's.
+    normalisation makes two glosses equal, its WER differs from sclite's and is mostly lower. Papers quote sclite's WER.
     """
     clips = tuple(
         replace(clip, pairs=align(clip.reference, [gloss for gloss, _ in itertools.groupby(clip.hypothesis)]))
@@ -61,9 +57,6 @@ def jiwer_score(scored: Score) -> Score:
 
     Glosses are compared as by the other tools: normalised, and ASCII letters without their case. An empty hypothesis
     stays empty, so all glosses of its reference are deletions; `[EMPTY]`, which sclite needs, is removed.
-
-    Raises:
-        MissingPackageError: jiwer is not installed.
     """
     jiwer = _import_jiwer()
     # With an empty reference every gloss is an insertion already, and older versions of jiwer refuse it.
@@ -107,5 +100,5 @@ def _import_jiwer() -> Any:
     try:
         import jiwer
     except ImportError as error:
-        raise MissingPackageError(f"jiwer cannot be imported ({error})", "pip install jiwer") from error
+        raise MissingPackageError(f"jiwer cannot be imported ({error})", "install it: pip install jiwer") from error
     return jiwer

@@ -1,8 +1,7 @@
 """Transcripts on disk: references as STM, hypotheses as CTM, the two formats of NIST's sclite.
 
-An STM line is one clip, `ID 1 SIGNER 0.0 1.79769e+308 GLOSS GLOSS …`; a CTM line is one gloss,
-`ID 1 START END GLOSS`, with times in seconds. Fields are separated by ASCII white space, lines that
-begin with `;;` are comments, and the files are UTF-8.
+An STM line is one clip, `ID 1 SIGNER 0.0 1.79769e+308 GLOSS GLOSS …`. A CTM line is one gloss, `ID 1 START END GLOSS`,
+with times in seconds. ASCII white space separates fields, lines that begin with `;;` are comments, and files are UTF-8.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from cslr_cli.files import write_text
 
 STM_LAYOUT = "ID 1 SIGNER START END GLOSS GLOSS …"
 CTM_LAYOUT = "ID 1 START END GLOSS"
-EMPTY_HYPOTHESIS = "[EMPTY]"  # the one gloss that stands for a hypothesis without glosses
+EMPTY_HYPOTHESIS = "[EMPTY]"  # the only gloss of a hypothesis without glosses
 UNKNOWN_SIGNER = "unknown"  # an STM line must name a signer
 
 _CHANNEL = "1"
-_WHOLE_CLIP = "0.0 1.79769e+308"  # start and end of a segment that nothing lies outside of
-_FIELD = re.compile(r"[^ \t\r\f\v]+")  # not str.split: that parts at ideographic spaces too
-_ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")  # in an STM line: sclite scores the nearest of them
+_WHOLE_CLIP = "0.0 1.79769e+308"  # start and end of a segment that contains every time
+_FIELD = re.compile(r"[^ \t\r\f\v]+")  # not str.split, which also splits at ideographic spaces
+_ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")  # in an STM line; sclite scores the most similar one
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,12 @@ class TimedGloss:
 def read_stm(path: Path) -> list[Reference]:
     """Read references.
 
-    A line with no gloss after its times is a clip with an empty reference. If the sixth field begins
-    with an angle bracket (`<o,f0,male>`) it is a label of the format and no gloss, as to sclite.
+    A line without a gloss after its times is a clip with an empty reference. As in sclite, a sixth field that begins
+    with an angle bracket (`<o,f0,male>`) is a label, not a gloss.
 
     Raises:
-        ScoringError: the file cannot be read or is not UTF-8; lines are not of the layout (all are
-            named); a clip has more than one line, or a reference alternatives in braces.
+        ScoringError: the file cannot be read or is not UTF-8; lines have another layout; a clip has more than one
+            line, or a reference has alternatives in braces.
     """
     references: dict[str, Reference] = {}
 
@@ -88,25 +87,24 @@ def read_stm(path: Path) -> list[Reference]:
         if _has_label(glosses):
             del glosses[0]
         alternatives = _ALTERNATIVES.search(" ".join(glosses))
-        if alternatives:  # taken for glosses, all of them would be errors
-            return f"{alternatives[0]!r} are alternatives, which are not scored here: write the one that was signed"
+        if alternatives:  # read as glosses, they would all be errors
+            return f"alternatives {alternatives[0]!r} are not supported: keep only the signed gloss"
         known_signer = None if signer == UNKNOWN_SIGNER else signer
         references[sample_id] = Reference(sample_id, tuple(glosses), known_signer)
         return None
 
-    _read_lines(path, parse_fields, f"an STM file has one line for each clip: {STM_LAYOUT}")
+    _read_lines(path, parse_fields, f"use one line per clip: {STM_LAYOUT}")
     return list(references.values())
 
 
 def read_ctm(path: Path) -> dict[str, tuple[TimedGloss, ...]]:
-    """Read hypotheses: for each clip, in the file's order, its glosses in order of their start.
+    """Read hypotheses: for each clip, in the file's order, the glosses in order of their start.
 
     A clip whose only gloss is `[EMPTY]` has an empty hypothesis.
 
     Raises:
-        ScoringError: the file cannot be read or is not UTF-8; lines are not of the layout (all are
-            named); the lines of a clip do not stand together, as when two files were joined, or are of
-            two channels.
+        ScoringError: the file cannot be read or is not UTF-8; lines have another layout; the lines of a clip are not
+            adjacent, as in joined files, or have two channels.
     """
     hypotheses: dict[str, list[TimedGloss]] = {}
     latest_id = latest_channel = ""
@@ -117,9 +115,9 @@ def read_ctm(path: Path) -> dict[str, tuple[TimedGloss, ...]]:
             return f"{len(fields)} fields, expected 5 (or 6, the last a confidence)"
         sample_id, channel, start, end, gloss, *rest = fields
         if not all(map(_is_finite, (start, end, *rest))):
-            return f"{' '.join((start, end, *rest))!r} where numbers were expected"
+            return f"{' '.join((start, end, *rest))!r} are not all numbers"
         if sample_id in hypotheses and sample_id != latest_id:
-            return f"clip {sample_id!r} occurs twice, with other clips between"
+            return f"clip {sample_id!r} occurs twice, with other clips in between"
         if sample_id == latest_id and channel != latest_channel:
             return f"clip {sample_id!r} has two channels, {latest_channel!r} and {channel!r}; expected one"
         latest_id, latest_channel = sample_id, channel
@@ -128,37 +126,29 @@ def read_ctm(path: Path) -> dict[str, tuple[TimedGloss, ...]]:
         hypotheses.setdefault(sample_id, []).append(timed)
         return None
 
-    _read_lines(path, parse_fields, f"a CTM file has one line for each gloss: {CTM_LAYOUT}")
+    _read_lines(path, parse_fields, f"use one line per gloss: {CTM_LAYOUT}")
     return {sample_id: _sort_glosses(glosses) for sample_id, glosses in hypotheses.items()}
 
 
 def write_stm(path: Path, references: Iterable[Reference]) -> None:
-    """Write references, one line per clip, in the form that `read_stm` reads.
-
-    Raises:
-        ScoringError: a name or a gloss is empty or has white space, which the format cannot hold.
-    """
+    """Write references, one line per clip, for `read_stm`; exceptions are those of `write_ctm`."""
     write_text(path, "".join(map(_stm_line, references)))
 
 
 def write_ctm(path: Path, hypotheses: Mapping[str, Sequence[TimedGloss]]) -> None:
     """Write hypotheses, one line per gloss, with times in seconds (three decimals).
 
-    A clip without glosses gets the one gloss `[EMPTY]`, as in published systems, so that every decoded clip is in the
+    A clip without glosses gets the only gloss `[EMPTY]`, as in published systems, so that every decoded clip is in the
     file. `read_ctm` removes it.
 
     Raises:
-        ScoringError: a name or a gloss is empty or has white space, which the format cannot hold.
+        ScoringError: a name or a gloss is empty or has white space, which the format cannot represent.
     """
     write_text(path, "".join(line for item in hypotheses.items() for line in ctm_lines(*item)))
 
 
 def ctm_lines(sample_id: str, glosses: Sequence[TimedGloss]) -> list[str]:
-    """Return the lines of one clip in a CTM file, with line breaks; see `write_ctm`.
-
-    Raises:
-        ScoringError: the name or a gloss is empty or has white space, which the format cannot hold.
-    """
+    """Return the lines of one clip in a CTM file, with line breaks; see `write_ctm`."""
     return [_ctm_line(sample_id, timed) for timed in (glosses or (TimedGloss(EMPTY_HYPOTHESIS, 0.0, 0.0),))]
 
 
@@ -187,8 +177,8 @@ def _stm_line(reference: Reference) -> str:
     alternatives = _ALTERNATIVES.search(" ".join(glosses))
     if alternatives:
         raise ScoringError(
-            f"clip {reference.sample_id!r}: {alternatives[0]!r} cannot stand in an STM file",
-            "braces with a slash between are alternatives there; spell the gloss in another way",
+            f"clip {reference.sample_id!r}: {alternatives[0]!r} cannot be written to an STM file",
+            "use another spelling of the gloss: in STM files, braces with a slash mean alternatives",
         )
     return " ".join([reference.sample_id, _CHANNEL, signer, _WHOLE_CLIP, *glosses]) + "\n"
 
@@ -203,19 +193,18 @@ def _check_fields(sample_id: str, *fields: str) -> None:
     for field in (sample_id, *fields):
         if not _FIELD.fullmatch(field) or "\n" in field:
             raise ScoringError(
-                f"clip {sample_id!r}: {field!r} cannot stand in an STM or CTM file",
-                "these files separate names and glosses by white space, so none may be empty or have any",
+                f"clip {sample_id!r}: {field!r} cannot be written to an STM or CTM file",
+                "use names and glosses that are not empty and have no white space, which separates fields",
             )
     if sample_id.startswith(";;"):
-        raise ScoringError(f"clip {sample_id!r}: a line that begins with ;; is a comment in STM and CTM files")
+        raise ScoringError(
+            f"clip {sample_id!r}: the name cannot be written to an STM or CTM file",
+            "use another name: lines that begin with ;; are comments",
+        )
 
 
 def _read_lines(path: Path, parse_fields: Callable[[list[str]], str | None], layout: str) -> None:
-    """Parse the fields of each line; `parse_fields` returns a fault or None.
-
-    Raises:
-        ScoringError: lines have faults; the message lists the first ones.
-    """
+    """Parse the fields of each line; `parse_fields` returns a fault or None. Faults raise a ScoringError."""
     faults = []
     for number, fields in _split_lines(path, layout):
         fault = parse_fields(fields)
@@ -234,7 +223,7 @@ def _split_lines(path: Path, layout: str) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ScoringError(
-            f"{path}, line {line}: not UTF-8", f"save it as UTF-8, for example with iconv; {layout}"
+            f"{path}, line {line}: not UTF-8", f"save the file as UTF-8, for example with iconv; {layout}"
         ) from error
     for number, line_text in enumerate(text.split("\n"), start=1):
         fields = _FIELD.findall(line_text)

@@ -175,15 +175,7 @@ def training_loader(
 def load_batches(
     loader: Loader, batches: Iterable[Sequence[ClipKey]], accumulation: int, rank: int = 0, world_size: int = 1
 ) -> Iterator[LoadedBatch]:
-    """Load the micro-batches of a rank, batch by batch.
-
-    Args:
-        loader: loader of the clips.
-        batches: batches over all ranks.
-        accumulation: largest number of micro-batches of a rank.
-        rank: number of this rank, from 0.
-        world_size: number of ranks.
-    """
+    """Load the micro-batches of a rank, batch by batch; `batches` are those of all ranks (see `split_batch`)."""
     divided = [(keys, split_batch(keys, accumulation, rank, world_size)) for keys in batches]
     loaded = loader.batches([list(micro_batch.keys) for _, micro_batches in divided for micro_batch in micro_batches])
     for keys, micro_batches in divided:

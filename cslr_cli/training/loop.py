@@ -25,7 +25,7 @@ from cslr_cli.training.batches import (
     training_samples,
     unfit_clips,
 )
-from cslr_cli.training.distributed.evaluation import DistributedEvaluator
+from cslr_cli.training.distributed.evaluation import evaluate_with_all_ranks
 from cslr_cli.training.distributed.interruption import Interruption, StoppedBySignalError
 from cslr_cli.training.distributed.ranks import SINGLE_PROCESS, Ranks
 from cslr_cli.training.monitoring.divergence import DivergenceMonitor, describe_unfit_clips, memory_advice
@@ -261,9 +261,10 @@ class Trainer:
         """Recognise dev with all ranks and score it; None if this epoch is not evaluated."""
         if not self._is_evaluated(epoch):
             return None
-        evaluator = DistributedEvaluator(self.evaluator, self.ranks, self.interruption)
         with self.state.evaluation_weights():
-            result = evaluator(self.state.network, self.observer.on_progress)
+            result = evaluate_with_all_ranks(
+                self.evaluator, self.state.network, self.ranks, self.interruption, self.observer.on_progress
+            )
         if result is None:
             self._save_and_stop()
         return result

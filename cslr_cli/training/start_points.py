@@ -55,12 +55,7 @@ class StartPoint:
 
 
 def load_start_weights(network: Network, config: Config, corpus: PreparedCorpus) -> StartPoint:
-    """Load the weights that a configuration starts from into a fresh network.
-
-    Args:
-        network: network of `config.model` for the vocabulary of `corpus`.
-        config: configuration with `training.init_weights` or `model.pretrained`.
-        corpus: corpus of the training.
+    """Load the weights that a configuration starts from into a fresh network for the vocabulary of a corpus.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or is of another network.
@@ -178,7 +173,7 @@ def freeze_parts(network: Network, names: Sequence[str]) -> list[nn.Parameter]:
         names: modules (`backbone.layer1`) or parameters (`backbone.alpha`), as in the network's state dict.
 
     Returns:
-        The parameters that are trained, in the network's order.
+        The parameters to train, in the network's order.
 
     Raises:
         ConfigError: the network has no such part, or no parameters are left to train.

@@ -52,7 +52,7 @@ def learning_rate(highest: float, config: ScheduleConfig, *, epoch: int, step: i
         highest: `optimizer.lr`.
         config: schedule of the learning rate.
         epoch: number of the epoch, from 1.
-        step: number of steps before this one, over the whole training.
+        step: number of earlier steps of the training.
         num_steps: number of steps of the whole training.
     """
     if config.kind == "milestones":

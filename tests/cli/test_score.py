@@ -154,17 +154,17 @@ BAD_INPUT = [
     (
         "unknown.ctm",
         CTM + "q 1 0 1 X\n",
-        ["unknown.ctm against refs.stm: 1 clip (q) has a hypothesis and no reference"],
+        ["unknown.ctm against refs.stm: 1 clip (q) has a hypothesis but no reference"],
     ),
     (
         "missing.ctm",
         "a 1 0 1 X\n",
-        ["missing.ctm against refs.stm: 1 clip (b) has a reference and no hypothesis", "--missing empty"],
+        ["missing.ctm against refs.stm: 1 clip (b) has a reference but no hypothesis", "--missing empty"],
     ),
     ("twice.ctm", CTM + "a 1 0 1 X\n", ["twice.ctm, line 4: clip 'a' occurs twice"]),
-    ("no hypothesis.ctm", ";; nothing here\n", ["no hypothesis.ctm", "nothing to score: there is no hypothesis"]),
+    ("no hypothesis.ctm", ";; nothing here\n", ["no hypothesis.ctm", "nothing to score: there are no hypotheses"]),
     ("few fields.stm", "a 1 s1\n", ["few fields.stm, line 1: 3 fields", "ID 1 SIGNER START END GLOSS"]),
-    ("nothing.stm", "", ["nothing.stm: nothing to score: there is no reference"]),
+    ("nothing.stm", "", ["nothing.stm: nothing to score: there are no references"]),
     ("empty.stm", "a 1 s1 0 9\nb 1 s1 0 9\n", ["empty.stm: nothing to score: all references are empty"]),
     ("twice.stm", STM + "a 1 s1 0 9 X\n", ["twice.stm, line 3: clip 'a' occurs twice"]),
 ]

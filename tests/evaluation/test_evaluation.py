@@ -571,11 +571,11 @@ def test_a_corpus_of_another_frame_rate_is_warned_of_and_of_quite_another_refuse
     assert warnings(tiny_corpus) == []
     assert warnings(at_rate(tiny_corpus, tmp_path / "same", 24.99)) == []
     (warning,) = warnings(at_rate(tiny_corpus, tmp_path / "near", 30.0))
-    assert "30 frames a second" in warning
+    assert "30 frames per second" in warning
     assert "trained on 25" in warning
     for fps in (50.0, 12.5):
         message = refused(tiny_checkpoint, at_rate(tiny_corpus, tmp_path / str(fps), fps), "dev")
-        assert f"{fps:g} frames a second" in message
+        assert f"{fps:g} frames per second" in message
         assert "--fps 25" in message
 
 
@@ -618,6 +618,6 @@ def test_reference_glosses_that_the_network_cannot_give_are_warned_of_and_are_no
     known = tiny_checkpoint.vocabulary.glosses[0]
     assert warned(known, known.lower()) == []
     (warning,) = warned(known, "FAX", "EMAIL")
-    assert "does not know 2 of the 3 glosses of dev, for example EMAIL, FAX" in warning
-    with pytest.raises(DataError, match="knows none of the 2 glosses of dev, for example EMAIL, FAX"):
+    assert "cannot recognise 2 of the 3 glosses of dev, for example EMAIL, FAX" in warning
+    with pytest.raises(DataError, match="can recognise none of the 2 glosses of dev, for example EMAIL, FAX"):
         warned("FAX", "EMAIL")

@@ -113,7 +113,7 @@ def test_glosses_unknown_to_the_language_model_are_warned_of_with_their_number(
 ) -> None:
     (warning,) = evaluation_warnings(tiny_checkpoint, tiny_corpus, ["dev"], decoding)
     glosses = tiny_checkpoint.vocabulary.glosses
-    assert f"does not know 1 of the {len(glosses)} glosses, for example {glosses[-1]}" in warning
+    assert f"lacks 1 of the {len(glosses)} glosses of the vocabulary, for example {glosses[-1]}" in warning
     missing = decoding.model_copy(update={"language_model": tmp_path / "gone.arpa"})
     with pytest.raises(DataError, match=r"gone\.arpa"):
         evaluation_warnings(tiny_checkpoint, tiny_corpus, ["dev"], missing)

@@ -118,8 +118,8 @@ def test_frames_that_are_there_are_linked_from_where_the_page_lies(tmp_path: Pat
 
 def test_of_two_systems_the_page_says_whose_errors_are_broken_down(tmp_path: Path) -> None:
     alone = analyse(Section("dev", [System("ours", scored({"a": ["X"]}, (Reference("a", ("REGEN",)),)))]))
-    assert "Where the errors are: ours" in Elements(page_of(tmp_path, two_systems())).text
-    assert "Where the errors are:" not in Elements(page_of(tmp_path, alone)).text
+    assert "Errors of ours" in Elements(page_of(tmp_path, two_systems())).text
+    assert "Errors of" not in Elements(page_of(tmp_path, alone)).text
 
 
 def test_several_sections_have_a_chooser_and_one_has_none(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_several_sections_have_a_chooser_and_one_has_none(tmp_path: Path) -> Non
 def test_a_section_without_errors_says_so_instead_of_drawing_plots(tmp_path: Path) -> None:
     perfect = scored({each.sample_id: list(each.glosses) for each in REFERENCES})
     page = page_of(tmp_path, analyse(Section("dev", [System("ours", perfect)])))
-    assert "There are none." in page
+    assert "No errors." in page
     assert "<svg" not in page
 
 

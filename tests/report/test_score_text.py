@@ -7,7 +7,7 @@ from cslr_cli.report.score_text import describe_comparison, format_intervals
 from cslr_cli.scoring import Reference
 from tests.report.sections import of_many_clips, scored, two_systems
 
-ROUGH = "below 50 this is a rough indication"
+ROUGH = "with fewer than 50 segments, p is only approximate"
 
 
 def matched_pairs_sentence(analysis: Analysis) -> str:
@@ -33,7 +33,7 @@ def test_comparison_without_interval_or_errors_has_complete_sentences() -> None:
 
     assert told("REGEN", "SCHNEE") == [
         "WER of theirs minus that of ours: +100.0 points.",
-        "Matched-pairs test: the segments with errors (1) are too few or too alike for a test.",
+        "Matched-pairs test: too few segments with errors, or too similar ones (1), for a test.",
     ]
     assert told("REGEN", "REGEN") == [
         "WER of theirs minus that of ours: +0.0 points.",
@@ -47,6 +47,6 @@ def test_missing_interval_has_a_reason() -> None:
         score = scored({f"clip-{place}": [gloss] for place, gloss in enumerate(hypotheses)}, references)
         return format_intervals(analyse(Section("dev", [System("ours", score)])).totals[0])
 
-    assert told("SCHNEE") == "no interval, since there is but one clip"
-    assert told("REGEN", "REGEN") == "no interval, since there is no error"
+    assert told("SCHNEE") == "no interval with only one clip"
+    assert told("REGEN", "REGEN") == "no interval without errors"
     assert told("REGEN", "SCHNEE").startswith("95 % interval 0.0–100.0 by clip")

@@ -170,7 +170,7 @@ def test_sclite_as_the_tool_takes_empty_references_and_glosses_with_signs_of_its
 @needs_sctk
 def test_a_gloss_that_sclite_takes_for_its_own_syntax_is_an_error_that_names_the_clip() -> None:
     scored = score([Reference("first", ("X", "@"))], {"first": ["X"]}, find_protocol("plain"))
-    with pytest.raises(ScoringError, match="clip 'first': sclite has read 1 reference") as raised:
+    with pytest.raises(ScoringError, match="clip 'first': sclite read 1 reference") as raised:
         sclite_score(scored)
     assert "--tool builtin" in str(raised.value.hint)
 
@@ -186,7 +186,7 @@ def test_failure_of_sclite_is_an_error_with_its_message(monkeypatch: pytest.Monk
     (tmp_path / "sclite").write_text("#!/bin/sh\necho 'Error: no good' >&2\nexit 3\n")
     (tmp_path / "sclite").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with pytest.raises(ScoringError, match="sclite ended with status 3: Error: no good"):
+    with pytest.raises(ScoringError, match="sclite failed with status 3: Error: no good"):
         sclite_score(drawn_score("plain", num_clips=1))
 
 

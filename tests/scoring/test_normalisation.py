@@ -86,5 +86,5 @@ def test_an_unknown_protocol_is_refused_with_the_nearest_named() -> None:
         find_protocol("Phoenix-2014")
     assert "'Phoenix-2014'" in raised.value.message
     assert "did you mean phoenix2014?" in str(raised.value.hint)
-    with pytest.raises(UsageError, match="the protocols are phoenix2014, csl, csl-daily, plain"):
+    with pytest.raises(UsageError, match="use one of: phoenix2014, csl, csl-daily, plain"):
         find_protocol("?")

@@ -76,7 +76,7 @@ def test_a_hypothesis_without_glosses_is_given_the_gloss_empty(hypothesis: list[
 
 def test_clips_without_hypothesis_are_an_error_that_lists_them_unless_taken_for_empty() -> None:
     references = [Reference("a", ("X",)), Reference("b", ("Y", "Z")), Reference("c", ("Y",))]
-    with pytest.raises(ScoringError, match=r"2 clips \(b, c\) have a reference and no hypothesis"):
+    with pytest.raises(ScoringError, match=r"2 clips \(b, c\) have a reference but no hypothesis"):
         score(references, {"a": ["X"]}, PLAIN)
     scored = score(references, {"a": ["X"]}, PLAIN, missing="empty")
     assert scored.missing == ("b", "c")
@@ -84,7 +84,7 @@ def test_clips_without_hypothesis_are_an_error_that_lists_them_unless_taken_for_
 
 
 def test_no_hypothesis_at_all_is_an_error_even_if_missing_ones_are_taken_for_empty() -> None:
-    with pytest.raises(ScoringError, match="there is no hypothesis"):
+    with pytest.raises(ScoringError, match="there are no hypotheses"):
         score([Reference("a", ("X",))], {}, PLAIN, missing="empty")
 
 
@@ -93,15 +93,15 @@ def test_hypotheses_for_unknown_clips_are_an_error_that_lists_them() -> None:
     with pytest.raises(ScoringError) as raised:
         score([Reference("clip0", ("X",))], hypotheses, PLAIN, missing="empty")
     assert raised.value.message.startswith("29 clips (clip1, clip2, ")
-    assert raised.value.message.endswith("clip20 and 9 more) have a hypothesis and no reference")
-    assert str(raised.value.hint).endswith("are these the references of this split?")
+    assert raised.value.message.endswith("clip20 and 9 more) have a hypothesis but no reference")
+    assert str(raised.value.hint).endswith("check that both are of the same split")
     with pytest.raises(ScoringError) as raised:
         score([Reference("Clip-A", ("X",)), Reference("b", ("X",))], {"b": ["X"], "clip-a": ["X"]}, PLAIN)
     assert str(raised.value.hint).endswith("clip-a and Clip-A differ in case")
 
 
 def test_nothing_to_score_is_an_error_and_not_a_rate() -> None:
-    with pytest.raises(ScoringError, match="there is no reference"):
+    with pytest.raises(ScoringError, match="there are no references"):
         score([], {}, PLAIN)
     with pytest.raises(ScoringError, match="all references are empty"):
         score([Reference("a", ())], {"a": ["X"]}, PLAIN)

@@ -108,7 +108,7 @@ def test_every_faulty_line_of_an_stm_file_is_named_with_what_was_expected(tmp_pa
         f"{path}, line 3: start and end are 'zero' and '9', expected two numbers",
         f"{path}, line 5: clip 'a' occurs twice",
         f"{path}, line 6: start and end are '0' and 'nan', expected two numbers",
-        f"{path}, line 7: '{{ Y / @ }}' are alternatives, which are not scored here: write the one that was signed",
+        f"{path}, line 7: alternatives '{{ Y / @ }}' are not supported: keep only the signed gloss",
     ]
     assert "ID 1 SIGNER START END GLOSS" in str(raised.value.hint)
 
@@ -120,10 +120,10 @@ def test_every_faulty_line_of_a_ctm_file_is_named_with_what_was_expected(tmp_pat
         read_ctm(path)
     assert raised.value.message.splitlines() == [
         f"{path}, line 2: 4 fields, expected 5 (or 6, the last a confidence)",
-        f"{path}, line 3: '0.0 ?' where numbers were expected",
-        f"{path}, line 5: clip 'a' occurs twice, with other clips between",
-        f"{path}, line 6: '0 1 often' where numbers were expected",
-        f"{path}, line 7: '0 inf' where numbers were expected",
+        f"{path}, line 3: '0.0 ?' are not all numbers",
+        f"{path}, line 5: clip 'a' occurs twice, with other clips in between",
+        f"{path}, line 6: '0 1 often' are not all numbers",
+        f"{path}, line 7: '0 inf' are not all numbers",
         f"{path}, line 9: clip 'd' has two channels, '1' and '2'; expected one",
     ]
     assert "ID 1 START END GLOSS" in str(raised.value.hint)

@@ -16,12 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 def synchronize_batch_norm(network: nn.Module, device: torch.device) -> None:
     """Replace a network's batch norms by ones with statistics over the batches of all ranks.
 
-    On GPUs that is torch's `SyncBatchNorm`, on CPUs `CpuSyncBatchNorm`. The parameters and the names in the
-    state dict stay the same.
-
-    Args:
-        network: network, changed in place.
-        device: device of the network.
+    On GPUs that is torch's `SyncBatchNorm`, on CPUs `CpuSyncBatchNorm`. The network is changed in place. Its parameters
+    and the names in its state dict stay the same.
     """
     for name, module in list(network.named_children()):
         if isinstance(module, _BatchNorm):

@@ -1,4 +1,4 @@
-"""Stop requests: signals of a cluster that wants its node back."""
+"""Stop requests: the signals of a cluster before it takes a node back."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _SIGNALS = ("SIGTERM", "SIGUSR1")
 
 
 class StoppedBySignalError(CoordinatedStopError):
-    """The system has asked the training to stop; it is saved and can be resumed."""
+    """A signal has stopped the training; it is saved and can be resumed."""
 
     exit_status = EXIT_STOPPED
 
 
 def stop_requested(error: BaseException) -> bool:
-    """Whether the system had asked a training to stop before it ended with this error."""
+    """Whether a training had a stop request before it ended with this error."""
     return isinstance(error, StoppedBySignalError) or (isinstance(error, RankLostError) and error.stop_requested)
 
 
 class Interruption:
-    """Whether this process has been asked to stop: by a signal, or by the end of the launcher that started it.
+    """The stop request of this process: a signal, or the end of the launcher that started it.
 
     `torchrun` ends on SIGUSR1 and SIGKILL without stopping its processes, which would train for ever.
 
     Attributes:
-        signal: name of the signal that has come; None: no signal.
+        signal: name of the signal; None without a signal.
     """
 
     def __init__(self) -> None:
@@ -47,17 +47,16 @@ class Interruption:
 
     @property
     def reason(self) -> str | None:
-        """What has asked the process to stop; None: nothing."""
+        """Reason of the request; None without a request."""
         if self.signal is None and self._launcher is not None and os.getppid() != self._launcher:
             return "the end of its launcher"
         return self.signal
 
     @contextmanager
     def watch_signals(self) -> Iterator[None]:
-        """Record signals during the block, instead of ending the process.
+        """Record signals during the block, instead of ending the process; works only in the main thread.
 
-        Only the main thread of a process can do so; elsewhere this does nothing. A `RankLostError` that
-        leaves the block gets its `stop_requested`.
+        Sets `stop_requested` of a `RankLostError` that leaves the block.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

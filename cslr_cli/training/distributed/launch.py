@@ -113,10 +113,7 @@ class _Worker(Generic[_Task, _Result]):
 
 
 def wait_for_launcher() -> None:
-    """Wait until the launcher, torch's or `launch`, ends this process, which failed because of another one.
-
-    The launcher reports only the process that ends first.
-    """
+    """Wait until the launcher ends this process, which failed because of another: it reports only the first to end."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     time.sleep(LAUNCHER_WAIT_SECONDS)

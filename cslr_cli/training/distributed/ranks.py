@@ -120,7 +120,7 @@ def was_launched() -> bool:
 def is_first_to_fail() -> bool:
     """Whether this process, which has failed, reports its error: only the first process that fails does.
 
-    Before the process group exists, the first process of each machine reports, because usually all fail alike.
+    Before the process group exists, it is the first process of each machine, because usually all fail alike.
     """
     if not was_launched():
         return True

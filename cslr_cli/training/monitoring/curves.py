@@ -25,12 +25,7 @@ _DPI = 100
 
 
 def draw_curves(history: Sequence[EpochRecord], path: Path) -> None:
-    """Draw the figures of the epochs; the file appears only when it is complete.
-
-    Args:
-        history: records of the epochs so far, at least one.
-        path: path of the PNG file.
-    """
+    """Draw the figures of the epochs, at least one, to a PNG file, which appears only when it is complete."""
     # Imported here, because it takes a while. Not pyplot, which keeps every figure until it is closed.
     from matplotlib.figure import Figure
 

@@ -17,7 +17,6 @@ class RunSummary:
 
     Attributes:
         name: name of the folder.
-        path: path of the folder.
         network: name of the network.
         corpus: name of the corpus.
         epoch: number of finished epochs.

@@ -112,12 +112,7 @@ def _to_checkpoint_error(error: CheckpointError | OSError, run: RunFolder) -> Ch
 
 
 class RunFilesObserver(TrainingObserver):
-    """Writes the hypotheses of the best epoch and the curves into the run's folder.
-
-    Args:
-        run: folder of the run.
-        corpus: corpus of the evaluation; its references are written next to the hypotheses.
-    """
+    """Writes the hypotheses of the best epoch, with the references, and the curves into the run's folder."""
 
     def __init__(self, run: RunFolder, corpus: PreparedCorpus) -> None:
         self._run, self._corpus = run, corpus

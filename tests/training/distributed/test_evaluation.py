@@ -16,7 +16,7 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.evaluation import Evaluator, SplitResult, evaluate
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
 from cslr_cli.training import loop
-from cslr_cli.training.distributed.evaluation import DistributedEvaluator
+from cslr_cli.training.distributed.evaluation import evaluate_with_all_ranks
 from cslr_cli.training.distributed.interruption import Interruption, StoppedBySignalError
 from cslr_cli.training.distributed.ranks import Ranks
 from cslr_cli.training.loop import train
@@ -56,7 +56,7 @@ def test_ranks_with_unequal_shares_recognise_clip_by_clip_what_one_process_does(
             num_workers=0,
         )
         seen: list[Progress] = []
-        return seen, DistributedEvaluator(evaluator, ranks, Interruption())(network, seen.append)
+        return seen, evaluate_with_all_ranks(evaluator, network, ranks, Interruption(), seen.append)
 
     outcomes = run_ranks(2, rank)
     assert [len(seen) for seen, _ in outcomes] == [2, 1]
@@ -107,7 +107,7 @@ def test_all_ranks_leave_the_evaluation_soon_after_a_stop_request_to_one() -> No
             interruption.signal = "SIGTERM"
         evaluator: Any = EndlessEvaluator(ranks.rank)
         network: Any = None
-        return DistributedEvaluator(evaluator, ranks, interruption)(network, no_progress)
+        return evaluate_with_all_ranks(evaluator, network, ranks, interruption, no_progress)
 
     assert run_ranks(2, rank) == [None, None]
 
