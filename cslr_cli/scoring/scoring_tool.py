@@ -100,5 +100,5 @@ def _import_jiwer() -> Any:
     try:
         import jiwer
     except ImportError as error:
-        raise MissingPackageError(f"jiwer cannot be imported ({error})", "install it: pip install jiwer") from error
+        raise MissingPackageError(f"jiwer cannot be imported ({error})", "pip install jiwer") from error
     return jiwer

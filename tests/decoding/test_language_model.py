@@ -175,7 +175,7 @@ def test_a_model_that_knows_no_gloss_of_the_vocabulary_is_refused_with_their_num
         (arpa().encode()[:120], "cannot be read as a language model"),
         (arpa().replace("-0.5\tREGEN", "x\tREGEN").encode(), 'Could not parse "x" into a float'),
         (arpa().replace("-1.0\t</s>\t0.0\n", "").replace("1=6", "1=5").encode(), "missing </s>|not in the vocabulary"),
-        (bytes(range(255, 127, -1)) * 9, "no language model"),
+        (bytes(range(255, 127, -1)) * 9, "not a language model"),
     ],
 )
 def test_a_file_that_is_no_language_model_is_named_with_the_reason(

@@ -156,6 +156,6 @@ def test_what_the_formats_cannot_hold_is_refused_and_nothing_written(tmp_path: P
     ):
         with pytest.raises(ScoringError, match=r"clip '(a b|a|;;a)'"):
             write_stm(path, [reference])
-    with pytest.raises(ScoringError, match="clip 'a': 'X Y' cannot stand"):
+    with pytest.raises(ScoringError, match="clip 'a': 'X Y' cannot be written to an STM"):
         write_ctm(path, {"a": [TimedGloss("X Y", 0, 1)]})
     assert list(tmp_path.iterdir()) == []
