@@ -198,7 +198,7 @@ def test_a_published_corpus_is_known_by_the_number_of_its_glosses(
 def test_an_unknown_corpus_must_be_named(tmp_path: Path, vocabulary: Path) -> None:
     path = save_published(tmp_path / "dev.pt", "vac")
     assert isinstance(refused(path, vocabulary, corpus=None), UsageError)
-    assert "no corpus named 'phonix2014'" in refused(path, vocabulary, corpus="phonix2014").message
+    assert "unknown corpus 'phonix2014'" in refused(path, vocabulary, corpus="phonix2014").message
 
 
 def test_a_vocabulary_that_differs_from_the_prepared_corpus_is_mentioned(

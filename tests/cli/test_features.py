@@ -67,7 +67,7 @@ def test_a_bad_clip_of_a_corpus_is_named_and_the_others_are_written(
         (["clip.mp4", "--corpus", "prepared/synthetic"], "both videos and --corpus"),
         (["clip.mp4", "--split", "dev"], "--split without --corpus"),
         (["--corpus", "prepared/synthetic", "--fps", "30"], "--fps and --fit do not apply to a prepared corpus"),
-        (["clip.mp4", "--fps", "0"], "not a rate at which signing is filmed"),
+        (["clip.mp4", "--fps", "0"], "the frame rate is 0 frames per second; expected 1 to 1000"),
     ],
 )
 def test_contradicting_options_are_refused(
