@@ -164,5 +164,5 @@ def test_the_error_with_its_faults_comes_whole_from_another_process(release: Pat
 def test_nothing_is_prepared_of_a_release_with_faults(release: Path, tmp_path: Path) -> None:
     write_annotation(release, "train", "wrong")
     refused(release, tmp_path / "prepared", PreparationOptions(frame_size=32))
-    with pytest.raises(Exception, match="unknown corpus"):
+    with pytest.raises(Exception, match=r"the folder has no corpus\.yaml"):
         PreparedCorpus.open(tmp_path / "prepared")
