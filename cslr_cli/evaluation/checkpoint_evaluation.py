@@ -56,7 +56,7 @@ def evaluate(
     """Score a checkpoint on some splits of a corpus.
 
     Example:
-        >>> checkpoint = load_checkpoint("runs/quickstart/best.pt")
+        >>> checkpoint = load_checkpoint(Path("runs/quickstart/best.pt"))
         >>> corpus = open_prepared_corpus("prepared/synthetic")
         >>> (dev,) = evaluate(checkpoint, corpus, ["dev"], device=torch.device("cpu"), dtype=torch.float32)
         >>> print(f"WER on dev: {dev.wer:.1f} %")
