@@ -15,14 +15,7 @@ from numpy.typing import NDArray
 
 from cslr_cli.cam.explanation import Correlations, Explanation, Film, Maps
 from cslr_cli.cam.options import CamMethod
-from cslr_cli.cam.overlay import (
-    HEAT_COLOURS,
-    SIGNED_COLOURS,
-    ColourMap,
-    fade_to_grey,
-    normalise_maps,
-    overlay_map,
-)
+from cslr_cli.cam.overlay import HEAT_COLOURS, SIGNED_COLOURS, ColourMap, fade_to_grey, normalise_maps, overlay_map
 from cslr_cli.choices import Head
 from cslr_cli.files import atomic_file
 from cslr_cli.media.frame_source import Frame
