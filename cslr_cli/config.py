@@ -404,11 +404,7 @@ def load_config(source: str | Path, settings: Sequence[str] = ()) -> Config:
 
 
 def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
-    """Apply `section.key=value` settings to plain values (sections by name); later settings win.
-
-    Raises:
-        ConfigError: a setting does not have this form; all such settings are listed.
-    """
+    """Apply `section.key=value` settings to plain values (sections by name); later settings win."""
     faults = [fault for setting in settings if (fault := _apply_setting(values, setting)) is not None]
     if faults:
         raise ConfigError("\n".join(faults), "use section.key=value, for example optimizer.lr=5e-5")

@@ -165,15 +165,7 @@ class TemporalPlan:
         return lengths
 
     def check_length(self, num_frames: int, clip: str) -> None:
-        """Check that a clip is not too short for the network.
-
-        Args:
-            num_frames: frames of the clip that the network sees, without padding.
-            clip: name of the clip in the message.
-
-        Raises:
-            MediaError: the clip has fewer than `min_frames` frames.
-        """
+        """Raise a `MediaError` if a clip of `num_frames` frames, without padding, is too short for the network."""
         if num_frames < self.min_frames:
             raise MediaError(
                 f"{clip}: {num_frames} frames, but this network needs at least {self.min_frames}",

@@ -80,11 +80,7 @@ class CorpusOrigin:
         )
 
     def check_frame_size(self, corpus: PreparedCorpus) -> None:
-        """Check that a prepared corpus has frames of the same size as in training.
-
-        Raises:
-            DataError: its frames have another size.
-        """
+        """Raise a `DataError` if a prepared corpus has frames of another size than in training."""
         if corpus.frame_size != self.frame_size:
             raise DataError(
                 f"{corpus.path}: frames have {corpus.frame_size} pixels, "
@@ -135,9 +131,7 @@ class Checkpoint:
         version: version of this package that wrote the checkpoint.
 
     Example:
-        >>> checkpoint = load_checkpoint(Path("runs/quickstart/best.pt"))
-        >>> checkpoint.vocabulary.num_classes, checkpoint.epoch
-        >>> network = checkpoint.build_network()
+        >>> network = load_checkpoint(Path("runs/quickstart/best.pt")).build_network()
     """
 
     config: Config
@@ -177,11 +171,7 @@ class Checkpoint:
             return build_network(self.config.model, self.vocabulary.num_classes)
 
     def load_weights_into(self, network: Network) -> None:
-        """Load the weights into a network.
-
-        Raises:
-            CheckpointError: weights are missing, unexpected or of another shape; they are listed.
-        """
+        """Load the weights into a network; raise a `CheckpointError` as `build_network` does if they do not fit."""
         self._check_weights_fit(network)
         network.load_state_dict(dict(self.weights))
 

@@ -44,22 +44,16 @@ class CheckpointInspection:
     """Content of a checkpoint file; values that a published checkpoint does not contain are None.
 
     Attributes:
-        path: path of the file.
-        num_bytes: size of the file, bytes.
+        num_bytes: size of the file.
         written_by: `cslr` and its version, or the published code.
-        model: model section of the configuration.
         parameters: number of parameters by part of the network.
         num_classes: V, number of glosses plus the blank.
         epoch: number of trained epochs.
-        vocabulary: glosses of the network's classes.
-        corpus: facts about the training corpus.
-        data: data section of the configuration.
         num_epochs: number of epochs in the configuration.
         history: one record per epoch.
         resumable: whether training can be resumed from it.
         converted_from: file name of the published checkpoint that was converted.
         averaged_epochs: epochs whose weights were averaged.
-        warnings: warnings that the user should see before using it.
     """
 
     path: Path

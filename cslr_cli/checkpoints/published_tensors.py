@@ -207,7 +207,7 @@ def _identify_name(state: Mapping[str, Tensor], classifier: str) -> str:
 
 
 def published_model_config(state: Mapping[str, Tensor]) -> ModelConfig:
-    """Identify the network of published tensors and return its configuration."""
+    """Return the complete configuration of the network of published tensors."""
     return Config.from_dict({"model": identify_network(state)}, "the published network").model
 
 
@@ -217,17 +217,19 @@ def _children(module: str, state: Mapping[str, Tensor]) -> set[str]:
 
 def _identify_schedule(state: Mapping[str, Tensor], *, nested: bool) -> list[str]:
     """Identify the temporal layers: convolutions by their tensors, pools by the gaps in the numbering."""
-    places = sorted(int(place) for place in _children("conv1d.temporal_conv", state) if re.fullmatch(r"\d{1,3}", place))
+    indices = sorted(
+        int(index) for index in _children("conv1d.temporal_conv", state) if re.fullmatch(r"\d{1,3}", index)
+    )
     leaf = "0.weight" if nested else "weight"
-    weights = {place: state.get(f"conv1d.temporal_conv.{place}.{leaf}") for place in places}
-    kernels = {place: w.shape[-1] for place, w in weights.items() if w is not None and w.dim() == 3}
+    weights = {index: state.get(f"conv1d.temporal_conv.{index}.{leaf}") for index in indices}
+    kernels = {index: w.shape[-1] for index, w in weights.items() if w is not None and w.dim() == 3}
     if nested:  # every layer has tensors and a number
-        return [f"K{kernels[place]}" if place in kernels else "P2" for place in places]
+        return [f"K{kernels[index]}" if index in kernels else "P2" for index in indices]
     layers: list[str] = []
-    next_place = 0
-    for place, kernel in kernels.items():  # norm and ReLU have the next two numbers
-        layers += ["P2"] * (place - next_place) + [f"K{kernel}"]
-        next_place = place + 3
+    next_index = 0
+    for index, kernel in kernels.items():  # norm and ReLU have the next two numbers
+        layers += ["P2"] * (index - next_index) + [f"K{kernel}"]
+        next_index = index + 3
     # Pools after the last convolution leave no trace, so several schedules may match.
     matching = [schedule for schedule in PUBLISHED_SCHEDULES if _up_to_last_convolution(schedule) == layers]
     pooled = [schedule for schedule in matching if schedule[-1] == "P2"]
@@ -235,7 +237,7 @@ def _identify_schedule(state: Mapping[str, Tensor], *, nested: bool) -> list[str
 
 
 def _up_to_last_convolution(schedule: Sequence[str]) -> list[str]:
-    last = max(place for place, layer in enumerate(schedule) if layer[0] == "K")
+    last = max(index for index, layer in enumerate(schedule) if layer[0] == "K")
     return list(schedule[: last + 1])
 
 

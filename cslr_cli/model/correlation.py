@@ -39,7 +39,7 @@ class _Correlate(torch.autograd.Function):
             return fused
         output = torch.empty_like(query)
         for block in _blocks(query):
-            neighbours = _neighbour_places(keys, following[block], preceding[block])  # (n, 2P, C)
+            neighbours = _neighbour_positions(keys, following[block], preceding[block])  # (n, 2P, C)
             gates = affinities(query[block], neighbours).sigmoid_().sub_(0.5)  # (n, P, 2P)
             output[block] = weighted_sum(gates, _weight_directions(neighbours, weights))
         return output
@@ -56,22 +56,22 @@ class _Correlate(torch.autograd.Function):
         # At a clip's ends two frames have the same neighbour, so gradients are summed, in fp32 or better.
         grad_keys = torch.zeros_like(keys, dtype=torch.promote_types(keys.dtype, torch.float32))
         grad_weights = torch.zeros(2, dtype=grad_keys.dtype, device=keys.device)
-        places = query.shape[1]
+        positions = query.shape[1]
         for block in _blocks(query):
-            neighbours = _neighbour_places(keys, following[block], preceding[block])
+            neighbours = _neighbour_positions(keys, following[block], preceding[block])
             gates = affinities(query[block], neighbours).sigmoid_()
             grad_affinities = affinities(grad_output[block], _weight_directions(neighbours, weights))
             torch.ops.aten.sigmoid_backward(grad_affinities, gates, grad_input=grad_affinities)
             grad_query[block] = weighted_sum(grad_affinities, neighbours)
             grad_values = transposed_weighted_sum(gates.sub_(0.5), grad_output[block])  # (n, 2P, C)
             # The weight of a direction scales the contribution of its neighbours.
-            products = (grad_values * neighbours).view(-1, 2, places, query.shape[2])
+            products = (grad_values * neighbours).view(-1, 2, positions, query.shape[2])
             grad_weights += products.sum((0, 2, 3), dtype=grad_weights.dtype)
             grad_neighbours = _weight_directions(grad_values, weights).add_(
                 transposed_weighted_sum(grad_affinities, query[block])
             )
-            grad_keys.index_add_(0, following[block], grad_neighbours[:, :places].to(grad_keys.dtype))
-            grad_keys.index_add_(0, preceding[block], grad_neighbours[:, places:].to(grad_keys.dtype))
+            grad_keys.index_add_(0, following[block], grad_neighbours[:, :positions].to(grad_keys.dtype))
+            grad_keys.index_add_(0, preceding[block], grad_neighbours[:, positions:].to(grad_keys.dtype))
         return grad_query, grad_keys.to(keys.dtype), grad_weights.to(weights.dtype), None, None
 
 
@@ -91,12 +91,12 @@ def _triton_kernels() -> ModuleType | None:
 
 def _blocks(query: Tensor) -> list[slice]:
     """Split the frames into ranges whose affinities, (n, P, 2P), have at most `AFFINITY_BLOCK` elements."""
-    frames, places = query.shape[:2]
-    size = max(1, AFFINITY_BLOCK // (2 * places * places))
+    frames, positions = query.shape[:2]
+    size = max(1, AFFINITY_BLOCK // (2 * positions * positions))
     return [slice(start, min(start + size, frames)) for start in range(0, frames, size)]
 
 
-def _neighbour_places(keys: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
+def _neighbour_positions(keys: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
     """Return (n, 2P, C): the positions of the next frame, then those of the previous one."""
     return torch.cat([keys[following], keys[preceding]], dim=1)
 
@@ -167,9 +167,9 @@ def _is_convolution_faster(x: Tensor) -> bool:
     return is_cpu_float and len(x) == 1 and x.shape[1] >= _MIN_POSITIONS and _convolution_batch(x.shape[1]) is not None
 
 
-def _convolution_batch(places: int) -> int | None:
+def _convolution_batch(positions: int) -> int | None:
     """Return the smallest divisor of the number of positions that is at least `_MIN_BATCH`."""
-    return next((size for size in range(_MIN_BATCH, places // 2) if places % size == 0), None)
+    return next((size for size in range(_MIN_BATCH, positions // 2) if positions % size == 0), None)
 
 
 def _multiply_by_convolution(x: Tensor, weight: Tensor) -> Tensor:

@@ -148,18 +148,7 @@ def _keys_kernel(
 
 
 def correlate_fused(query: Tensor, keys: Tensor, weights: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
-    """Compute the same as `correlation.correlate`.
-
-    Args:
-        query: (N, P, C).
-        keys: (N, P, C), of the same dtype.
-        weights: (2,), weights of the next and of the previous frame.
-        following: int64 (N,), index of the next frame; a clip's last frame is followed by itself.
-        preceding: int64 (N,), index of the previous frame; a clip's first frame is preceded by itself.
-
-    Returns:
-        (N, P, C), of the dtype of `query`.
-    """
+    """Compute the same as `correlation.correlate`; `following` and `preceding` are those of a `ClipLayout`."""
     query, keys = query.contiguous(), keys.contiguous()
     output = torch.empty_like(query)
     neighbours = torch.stack([following, preceding])
@@ -187,11 +176,11 @@ def correlate_fused_backward(
 
 def _launch(query: Tensor, tiles_in_use: int) -> tuple[tuple[int, int], dict[str, int | bool]]:
     """Return the grid of programs (frames, tiles) and the sizes of a tile that fits a processor's registers."""
-    frames, places, channels = query.shape
+    frames, positions, channels = query.shape
     width = max(16, triton.next_power_of_2(channels))
     # All tiles of a program have at most 2^15 floats: 64 positions of 128 channels, or 16 of 512.
     tile = min(64, max(16, 2**15 // (tiles_in_use * width) // 16 * 16))
     tile = 2 ** (tile.bit_length() - 1)
     sizes = {"C": channels, "C_TILE": width, "TILE": tile}
-    how_to_compile = {"num_warps": 4 if width <= 128 else 8, "enable_fp_fusion": True}
-    return (frames, triton.cdiv(places, tile)), {**sizes, **how_to_compile}
+    compile_options = {"num_warps": 4 if width <= 128 else 8, "enable_fp_fusion": True}
+    return (frames, triton.cdiv(positions, tile)), {**sizes, **compile_options}

@@ -113,9 +113,11 @@ class SummaryCorrelationBlock(IdentificationBlock):
 
     def summaries(self, x: Tensor) -> Tensor:
         """Summarise each frame as one vector: features (N, C, H, W) -> (N, C)."""
-        places = x.permute(0, 2, 3, 1).flatten(1, 2)
+        positions = x.permute(0, 2, 3, 1).flatten(1, 2)
         mean, largest, attended = self.summary_weights
-        summaries: Tensor = mean * places.mean(1) + largest * places.amax(1) + attended * self.attention(places)
+        summaries: Tensor = (
+            mean * positions.mean(1) + largest * positions.amax(1) + attended * self.attention(positions)
+        )
         return summaries
 
 
@@ -153,12 +155,8 @@ class TemporalWeighting(nn.Module):
 class CorrNetPlusBackbone(CorrNetBackbone):
     """ResNet-18 with summary correlation and temporal weighting after some stages.
 
-    `x ← x + alpha[k] · block_k(x)`, then `x ← x + weighting_k(x)`; both terms start at zero.
-
-    Args:
-        width: channels of the first stage.
-        blocks: number of residual blocks of each stage.
-        correlation_after: stages followed by both; published: layers 2 to 4.
+    `x ← x + alpha[k] · block_k(x)`, then `x ← x + weighting_k(x)`; both terms start at zero. Published: after layers
+    2 to 4. The arguments are those of `CorrNetBackbone`.
     """
 
     def __init__(

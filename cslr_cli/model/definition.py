@@ -45,10 +45,6 @@ class Normalisation:
         return f"x / {self.scale:g} - {self.mean / self.scale:g}"
 
 
-def _no_unused_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    return {}
-
-
 @dataclass(frozen=True)
 class PublishedForm:
     """Names and shapes of the backbone's tensors in published checkpoints.
@@ -69,7 +65,7 @@ class PublishedForm:
     modules: Mapping[str, str] = field(default_factory=dict)
     correlation_blocks: Mapping[str, str] = field(default_factory=dict)
     has_3d_kernels: bool = False
-    unused_shapes: Callable[[ModelConfig], Mapping[str, tuple[int, ...]]] = _no_unused_shapes
+    unused_shapes: Callable[[ModelConfig], Mapping[str, tuple[int, ...]]] = lambda config: {}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def resolve_device(name: str) -> torch.device:
         name: `auto` (the first GPU, else the CPU), `cpu`, or the number of a GPU.
 
     Raises:
-        DeviceError: the device does not exist; lists the available ones.
+        DeviceError: the device does not exist.
         UsageError: unknown name.
     """
     gpus = _num_gpus()
@@ -46,8 +46,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
         name: a name for `resolve_device`, or several with commas: `0,1` (for trials also `cpu,cpu`).
 
     Raises:
-        DeviceError: a device does not exist; lists the available ones.
-        UsageError: unknown name, a GPU that is listed twice, or GPUs together with CPUs.
+        UsageError: a GPU is listed twice, or GPUs are listed together with CPUs.
     """
     names = [part.strip() for part in name.split(",")]
     if len(names) > 1 and "auto" in names:

@@ -34,9 +34,6 @@ class _Layer:
         weight: (C, C', k, k), weight of the convolution in the dtype of the computation.
         gamma: (C,), weight of the batch norm.
         beta: (C,), bias of the batch norm.
-        stride: stride of the convolution.
-        padding: padding of the convolution.
-        eps: epsilon of the batch norm.
     """
 
     weight: Tensor
@@ -396,8 +393,8 @@ class _BlockGradient:
 
 def _split_runs(x: Tensor, layer: _Layer) -> list[Tensor]:
     """Split frames into runs for which the layer's output has at most about `RUN_BYTES`."""
-    places = (x.shape[2] // layer.stride) * (x.shape[3] // layer.stride)
-    frame_bytes = places * layer.weight.shape[0] * x.element_size()
+    positions = (x.shape[2] // layer.stride) * (x.shape[3] // layer.stride)
+    frame_bytes = positions * layer.weight.shape[0] * x.element_size()
     run_bytes = RUN_BYTES.get(x.device.type, RUN_BYTES["cpu"])
     # Runs of almost equal length: a short last run would leave cores idle.
     count = max(1, min(len(x), -(-len(x) * frame_bytes // run_bytes)))
