@@ -1,4 +1,4 @@
-"""Pools of worker processes, for decoding and for the preparation of corpora.
+"""Pools of worker processes, for decoding and for work on the clips of corpora.
 
 Two other modules start processes in torch's way: `dataset/loader` (workers that read batches) and
 `training/distributed/launch` (one process per device).

@@ -11,7 +11,7 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, shown_progress
-from cslr_cli.cli.options import find_newest_checkpoint, open_checkpoint_and_report, option
+from cslr_cli.cli.options import find_checkpoint_of_newest_run, open_checkpoint_and_report, option
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.progress import Progress
@@ -64,7 +64,7 @@ def features(
 
     read_options = ReadOptions(fps=fps, fit=fit)
     _check_options(videos or [], corpus, split, read_options)
-    path = checkpoint or find_newest_checkpoint(runs_dir)
+    path = checkpoint or find_checkpoint_of_newest_run(runs_dir)
     torch_device = resolve_device(device)
     recognizer = Recognizer(open_checkpoint_and_report(path, vocabulary), device=torch_device, precision=precision)
     writer = _FeatureWriter(output, single_file=single_file)

@@ -160,7 +160,7 @@ def open_checkpoint_and_report(path: Path, vocabulary: Path | None, corpus: Prep
     return conversion.checkpoint
 
 
-def find_newest_checkpoint(runs_dir: Path) -> Path:
+def find_checkpoint_of_newest_run(runs_dir: Path) -> Path:
     """Return the best checkpoint of the newest run, and print its path."""
     from cslr_cli.training.run.runs import newest_run
 

@@ -11,7 +11,7 @@ import typer
 from cslr_cli.cli import options, predict_live
 from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.cli.decoding import apply_decoding_options
-from cslr_cli.cli.options import find_newest_checkpoint, open_checkpoint_and_report, option
+from cslr_cli.cli.options import find_checkpoint_of_newest_run, open_checkpoint_and_report, option
 from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
@@ -161,7 +161,7 @@ def predict(
         from cslr_cli.model.device import resolve_device
         from cslr_cli.recognizer import Recognizer
 
-        loaded = open_checkpoint_and_report(checkpoint or find_newest_checkpoint(runs_dir), vocabulary)
+        loaded = open_checkpoint_and_report(checkpoint or find_checkpoint_of_newest_run(runs_dir), vocabulary)
         decoding = apply_decoding_options(loaded.config.decoding, **changes)
         return Recognizer(loaded, device=resolve_device(device), precision=precision, decoding=decoding)
 

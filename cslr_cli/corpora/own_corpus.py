@@ -30,8 +30,6 @@ from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import DataError, UsageError, did_you_mean
 from cslr_cli.media.options import DEFAULT_FPS, Segment
 
-# Whether each clip, or all clips of a signer together, are assigned to a split.
-
 COLUMNS = ("path", "glosses", "split", "signer", "id", "translation", "start", "end")
 _NEEDED = ("path", "glosses")
 _JSON_SUFFIXES = (".jsonl", ".ndjson")

@@ -77,14 +77,14 @@ class Evaluator:
 
     def __call__(self, network: Network, progress: ProgressCallback = no_progress) -> SplitResult:
         """Recognise and score the split; the network's training mode does not change."""
-        return self.score(self.recognise(network, progress))
+        return self.score(self.recognize(network, progress))
 
     def log_probs(self, network: Network, *, shard: int = 0, num_shards: int = 1) -> Iterator[ClipLogProbs]:
         """Run the network, in evaluation mode, over one of `num_shards` equally long shards of the clips."""
         batches = self._loader.batches(self._shard_batches(shard, num_shards))
         return clip_log_probs(network, batches, device=self._device, dtype=self._dtype)
 
-    def recognise(
+    def recognize(
         self, network: Network, progress: ProgressCallback = no_progress, *, shard: int = 0, num_shards: int = 1
     ) -> list[ClipHypotheses]:
         """Run the network over the clips, or a shard of them, and decode both heads.

@@ -1,7 +1,8 @@
 """The output formats of `cslr predict`: text, JSON, CSV, CTM, subtitles, ELAN and Praat.
 
 To add a format, write one function `(Recognition, FormatOptions) -> str` in this folder and add one line to `FORMATS`.
-The line names the function; it is imported when the format is used.
+The line names the function; it is imported when the format is used. `docs/predict.md` has one row per format, and
+`tests/output/test_formats.py` compares.
 """
 
 from __future__ import annotations

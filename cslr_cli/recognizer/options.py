@@ -20,7 +20,7 @@ class Segmentation:
 
     Attributes:
         method: `rests`: at pauses in the signing; `windows`: into windows of one length; `none`: not divided;
-            `auto`: at pauses if the recording is longer than 30 seconds.
+            `auto`: at pauses if the recording is longer than `MAX_UNDIVIDED_SECONDS`.
         window: length of a window, seconds.
         overlap: overlap of neighbouring windows, seconds.
     """

@@ -99,7 +99,7 @@ def train(
             the same arguments. Only the first writes files.
 
     Raises:
-        UsageError: the folder exists, or there is nothing to resume.
+        UsageError: the folder of a new run exists, or that of a resumed run is not a run.
         ConfigError: the ranks cannot share the batches, or settings do not fit the corpus or the network.
         DataError: the corpus cannot be read, or differs from the corpus of the run.
         CheckpointError: `last.pt` cannot be read, or cannot be written at the end of the training.

@@ -394,7 +394,7 @@ def test_a_clip_without_hypothesis_is_in_the_files_as_well(
 def test_shards_score_like_one_pass(tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, num_shards: int) -> None:
     network = tiny_checkpoint.build_network()
     whole = evaluator(tiny_corpus, "dev", tiny_checkpoint.config)
-    parts = [whole.recognise(network, shard=shard, num_shards=num_shards) for shard in reversed(range(num_shards))]
+    parts = [whole.recognize(network, shard=shard, num_shards=num_shards) for shard in reversed(range(num_shards))]
     assert max(map(len, parts)) - min(map(len, parts)) <= 2  # a batch
     assert whole.score([clip for part in parts for clip in part]) == whole(network)
 
@@ -404,7 +404,7 @@ def test_progress_counts_the_clips_of_the_shard(tiny_corpus: PreparedCorpus, tin
     network: Any = ScriptedNetwork(tiny_corpus, "train", signed, signed)
     told: list[Progress] = []
     config = with_settings(tiny_config, training={"batch_size": 1})
-    evaluator(tiny_corpus, "train", config).recognise(network, told.append, shard=1, num_shards=3)
+    evaluator(tiny_corpus, "train", config).recognize(network, told.append, shard=1, num_shards=3)
     assert [(progress.done, progress.total) for progress in told] == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -412,7 +412,7 @@ def test_clips_that_are_missing_or_there_twice_are_not_scored(tiny_corpus: Prepa
     signed = references(tiny_corpus, "dev")
     network: Any = ScriptedNetwork(tiny_corpus, "dev", signed, signed)
     whole = evaluator(tiny_corpus, "dev", tiny_config)
-    clips = whole.recognise(network)
+    clips = whole.recognize(network)
     for wrong in (clips[1:], [*clips, clips[0]], [*clips[1:], clips[1]]):
         with pytest.raises(ValueError, match="expected each of the 4 of dev once"):
             whole.score(wrong)
@@ -422,7 +422,7 @@ def test_what_is_recognised_can_be_sent_to_another_process(
     tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
 ) -> None:
     whole = evaluator(tiny_corpus, "dev", with_settings(tiny_checkpoint.config, decoding={"num_best": 3}))
-    clips = whole.recognise(tiny_checkpoint.build_network())
+    clips = whole.recognize(tiny_checkpoint.build_network())
     sent = pickle.dumps(clips)
     assert len(sent) < 20_000  # hypotheses, no logits
     assert pickle.loads(sent) == clips

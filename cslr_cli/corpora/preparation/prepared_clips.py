@@ -63,7 +63,8 @@ def prepare_clips(
     The figures of the progress are frames done, and frames per second in this call.
 
     Raises:
-        DataError: a file cannot be written, or a worker process was killed.
+        DataError: a file cannot be written.
+        CslrError: a worker process was killed.
     """
     clip_format = options.clip_format
     tasks = [

@@ -41,7 +41,7 @@ def evaluate_with_all_ranks(
 
     own_shard: list[ClipHypotheses] | None = None
     with suppress(_StopRequestedError):
-        own_shard = evaluator.recognise(network, report, shard=ranks.rank, num_shards=ranks.world_size)
+        own_shard = evaluator.recognize(network, report, shard=ranks.rank, num_shards=ranks.world_size)
     # Ranks that were done before the request stop as well: none may wait here for a rank that has left.
     (stopped,) = ranks.sum([float(own_shard is None)])
     if stopped or own_shard is None:
