@@ -1,6 +1,6 @@
 """Conversion from and to checkpoints of the published code of VAC, SMKD, CorrNet and CorrNet+.
 
-A published checkpoint contains only named tensors. The network is identified by the names and shapes of its tensors; the vocabulary and, if
+A published checkpoint contains only named tensors. Their names and shapes identify the network; the vocabulary and, if
 it is ambiguous, the corpus must be given.
 """
 
