@@ -572,7 +572,7 @@ def test_a_corpus_of_another_frame_rate_is_warned_of_and_of_quite_another_refuse
     assert warnings(at_rate(tiny_corpus, tmp_path / "same", 24.99)) == []
     (warning,) = warnings(at_rate(tiny_corpus, tmp_path / "near", 30.0))
     assert "30 frames per second" in warning
-    assert "trained on 25" in warning
+    assert "trained at 25" in warning
     for fps in (50.0, 12.5):
         message = refused(tiny_checkpoint, at_rate(tiny_corpus, tmp_path / str(fps), fps), "dev")
         assert f"{fps:g} frames per second" in message
