@@ -182,7 +182,7 @@ def test_videos_of_any_rate_are_resampled_to_the_corpus_rate(
 
 @pytest.mark.parametrize("fps", [0.0, -25.0, 0.001, 1e9, float("nan"), float("inf")])
 def test_an_implausible_rate_is_refused(recognizer: Recognizer, pictures: list[Path], fps: float) -> None:
-    with pytest.raises(UsageError, match="frames a second"):
+    with pytest.raises(UsageError, match="frames per second; expected 1 to 1000"):
         recognizer.recognize(pictures[0].parent, ReadOptions(fps=fps))
 
 
