@@ -56,7 +56,7 @@ Place = Annotated[
 ]
 PlaceTime = Annotated[
     float | None,
-    option("--at", "Time of the frame with the position, in seconds (default: the hottest frame).", "SECONDS", _MAPS),
+    option("--at", "Time of the frame of --place, in seconds (default: the hottest frame).", "SECONDS", _MAPS),
 ]
 Corpus = Annotated[
     Path | None, option("--corpus", "Prepared corpus (default: the corpus of the training).", "FOLDER", _CORPUS)

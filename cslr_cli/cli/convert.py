@@ -52,9 +52,9 @@ def convert(
 ) -> None:
     """Convert published checkpoints, or average those of a run.
 
-    A published checkpoint becomes one of cslr, or with `--to published` the other way round. Published checkpoints
-    contain no vocabulary, so add `--vocabulary`; the other direction writes `gloss_dict.npy` next to the output.
-    Converting there and back changes no weight, and no code in the files is executed.
+    By default, converts a published checkpoint to the format of cslr. Published checkpoints contain no vocabulary, so
+    add `--vocabulary`. `--to published` converts a checkpoint of cslr to the published format, and writes
+    `gloss_dict.npy` next to it. Converting there and back changes no weight. No code in the files is executed.
 
     `--average RUN` averages the weights of the N epochs with the lowest WER on dev.
 

@@ -51,7 +51,7 @@ def features(
 ) -> None:
     """Write a network's frame and step features to files.
 
-    They can be the input of other models. Writes one `.npz` file per clip: `SPLIT/SAMPLE_ID.npz` for a corpus,
+    The features can be the input of other models. Writes one `.npz` file per clip: `SPLIT/SAMPLE_ID.npz` for a corpus,
     `NAME.npz` for videos. `docs/features.md` describes their arrays.
 
     Examples:

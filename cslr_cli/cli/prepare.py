@@ -41,7 +41,8 @@ def prepare(
         Path | None,
         option(
             "--source",
-            "Folder of the release, or its parent folder (default: dataset/CORPUS). It is never changed.",
+            "Folder of the release, or a folder one or two levels above it (default: dataset/CORPUS). The release "
+            "is never changed.",
             "FOLDER",
         ),
     ] = None,
@@ -129,7 +130,8 @@ def prepare(
         str | None,
         option(
             "--split-shares",
-            "Shares of the random splits that clips without a split get (default: 80,10,10 if no clip has a split).",
+            "Shares of train, dev and test, to draw the split of each clip that has none (default: 80,10,10 if no "
+            "clip has a split).",
             "TRAIN,DEV,TEST",
             _OWN_CORPUS,
         ),

@@ -46,7 +46,7 @@ def score(
         MissingHypotheses,
         option(
             "--missing",
-            "Treatment of clips without a hypothesis. error: stop; empty: count all their glosses as deletions.",
+            "Treatment of clips without a hypothesis. error: stop; empty: score them as empty hypotheses.",
             panel=options.SCORING,
         ),
     ] = "error",
@@ -62,7 +62,7 @@ def score(
     output: Annotated[Path | None, option("--output", "Folder of the report (default: no report).", "FOLDER")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compute the WER of hypotheses from any system, like sclite.
+    """Compute the WER of hypotheses from any system; counts errors like sclite.
 
     A line of the references is `ID 1 SIGNER START END GLOSS GLOSS …`. A line of the hypotheses is
     `ID 1 START END GLOSS`. The command does not import PyTorch.
