@@ -7,9 +7,12 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 # New name by old name; to be removed in version 1.0.
 RENAMED_MODULES = {
@@ -19,13 +22,16 @@ RENAMED_MODULES = {
 }
 
 
-class _RenamedModuleFinder(MetaPathFinder, Loader):
+class _RenamedModuleFinder:
     """Finds modules by their old names; Python uses it only after its own finders have failed."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self) if fullname in RENAMED_MODULES else None
+        if fullname not in RENAMED_MODULES:
+            return None
+        # Not a subclass of importlib's Loader: importing that class would cost every start of the program time.
+        return ModuleSpec(fullname, cast("Loader", self))
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None  # an ordinary empty module
