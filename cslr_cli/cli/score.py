@@ -62,7 +62,7 @@ def score(
     output: Annotated[Path | None, option("--output", "Folder of the report (default: no report).", "FOLDER")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compute the WER of hypotheses from any system; counts errors like sclite.
+    """Compute the WER of hypotheses from any system, as sclite does.
 
     A line of the references is `ID 1 SIGNER START END GLOSS GLOSS …`. A line of the hypotheses is
     `ID 1 START END GLOSS`. The command does not import PyTorch.
