@@ -132,7 +132,7 @@ def memory_advice(config: Config, device: torch.device, run: Path) -> str:
     settings, clips = config.training, config.training.batch_size
     measures = []
     if device.type == "cuda" and settings.precision == "fp32":
-        measures.append("--precision bf16: about half of the memory of fp32")
+        measures.append("--precision bf16: needs less memory than fp32")
     if settings.batch_frames is None and settings.accumulation < clips:
         measures.append(f"--set training.accumulation={clips}: computes the clips of a batch one after the other")
     if not settings.activation_checkpointing:
