@@ -1,8 +1,9 @@
-"""Every block of Python in README.md and docs/ runs, in order, with the files that its document speaks of."""
+"""The Python blocks and the commands of README.md and docs/ run, in order, with small files of the names they use."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,47 @@ def test_every_block_of_python_runs(document: Path, documented_files: Path) -> N
     names: dict[str, Any] = {name: make() for name, make in GIVEN.items()}
     for line, block in python_blocks(document):
         exec(compile("\n" * (line - 1) + block, str(document), "exec"), names)
+
+
+# Commands that this test does not run, and what they need.
+NOT_RUN = {
+    r"phoenix2014|csl-daily|/data/|dev_18\.80|runs/corrnet|runs/mine|runs/NAME|runs/slower": "a real corpus",
+    r"--device \d|torchrun": "GPUs",
+    r"cslr predict (0|rtsp)": "a camera",
+    r"\.arpa": "a language model",
+    r"my-corpus|my-recipe|new/": "files of your own; run by test_own_corpus_manual",
+    r"cslr quickstart|--config quickstart": "minutes; run by test_quickstart",
+    r"cslr demo": "a visitor; run by tests/demo",
+    r"--gloss |--reference |--sample ": "the network of the quickstart",
+    r"refs\.stm|references\.stm|fp32/": "hypotheses of your own; run by test_score",
+    r"cslr train": "a real corpus",
+}
+
+
+def documented_commands(document: Path) -> list[list[str]]:
+    """The arguments of the `cslr` commands in a document's blocks of shell that need no real data or hardware."""
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^```([^\n]*)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    shell = [block for language, block in blocks if language in ("", "sh")]
+    lines = [line.strip() for block in shell for line in block.splitlines() if line.startswith("cslr ")]
+    needs_nothing = [line for line in lines if not any(re.search(pattern, line) for pattern in NOT_RUN)]
+    return [shlex.split(line, comments=True)[1:] for line in needs_nothing]
+
+
+def test_the_documents_have_commands_that_run_anywhere() -> None:
+    assert sum(len(documented_commands(document)) for document in DOCUMENTS) >= 20
+
+
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if documented_commands(path)], ids=lambda path: path.stem
+)
+def test_every_command_that_needs_no_real_data_runs(document: Path, documented_files: Path, cslr: Command) -> None:
+    shutil.copy("runs/quickstart/best.pt", "best.pt")
+    Path("folder").mkdir()
+    shutil.copy("talk.mp4", "folder")
+    for arguments in documented_commands(document):
+        expanded: list[str] = []
+        for argument in arguments:
+            expanded += sorted(map(str, Path().glob(argument))) if "*" in argument else [argument]
+        outcome = cslr(*expanded)
+        assert outcome.status == 0, (arguments, outcome.stderr)
