@@ -68,7 +68,7 @@ class _TextPrinter(_DocumentWriter):
         """Print the sentence."""
         from cslr_cli.output.text import format_sentence
 
-        # The index tells the sentences of this input from those of an input that failed before.
+        # The index distinguishes the sentences of this input from those of an input that failed before.
         _print("\n" if index == self._current_index else f"{self._prefix}{path}\n")
         _print(format_sentence(sentence, options))
         self._current_index, self._prefix = index, self._chosen.separator

@@ -270,7 +270,7 @@ def _print_faults(error: AnnotationError) -> DataError:
     rows = [[fault.where, fault.what] for fault in error.faults[:FAULTS_SHOWN]]
     print_remarks(_faults_table(["where", "fault"], rows, len(error.faults)))
     noun = "fault" if len(error.faults) == 1 else "faults"
-    return DataError(f"{len(error.faults)} {noun} in the release; nothing was prepared", error.hint)
+    return DataError(f"{len(error.faults)} {noun}; nothing was prepared", error.hint)
 
 
 def _print_report(report: PreparationReport | ShardReport, *, as_json: bool) -> None:

@@ -79,7 +79,7 @@ def test_faults_are_shown_as_a_table_with_the_rest_in_the_report(cslr: Command) 
     assert lines[0].split() == ["where", "fault"]
     assert lines[2].split()[0].endswith("train.corpus.csv:2")
     assert any(line.startswith("and 20 more") for line in lines)
-    assert "error: 30 faults in the release; nothing was prepared" in lines
+    assert "error: 30 faults; nothing was prepared" in lines
     assert "see all faults in out/prepare-report.json" in lines
     assert "Traceback" not in outcome.stderr
 
