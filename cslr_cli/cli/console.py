@@ -20,9 +20,7 @@ _MIN_INTERVAL, _MAX_INTERVAL = 15.0, 300.0
 _LINES_PER_ELAPSED_TIME = 20  # interval: elapsed time / 20, within the limits
 
 _REFRESHES_PER_SECOND = 2  # of progress bars; each takes more than a millisecond of a core, and rich's default is 10
-
 _BAR_WIDTH = 12  # characters
-
 # Maximum length of a name in a narrow table that is never wrapped, characters.
 _MAX_UNWRAPPED_NAME = 20
 
