@@ -74,7 +74,7 @@ def find_signed_glosses(
         recognized: recognised glosses of the clip.
         interval: the network sees every n-th frame.
     """
-    hand = np.array(truth["hands"]["dominant"]) * (WIDTH, HEIGHT)
+    hand = np.array(truth["hands"]["dominant"], np.float64) * np.array([WIDTH, HEIGHT], np.float64)
     for index, timed in enumerate(recognized):
         for signed in truth["glosses"]:
             apart = abs(signed["start"] + signed["end"] - timed.start - timed.end) / 2

@@ -198,7 +198,7 @@ def measure_live(recognizer: Recognizer, corpus: PreparedCorpus, split: str) -> 
         for way in (Segmentation("rests"), Segmentation("windows"), Segmentation("none")):
             recognized = recognizer.recognize(path, segmentation=way).glosses
             wer = count(align(reference, [timed.gloss for timed in recognized])).wer
-            print(f"  WER, split {way.split}: {wer:.1f} %")
+            print(f"  WER, split {way.method}: {wer:.1f} %")
 
 
 def iterate_frames(corpus: PreparedCorpus, split: str) -> Iterator[Frame]:
