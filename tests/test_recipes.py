@@ -129,7 +129,7 @@ def test_every_setting_of_a_shipped_file_is_explained(recipe: str) -> None:
 def test_the_figures_that_a_recipe_reached_stand_above_it() -> None:
     for recipe in RECIPES:
         text = (CONFIGS / f"{recipe}.yaml").read_text(encoding="utf-8")
-        found = re.search(r"Published WER with it: dev ([\d.]+) %, test ([\d.]+) %", text)
+        found = re.search(r"Published WER of this recipe: dev ([\d.]+) %, test ([\d.]+) %", text)
         assert (found and found.groups()) == PUBLISHED_WER.get(recipe), recipe
 
 

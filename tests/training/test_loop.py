@@ -193,7 +193,7 @@ class ScriptedEvaluator:
     def close(self) -> None:
         pass
 
-    def recognise(self, network: object, progress: object, *, shard: int, num_shards: int) -> list[Any]:
+    def recognize(self, network: object, progress: object, *, shard: int, num_shards: int) -> list[Any]:
         return []
 
     def score(self, clips: object) -> Any:

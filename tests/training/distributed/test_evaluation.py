@@ -86,7 +86,7 @@ class EndlessEvaluator:
     def __init__(self, rank: int) -> None:
         self.rank = rank
 
-    def recognise(self, network: object, progress: ProgressCallback, *, shard: int, num_shards: int) -> Sequence[Any]:
+    def recognize(self, network: object, progress: ProgressCallback, *, shard: int, num_shards: int) -> Sequence[Any]:
         deadline = time.monotonic() + 240
         while self.rank == 0:
             assert time.monotonic() < deadline, "nobody has told the first rank to leave"
