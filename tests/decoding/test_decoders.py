@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -166,15 +167,23 @@ def test_probabilities_too_small_for_floats_do_not_vanish() -> None:
     assert math.exp(hypothesis.score) == 0.0
 
 
-def test_a_clip_of_50_steps_and_1300_classes_is_decoded_in_under_5_milliseconds() -> None:
+def processor_time(function: Callable[[], object]) -> float:
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def test_a_clip_of_50_steps_and_1300_classes_is_decoded_within_a_third_of_a_piece_of_python() -> None:
+    # The limit is 5 ms on a machine that compiles the piece in 15 ms. Both are measured in turn, because a machine is
+    # slower at some times than at others; `benchmarks/decoding.py` measures milliseconds.
     log_probs = log_softmax(np.random.default_rng(0).normal(0, 1.0, (50, 1300)))  # the hardest: flat
+    piece = "def f(a, b=1):\n    return [a * x for x in range(b) if x]\n" * 400
     decoder = PrefixBeamDecoder()
-    times = []
-    for _ in range(100):
-        start = time.process_time()
-        decoder.decode(log_probs)
-        times.append(time.process_time() - start)
-    assert min(times) < 0.005
+    decoding, compiling = [], []
+    for _ in range(60):
+        decoding.append(processor_time(lambda: decoder.decode(log_probs)))
+        compiling.append(processor_time(lambda: compile(piece, "a piece", "exec")))
+    assert min(decoding) < min(compiling) / 3
 
 
 # Times and confidences
