@@ -117,7 +117,7 @@ class WorkerPool(Generic[Task, Result]):
         self.close()
 
     def _submit(self, task: Task) -> Future[Result]:
-        with interruptions_held_back():  # the executor starts processes here, and threads that inherit the mask
+        with _hold_interruptions_back():  # the executor starts processes here, and threads that inherit the mask
             return self._executor.submit(_call_function, task)
 
     def _killed_worker_error(self) -> CslrError:
@@ -150,7 +150,7 @@ def run_tasks(
 
 
 @contextmanager
-def interruptions_held_back() -> Iterator[None]:
+def _hold_interruptions_back() -> Iterator[None]:
     """Block SIGINT (Ctrl-C) while worker processes are started: they inherit the block, and never receive it.
 
     The parent handles Ctrl-C and ends its workers. A worker that received it while Python starts would print a
@@ -164,7 +164,7 @@ def interruptions_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_with_parent() -> None:
+def _end_with_parent() -> None:
     """End this worker process when its parent has ended; otherwise the workers of a killed parent wait for ever."""
     threading.Thread(target=_exit_after_parent, daemon=True).start()
 
@@ -206,7 +206,7 @@ def _initialize_worker(pickled_function: bytes) -> None:
     os.environ.update(_SINGLE_THREADED)  # before NumPy and OpenCV are imported
     if hasattr(os, "setsid"):
         os.setsid()  # signals to the caller's process group, such as those of `timeout`, do not reach workers
-    end_with_parent()
+    _end_with_parent()
     # Faults of a picture are raised as exceptions; keep libpng and libjpeg from printing them as well. Python's own
     # output goes to standard error, since standard output is for the results of a command.
     sys.stdout = sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)

@@ -104,10 +104,8 @@ def with_errors_reported(function: Callable[..., None], name: str, after_interru
             raise typer.Exit(error.exit_status) from error
         except UnicodeEncodeError as error:
             missing = ascii(error.object[error.start : error.end])
-            print_error(
-                f"the encoding of the output, {error.encoding}, has no {missing}\n"
-                "hint: set PYTHONIOENCODING=utf-8, or write to a file"
-            )
+            message = f"the encoding of the output, {error.encoding}, has no {missing}"
+            print_error(str(CslrError(message, "set PYTHONIOENCODING=utf-8, or write to a file")))
             raise typer.Exit(EXIT_FAILED) from error
         except BrokenPipeError:
             raise  # the reader of the output has closed it: nothing to report

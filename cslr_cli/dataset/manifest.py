@@ -19,9 +19,9 @@ from typing import Any
 
 import yaml
 
-from cslr_cli import files as atomic
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import FAULTS_SHOWN, DataError
+from cslr_cli.files import write_text
 from cslr_cli.media.options import Aspect, Interpolation
 from cslr_cli.vocabulary import Vocabulary
 
@@ -267,7 +267,7 @@ def references_path(corpus: Path, split: str) -> Path:
 
 def write_samples(corpus: Path, split: str, samples: Iterable[Sample]) -> None:
     """Write the manifest of a split; the file appears only when it is complete."""
-    atomic.write_text(samples_path(corpus, split), "".join(f"{sample.to_json()}\n" for sample in samples))
+    write_text(samples_path(corpus, split), "".join(f"{sample.to_json()}\n" for sample in samples))
 
 
 def _not_prepared(path: Path, command: str) -> DataError:

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cslr_cli import files as atomic
 from cslr_cli.corpora import CorpusReader, Release
 from cslr_cli.corpora.preparation.options import PreparationOptions
 from cslr_cli.corpora.preparation.report import REPORT_FILE
 from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PROGRESS_FILE, CorpusInfo
 from cslr_cli.errors import DataError
+from cslr_cli.files import write_text
 
 # Values that may differ when frames are added to a corpus that was prepared without them.
 _FRAME_VALUES = {"frame_size", "interpolation", "aspect", "layout", "image_format", "image_quality"}
@@ -113,7 +113,7 @@ def _write_progress_file(output: Path, identity: Mapping[str, Any]) -> None:
         return
     # Under a unique name first: many machines may start at the same moment.
     unfinished = output / f".preparing.{uuid.uuid4().hex}.json"
-    atomic.write_text(unfinished, json.dumps(identity, indent=2) + "\n")
+    write_text(unfinished, json.dumps(identity, indent=2) + "\n")
     os.replace(unfinished, output / PROGRESS_FILE)
     (output / CORPUS_FILE).unlink(missing_ok=True)  # of an earlier corpus without frames
 

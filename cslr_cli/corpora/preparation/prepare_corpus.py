@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cslr_cli import files as atomic
 from cslr_cli.corpora import AnnotationError, CorpusReader, Fault, LeftOutClip, Release, ReleasePaths, read_release
 from cslr_cli.corpora.annotation_files import read_annotation_lines
 from cslr_cli.corpora.preparation.options import PreparationOptions, Shard
@@ -45,6 +44,7 @@ from cslr_cli.dataset.manifest import (
 )
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, UsageError, join_faults
+from cslr_cli.files import write_text
 from cslr_cli.processes import available_cores
 from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.scoring.transcripts import Reference, write_stm
@@ -101,7 +101,7 @@ def prepare(
         vocabulary = Vocabulary.from_counts(count_sample_glosses(learned))
         report = _make_report(corpus, release, output, prepared, results, vocabulary)
         with translate_disk_errors(output):
-            atomic.write_text(output / REPORT_FILE, report.to_json() + "\n")
+            write_text(output / REPORT_FILE, report.to_json() + "\n")
         _check_left_out(report.left_out, options, output / REPORT_FILE)
         _check_splits(prepared, report)
         info = CorpusInfo(
@@ -179,7 +179,7 @@ def _read_release(
     if is_preparation_folder(output):
         path = output / REPORT_FILE
         with translate_disk_errors(output):
-            atomic.write_text(path, format_faults_json(corpus, faults, release.left_out) + "\n")
+            write_text(path, format_faults_json(corpus, faults, release.left_out) + "\n")
         hint = "\n".join([*([hint] if hint else []), f"see all faults in {path}"])
     raise AnnotationError(faults, hint)
 
@@ -268,7 +268,7 @@ def _write_corpus(
         _write_references(release, output, split, samples)
     vocabulary.write(output / VOCABULARY_FILE)
     remove_unfinished_files(output)
-    atomic.write_text(output / CORPUS_FILE, info.to_yaml())
+    write_text(output / CORPUS_FILE, info.to_yaml())
     (output / PROGRESS_FILE).unlink(missing_ok=True)
 
 
@@ -281,7 +281,7 @@ def _write_references(release: Release, output: Path, split: str, samples: Seque
         return
     kept = {sample.sample_id for sample in samples}
     lines = [line.text for line in read_annotation_lines(official) if line.text.split()[0] in kept]
-    atomic.write_text(target, "".join(f"{line}\n" for line in lines))
+    write_text(target, "".join(f"{line}\n" for line in lines))
 
 
 def _describe_references(release: Release, split: str) -> str:
