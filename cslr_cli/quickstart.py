@@ -17,7 +17,7 @@ from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.corpora.synthetic import SyntheticOptions, make_release, write_clip_video
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.evaluation import SplitResult, evaluate, write_hypotheses
+from cslr_cli.evaluation import SplitResult, evaluate, evaluation_folder, write_hypotheses
 from cslr_cli.model.device import resolve_precision
 from cslr_cli.output.film_strip import draw_film_strip
 from cslr_cli.processes import available_cores
@@ -111,7 +111,7 @@ def quickstart(
     dtype = resolve_precision(config.training.precision, device)
     results = evaluate(checkpoint, corpus, ("dev", "test"), device=device, dtype=dtype, progress=progress)
     for result in results:
-        write_hypotheses(result, corpus, run.path / "evaluation")
+        write_hypotheses(result, corpus, evaluation_folder(run.best))
 
     on_stage(next(stages))
     example, *others = _choose_examples(corpus)
@@ -133,7 +133,7 @@ def quickstart(
         ("prepared corpus", corpus.path),
         ("run: configuration, metrics, log", run.path),
         ("checkpoint", run.best),
-        ("hypotheses and references", run.path / "evaluation"),
+        ("hypotheses and references", evaluation_folder(run.best)),
         ("example video", video),
         ("its glosses, drawn", picture),
         *([("what speaks for them", maps)] if recognition.glosses else []),

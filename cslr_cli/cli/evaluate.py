@@ -76,7 +76,8 @@ def evaluate(
         ),
     ] = None,
     output: Annotated[
-        Path | None, option("--output", "Folder of the report (default: evaluation/ next to the checkpoint).", "FOLDER")
+        Path | None,
+        option("--output", "Folder of the report (default: evaluation/NAME/ next to NAME.pt).", "FOLDER"),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -84,6 +85,7 @@ def evaluate(
 
     Prints the WER with its confidence interval and the most frequent errors. Writes `report.html` with the alignment
     of every clip, `report.json`, one CSV file with the figures of each clip, hypotheses as CTM and references as STM.
+    Each checkpoint has its own folder: `RUN/evaluation/best/` for `RUN/best.pt`.
 
     Examples:
         cslr evaluate runs/phoenix2014/best.pt
@@ -91,7 +93,7 @@ def evaluate(
         cslr evaluate runs/phoenix2014/best.pt --lm gloss.arpa --tune-lm
     """
     from cslr_cli.corpora.registry import open_prepared_corpus
-    from cslr_cli.evaluation import evaluation_warnings, find_prepared_corpus
+    from cslr_cli.evaluation import evaluation_folder, evaluation_warnings, find_prepared_corpus
     from cslr_cli.evaluation.reports import decoding_facts, rescore, write_evaluation
     from cslr_cli.model.device import resolve_device, resolve_precision
     from cslr_cli.report import PAGE
@@ -103,7 +105,7 @@ def evaluate(
     )
     prepared = find_prepared_corpus(loaded, corpus)
     torch_device = resolve_device(device)
-    folder = output or checkpoint.parent / "evaluation"
+    folder = output or evaluation_folder(checkpoint)
     options.check_output_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     decoding = apply_decoding_options(

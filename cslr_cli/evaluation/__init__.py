@@ -10,7 +10,7 @@ from __future__ import annotations
 from cslr_cli.decoding.clip_decoder import ClipHypotheses, ClipLogProbs
 from cslr_cli.evaluation.checkpoint_evaluation import evaluate, evaluation_warnings, find_prepared_corpus
 from cslr_cli.evaluation.evaluator import Evaluator
-from cslr_cli.evaluation.reports import write_hypotheses
+from cslr_cli.evaluation.reports import evaluation_folder, write_hypotheses
 from cslr_cli.evaluation.results import HEADS, SplitResult
 from cslr_cli.evaluation.tuning import LanguageModelTrial, TunedLanguageModel, tune_language_model
 
@@ -23,6 +23,7 @@ __all__ = [
     "SplitResult",
     "TunedLanguageModel",
     "evaluate",
+    "evaluation_folder",
     "evaluation_warnings",
     "find_prepared_corpus",
     "tune_language_model",

@@ -27,6 +27,14 @@ from cslr_cli.scoring import Score, read_stm, write_ctm, write_stm
 from cslr_cli.scoring.scoring_tool import score_with_tool
 
 
+def evaluation_folder(checkpoint: Path) -> Path:
+    """Return the folder of a checkpoint's evaluations: `RUN/evaluation/best` for `RUN/best.pt`.
+
+    Each checkpoint has its own folder, so that evaluations of several checkpoints of a run never mix.
+    """
+    return checkpoint.parent / "evaluation" / checkpoint.name.removesuffix(".pt")
+
+
 def rescore(result: SplitResult, tool: ScoringTool) -> SplitResult:
     """Score the same hypotheses with another tool; exceptions are those of `score_with_tool`."""
     if tool == "builtin":

@@ -128,9 +128,9 @@ def test_evaluate_prints_the_figures_of_both_heads_and_all_signers(
     for split, figures in result["splits"].items():
         hypotheses = {
             sample_id: [timed.gloss for timed in glosses]
-            for sample_id, glosses in read_ctm(trained.parent / "evaluation" / f"{split}.ctm").items()
+            for sample_id, glosses in read_ctm(trained.parent / "evaluation" / "best" / f"{split}.ctm").items()
         }
-        references = read_stm(trained.parent / "evaluation" / f"{split}.stm")
+        references = read_stm(trained.parent / "evaluation" / "best" / f"{split}.stm")
         counts = score(references, hypotheses, find_protocol(tiny_corpus.protocol)).counts
         names = ("wer", "substitutions", "deletions", "insertions", "references")
         assert [figures[name] for name in names] == [getattr(counts, name) for name in names]
@@ -166,10 +166,25 @@ def test_evaluate_uses_each_split_once_and_writes_to_the_given_folder(cslr: Comm
     assert not (trained.parent / "evaluation").exists()
 
 
+def test_each_checkpoint_of_a_run_has_its_own_evaluation(cslr: Command, trained: Path) -> None:
+    other, evaluation = trained.parent / "epoch-1.pt", trained.parent / "evaluation"
+    assert cslr("evaluate", trained).status == 0
+    before = {path.name: path.read_bytes() for path in (evaluation / "best").iterdir()}
+    outcome = cslr("evaluate", other, "--split", "dev")
+    assert outcome.status == 0
+    assert f"{evaluation / 'epoch-1' / 'report.html'}" in outcome.stderr
+    assert {path.name for path in evaluation.iterdir()} == {"best", "epoch-1"}
+    assert {path.name: path.read_bytes() for path in (evaluation / "best").iterdir()} == before
+    for name in ("best", "epoch-1"):
+        report = json.loads((evaluation / name / "report.json").read_text())
+        assert report["facts"]["checkpoint"] == f"{trained.parent / name}.pt"
+        assert set(report["sections"]) == {path.name.split(".")[0] for path in (evaluation / name).glob("*.stm")}
+
+
 def test_evaluate_uses_the_given_decoder(cslr: Command, trained: Path) -> None:
     def ctm(*given: object) -> str:
         assert cslr("evaluate", trained, "--split", "dev", "--precision", "fp32", *given).status == 0
-        return (trained.parent / "evaluation" / "dev.ctm").read_text()
+        return (trained.parent / "evaluation" / "best" / "dev.ctm").read_text()
 
     assert ctm() == ctm("--decoder", "beam", "--beam-width", 10)
     assert ctm("--decoder", "greedy") != ctm()

@@ -180,7 +180,7 @@ def test_frame_interval_and_image_scale_hold_from_training_to_prediction(
     given = [part for setting in settings for part in ("--set", setting)]
     assert cslr("train", "--config", "tiny.yaml", *given).status == 0
     assert cslr("evaluate", "runs/tiny/best.pt", "--precision", "fp32").status == 0
-    evaluated = read_ctm(Path("runs/tiny/evaluation/test.ctm"))
+    evaluated = read_ctm(Path("runs/tiny/evaluation/best/test.ctm"))
     for number, sample in enumerate(tiny_corpus.samples("test")):
         outcome = cslr("predict", clip(tiny_corpus, number), "--json", "--precision", "fp32")
         result = json.loads(outcome.stdout)

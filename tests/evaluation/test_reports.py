@@ -8,7 +8,7 @@ import pytest
 
 from cslr_cli.config import DecodingConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.evaluation import SplitResult
+from cslr_cli.evaluation import SplitResult, evaluation_folder
 from cslr_cli.evaluation.reports import report_section, rescore, write_evaluation
 from cslr_cli.recognition import Alternative
 from cslr_cli.scoring import Score, TimedGloss, find_protocol, read_stm, score
@@ -101,3 +101,10 @@ def test_the_published_python_scorer_as_the_tool_merges_repeats_of_every_score(r
     for scores in (rescored.scores, rescored.greedy, rescored.oracle):
         assert sum(errors(dict(scores))) == 0
     assert rescored.hypotheses == result.hypotheses
+
+
+def test_checkpoints_of_one_folder_have_different_evaluation_folders() -> None:
+    names = ("best.pt", "epoch-8.pt", "dev_18.80.pt", "dev_18.8.pt", "published", "published.pth", "published.model")
+    folders = [evaluation_folder(Path("runs/a") / name) for name in names]
+    assert folders[:2] == [Path("runs/a/evaluation/best"), Path("runs/a/evaluation/epoch-8")]
+    assert len(set(folders)) == len(names)
