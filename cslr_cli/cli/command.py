@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cslr_cli.cli.console import print_error
+from cslr_cli.cli.renamed_options import accept_renamed_options, print_renamed_options
 from cslr_cli.errors import EXIT_FAILED, EXIT_KEYBOARD_INTERRUPT, CslrError
 
 
@@ -38,6 +39,25 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the arguments and options, ready for the help."""
         return _with_plain_help(super().get_params(ctx))
+
+    def make_parser(self, ctx: Any) -> Any:
+        """Return the parser of the command line, which also accepts old spellings of options."""
+        parser = super().make_parser(ctx)
+        accept_renamed_options(parser, ctx, self.params)
+        return parser
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; notes about old spellings of options also explain an error in it."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception:
+            print_renamed_options(ctx)
+            raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, after notes about old spellings of options."""
+        print_renamed_options(ctx)
+        return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line; required arguments have no braces."""

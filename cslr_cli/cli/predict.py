@@ -103,10 +103,10 @@ def predict(
     live: Annotated[
         bool, option("--live", "Play a video file in real time, and recognise it like a camera.", panel=options.VIDEO)
     ] = False,
-    split: Annotated[
+    segment: Annotated[
         SegmentationMethod,
         option(
-            "--split",
+            "--segment",
             "Division of long recordings: at rests, into windows, or none. auto: at rests if longer than "
             f"{MAX_UNDIVIDED_SECONDS:g} s.",
             panel=_LONG,
@@ -116,7 +116,7 @@ def predict(
         float | None,
         option(
             "--window",
-            f"Window length in seconds (default: {Segmentation.window:g}). For videos, implies --split windows.",
+            f"Window length in seconds (default: {Segmentation.window:g}). For videos, implies --segment windows.",
             "SECONDS",
             _LONG,
         ),
@@ -169,7 +169,7 @@ def predict(
     if predict_live.is_live(videos, live):
         outputs = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
         reading = {"--fps": fps, "--start": start, "--end": end, "--max-frames": max_frames, "--overlap": overlap}
-        results = {"--split": None if split == "auto" else split, "--nbest": num_best, "--format": format_name}
+        results = {"--segment": None if segment == "auto" else segment, "--nbest": num_best, "--format": format_name}
         predict_live.refuse_options({**outputs, **reading, **results})
         live_options = LiveOptions() if window is None else LiveOptions(window)
         predict_live.recognize_camera(
@@ -183,7 +183,7 @@ def predict(
     if not inputs:
         raise UsageError("standard input: no paths", "write the path of one video or folder per line")
     read_options = ReadOptions(fps, start, end, fit, max_frames)
-    segmentation = _make_segmentation(split, window, overlap)
+    segmentation = _make_segmentation(segment, window, overlap)
     results_output = plan_output(output_format, output, inputs)
     side_outputs = plan_side_outputs(render, save_logits, preview, inputs)
     if not _recognize_inputs(
@@ -248,7 +248,7 @@ def _print_skipped_rests(recognition: Recognition) -> None:
     seconds = sum(end - start for start, end in recognition.rests)
     print_note(
         f"{recognition.source}: skipped {seconds:.1f} s of rests, the longest from {start:.1f} s to {end:.1f} s\n"
-        "hint: use --split windows to skip nothing"
+        "hint: use --segment windows to skip nothing"
     )
 
 
@@ -261,7 +261,8 @@ def _make_segmentation(method: SegmentationMethod, window: float | None, overlap
     if (window, overlap) != (None, None):
         if method not in ("auto", "windows"):
             raise UsageError(
-                f"--window or --overlap with --split {method}", "remove --window and --overlap, or use --split windows"
+                f"--window or --overlap with --segment {method}",
+                "remove --window and --overlap, or use --segment windows",
             )
         method = "windows"
     seconds = Segmentation.window if window is None else window

@@ -33,7 +33,7 @@ class Segmentation:
         methods = get_args(SegmentationMethod)
         faults = []
         if self.method not in methods:
-            faults.append(f"the split is {self.method!r}; expected one of {', '.join(methods)}")
+            faults.append(f"the segmentation is {self.method!r}; expected one of {', '.join(methods)}")
         if not self.window >= _MIN_WINDOW_SECONDS:
             faults.append(f"the window is {self.window:g} s; expected {_MIN_WINDOW_SECONDS:g} s or more")
         if not _MIN_OVERLAP_SECONDS <= self.overlap <= self.window / 2:

@@ -32,7 +32,7 @@ from cslr_cli.recognizer.options import Segmentation
 from cslr_cli.recognizer.segmentation import iterate_frame_features, iterate_segments
 from cslr_cli.vocabulary import Vocabulary
 
-_OUT_OF_MEMORY_HINT = "use --precision bf16 or --device cpu; divide a long recording: --split rests"
+_OUT_OF_MEMORY_HINT = "use --precision bf16 or --device cpu; divide a long recording: --segment rests"
 
 
 class Recognizer:

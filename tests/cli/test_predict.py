@@ -77,7 +77,7 @@ def test_options_take_the_shared_choices() -> None:
     options = get_type_hints(predict, include_extras=True)
     assert ", ".join(FORMATS) in get_args(options["format_name"])[1].help
     assert get_args(options["fit"])[0] == FitMode
-    assert get_args(options["split"])[0] == SegmentationMethod
+    assert get_args(options["segment"])[0] == SegmentationMethod
 
 
 def test_several_videos_are_printed_in_order_each_as_alone(
@@ -126,7 +126,7 @@ def test_skipped_rests_are_reported(cslr: Command, trained: Path, tiny_corpus: P
     Path("rests").mkdir()
     for number, picture in enumerate([*pictures, *[pictures[-1]] * 50, *pictures]):
         cv2.imwrite(f"rests/{number:04d}.png", picture[..., ::-1])
-    outcome = cslr("predict", "rests", "--split", "rests")
+    outcome = cslr("predict", "rests", "--segment", "rests")
     assert re.search(r"rests: skipped \d\.\d s of rests, the longest from \d", outcome.stderr)
 
 
@@ -355,7 +355,7 @@ def test_invalid_outputs_are_refused_before_the_work(cslr: Command, videos: list
     assert_refused(cslr("predict", videos[0], "--json", "--format", "srt"), 2, "--json with --format srt")
     assert_refused(cslr("predict", videos[2], "--render", videos[2]), 2, "would be overwritten")
     assert_refused(
-        cslr("predict", videos[2], "--split", "rests", "--window", 5), 2, "--window or --overlap with --split rests"
+        cslr("predict", videos[2], "--segment", "rests", "--window", 5), 2, "--window or --overlap with --segment rests"
     )
 
 
@@ -441,7 +441,7 @@ def test_a_missing_camera_and_options_that_do_not_apply_are_refused(cslr: Comman
     assert "--live" in outcome.stderr
     assert_refused(cslr("predict", "0", videos[0]), 2, "a single camera")
     assert_refused(cslr("predict", "0", "--output", "talk.srt", "--start", 0), 2, "--output, --start")
-    assert_refused(cslr("predict", "0", "--split", "rests"), 2, "--split: not supported with a live camera")
+    assert_refused(cslr("predict", "0", "--segment", "rests"), 2, "--segment: not supported with a live camera")
     assert cslr("predict", "0", "--window", "0.5").status == 2
     shutil.copy(videos[0], "0")  # a file of that name is a file
     assert cslr("predict", "0").status == 0
