@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import ClassVar, Literal
 
 # Exit statuses of all commands. Success is 0.
 EXIT_FAILED = 1
 EXIT_USAGE = 2  # the command line or a setting is wrong
 EXIT_STOPPED = 75  # stopped by a signal, everything saved; `EX_TEMPFAIL` ("try again later") of BSD's sysexits.h
 EXIT_KEYBOARD_INTERRUPT = 130  # Ctrl-C, as shells report it
+
+# Kind of an error in JSON (docs/json.md). Programs branch on it, so that a name never changes its meaning.
+ErrorKind = Literal[
+    "usage",
+    "config",
+    "data",
+    "media",
+    "checkpoint",
+    "training",
+    "device",
+    "scoring",
+    "missing_package",
+    "file",
+    "stopped",
+    "other",
+]
 
 # Maximum number of faults of one input that a message lists; the others are only counted.
 FAULTS_SHOWN = 10
@@ -41,6 +58,7 @@ class CslrError(Exception):
     """
 
     exit_status = EXIT_FAILED
+    kind: ClassVar[ErrorKind] = "other"
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -57,38 +75,68 @@ class UsageError(CslrError):
     """An option, an argument or a setting is wrong."""
 
     exit_status = EXIT_USAGE
+    kind: ClassVar[ErrorKind] = "usage"
 
 
 class ConfigError(UsageError):
     """A configuration has unknown keys or wrong values."""
 
+    kind = "config"
+
 
 class DataError(CslrError):
     """A release, a prepared corpus, a manifest or an annotation is invalid."""
+
+    kind = "data"
 
 
 class MediaError(CslrError):
     """A video or a picture cannot be read or used."""
 
+    kind = "media"
+
 
 class CheckpointError(CslrError):
     """A checkpoint cannot be read, written or used."""
+
+    kind = "checkpoint"
 
 
 class TrainingError(CslrError):
     """A training failed: infinite losses, a failed process, or a signal of the system."""
 
+    kind: ClassVar[ErrorKind] = "training"
+
 
 class DeviceError(CslrError):
     """The device does not exist or is out of memory."""
+
+    kind = "device"
 
 
 class ScoringError(CslrError):
     """References and hypotheses cannot be scored."""
 
+    kind = "scoring"
+
 
 class MissingPackageError(CslrError):
     """A required optional package is not installed."""
+
+    kind = "missing_package"
+
+
+class FileError(CslrError):
+    """The operating system refused to read or write a file."""
+
+    kind = "file"
+
+
+class InterruptedByUserError(CslrError):
+    """The user pressed Ctrl-C."""
+
+    exit_status = EXIT_KEYBOARD_INTERRUPT
+    kind = "stopped"
 
 
 def join_faults(faults: Sequence[str]) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from cslr_cli.cli.console import print_error
+from cslr_cli.cli.console import print_json, report_error
 from cslr_cli.cli.renamed_options import accept_renamed_options, print_renamed_options
-from cslr_cli.errors import EXIT_FAILED, EXIT_KEYBOARD_INTERRUPT, CslrError
+from cslr_cli.documents import error_document
+from cslr_cli.errors import CslrError, FileError, InterruptedByUserError, UsageError
 
 
 class CommandGroup(TyperGroup):
@@ -47,11 +48,17 @@ class Command(TyperCommand):
         return parser
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; notes about old spellings of options also explain an error in it."""
+        """Read the command line; notes about old spellings of options also explain an error in it.
+
+        With `--json`, the error is also an error object on standard output.
+        """
+        given = list(args)
         try:
             return super().parse_args(ctx, args)
-        except Exception:
+        except Exception as error:
             print_renamed_options(ctx)
+            if "--json" in given and hasattr(error, "format_message"):  # a `UsageError` of click, or of typer's copy
+                print_json(error_document(UsageError(error.format_message())))
             raise
 
     def invoke(self, ctx: Any) -> Any:
@@ -106,42 +113,54 @@ def _print_examples(examples: tuple[str, ...]) -> None:
     Console(highlight=False).print(panel)
 
 
-def with_errors_reported(function: Callable[..., None], name: str, after_interruption: str) -> Callable[..., None]:
-    """Wrap a command's function so that its errors become messages.
+def with_errors_reported(
+    function: Callable[..., None], name: str, after_interruption: str, input_option: str | None = None
+) -> Callable[..., None]:
+    """Wrap a command's function so that its errors become messages, and with `--json` also error objects.
 
     Args:
         function: function of the command; may raise KeyboardInterrupt with a text to print.
         name: name of the command.
         after_interruption: text to print after Ctrl-C by default.
+        input_option: parameter of the function with the only input of the command.
     """
 
     @functools.wraps(function)
     def command(*args: object, **options: object) -> None:
+        def fail(error: CslrError, kind: str = "error") -> typer.Exit:
+            source = None if input_option is None else options.get(input_option)
+            report_error(error, source, as_json=bool(options.get("as_json")), kind=kind)
+            return typer.Exit(error.exit_status)
+
         try:
             function(*args, **options)
         except CslrError as error:
-            print_error(str(error))
-            raise typer.Exit(error.exit_status) from error
+            raise fail(error) from error
         except UnicodeEncodeError as error:
             missing = ascii(error.object[error.start : error.end])
             message = f"the encoding of the output, {error.encoding}, has no {missing}"
-            print_error(str(CslrError(message, "set PYTHONIOENCODING=utf-8, or write to a file")))
-            raise typer.Exit(EXIT_FAILED) from error
+            raise fail(CslrError(message, "set PYTHONIOENCODING=utf-8, or write to a file")) from error
         except BrokenPipeError:
             raise  # the reader of the output has closed it: nothing to report
         except OSError as error:
-            print_error(f"{error.filename or name}: {error.strerror or error}")
-            raise typer.Exit(EXIT_FAILED) from error
+            raise fail(FileError(f"{error.filename or name}: {error.strerror or error}")) from error
         except KeyboardInterrupt as error:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C also ends the clean-up
             what_next = str(error) or after_interruption
-            print_error("; ".join(filter(None, ["interrupted", what_next])), kind="stopped")
-            raise typer.Exit(EXIT_KEYBOARD_INTERRUPT) from error
+            stopped = InterruptedByUserError("; ".join(filter(None, ["interrupted", what_next])))
+            raise fail(stopped, kind="stopped") from error
 
     return command
 
 
-def add_command(app: typer.Typer, function: Callable[..., None], panel: str, *, after_interruption: str = "") -> None:
+def add_command(
+    app: typer.Typer,
+    function: Callable[..., None],
+    panel: str,
+    *,
+    after_interruption: str = "",
+    input_option: str | None = None,
+) -> None:
     """Add a function to an app as the command of the same name.
 
     Args:
@@ -149,9 +168,10 @@ def add_command(app: typer.Typer, function: Callable[..., None], panel: str, *, 
         function: function of the command; its docstring is the help, with command lines below `Examples:`.
         panel: heading of the command in `cslr --help`.
         after_interruption: text to print after Ctrl-C.
+        input_option: parameter of the function with the only input of the command, for error objects.
     """
     name = function.__name__
     text, _, examples = (inspect.getdoc(function) or "").partition("\n\nExamples:\n")
     kind = type("Command", (Command,), {"examples": tuple(inspect.cleandoc(examples).splitlines())})
-    command = with_errors_reported(function, name, after_interruption)
+    command = with_errors_reported(function, name, after_interruption, input_option)
     app.command(name, cls=kind, help=text, rich_help_panel=panel)(command)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from cslr_cli.documents import error_document, format_json
+from cslr_cli.errors import CslrError
 from cslr_cli.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -49,7 +50,21 @@ def print_note(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a result as one line of JSON on standard output; in ASCII unless the encoding is Unicode."""
-    print(json.dumps(value, ensure_ascii=not _has(chr(sys.maxunicode), sys.stdout)))
+    print(format_json(value, ascii_only=not _has(chr(sys.maxunicode), sys.stdout)), flush=True)
+
+
+def report_error(error: CslrError, source: object = None, *, as_json: bool, kind: str = "error") -> None:
+    """Print an error on standard error, and with `--json` the error object on standard output.
+
+    Args:
+        error: the error.
+        source: path of the input that failed; None if the error does not belong to one input.
+        as_json: value of `--json`.
+        kind: first word of the message.
+    """
+    print_error(str(error), kind)
+    if as_json:
+        print_json(error_document(error, None if source is None else str(source)))
 
 
 def print_result(renderable: RenderableType) -> None:

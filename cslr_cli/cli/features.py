@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cslr_cli.cli import options
-from cslr_cli.cli.console import print_error, print_json, shown_progress
+from cslr_cli.cli.console import print_error, print_json, report_error, shown_progress
 from cslr_cli.cli.options import find_checkpoint_of_newest_run, open_checkpoint_and_report, option
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
@@ -67,7 +67,7 @@ def features(
     path = checkpoint or find_checkpoint_of_newest_run(runs_dir)
     torch_device = resolve_device(device)
     recognizer = Recognizer(open_checkpoint_and_report(path, vocabulary), device=torch_device, precision=precision)
-    writer = _FeatureWriter(output, single_file=single_file)
+    writer = _FeatureWriter(output, single_file=single_file, as_json=as_json)
     write_description(recognizer, path, output)
     if corpus is None:
         succeeded = _write_videos(recognizer, videos or [], read_options, writer)
@@ -100,7 +100,8 @@ class _FeatureWriter:
         counts: numbers of clips, frames and steps of each split, or of all videos.
     """
 
-    def __init__(self, output: Path, *, single_file: bool) -> None:
+    def __init__(self, output: Path, *, single_file: bool, as_json: bool) -> None:
+        self._as_json = as_json
         self.counts: dict[str, dict[str, int]] = {}
         self._output = output
         self._single_file = single_file
@@ -128,6 +129,13 @@ class _FeatureWriter:
         if counts["clips"]:
             self.counts[name] = counts
 
+    def report(self, error: CslrError | OSError, path: Path) -> None:
+        """Report the error of a video or a clip."""
+        from cslr_cli.recognizer.batch import translate_read_error
+
+        translated = translate_read_error(path, error) if isinstance(error, OSError) else error
+        report_error(translated, path, as_json=self._as_json)
+
 
 def _write_corpus(recognizer: Recognizer, folder: Path, splits: list[str] | None, writer: _FeatureWriter) -> bool:
     """Write the features of a corpus; report a bad clip and continue.
@@ -145,13 +153,17 @@ def _write_corpus(recognizer: Recognizer, folder: Path, splits: list[str] | None
         for split, split_samples in samples.items():
             with writer.open_split(split) as write:
                 for index, sample in enumerate(split_samples, start=1):
-                    num_errors += not _write_sample(recognizer, corpus, sample, write)
+                    num_errors += not _write_sample(recognizer, corpus, sample, write, writer.report)
                     progress(Progress(f"features of {split}", index, len(split_samples)))
     return num_errors == 0
 
 
 def _write_sample(
-    recognizer: Recognizer, corpus: PreparedCorpus, sample: Sample, write: Callable[[ClipFeatures, str], None]
+    recognizer: Recognizer,
+    corpus: PreparedCorpus,
+    sample: Sample,
+    write: Callable[[ClipFeatures, str], None],
+    report: Callable[[CslrError | OSError, Path], None],
 ) -> bool:
     """Write the features of a sample; report an error and return False if its clip is bad."""
     from cslr_cli.recognizer.features import sample_features
@@ -159,7 +171,7 @@ def _write_sample(
     try:
         clip = sample_features(recognizer, corpus, sample)
     except (CslrError, OSError) as error:
-        _print_error(error, corpus.frames_path(sample))
+        report(error, corpus.frames_path(sample))
         return False
     write(clip, sample.sample_id)
     return True
@@ -183,7 +195,7 @@ def _write_videos(recognizer: Recognizer, videos: list[str], options: ReadOption
             except UsageError:
                 raise  # a fault that affects every video
             except (CslrError, OSError) as error:
-                _print_error(error, path)
+                writer.report(error, path)
                 succeeded = False
             else:
                 for warning in clip.warnings:
@@ -191,9 +203,3 @@ def _write_videos(recognizer: Recognizer, videos: list[str], options: ReadOption
                 write(clip, name)
             progress(Progress("features", index, len(inputs)))
     return succeeded
-
-
-def _print_error(error: CslrError | OSError, path: Path) -> None:
-    from cslr_cli.recognizer.batch import translate_read_error
-
-    print_error(str(translate_read_error(path, error) if isinstance(error, OSError) else error))

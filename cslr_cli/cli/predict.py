@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cslr_cli.cli import options, predict_live
-from cslr_cli.cli.console import print_error, print_note
+from cslr_cli.cli.console import print_error, print_note, report_error
 from cslr_cli.cli.decoding import apply_decoding_options
 from cslr_cli.cli.options import find_checkpoint_of_newest_run, open_checkpoint_and_report, option
 from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
@@ -56,7 +56,12 @@ def predict(
         ),
     ] = None,
     as_json: Annotated[
-        bool, option("--json", "Print one JSON object per input, like --format jsonl.", panel=_OUTPUT)
+        bool,
+        option(
+            "--json",
+            "Print one JSON object per input, also for an input that fails.",
+            panel=_OUTPUT,
+        ),
     ] = False,
     confidence: Annotated[
         bool,
@@ -187,7 +192,7 @@ def predict(
     results_output = plan_output(output_format, output, inputs)
     side_outputs = plan_side_outputs(render, save_logits, preview, inputs)
     if not _recognize_inputs(
-        load_recognizer(), inputs, read_options, segmentation, results_output, side_outputs, confidence
+        load_recognizer(), inputs, read_options, segmentation, results_output, side_outputs, confidence, as_json
     ):
         raise typer.Exit(EXIT_FAILED)
 
@@ -200,6 +205,7 @@ def _recognize_inputs(
     output: Output,
     side_outputs: SideOutputs,
     confidence: bool,
+    as_json: bool,
 ) -> bool:
     """Recognize the inputs in order and write their results; return whether all succeeded."""
     from cslr_cli.cli.inputs import is_video_file, output_names
@@ -224,8 +230,8 @@ def _recognize_inputs(
     num_errors = 0
     with output.open() as results:
         for index, outcome in enumerate(recognize_files(recognizer, inputs, read_options, recognize)):
-            if outcome.recognition is None:
-                print_error(str(outcome.error))
+            if outcome.error is not None or outcome.recognition is None:
+                report_error(outcome.error or CslrError("no result"), outcome.path, as_json=as_json)
                 num_errors += 1
                 continue
             for warning in outcome.recognition.warnings:
@@ -235,7 +241,7 @@ def _recognize_inputs(
                 results.write(index, outcome.recognition, format_options(index))
                 side_outputs.write(index, outcome.recognition, recognizer, read_options, font)
             except CslrError as error:
-                print_error(str(error))
+                report_error(error, outcome.path, as_json=as_json)
                 num_errors += 1
     return num_errors == 0
 

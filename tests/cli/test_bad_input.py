@@ -241,7 +241,9 @@ def test_bad_videos_are_named_and_the_others_are_recognised(
     bad = ["text.mp4", "empty", "nothing.mp4", "no_frames.mp4", "damaged", "noise.zip", "missing.mp4"]
     outcome = in_a_process("predict", good[0], *bad, good[1], "--json", cwd=workplace)
     assert outcome.status == 1
-    assert [json.loads(line)["source"] for line in outcome.stdout.splitlines()] == [str(path) for path in good]
+    documents = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [document["source"] for document in documents if "error" not in document] == [str(path) for path in good]
+    assert [document["input"] for document in documents if "error" in document] == bad
     errors = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == len(bad)
     for name, error in zip(bad, errors, strict=True):

@@ -37,4 +37,5 @@ def test_a_broken_run_is_named_and_the_others_are_listed(cslr: Command, trained:
     outcome = cslr("runs", "--json")
     assert outcome.status == 1
     assert "runs/broken/config.yaml" in outcome.stderr
-    assert [json.loads(line)["name"] for line in outcome.stdout.splitlines()] == ["tiny"]
+    listed, failed = (json.loads(line) for line in outcome.stdout.splitlines())
+    assert (listed["name"], failed["input"]) == ("tiny", "runs/broken")

@@ -20,6 +20,7 @@ class StoppedBySignalError(CoordinatedStopError):
     """A signal has stopped the training; it is saved and can be resumed."""
 
     exit_status = EXIT_STOPPED
+    kind = "stopped"
 
 
 def stop_requested(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,11 +74,11 @@ class RunList:
 
     Attributes:
         runs: summaries, sorted by corpus, then by best WER.
-        broken: errors of the runs that cannot be read.
+        broken: errors of the runs that cannot be read, by the folder of the run.
     """
 
     runs: tuple[RunSummary, ...]
-    broken: tuple[CslrError, ...]
+    broken: Mapping[Path, CslrError]
 
 
 def list_runs(runs_dir: Path) -> RunList:
@@ -87,7 +88,8 @@ def list_runs(runs_dir: Path) -> RunList:
             f"{runs_dir}: no such folder",
             "use --runs-dir to name the folder of your runs; `cslr train` and `cslr quickstart` make runs",
         )
-    runs, broken = [], []
+    runs: list[RunSummary] = []
+    broken: dict[Path, CslrError] = {}
     for path in sorted(runs_dir.iterdir()):
         run = RunFolder(path)
         if not run.config.is_file():
@@ -95,8 +97,8 @@ def list_runs(runs_dir: Path) -> RunList:
         try:
             runs.append(summarize_run(run))
         except CslrError as error:
-            broken.append(error)
-    return RunList(tuple(sorted(runs, key=_sort_key)), tuple(broken))
+            broken[path] = error
+    return RunList(tuple(sorted(runs, key=_sort_key)), broken)
 
 
 def summarize_run(run: RunFolder) -> RunSummary:
