@@ -20,3 +20,5 @@ ImageFormat = Literal["png", "jpeg"]
 SplitUnit = Literal["clip", "signer"]
 # Code that a checkpoint is for.
 CheckpointFormat = Literal["cslr", "published"]
+# Treatment of files that exist: an error; replaced; or kept, so that only missing results are made.
+ExistingFiles = Literal["refuse", "overwrite", "skip"]
