@@ -4,7 +4,7 @@ The names below are the public interface. Each is imported at its first use, so 
 import torch.
 
     >>> from cslr_cli import Recognizer
-    >>> recognition = Recognizer.load("runs/quickstart/best.pt").recognize("talk.mp4")
+    >>> recognition = Recognizer.load("runs/quickstart/best.pt").recognize("runs/quickstart/example.mp4")
     >>> [(timed.gloss, timed.start, timed.end) for timed in recognition.glosses]
 """
 

@@ -80,9 +80,11 @@ class StepLogits:
 class Recognition:
     """The recognition of one video.
 
-        recognition = Recognizer.load("runs/quickstart/best.pt").recognize("talk.mp4")
-        for timed in recognition.glosses:
-            print(timed.gloss, timed.start, timed.end, timed.confidence)
+    Example:
+        >>> from cslr_cli import Recognizer
+        >>> recognition = Recognizer.load("runs/quickstart/best.pt").recognize("runs/quickstart/example.mp4")
+        >>> for timed in recognition.glosses:
+        ...     print(timed.gloss, timed.start, timed.end, timed.confidence)
 
     Attributes:
         source: name of the source of the frames.

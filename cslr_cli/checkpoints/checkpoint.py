@@ -259,6 +259,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Example:
         >>> from pathlib import Path
+        >>> from cslr_cli import load_checkpoint
         >>> checkpoint = load_checkpoint(Path("runs/quickstart/best.pt"))
         >>> checkpoint.corpus.name, checkpoint.config.model.name
         ('synthetic', 'corrnet')

@@ -56,6 +56,10 @@ def evaluate(
     """Score a checkpoint on some splits of a corpus.
 
     Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from cslr_cli import evaluate, load_checkpoint
+        >>> from cslr_cli.corpora import open_prepared_corpus
         >>> checkpoint = load_checkpoint(Path("runs/quickstart/best.pt"))
         >>> corpus = open_prepared_corpus("prepared/synthetic")
         >>> (dev,) = evaluate(checkpoint, corpus, ["dev"], device=torch.device("cpu"), dtype=torch.float32)

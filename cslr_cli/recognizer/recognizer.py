@@ -36,11 +36,13 @@ _OUT_OF_MEMORY_HINT = "use --precision bf16 or --device cpu; divide a long recor
 
 
 class Recognizer:
-    """Recognizes glosses with a trained network; videos are preprocessed like its training clips.
+    """A trained network that recognizes glosses. Videos are preprocessed like its training clips.
 
-        recognizer = Recognizer.load("runs/quickstart/best.pt")
-        recognition = recognizer.recognize("talk.mp4")
-        print(recognition.text)
+    Example:
+        >>> from cslr_cli import Recognizer
+        >>> recognizer = Recognizer.load("runs/quickstart/best.pt")
+        >>> recognition = recognizer.recognize("runs/quickstart/example.mp4")
+        >>> print(recognition.text)
 
     Args:
         checkpoint: network with its vocabulary and preprocessing.
@@ -49,8 +51,8 @@ class Recognizer:
         decoding: settings of the decoder; None for those of the checkpoint.
 
     Attributes:
-        checkpoint: see Args.
-        device: see Args.
+        checkpoint: checkpoint that was given.
+        device: device of the computation.
         dtype: data type of the computation.
         network: network on the device, optimized for inference.
     """

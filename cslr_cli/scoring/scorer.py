@@ -81,6 +81,8 @@ def score(
     """Align each hypothesis with its reference.
 
     Example:
+        >>> from cslr_cli import score
+        >>> from cslr_cli.scoring import Reference, find_protocol
         >>> references = [Reference("clip-1", ("MORGEN", "REGEN"))]
         >>> score(references, {"clip-1": ["REGEN"]}, find_protocol("plain")).wer
         50.0

@@ -85,6 +85,10 @@ def train(
     same weights as one that was not (on a CPU, with the same number of threads).
 
     Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from cslr_cli import train
+        >>> from cslr_cli.config import load_config
         >>> config = load_config("runs/quickstart/config.yaml", ["training.epochs=2"])
         >>> result = train(config, Path("runs/short"), device=torch.device("cpu"))
         >>> print(f"{result.best.wer:.1f} % in epoch {result.best.epoch}")

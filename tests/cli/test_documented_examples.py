@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import doctest
+import io
 import re
 import shlex
 import shutil
@@ -11,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import cslr_cli
 from cslr_cli.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from cslr_cli.config import Config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.video_writer import video_writer
@@ -73,6 +78,23 @@ def test_every_block_of_python_runs(document: Path, documented_files: Path) -> N
     names: dict[str, Any] = {name: make() for name, make in GIVEN.items()}
     for line, block in python_blocks(document):
         exec(compile("\n" * (line - 1) + block, str(document), "exec"), names)
+
+
+@pytest.mark.parametrize("name", [name for name in cslr_cli.__all__ if name != "__version__"])
+def test_the_example_of_each_public_name_runs(
+    name: str, documented_files: Path, tiny_release: Path, tiny_config: Config
+) -> None:
+    Path("dataset").mkdir()
+    Path("dataset/synthetic").symlink_to(tiny_release)
+    Path("runs/quickstart/config.yaml").write_text(tiny_config.to_yaml())
+    examples = doctest.DocTestParser().get_examples(getattr(cslr_cli, name).__doc__)
+    assert len(examples) > 1
+    names: dict[str, Any] = {}
+    for example in examples:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(example.source, name, "single"), names)
+        assert not example.want or printed.getvalue() == example.want
 
 
 # Commands that this test does not run, and what they need.

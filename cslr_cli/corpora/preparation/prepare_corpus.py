@@ -62,11 +62,15 @@ def prepare(
 ) -> PreparationReport:
     """Prepare a corpus from its release, or continue an unfinished preparation.
 
-        report = prepare(find_reader("phoenix2014"), Path("dataset/phoenix2014"), Path("prepared/phoenix2014"))
-        print(report.num_glosses, report.splits["train"].clips)
-
     The release is only read. A clip with an unreadable frame is left out, and the report names both. The vocabulary
     includes the glosses of such clips, so that a damaged picture does not change the ids of glosses.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from cslr_cli import prepare
+        >>> from cslr_cli.corpora import find_reader
+        >>> report = prepare(find_reader("synthetic"), Path("dataset/synthetic"), Path("prepared/copy"))
+        >>> print(report.num_glosses, report.splits["train"].clips)
 
     Args:
         corpus: reader of the corpus, for example of `cslr_cli.corpora.find_reader`.
