@@ -13,7 +13,7 @@ from shlex import quote
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from cslr_cli.checkpoints.checkpoint_file import (
@@ -29,7 +29,7 @@ from cslr_cli.corpora.registry import CORPORA
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
 from cslr_cli.media.frame_fit import FrameFit
-from cslr_cli.media.options import Aspect, FitMode, Interpolation
+from cslr_cli.media.options import FitMode, Interpolation
 from cslr_cli.model.network import Network, build_network
 from cslr_cli.model.registry import NETWORKS
 from cslr_cli.version import __version__
@@ -52,7 +52,7 @@ class CorpusOrigin:
         fps: frame rate that the network expects, frames per second.
         frame_size: side of the prepared frames, pixels; pictures are resized to it before the crop.
         interpolation: interpolation of this resize.
-        aspect: treatment of pictures that are not square.
+        fit: treatment of pictures that are not square.
         original_size: width and height before the resize, pixels; None if unknown.
     """
 
@@ -62,7 +62,7 @@ class CorpusOrigin:
     fps: float
     frame_size: int
     interpolation: Interpolation = "lanczos"
-    aspect: Aspect = "stretch"
+    fit: FitMode = "stretch"
     original_size: tuple[int, int] | None = None
 
     @classmethod
@@ -75,7 +75,7 @@ class CorpusOrigin:
             fps=corpus.fps,
             frame_size=corpus.frame_size,
             interpolation=corpus.info.interpolation,
-            aspect=corpus.info.aspect,
+            fit=corpus.info.fit,
             original_size=corpus.info.original_size,
         )
 
@@ -88,17 +88,17 @@ class CorpusOrigin:
                 f"prepare the corpus with --size {self.frame_size}",
             )
 
-    def frame_fit(self, config: DataConfig, mode: FitMode = "crop") -> FrameFit:
+    def frame_fit(self, config: DataConfig, frame_fit: FitMode = "crop") -> FrameFit:
         """Return the transformation of frames of any shape to network input.
 
         Args:
             config: crop and scale of the training.
-            mode: treatment of frames with another aspect ratio than the corpus.
+            frame_fit: treatment of frames with another aspect ratio than the corpus.
         """
         original_size = self.original_size
         if original_size is None and self.name in CORPORA:  # an old checkpoint without this value
             original_size = CORPORA[self.name].original_size
-        return FrameFit(self.frame_size, config, self.interpolation, self.aspect, original_size, mode)
+        return FrameFit(self.frame_size, config, self.interpolation, self.fit, original_size, frame_fit)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class _FileCorpus(_FileModel):
     fps: float
     frame_size: int
     interpolation: Interpolation = "lanczos"
-    aspect: Aspect = "stretch"
+    fit: FitMode = Field("stretch", validation_alias=AliasChoices("fit", "aspect"))  # aspect: version 0.1
     original_size: tuple[int, int] | None = None
 
 

@@ -77,10 +77,10 @@ def cam(
     at: PlaceTime = None,
     corpus: Corpus = None,
     sample_id: SampleId = None,
-    fps: options.Fps = None,
+    source_fps: options.SourceFps = None,
     start: options.Start = None,
     end: options.End = None,
-    fit: options.Fit = "crop",
+    frame_fit: options.FrameFit = "crop",
     checkpoint: options.CheckpointFile = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
@@ -114,7 +114,7 @@ def cam(
         place=None if place is None else _parse_place(place),
         at=at,
     )
-    reading = ReadOptions(fps, start, end, fit)
+    reading = ReadOptions(source_fps, start, end, frame_fit)
     opened = open_checkpoint_and_report(checkpoint or find_checkpoint_of_newest_run(runs_dir), vocabulary)
     source = video if video is not None else _frames_of_sample(opened, corpus, str(sample_id))
     recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")

@@ -41,8 +41,10 @@ def features(
         bool, option("--single-file", "Write one file per split, or one file for all videos, not one per clip.")
     ] = False,
     as_json: options.Json = False,
-    fps: options.Fps = None,
-    fit: options.Fit = "crop",
+    source_fps: options.SourceFps = None,
+    start: options.Start = None,
+    end: options.End = None,
+    frame_fit: options.FrameFit = "crop",
     checkpoint: options.CheckpointFile = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
@@ -62,7 +64,7 @@ def features(
     from cslr_cli.recognizer import Recognizer
     from cslr_cli.recognizer.features import write_description
 
-    read_options = ReadOptions(fps=fps, fit=fit)
+    read_options = ReadOptions(source_fps, start, end, frame_fit)
     _check_options(videos or [], corpus, split, read_options)
     path = checkpoint or find_checkpoint_of_newest_run(runs_dir)
     torch_device = resolve_device(device)
@@ -90,7 +92,9 @@ def _check_options(videos: list[str], corpus: Path | None, split: list[str] | No
     if split and corpus is None:
         raise UsageError("--split without --corpus", "add --corpus FOLDER")
     if corpus is not None and read_options != ReadOptions():
-        raise UsageError("--fps and --fit do not apply to a prepared corpus", "remove these options")
+        raise UsageError(
+            "--source-fps, --start, --end and --frame-fit do not apply to a prepared corpus", "remove these options"
+        )
 
 
 class _FeatureWriter:

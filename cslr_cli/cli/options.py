@@ -55,23 +55,24 @@ Vocabulary = Annotated[
 CheckpointFile = Annotated[
     Path | None, option("--checkpoint", "Checkpoint (default: the best one of the newest run).", "FILE", NETWORK)
 ]
-Fps = Annotated[
+SourceFps = Annotated[
     float | None,
     option(
-        "--fps",
-        "Frame rate of the input in frames per second (default: the video's, or the corpus' for pictures).",
+        "--source-fps",
+        "True frame rate of the input in frames per second, if its file is wrong (default: the video's, or the corpus' "
+        "for pictures).",
         "FPS",
         VIDEO,
     ),
 ]
 Start = Annotated[float | None, option("--start", "Start of the part to recognise, in seconds.", "SECONDS", VIDEO)]
 End = Annotated[float | None, option("--end", "End of the part to recognise, in seconds.", "SECONDS", VIDEO)]
-Fit = Annotated[
+FrameFit = Annotated[
     FitMode,
     option(
-        "--fit",
-        "Conversion of frames whose aspect ratio differs from the corpus'. crop: keep the middle; pad: add "
-        "black borders.",
+        "--frame-fit",
+        "Conversion of frames whose aspect ratio differs from the corpus'. stretch: distort; crop: keep the middle; "
+        "pad: add black borders.",
         panel=VIDEO,
     ),
 ]

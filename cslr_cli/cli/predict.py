@@ -90,10 +90,10 @@ def predict(
     preview: Annotated[
         str | None, option("--preview", "File or folder for pictures that show the network's input.", "PATH", _OUTPUT)
     ] = None,
-    fps: options.Fps = None,
+    source_fps: options.SourceFps = None,
     start: options.Start = None,
     end: options.End = None,
-    fit: options.Fit = "crop",
+    frame_fit: options.FrameFit = "crop",
     max_frames: Annotated[
         int | None,
         option(
@@ -173,12 +173,18 @@ def predict(
     output_format = choose_format(format_name, as_json, output)
     if predict_live.is_live(videos, live):
         outputs = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
-        reading = {"--fps": fps, "--start": start, "--end": end, "--max-frames": max_frames, "--overlap": overlap}
+        reading = {
+            "--source-fps": source_fps,
+            "--start": start,
+            "--end": end,
+            "--max-frames": max_frames,
+            "--overlap": overlap,
+        }
         results = {"--segment": None if segment == "auto" else segment, "--nbest": num_best, "--format": format_name}
         predict_live.refuse_options({**outputs, **reading, **results})
         live_options = LiveOptions() if window is None else LiveOptions(window)
         predict_live.recognize_camera(
-            videos[0], load_recognizer, live_options, fit, as_json=as_json, confidence=confidence
+            videos[0], load_recognizer, live_options, frame_fit, as_json=as_json, confidence=confidence
         )
         return
     from cslr_cli.cli.inputs import find_inputs, read_standard_input
@@ -187,7 +193,7 @@ def predict(
     inputs = find_inputs(videos, read_standard_input)
     if not inputs:
         raise UsageError("standard input: no paths", "write the path of one video or folder per line")
-    read_options = ReadOptions(fps, start, end, fit, max_frames)
+    read_options = ReadOptions(source_fps, start, end, frame_fit, max_frames)
     segmentation = _make_segmentation(segment, window, overlap)
     results_output = plan_output(output_format, output, inputs)
     side_outputs = plan_side_outputs(render, save_logits, preview, inputs)

@@ -56,7 +56,7 @@ def recognize_camera(
     video: str,
     load_recognizer: Callable[[], Recognizer],
     options: LiveOptions,
-    fit: FitMode,
+    frame_fit: FitMode,
     *,
     as_json: bool,
     confidence: bool,
@@ -67,7 +67,7 @@ def recognize_camera(
         video: number of a camera, address of a stream, or file that is played like a camera.
         load_recognizer: function that loads the recognizer.
         options: window and interval of the recognition.
-        fit: conversion of frames to the corpus' aspect ratio.
+        frame_fit: conversion of frames to the corpus' aspect ratio.
         as_json: whether to print one JSON object per gloss instead of text.
         confidence: whether the text contains confidences.
     """
@@ -75,7 +75,7 @@ def recognize_camera(
     from cslr_cli.recognizer.live.sliding_window import SlidingWindowRecognizer
 
     recognizer = load_recognizer()
-    window = SlidingWindowRecognizer(recognizer, options.window, ReadOptions(fit=fit))
+    window = SlidingWindowRecognizer(recognizer, options.window, ReadOptions(frame_fit=frame_fit))
     camera = open_live(video, recognizer.fps)
     live_recognizer = LiveRecognizer(camera, window, options)
     warnings = _DropWarnings(camera)

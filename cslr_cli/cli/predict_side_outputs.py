@@ -75,7 +75,7 @@ class SideOutputs:
                     recognition,
                     self.render[index],
                     font,
-                    fps=options.fps,
+                    fps=options.source_fps,
                     picture_fps=recognizer.fps,
                     progress=progress if recognition.duration > _PROGRESS_SECONDS else no_progress,
                 )

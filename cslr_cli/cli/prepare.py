@@ -15,7 +15,7 @@ from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_remarks, print_result, shown_progress, table
 from cslr_cli.cli.options import option
 from cslr_cli.errors import FAULTS_SHOWN, DataError, UsageError
-from cslr_cli.media.options import Aspect, Interpolation
+from cslr_cli.media.options import FitMode, Interpolation
 
 if TYPE_CHECKING:
     from cslr_cli.corpora import AnnotationError, CorpusReader, LeftOutClip, SplitDrawing
@@ -64,12 +64,13 @@ def prepare(
     interpolation: Annotated[
         str, option("--interpolation", "Interpolation of resized frames.", "|".join(get_args(Interpolation)), _FRAMES)
     ] = "lanczos",
-    aspect: Annotated[
+    fit: Annotated[
         str,
         option(
-            "--aspect",
-            "Conversion of frames to squares. crop: keep the middle; pad: add black borders.",
-            "|".join(get_args(Aspect)),
+            "--fit",
+            "Conversion of frames to squares. stretch: distort, as published systems do; crop: keep the middle; "
+            "pad: add black borders.",
+            "|".join(get_args(FitMode)),
             _FRAMES,
         ),
     ] = "stretch",
@@ -193,7 +194,7 @@ def prepare(
     preparation = PreparationOptions(
         frame_size=size,
         interpolation=cast("Interpolation", interpolation),  # `PreparationOptions` checks all choices at once
-        aspect=cast("Aspect", aspect),
+        fit=cast("FitMode", fit),
         layout=cast("Layout", layout),
         image_format=cast("ImageFormat", image_format),
         image_quality=quality,

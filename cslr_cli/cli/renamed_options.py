@@ -32,9 +32,16 @@ class RenamedOption:
         return f"note: {old} is now {new}; the old spelling will be removed in version 1.0"
 
 
+_READING = (
+    RenamedOption("--fps", "--source-fps"),
+    RenamedOption("--fit", "--frame-fit", {"squash": "stretch"}),
+)
 # By command.
 RENAMED_OPTIONS: Mapping[str, tuple[RenamedOption, ...]] = {
-    "predict": (RenamedOption("--split", "--segment"),),
+    "prepare": (RenamedOption("--aspect", "--fit"),),
+    "predict": (RenamedOption("--split", "--segment"), *_READING),
+    "cam": _READING,
+    "features": _READING,
 }
 
 

@@ -22,7 +22,7 @@ import yaml
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import FAULTS_SHOWN, DataError
 from cslr_cli.files import write_text
-from cslr_cli.media.options import Aspect, Interpolation
+from cslr_cli.media.options import FitMode, Interpolation
 from cslr_cli.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
@@ -69,7 +69,7 @@ class CorpusInfo:
         annotations: 16 hexadecimal digits that differ where the annotations differ.
         splits: size of each split.
         references: origin of each split's references, in words.
-        aspect: how frames became squares.
+        fit: how frames became squares.
         image_quality: JPEG quality, 1 to 100; None for PNG.
         vocabulary_splits: splits whose glosses are in the vocabulary.
         original_size: width and height of most frames before they became squares; None if unknown.
@@ -87,7 +87,7 @@ class CorpusInfo:
     annotations: str
     splits: Mapping[str, SplitCounts]
     references: Mapping[str, str]
-    aspect: Aspect = "stretch"
+    fit: FitMode = "stretch"
     image_quality: int | None = None
     vocabulary_splits: tuple[str, ...] = SPLITS
     original_size: tuple[int, int] | None = None
@@ -122,6 +122,7 @@ class CorpusInfo:
                 f"{path}: format version {version}, but this version of cslr reads format version {FORMAT_VERSION}",
                 "use the version of cslr that prepared the corpus, or prepare it again",
             )
+        values = with_new_keys(values)
         faults = _field_faults(values)
         if faults:
             raise DataError(f"{path}: {'; '.join(faults)}", hint)
@@ -284,6 +285,11 @@ def _prepare_command(path: Path) -> str:
     name = path.name if path.parent.name == "prepared" else "CORPUS"
     is_default = path.parent == Path("prepared")
     return f"cslr prepare {name}" + ("" if is_default else f" --output {quote(str(path))}")
+
+
+def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a `corpus.yaml` with today's keys; version 0.1 wrote `aspect` for `fit`."""
+    return {"fit" if key == "aspect" else key: value for key, value in values.items()}
 
 
 def _field_faults(values: dict[str, Any]) -> list[str]:

@@ -140,7 +140,7 @@ class DemoService:
                 names[copy] = picture.name
             with self._rename_paths_in_errors(names):
                 rate = fps or self.checkpoints.recognizer(network).fps
-                answer = self._answer(name, network, folder, source, ReadOptions(fps=rate))
+                answer = self._answer(name, network, folder, source, ReadOptions(source_fps=rate))
                 _write_player_video(source, answer.video, rate)
             return answer
 
@@ -173,7 +173,7 @@ class DemoService:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _answer(self, name: str, network: str, folder: Path, source: Path, reading: ReadOptions) -> Answer:
-        self._check_length(source, reading.fps)
+        self._check_length(source, reading.source_fps)
         recognition = self.checkpoints.recognizer(network).recognize(source, reading)
         stem = Path(name).stem if source.is_file() else "pictures"
         subtitles, document = folder / f"{stem}.srt", folder / f"{stem}.json"

@@ -218,7 +218,9 @@ class ClipReader:
             return
         segment, limit = self.options.segment, self.options.max_frames
         # How much of a truncated video is left is known only after a pass over the whole file.
-        is_bounded = segment is not None and segment.end is not None and limit is None and self.options.fps is None
+        is_bounded = (
+            segment is not None and segment.end is not None and limit is None and self.options.source_fps is None
+        )
         if segment is not None and is_bounded and isinstance(source, VideoFrames) and not source.is_cut_off:
             # Only the segment is decoded.
             excerpt = source.read_segment(segment, self._corpus_fps)
@@ -234,7 +236,7 @@ class ClipReader:
 
     def _resampled_indices(self, source: FrameSource) -> NDArray[np.int64]:
         """Return the indices of the frames that show the wanted segment at the corpus' rate; they never decrease."""
-        fps = self.options.fps
+        fps = self.options.source_fps
         times = source.timestamps if fps is None else np.arange(source.num_frames) / fps
         indices = np.arange(source.num_frames) if times is None else resample_indices(times, self._corpus_fps)
         missing = source.missing if isinstance(source, VideoFrames) else None
@@ -252,8 +254,8 @@ class ClipReader:
     def _select_array_frames(self, arrays: FrameArrays) -> Iterator[tuple[int, Frame]]:
         """Do the same as `_select_frames` for frames in memory."""
         frames = validate_frames(arrays, self.name)
-        if self.options.fps is not None:
-            frames = resample_stream(frames, self.options.fps, self._corpus_fps)
+        if self.options.source_fps is not None:
+            frames = resample_stream(frames, self.options.source_fps, self._corpus_fps)
         segment, limit = self.options.segment, self.options.max_frames
         if segment is not None:
             frames = islice(frames, *segment.frame_range(self._corpus_fps))
@@ -272,10 +274,10 @@ class ClipReader:
                 yield position, frame
 
     def _warn_about_unknown_shape(self, width: int, height: int) -> None:
-        """Add a warning if frames are squashed because the proportions of the corpus' frames are unknown."""
-        if self.fit.original_size is None and self.fit.aspect == "stretch" and height != width:
+        """Add a warning if frames are stretched because the proportions of the corpus' frames are unknown."""
+        if self.fit.original_size is None and self.fit.fit == "stretch" and height != width:
             self._warnings.append(
-                f"frames of {width}×{height} pixels were squashed to squares: the checkpoint does not state "
+                f"frames of {width}×{height} pixels were stretched to squares: the checkpoint does not state "
                 "the original frame size of its corpus"
             )
 

@@ -2,7 +2,8 @@
 
 Preparation makes the original frames of a corpus, 210×260 pixels in PHOENIX2014, squares, which distorts bodies. A
 frame of other proportions must get the same distortion. So it is first fitted to the proportions of the original frames
-(`FitMode`), then resized to a square as in preparation (`Aspect`), and finally cropped to the middle as in evaluation.
+(`--frame-fit`), then resized to a square as in preparation (`prepare --fit`), and finally cropped to the middle as in
+evaluation.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from cslr_cli.config import DataConfig
 from cslr_cli.media.clip_plan import ClipPlan, apply_clip_plan, make_evaluation_plan
 from cslr_cli.media.frame_source import Frame
-from cslr_cli.media.options import Aspect, FitMode, Interpolation
+from cslr_cli.media.options import FitMode, Interpolation
 from cslr_cli.media.pictures import resize_frame
 
 
@@ -43,17 +44,17 @@ class FrameFit:
         frame_size: height and width of the corpus' prepared frames, pixels.
         config: crop and scale of the network's training.
         interpolation: interpolation with which the corpus' frames were resized.
-        aspect: way in which the corpus' frames became squares.
+        fit: way in which the corpus' frames became squares.
         original_size: width and height of the corpus' original frames; None if unknown.
-        mode: way in which a frame of other proportions gets those of the original frames.
+        frame_fit: way in which a frame of other proportions gets those of the original frames.
     """
 
     frame_size: int
     config: DataConfig
     interpolation: Interpolation = "lanczos"
-    aspect: Aspect = "stretch"
+    fit: FitMode = "stretch"
     original_size: tuple[int, int] | None = None
-    mode: FitMode = "crop"
+    frame_fit: FitMode = "crop"
 
     def to_picture(self, frame: Frame) -> Frame:
         """Convert a frame to a picture.
@@ -70,7 +71,7 @@ class FrameFit:
         """Convert a frame to a frame of the prepared corpus, uint8 (frame_size, frame_size, 3)."""
         if self._is_prepared(frame.shape[1], frame.shape[0]):
             return frame
-        return resize_frame(self._fit_proportions(frame), self.frame_size, self.interpolation, self.aspect)
+        return resize_frame(self._fit_proportions(frame), self.frame_size, self.interpolation, self.fit)
 
     def visible_box(self, width: int, height: int) -> Box:
         """Return the part of a frame of this size that its picture shows."""
@@ -88,18 +89,18 @@ class FrameFit:
 
     def _canvas(self, width: int, height: int) -> tuple[int, int]:
         """Return the cropped or padded frame's width and height, which have the corpus' proportions."""
-        if self.original_size is None or self.mode == "squash":
+        if self.original_size is None or self.frame_fit == "stretch":
             return width, height
         corpus_width, corpus_height = self.original_size
         fitting_width = round(height * corpus_width / corpus_height)
         fitting_height = round(width * corpus_height / corpus_width)
         # One side stays; both stay if the frame has the corpus' proportions.
-        if (fitting_width <= width) == (self.mode == "crop"):
+        if (fitting_width <= width) == (self.frame_fit == "crop"):
             return max(1, fitting_width), height
         return width, max(1, fitting_height)
 
     def _fit_proportions(self, frame: Frame) -> Frame:
-        """Crop, pad or squash a frame to the corpus' proportions."""
+        """Crop, pad or stretch a frame to the corpus' proportions."""
         height, width = frame.shape[:2]
         new_width, new_height = self._canvas(width, height)
         if new_width < width or new_height < height:
@@ -110,21 +111,21 @@ class FrameFit:
             padded = np.zeros((new_height, new_width, 3), np.uint8)
             padded[top : top + height, left : left + width] = frame
             return padded
-        if self.mode == "squash" and self.original_size is not None and self.aspect != "stretch":
+        if self.frame_fit == "stretch" and self.original_size is not None and self.fit != "stretch":
             corpus_width, corpus_height = self.original_size
-            squashed_width = max(1, round(height * corpus_width / corpus_height))
-            method = cv2.INTER_AREA if squashed_width < width else cv2.INTER_LINEAR
-            return cast("Frame", cv2.resize(frame, (squashed_width, height), interpolation=method))
+            stretched_width = max(1, round(height * corpus_width / corpus_height))
+            method = cv2.INTER_AREA if stretched_width < width else cv2.INTER_LINEAR
+            return cast("Frame", cv2.resize(frame, (stretched_width, height), interpolation=method))
         return frame
 
     def _prepared_box(self, frame: Box) -> Box:
         """Return the part of a source frame that becomes the prepared frame, in the source frame's pixels."""
         canvas = frame.resized(*self._canvas(round(frame.width), round(frame.height)))
-        if self.aspect == "stretch":
+        if self.fit == "stretch":
             return canvas
         # Width divided by height of the canvas before it becomes a square.
         proportion = canvas.width / canvas.height
-        if self.mode == "squash" and self.original_size is not None:
+        if self.frame_fit == "stretch" and self.original_size is not None:
             proportion = self.original_size[0] / self.original_size[1]
-        side = min(proportion, 1.0) if self.aspect == "crop" else max(proportion, 1.0)
+        side = min(proportion, 1.0) if self.fit == "crop" else max(proportion, 1.0)
         return canvas.resized(canvas.width * side / proportion, canvas.height * side)

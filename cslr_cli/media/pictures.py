@@ -22,7 +22,7 @@ from PIL import Image
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, bgr_to_rgb, list_folder, shorten_list
-from cslr_cli.media.options import Aspect, Interpolation
+from cslr_cli.media.options import FitMode, Interpolation
 from cslr_cli.media.png import PNG_SIGNATURE, decode_plain_png, has_valid_checksums
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
@@ -199,25 +199,23 @@ def _header_size(data: bytes, name: str) -> tuple[int, int] | None:
         return None  # decoding reports the fault
 
 
-def resize_frame(
-    frame: Frame, size: int, interpolation: Interpolation = "lanczos", aspect: Aspect = "stretch"
-) -> Frame:
+def resize_frame(frame: Frame, size: int, interpolation: Interpolation = "lanczos", fit: FitMode = "stretch") -> Frame:
     """Resize a frame to a square.
 
     Args:
         frame: uint8 (H, W, 3).
         size: height and width of the result, pixels.
         interpolation: interpolation of pixels; the published systems use `lanczos`.
-        aspect: way in which the frame becomes a square; the published systems use `stretch`.
+        fit: way in which the frame becomes a square; the published systems use `stretch`.
 
     Returns:
         uint8 (size, size, 3).
     """
     method = _OPENCV_INTERPOLATIONS[interpolation]
     height, width = frame.shape[:2]
-    if aspect == "stretch" or height == width:
+    if fit == "stretch" or height == width:
         return cast("Frame", cv2.resize(frame, (size, size), interpolation=method))
-    if aspect == "crop":
+    if fit == "crop":
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         middle = frame[top : top + side, left : left + side]

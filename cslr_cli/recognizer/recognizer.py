@@ -114,7 +114,7 @@ class Recognizer:
         """
         options = options or ReadOptions()
         config = self.checkpoint.config.data
-        fit = self.checkpoint.corpus.frame_fit(config, options.fit)
+        fit = self.checkpoint.corpus.frame_fit(config, options.frame_fit)
         return ClipReader(source, options, fit, fps=self.fps, frame_interval=config.frame_interval)
 
     def read(self, source: Source, options: ReadOptions | None = None) -> LoadedClip:

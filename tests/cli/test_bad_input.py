@@ -220,7 +220,7 @@ def test_an_impossible_frame_rate_is_reported_once(
     cslr: Command, trained: Path, tiny_corpus: PreparedCorpus, fps: str
 ) -> None:
     video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
-    outcome = cslr("predict", video, video, "--fps", fps)
+    outcome = cslr("predict", video, video, "--source-fps", fps)
     assert_error(outcome, 2, "frames per second; expected 1 to 1000")
     assert outcome.stderr.count("error: ") == 1
 

@@ -66,8 +66,11 @@ def test_a_bad_clip_of_a_corpus_is_named_and_the_others_are_written(
         ([], "neither videos nor --corpus"),
         (["clip.mp4", "--corpus", "prepared/synthetic"], "both videos and --corpus"),
         (["clip.mp4", "--split", "dev"], "--split without --corpus"),
-        (["--corpus", "prepared/synthetic", "--fps", "30"], "--fps and --fit do not apply to a prepared corpus"),
-        (["clip.mp4", "--fps", "0"], "the frame rate is 0 frames per second; expected 1 to 1000"),
+        (
+            ["--corpus", "prepared/synthetic", "--source-fps", "30"],
+            "--source-fps, --start, --end and --frame-fit do not apply",
+        ),
+        (["clip.mp4", "--source-fps", "0"], "the frame rate is 0 frames per second; expected 1 to 1000"),
     ],
 )
 def test_contradicting_options_are_refused(

@@ -76,7 +76,7 @@ def test_the_glosses_of_a_video_are_printed_with_their_times_and_nothing_else(
 def test_options_take_the_shared_choices() -> None:
     options = get_type_hints(predict, include_extras=True)
     assert ", ".join(FORMATS) in get_args(options["format_name"])[1].help
-    assert get_args(options["fit"])[0] == FitMode
+    assert get_args(options["frame_fit"])[0] == FitMode
     assert get_args(options["segment"])[0] == SegmentationMethod
 
 
@@ -169,7 +169,7 @@ def test_predict_reads_videos_and_folders_at_the_given_rate(
     folder = clip_folder(tiny_release, "test", sample.sample_id)
     outcome = cslr("predict", "clip.mp4", folder, "--json")
     assert [json.loads(line)["num_frames"] for line in outcome.stdout.splitlines()] == [sample.num_frames] * 2
-    outcome = cslr("predict", folder, "--fps", 12.5, "--json")
+    outcome = cslr("predict", folder, "--source-fps", 12.5, "--json")
     assert json.loads(outcome.stdout)["num_frames"] == 2 * (sample.num_frames or 0)
 
 
@@ -236,8 +236,8 @@ def test_fit_changes_the_visible_part_of_a_wide_frame(cslr: Command, videos: lis
         writer.write(cv2.copyMakeBorder(frame[..., ::-1], 0, 0, 135, 135, cv2.BORDER_CONSTANT, value=(90, 90, 90)))
     writer.release()
     scores = {
-        fit: json.loads(cslr("predict", "wide.mp4", "--fit", fit, "--json").stdout)["score"]
-        for fit in ("crop", "squash", "pad")
+        fit: json.loads(cslr("predict", "wide.mp4", "--frame-fit", fit, "--json").stdout)["score"]
+        for fit in ("crop", "stretch", "pad")
     }
     assert len(set(scores.values())) == 3
     whole = json.loads(cslr("predict", videos[0], "--json").stdout)["score"]

@@ -119,7 +119,7 @@ def test_frames_are_prepared_with_the_given_options(cslr: Command) -> None:
     options = [
         "--interpolation",
         "area",
-        "--aspect",
+        "--fit",
         "pad",
         "--image-format",
         "jpeg",
@@ -130,7 +130,7 @@ def test_frames_are_prepared_with_the_given_options(cslr: Command) -> None:
     ]
     assert cslr("prepare", "csl", "--source", source, *SMALL, *options).status == 0
     info = PreparedCorpus.open("prepared/csl").info
-    assert (info.interpolation, info.aspect, info.layout) == ("area", "pad", "folder")
+    assert (info.interpolation, info.fit, info.layout) == ("area", "pad", "folder")
     assert (info.image_format, info.image_quality) == ("jpeg", 80)
     assert len(list(Path("prepared/csl/frames/train/video450").glob("*.jpg"))) == 3
 
@@ -173,7 +173,7 @@ def test_your_own_corpus_is_prepared_from_its_manifest(cslr: Command) -> None:
         (["mine", "--manifest", "clips.csv", "--fps", 0], "not a frame rate"),
         (["csl", "--shard", "0/3"], "not a shard"),
         (["csl", "--no-frames", "--shard", "1/3"], "cannot be combined with --no-frames"),
-        (["csl", "--layout", "tar", "--aspect", "round"], "aspect is 'round'"),
+        (["csl", "--layout", "tar", "--fit", "round"], "fit is 'round'"),
         (["csl", "--quality", 90], "PNG is exact and has no quality"),
         (["csl", "--image-format", "jpeg", "--quality", 0], "image_quality is 0"),
         (["csl", "--vocabulary-splits", "dev"], "splits of the vocabulary do not include train"),

@@ -14,7 +14,7 @@ from tests.cli.conftest import Command
 
 GROUP: Any = get_command(app)
 # What a command needs besides options, and values of options that are neither choices nor numbers.
-ARGUMENTS = {"predict": ["talk.mp4"]}
+ARGUMENTS = {"prepare": ["csl"], "predict": ["talk.mp4"], "cam": ["talk.mp4"], "features": ["talk.mp4"]}
 CASES = [(command, option) for command, options in RENAMED_OPTIONS.items() for option in options]
 IDS = [f"{command} {option.old}" for command, option in CASES]
 

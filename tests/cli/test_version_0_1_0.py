@@ -70,3 +70,13 @@ def test_its_run_is_resumed_to_the_end(workplace: Path, cslr: Command) -> None:
     outcome = cslr("runs", "--json")
     run = json.loads(outcome.stdout)
     assert (run["name"], run["state"]) == ("tiny", "finished")
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+def test_its_key_for_the_shape_of_frames_is_read(fit: str, workplace: Path) -> None:
+    path = Path("prepared/synthetic/corpus.yaml")
+    text = path.read_text(encoding="utf-8")
+    assert "\naspect: stretch" in text
+    path.write_text(text.replace("aspect: stretch", f"aspect: {fit}"), encoding="utf-8")
+    assert PreparedCorpus.open("prepared/synthetic").info.fit == fit
+    assert load_checkpoint(Path("runs/tiny/best.pt")).corpus.fit == "stretch"

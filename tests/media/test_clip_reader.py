@@ -113,7 +113,7 @@ def test_an_iterator_is_not_read_further_than_needed() -> None:
             taken.append(number)
             yield frame
 
-    pictures = iter(reader(frames(), fps=50.0))
+    pictures = iter(reader(frames(), source_fps=50.0))
     next(pictures)
     assert len(taken) <= 3
 
@@ -153,7 +153,7 @@ def test_every_second_frame_keeps_its_time(tmp_path: Path) -> None:
         assert (clip.num_frames, clip.fps) == (9, 12.5)
 
 
-@pytest.mark.parametrize("reading", [{"fps": 50.0}, {}])
+@pytest.mark.parametrize("reading", [{"source_fps": 50.0}, {}])
 def test_thinning_takes_evenly_spaced_frames_from_the_first_to_the_last(
     tmp_path: Path, reading: dict[str, Any]
 ) -> None:
@@ -219,7 +219,7 @@ def test_an_unknown_shape_of_the_corpus_frames_is_a_warning() -> None:
     unknown = FrameFit(32, DataConfig(crop_size=32))
     wide = np.zeros((2, 36, 64, 3), np.uint8)
     clip = ClipReader(wide, ReadOptions(), unknown, fps=25)
-    assert "64×36 pixels were squashed" in clip.read().warnings[0]
+    assert "64×36 pixels were stretched" in clip.read().warnings[0]
 
 
 # Reading ahead
@@ -274,14 +274,24 @@ def test_no_more_items_than_the_limit_are_prefetched() -> None:
 
 def test_all_faults_of_read_options_are_reported_together() -> None:
     with pytest.raises(UsageError) as caught:
-        ReadOptions(fps=0, start=-1, end=-2, fit="stretch", max_frames=0)  # type: ignore[arg-type]
+        ReadOptions(source_fps=0, start=-1, end=-2, frame_fit="squash", max_frames=0)  # type: ignore[arg-type]
     assert len(caught.value.message.splitlines()) == 5
+
+
+@pytest.mark.parametrize(("old", "new"), [("squash", "stretch"), ("crop", "crop"), ("pad", "pad")])
+def test_old_names_of_read_options_still_work_with_a_warning(old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match="`fps` is now `source_fps`"):
+        options = ReadOptions(fps=30.0)  # type: ignore[call-arg]
+    assert options == ReadOptions(source_fps=30.0)
+    with pytest.warns(DeprecationWarning, match="`fit` is now `frame_fit`"):
+        options = ReadOptions(fit=old)  # type: ignore[call-arg]
+    assert options == ReadOptions(frame_fit=new)  # type: ignore[arg-type]
 
 
 def test_source_frames_are_those_of_the_pictures(tmp_path: Path) -> None:
     frames = numbered(60, size=48)
     folder = folder_of(frames, tmp_path / "clip")
-    source = list(reader(folder, fps=50.0, start=0.4, frame_interval=2).frames())
+    source = list(reader(folder, source_fps=50.0, start=0.4, frame_interval=2).frames())
     assert numbers(source) == list(range(20, 60, 4))
     assert source[0].shape == (48, 48, 3)
 

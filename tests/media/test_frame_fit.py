@@ -14,8 +14,10 @@ CONFIG = DataConfig(crop_size=224)
 PHOENIX = (210, 260)
 
 
-def fit_for(fit: Any = "crop", **changes: Any) -> FrameFit:
-    return FrameFit(**{"frame_size": 256, "config": CONFIG, "original_size": PHOENIX, "mode": fit, **changes})
+def fit_for(frame_fit: Any = "crop", **changes: Any) -> FrameFit:
+    return FrameFit(
+        **{"frame_size": 256, "config": CONFIG, "original_size": PHOENIX, "frame_fit": frame_fit, **changes}
+    )
 
 
 def striped(width: int, height: int, edge: int) -> Frame:
@@ -27,15 +29,15 @@ def striped(width: int, height: int, edge: int) -> Frame:
     return frame
 
 
-@pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
-@pytest.mark.parametrize("aspect", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("frame_fit", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("scale", [1, 2])
-def test_a_frame_of_the_corpus_proportions_is_prepared_as_in_preparation(fit: Any, aspect: Any, scale: int) -> None:
+def test_a_frame_of_the_corpus_proportions_is_prepared_as_in_preparation(frame_fit: Any, fit: Any, scale: int) -> None:
     frame = np.random.default_rng(0).integers(0, 255, (260 * scale, 210 * scale, 3), dtype=np.uint8)
-    prepared = fit_for(fit, aspect=aspect).prepare(frame)
-    if fit != "squash" or aspect == "stretch":  # a squash may resize twice
-        np.testing.assert_array_equal(prepared, resize_frame(frame, 256, "lanczos", aspect))
-    picture = fit_for(fit, aspect=aspect).to_picture(frame)
+    prepared = fit_for(frame_fit, fit=fit).prepare(frame)
+    if frame_fit != "stretch" or fit == "stretch":  # stretch may resize twice
+        np.testing.assert_array_equal(prepared, resize_frame(frame, 256, "lanczos", fit))
+    picture = fit_for(frame_fit, fit=fit).to_picture(frame)
     np.testing.assert_array_equal(picture, prepared[16:240, 16:240])
 
 
@@ -62,8 +64,8 @@ def test_crop_of_a_narrow_frame_keeps_its_width() -> None:
     assert tuple(prepared[245, 128]) == (0, 0, 255)
 
 
-def test_squash_keeps_the_whole_frame() -> None:
-    prepared = fit_for("squash").prepare(striped(1280, 720, 320))
+def test_stretch_keeps_the_whole_frame() -> None:
+    prepared = fit_for("stretch").prepare(striped(1280, 720, 320))
     shares = [(prepared[128] == colour).all(axis=1).mean() for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
 
@@ -76,12 +78,12 @@ def test_pad_keeps_the_whole_frame_and_its_proportions() -> None:
     assert prepared[128].any(axis=1).all()
 
 
-@pytest.mark.parametrize("aspect", ["stretch", "crop", "pad"])
-@pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
 @pytest.mark.parametrize("size", [(640, 480), (300, 700), (210, 260)])
-def test_the_visible_box_is_the_part_that_the_picture_shows(fit: Any, aspect: str, size: tuple[int, int]) -> None:
+def test_the_visible_box_is_the_part_that_the_picture_shows(mode: Any, fit: str, size: tuple[int, int]) -> None:
     width, height = size
-    frame_fit = fit_for(fit, aspect=aspect)
+    frame_fit = fit_for(mode, fit=fit)
     # A picture whose colours say where in the frame they come from.
     frame = np.zeros((height, width, 3), np.uint8)
     frame[..., 0] = np.linspace(20, 250, width)[None, :]

@@ -184,10 +184,10 @@ def test_padding_keeps_everything_and_the_proportions(height: int, width: int) -
         assert abs((empty < 32).sum() - (empty >= 32).sum()) <= 1  # as much on both sides
 
 
-@pytest.mark.parametrize("aspect", ["crop", "pad"])
-def test_a_square_is_resized_alike_with_every_aspect(aspect: Any) -> None:
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_square_is_resized_alike_with_every_fit(fit: Any) -> None:
     frame = picture(0, 100, 100)
-    np.testing.assert_array_equal(resize_frame(frame, 64, "lanczos", aspect), resize_frame(frame, 64))
+    np.testing.assert_array_equal(resize_frame(frame, 64, "lanczos", fit), resize_frame(frame, 64))
 
 
 # Pictures that cannot be read

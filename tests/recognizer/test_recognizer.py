@@ -113,7 +113,7 @@ def test_the_pictures_of_a_release_are_recognised_as_in_evaluation(
 def test_frames_become_squares_in_the_way_that_the_corpus_was_prepared(
     tiny_checkpoint: Checkpoint, tiny_release: Path, sample: Sample, tmp_path: Path
 ) -> None:
-    options = PreparationOptions(frame_size=36, interpolation="area", aspect="pad")
+    options = PreparationOptions(frame_size=36, interpolation="area", fit="pad")
     prepare(find_reader("synthetic"), tiny_release, tmp_path, options, workers=1)
     corpus = PreparedCorpus.open(tmp_path)
     checkpoint = dataclasses.replace(tiny_checkpoint, corpus=CorpusOrigin.from_corpus(corpus))
@@ -153,7 +153,9 @@ def test_a_folder_at_twice_the_rate_gives_the_same_as_the_original(
 ) -> None:
     original = recognizer.recognize(folder_of(pictures, tmp_path / "original"))
     doubled = folder_of([picture for picture in pictures for _ in range(2)], tmp_path / "doubled")
-    assert recognizer.recognize(doubled, ReadOptions(fps=50)) == dataclasses.replace(original, source=str(doubled))
+    assert recognizer.recognize(doubled, ReadOptions(source_fps=50)) == dataclasses.replace(
+        original, source=str(doubled)
+    )
     # Pictures have no rate of their own: without a word they are taken to have the corpus'.
     assert recognizer.recognize(doubled).num_frames == 2 * len(pictures)
 
@@ -161,7 +163,7 @@ def test_a_folder_at_twice_the_rate_gives_the_same_as_the_original(
 def test_a_folder_at_half_the_rate_keeps_its_length_in_seconds(
     recognizer: Recognizer, pictures: list[Path], tmp_path: Path
 ) -> None:
-    half = recognizer.recognize(folder_of(pictures[::2], tmp_path / "half"), ReadOptions(fps=12.5))
+    half = recognizer.recognize(folder_of(pictures[::2], tmp_path / "half"), ReadOptions(source_fps=12.5))
     assert half.fps == 25
     assert half.num_frames == len(pictures) + len(pictures) % 2
     assert half.duration == pytest.approx(len(pictures) / 25, abs=0.05)
@@ -177,13 +179,13 @@ def test_videos_of_any_rate_are_resampled_to_the_corpus_rate(
     assert at_25.duration == at_50.duration == pytest.approx(len(pictures) / 25)
     assert at_25.score == pytest.approx(at_50.score, rel=1e-6)
     # What the user says goes before what the file says.
-    assert recognizer.recognize(tmp_path / "50.avi", ReadOptions(fps=25)).num_frames == 2 * len(pictures)
+    assert recognizer.recognize(tmp_path / "50.avi", ReadOptions(source_fps=25)).num_frames == 2 * len(pictures)
 
 
 @pytest.mark.parametrize("fps", [0.0, -25.0, 0.001, 1e9, float("nan"), float("inf")])
 def test_an_implausible_rate_is_refused(recognizer: Recognizer, pictures: list[Path], fps: float) -> None:
     with pytest.raises(UsageError, match="frames per second; expected 1 to 1000"):
-        recognizer.recognize(pictures[0].parent, ReadOptions(fps=fps))
+        recognizer.recognize(pictures[0].parent, ReadOptions(source_fps=fps))
 
 
 # Sources

@@ -19,7 +19,7 @@ from cslr_cli.errors import DataError, MediaError, UsageError
 from cslr_cli.files import atomic_file
 from cslr_cli.media.frame_source import Frame, NoFramesError
 from cslr_cli.media.frames import iterate_frames, open_frames
-from cslr_cli.media.options import Aspect, Interpolation, Segment
+from cslr_cli.media.options import FitMode, Interpolation, Segment
 from cslr_cli.media.pictures import resize_frame
 
 _SUFFIXES: dict[ImageFormat, str] = {"png": ".png", "jpeg": ".jpg"}
@@ -37,7 +37,7 @@ class ClipFormat:
     Attributes:
         frame_size: height and width, pixels.
         interpolation: interpolation of pixels when frames are resized.
-        aspect: how frames become squares.
+        fit: how frames become squares.
         layout: `zip`: one uncompressed file per clip; `folder`: one folder per clip.
         image_format: `png`, which is exact, or `jpeg`, which is smaller.
         image_quality: quality of JPEG pictures, 1 to 100; None means 95. None for PNG.
@@ -45,7 +45,7 @@ class ClipFormat:
 
     frame_size: int = DEFAULT_FRAME_SIZE
     interpolation: Interpolation = "lanczos"
-    aspect: Aspect = "stretch"
+    fit: FitMode = "stretch"
     layout: Layout = "zip"
     image_format: ImageFormat = "png"
     image_quality: int | None = None
@@ -57,7 +57,7 @@ class ClipFormat:
             f"{name} is {value!r}; expected one of {', '.join(known)}"
             for name, value, known in (
                 ("interpolation", self.interpolation, get_args(Interpolation)),
-                ("aspect", self.aspect, get_args(Aspect)),
+                ("fit", self.fit, get_args(FitMode)),
                 ("layout", self.layout, get_args(Layout)),
                 ("image_format", self.image_format, get_args(ImageFormat)),
             )
@@ -104,7 +104,7 @@ def write_clip(frames: Iterable[Frame], target: Path, clip_format: ClipFormat) -
     try:
         with _open_store(target, clip_format.layout) as store:
             for frame in frames:
-                resized = resize_frame(frame, clip_format.frame_size, clip_format.interpolation, clip_format.aspect)
+                resized = resize_frame(frame, clip_format.frame_size, clip_format.interpolation, clip_format.fit)
                 store(f"{num_frames:06d}{suffix}", _encode(resized, clip_format))
                 num_frames += 1
     except OSError as error:

@@ -17,12 +17,12 @@ from typing import Any
 from cslr_cli.corpora import CorpusReader, Release
 from cslr_cli.corpora.preparation.options import PreparationOptions
 from cslr_cli.corpora.preparation.report import REPORT_FILE
-from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PROGRESS_FILE, CorpusInfo
+from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PROGRESS_FILE, CorpusInfo, with_new_keys
 from cslr_cli.errors import DataError
 from cslr_cli.files import write_text
 
 # Values that may differ when frames are added to a corpus that was prepared without them.
-_FRAME_VALUES = {"frame_size", "interpolation", "aspect", "layout", "image_format", "image_quality"}
+_FRAME_VALUES = {"frame_size", "interpolation", "fit", "layout", "image_format", "image_quality"}
 
 
 def preparation_identity(corpus: CorpusReader, release: Release, options: PreparationOptions) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _read_identity(output: Path) -> Mapping[str, Any] | None:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path}: cannot be read ({error})", f"remove {output} and prepare it again") from error
-    return values if isinstance(values, dict) else {}
+    return with_new_keys(values) if isinstance(values, dict) else {}
 
 
 def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:

@@ -139,7 +139,7 @@ def validate_same_corpus(checkpoint: Checkpoint, corpus: PreparedCorpus, run: Pa
     then, now = checkpoint.corpus, CorpusOrigin.from_corpus(corpus)
     differing = [
         f"its {name} was {getattr(then, name)} and is {getattr(now, name)}"
-        for name in ("name", "protocol", "fps", "frame_size", "interpolation", "aspect")
+        for name in ("name", "protocol", "fps", "frame_size", "interpolation", "fit")
         if getattr(then, name) != getattr(now, name)
     ]
     glosses, corpus_glosses = checkpoint.vocabulary.glosses, corpus.vocabulary.glosses
