@@ -22,3 +22,5 @@ SplitUnit = Literal["clip", "signer"]
 CheckpointFormat = Literal["cslr", "published"]
 # Treatment of files that exist: an error; replaced; or kept, so that only missing results are made.
 ExistingFiles = Literal["refuse", "overwrite", "skip"]
+# What one cue of a subtitle file shows.
+CueUnit = Literal["gloss", "sentence"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cslr_cli.choices import CueUnit
 from cslr_cli.cli import options, predict_live
 from cslr_cli.cli.console import print_error, print_note, report_error
 from cslr_cli.cli.decoding import apply_decoding_options
@@ -15,7 +17,7 @@ from cslr_cli.cli.options import find_checkpoint_of_newest_run, open_checkpoint_
 from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
-from cslr_cli.output.formats import FORMATS
+from cslr_cli.output.formats import FORMATS, FormatOptions, OutputFormat
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, LiveOptions, Segmentation, SegmentationMethod
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _OUTPUT = "Output"
 _LONG = "Long recordings"
+# The formats that an option is for.
+_OPTION_FORMATS = {"--cues": ("srt", "vtt"), "--all-heads": ("eaf", "textgrid")}
 
 
 def predict(
@@ -68,6 +72,18 @@ def predict(
         option(
             "--confidence",
             "Add the confidence of each gloss to text, subtitles and annotations. json, csv and ctm always have it.",
+            panel=_OUTPUT,
+        ),
+    ] = False,
+    cues: Annotated[
+        CueUnit | None,
+        option("--cues", "Subtitles (srt, vtt): one cue per gloss or per sentence (default: gloss).", panel=_OUTPUT),
+    ] = None,
+    all_heads: Annotated[
+        bool,
+        option(
+            "--all-heads",
+            "Add a tier with the glosses of the convolution head to ELAN and Praat documents. json always has them.",
             panel=_OUTPUT,
         ),
     ] = False,
@@ -171,6 +187,7 @@ def predict(
         return Recognizer(loaded, device=resolve_device(device), precision=precision, decoding=decoding)
 
     output_format = choose_format(format_name, as_json, output)
+    content_options: dict[str, Any] = {"--cues": cues, "--all-heads": all_heads or None}
     if predict_live.is_live(videos, live):
         outputs = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
         reading = {
@@ -181,12 +198,13 @@ def predict(
             "--overlap": overlap,
         }
         results = {"--segment": None if segment == "auto" else segment, "--nbest": num_best, "--format": format_name}
-        predict_live.refuse_options({**outputs, **reading, **results})
+        predict_live.refuse_options({**outputs, **reading, **results, **content_options})
         live_options = LiveOptions() if window is None else LiveOptions(window)
         predict_live.recognize_camera(
             videos[0], load_recognizer, live_options, frame_fit, as_json=as_json, confidence=confidence
         )
         return
+    _refuse_options_of_other_formats(output_format, content_options)
     from cslr_cli.cli.inputs import find_inputs, read_standard_input
     from cslr_cli.cli.predict_side_outputs import plan_side_outputs
 
@@ -197,8 +215,9 @@ def predict(
     segmentation = _make_segmentation(segment, window, overlap)
     results_output = plan_output(output_format, output, inputs)
     side_outputs = plan_side_outputs(render, save_logits, preview, inputs)
+    content = FormatOptions(confidence, cues or FormatOptions.cues, all_heads)
     if not _recognize_inputs(
-        load_recognizer(), inputs, read_options, segmentation, results_output, side_outputs, confidence, as_json
+        load_recognizer(), inputs, read_options, segmentation, results_output, side_outputs, content, as_json
     ):
         raise typer.Exit(EXIT_FAILED)
 
@@ -210,12 +229,11 @@ def _recognize_inputs(
     segmentation: Segmentation,
     output: Output,
     side_outputs: SideOutputs,
-    confidence: bool,
+    content: FormatOptions,
     as_json: bool,
 ) -> bool:
     """Recognize the inputs in order and write their results; return whether all succeeded."""
     from cslr_cli.cli.inputs import is_video_file, output_names
-    from cslr_cli.output.formats import FormatOptions
     from cslr_cli.recognizer.batch import recognize_files
 
     font = side_outputs.find_font(recognizer.vocabulary.glosses)
@@ -223,7 +241,7 @@ def _recognize_inputs(
 
     def format_options(index: int) -> FormatOptions:
         video = inputs[index] if is_video_file(inputs[index]) else None
-        return FormatOptions(confidence, video, output.folder(index), names[index])
+        return replace(content, video=video, output_dir=output.folder(index), recording_name=names[index])
 
     def recognize(index: int, clip: ClipReader) -> Recognition:
         return recognizer.recognize(
@@ -250,6 +268,16 @@ def _recognize_inputs(
                 report_error(error, outcome.path, as_json=as_json)
                 num_errors += 1
     return num_errors == 0
+
+
+def _refuse_options_of_other_formats(output_format: OutputFormat, given: Mapping[str, object]) -> None:
+    """Raise UsageError if an option has a value other than None and is not for the format."""
+    for name, value in given.items():
+        formats = _OPTION_FORMATS[name]
+        if value is not None and output_format.name not in formats:
+            raise UsageError(
+                f"{name} with --format {output_format.name}", f"use --format {' or '.join(formats)}, or remove {name}"
+            )
 
 
 def _print_skipped_rests(recognition: Recognition) -> None:

@@ -105,11 +105,11 @@ class Output:
     output_format: OutputFormat
     paths: tuple[Path, ...] | Path | None
 
-    def folder(self, index: int) -> Path | None:
-        """Return the folder of an input's document; None if it is printed."""
+    def folder(self, index: int) -> Path:
+        """Return the folder of an input's document; the current folder if it is printed."""
         if isinstance(self.paths, Path):
             return self.paths.parent
-        return None if self.paths is None else self.paths[index].parent
+        return Path() if self.paths is None else self.paths[index].parent
 
     @contextmanager
     def open(self) -> Iterator[ResultWriter]:

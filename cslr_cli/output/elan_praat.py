@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from cslr_cli.errors import MissingPackageError
@@ -48,7 +48,7 @@ def format_eaf(recognition: Recognition, options: FormatOptions) -> str:
     if options.video is not None:
         document.add_linked_file(**_video_link(options.video, options.output_dir))
     document.remove_tier("default")
-    for name, cues in _make_tiers(recognition, show_confidence=options.show_confidence).items():
+    for name, cues in _make_tiers(recognition, options).items():
         document.add_tier(name, ann="cslr")
         for cue in cues:
             document.add_annotation(name, cue.start, cue.end, cue.text)
@@ -59,7 +59,7 @@ def format_eaf(recognition: Recognition, options: FormatOptions) -> str:
 
 def format_textgrid(recognition: Recognition, options: FormatOptions) -> str:
     """Format a Praat TextGrid, long form: one interval tier per hypothesis with one interval per gloss."""
-    tiers = _make_tiers(recognition, show_confidence=options.show_confidence)
+    tiers = _make_tiers(recognition, options)
     last = max((cue.end for cues in tiers.values() for cue in cues), default=1)
     document = TextGrid(xmin=0.0, xmax=max(recognition.start + recognition.duration, last / 1000))
     for name, cues in tiers.items():
@@ -69,15 +69,15 @@ def format_textgrid(recognition: Recognition, options: FormatOptions) -> str:
     return _read_back(document.to_file, ".TextGrid")
 
 
-def _make_tiers(recognition: Recognition, *, show_confidence: bool = False) -> Mapping[str, Sequence[Cue]]:
+def _make_tiers(recognition: Recognition, options: FormatOptions) -> Mapping[str, Sequence[Cue]]:
     """Make the tiers of an annotation document by their names; docs/predict.md describes them."""
     best, *others = ranked_hypotheses(recognition)
     tiers = {"glosses": make_cues(best)}
-    if show_confidence:
+    if options.show_confidence:
         known = [(timed, timed.confidence) for timed in best if timed.confidence is not None]
         tiers["confidence"] = make_cues([TimedGloss(f"{value:.2f}", timed.start, timed.end) for timed, value in known])
     tiers.update({f"glosses {rank}": make_cues(other) for rank, other in enumerate(others, start=2)})
-    if recognition.conv_glosses:
+    if options.all_heads and recognition.conv_glosses:
         tiers["convolution head"] = make_cues(recognition.conv_glosses)
     sentences = sentences_of(recognition)
     if len(sentences) > 1:
@@ -85,21 +85,37 @@ def _make_tiers(recognition: Recognition, *, show_confidence: bool = False) -> M
     return tiers
 
 
-def _video_link(video: Path, output_dir: Path | None) -> dict[str, str]:
+def _video_link(video: Path, output_dir: Path | None) -> dict[str, str | None]:
     """Make ELAN's link to a video: its absolute path, and its path relative to the document's folder."""
     absolute = Path(os.path.abspath(video))
-    relative = absolute.name
-    if output_dir is not None:
-        try:
-            relative = Path(os.path.relpath(absolute, os.path.abspath(output_dir))).as_posix()
-        except ValueError:  # another drive on Windows has no relative path
-            relative = absolute.as_posix()
-    # ELAN does not percent-encode these paths: a space stays a space.
     return {
-        "file_path": f"file:///{absolute.as_posix().lstrip('/')}",
-        "relpath": relative if relative.startswith("../") else f"./{relative}",
+        "file_path": file_url(absolute),
+        "relpath": None if output_dir is None else _relative_link(absolute, Path(os.path.abspath(output_dir))),
         "mimetype": _MIME_TYPES.get(absolute.suffix.lower(), _OTHER_MIME_TYPE),
     }
+
+
+def file_url(path: PurePath) -> str:
+    r"""Return the URL of an absolute path as ELAN writes it: no percent-encoding, two slashes for `\\server`."""
+    url_path = path.as_posix()
+    is_network_path = isinstance(path, PureWindowsPath) and url_path.startswith("//")
+    return f"file:{url_path}" if is_network_path else f"file:///{url_path.lstrip('/')}"
+
+
+def _relative_link(video: Path, folder: Path) -> str | None:
+    """Return the path of a video relative to a folder, or None if there is none (another drive on Windows).
+
+    A symbolic link among the folders can make the path wrong that follows from the names alone. Then the real folders
+    decide.
+    """
+    try:
+        relative = os.path.relpath(video, folder)
+        if os.path.realpath(Path(os.path.realpath(folder), relative)) != os.path.realpath(video):
+            relative = os.path.relpath(Path(os.path.realpath(video.parent), video.name), os.path.realpath(folder))
+    except ValueError:
+        return None
+    link = Path(relative).as_posix()
+    return link if link.startswith("../") else f"./{link}"
 
 
 def _sort_time_slots(document: Any) -> None:

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from cslr_cli.choices import CueUnit
 from cslr_cli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -26,12 +27,16 @@ class FormatOptions:
     Attributes:
         show_confidence: whether text, subtitles and annotations include the confidence of each gloss; JSON, CSV and
             CTM always do.
+        cues: what one cue of a subtitle file shows.
+        all_heads: whether annotations include the glosses of the convolution head; JSON always does.
         video: the video that a document can link to; None for a folder of pictures or a stream.
-        output_dir: the folder of the document, for relative links; None if the document is only printed.
+        output_dir: the folder of the document, for a relative link to the video; None for no relative link.
         recording_name: the name of the recording in CTM; None for the stem of its file name.
     """
 
     show_confidence: bool = False
+    cues: CueUnit = "gloss"
+    all_heads: bool = False
     video: Path | None = None
     output_dir: Path | None = None
     recording_name: str | None = None

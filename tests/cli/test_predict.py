@@ -282,6 +282,36 @@ def test_an_elan_document_links_to_its_video_by_a_relative_path(cslr: Command, v
     assert media["MEDIA_URL"] == f"file://{videos[0].resolve().as_posix()}"
     assert (Path("notes") / media["RELATIVE_MEDIA_URL"]).resolve() == videos[0].resolve()
     assert {"glosses", "glosses 2"} <= set(document.tiers)
+    assert "convolution head" not in document.tiers
+
+
+def test_a_printed_elan_document_links_to_its_video_from_the_current_folder(cslr: Command, videos: list[Path]) -> None:
+    pytest.importorskip("pympi.Elan")
+    outcome = cslr("predict", videos[0], "--format", "eaf", "--all-heads")
+    assert outcome.status == 0, outcome
+    assert f'RELATIVE_MEDIA_URL="./{videos[0]}"' in outcome.stdout
+    assert 'TIER_ID="convolution head"' in outcome.stdout
+
+
+def test_subtitles_have_one_cue_per_gloss_or_per_sentence(
+    cslr: Command, videos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cslr_cli.output.subtitles.MIN_CUE_SECONDS", 0.001)  # the clip is too short for two cues
+    by_gloss, same, by_sentence = (
+        cslr("predict", videos[0], "--format", "srt", *given).stdout.split("\n\n")
+        for given in ([], ["--cues", "gloss"], ["--cues", "sentence"])
+    )
+    assert by_gloss == same
+    assert len(by_gloss) == len(glosses_of(cslr("predict", videos[0]))) > len(by_sentence) == 1
+    words = [[word for cue in cues for word in cue.split("\n", 2)[2].split()] for cues in (by_gloss, by_sentence)]
+    assert words[0] == words[1]
+
+
+def test_options_of_one_format_are_refused_with_another(cslr: Command, videos: list[Path]) -> None:
+    assert_refused(cslr("predict", videos[0], "--cues", "gloss"), 2, "--cues with --format text", "srt or vtt")
+    given = ["--all-heads", "--output", "talk.csv"]
+    assert_refused(cslr("predict", videos[0], *given), 2, "--all-heads with --format csv", "eaf or textgrid")
+    assert_refused(cslr("predict", "0", "--cues", "sentence"), 2, "--cues: not supported with a live camera")
 
 
 def test_logits_are_saved(cslr: Command, videos: list[Path], tiny_corpus: PreparedCorpus) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 from xml.etree import ElementTree
 
@@ -58,17 +58,24 @@ def test_confidences_have_a_tier_if_wanted(tmp_path: Path) -> None:
     ]
 
 
-def test_an_elan_document_has_tiers_for_the_other_head_and_for_the_sentences(tmp_path: Path) -> None:
-    assert tiers_of(eaf(tmp_path, two_sentences())) == {
+def test_annotations_have_a_tier_for_the_sentences_and_for_the_other_head_if_wanted(tmp_path: Path) -> None:
+    tiers = {
         "glosses": [(40, 360, "GESTERN"), (800, 1120, "A<B&C>"), (20000, 20500, "MOND")],
         "glosses 2": [(20000, 20500, "SONNE")],
-        "convolution head": [(40, 360, "GESTERN"), (20000, 20500, "SONNE")],
         "sentences": [(0, 2000, "GESTERN A<B&C>"), (19000, 21000, "MOND")],
     }
+    assert tiers_of(eaf(tmp_path, two_sentences())) == tiers
+    other_head = {"convolution head": [(40, 360, "GESTERN"), (20000, 20500, "SONNE")]}
+    assert tiers_of(eaf(tmp_path, two_sentences(), all_heads=True)) == tiers | other_head
+    for all_heads in (False, True):
+        path = tmp_path / "talk.TextGrid"
+        path.write_text(FORMATS["textgrid"].document(two_sentences(), FormatOptions(all_heads=all_heads)))
+        names = {tier.name for tier in praat.TextGrid(str(path)).get_tiers()}
+        assert names == tiers.keys() | (other_head.keys() if all_heads else set())
 
 
 def test_an_elan_document_follows_version_3(tmp_path: Path) -> None:
-    root = ElementTree.parse(eaf(tmp_path, two_sentences())).getroot()
+    root = ElementTree.parse(eaf(tmp_path, two_sentences(), all_heads=True)).getroot()
     assert root.tag == "ANNOTATION_DOCUMENT"
     assert (root.get("VERSION"), root.get("FORMAT")) == ("3.0", "3.0")
     assert {"AUTHOR", "DATE"} <= set(root.keys())
@@ -112,6 +119,65 @@ def test_the_video_is_linked_by_absolute_and_relative_path(tmp_path: Path) -> No
     }
     beside = linked(eaf(tmp_path, recognised(ONE), video=video, output_dir=video.parent))
     assert beside["RELATIVE_MEDIA_URL"] == "./täglich 1.MOV"
+    assert "RELATIVE_MEDIA_URL" not in linked(eaf(tmp_path, recognised(ONE), video=video))
+
+
+@pytest.mark.parametrize(
+    ("video", "folder"),
+    [
+        ("talk.mp4", "."),
+        ("talk.mp4", "notes"),
+        ("my talks/täglich 1%20.mp4", "notes/elan"),
+        ("my talks/täglich 1%20.mp4", "link to elan"),
+        ("link to talks/a.mp4", "notes"),
+        ("link to talks/a.mp4", "link to elan"),
+        ("link to talks/a.mp4", "link to talks"),
+        ("link.mp4", "store/elan"),
+        ("..mp4", "."),
+    ],
+)
+@pytest.mark.parametrize("absolute", [False, True])
+def test_the_relative_link_leads_from_the_folder_of_the_document_to_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video: str, folder: str, absolute: bool
+) -> None:
+    work = tmp_path / "work"
+    for name in ("work/my talks", "work/notes/elan", "work/store/elan", "disk/deep/talks", "disk/elan"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(work)
+    Path("link to talks").symlink_to(tmp_path / "disk" / "deep" / "talks")
+    Path("link to elan").symlink_to("../disk/elan")
+    Path("link.mp4").symlink_to("../disk/deep/talks/b.mp4")
+    Path("../disk/deep/talks/b.mp4").touch()
+    Path(video).touch()
+    output_dir = work / folder if absolute else Path(folder)
+    link = linked(eaf(tmp_path, recognised(ONE), video=Path(video), output_dir=output_dir))["RELATIVE_MEDIA_URL"]
+    assert link.startswith(("./", "../"))  # ELAN takes everything else for an absolute path
+    monkeypatch.chdir(folder)
+    assert Path(link).samefile(work / video)
+    assert Path(link).name == Path(video).name  # a link to a video stays a link: its name may matter
+
+
+def test_a_video_on_another_drive_has_no_relative_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> str:
+        raise ValueError("path is on mount 'C:', start on mount 'D:'")
+
+    monkeypatch.setattr("os.path.relpath", fail)
+    attributes = linked(eaf(tmp_path, recognised(ONE), video=tmp_path / "talk.mp4", output_dir=tmp_path))
+    assert attributes.keys() == {"MEDIA_URL", "MIME_TYPE"}
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        (PurePosixPath("/home/me/täglich 1%20.mp4"), "file:///home/me/täglich 1%20.mp4"),
+        (PureWindowsPath(r"C:\Users\me\täglich 1.mp4"), "file:///C:/Users/me/täglich 1.mp4"),
+        (PureWindowsPath(r"\\server\share\talk.mp4"), "file://server/share/talk.mp4"),
+    ],
+)
+def test_urls_of_videos_are_written_like_those_of_elan(path: PurePath, url: str) -> None:
+    from cslr_cli.output.elan_praat import file_url  # needs pympi
+
+    assert file_url(path) == url
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".mp4", "video/mp4"), (".mpg", "video/mpeg"), (".mkv", "video/*")])
