@@ -150,6 +150,13 @@ class Checkpoint:
         """Warnings that the user should see before the checkpoint is used."""
         return non_finite_warnings(self.weights)
 
+    @property
+    def dev_wer(self) -> float | None:
+        """WER on dev of these weights, percent; None if they were not evaluated in the training."""
+        wers = (record.get("wer") for record in self.history if record.get("epoch") == self.epoch)
+        wer = next(wers, None)
+        return float(wer) if isinstance(wer, int | float) else None
+
     def build_network(self) -> Network:
         """Build the network with its weights, on the CPU, in evaluation mode.
 

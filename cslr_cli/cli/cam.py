@@ -11,7 +11,7 @@ from cslr_cli.cam.options import CamMethod, CamOptions
 from cslr_cli.choices import Head
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
-from cslr_cli.cli.options import find_checkpoint_of_newest_run, open_checkpoint_and_report, option
+from cslr_cli.cli.options import open_network, option
 from cslr_cli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def cam(
         at=at,
     )
     reading = ReadOptions(source_fps, start, end, frame_fit)
-    opened = open_checkpoint_and_report(checkpoint or find_checkpoint_of_newest_run(runs_dir), vocabulary)
+    _, opened = open_network(checkpoint, runs_dir, vocabulary)
     source = video if video is not None else _frames_of_sample(opened, corpus, str(sample_id))
     recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")
     with shown_progress() as progress:

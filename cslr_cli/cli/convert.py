@@ -11,7 +11,7 @@ import typer
 from cslr_cli.choices import CheckpointFormat
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, table
-from cslr_cli.cli.options import option
+from cslr_cli.cli.options import find_checkpoint_and_report, option
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ _DEFAULT_BEST = 5
 def convert(
     checkpoint: Annotated[
         Path | None,
-        typer.Argument(metavar="CHECKPOINT", help="Published checkpoint of VAC, SMKD, CorrNet or CorrNet+, or cslr's."),
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="Published checkpoint of VAC, SMKD, CorrNet or CorrNet+; or cslr's: file, run (its best.pt) or name "
+            "of a model.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, option("--output", "File to write (default with --average: RUN/average-best-N.pt).", "FILE")
@@ -80,6 +84,7 @@ def convert(
     if output is None:
         raise UsageError(f"{checkpoint}: no output file given", "add --output FILE")
     _check_new(output)
+    checkpoint = find_checkpoint_and_report(checkpoint)
     if to == "cslr":
         _from_published(checkpoint, output, vocabulary, corpus, settings or [], as_json=as_json)
         return

@@ -20,7 +20,11 @@ _LIMITS = "Limits"
 def demo(
     checkpoints: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="CHECKPOINT", help="Checkpoints to choose from (default: the best of every run)."),
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="Checkpoint files, runs (their best.pt) or names of models to choose from (default: the finished "
+            "runs).",
+        ),
     ] = None,
     host: Annotated[
         str,
@@ -79,6 +83,10 @@ def demo(
     menu = build_checkpoint_menu(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision)
     for name, message in menu.broken.items():
         print_error(f"{name}: not on the page: {message}", kind="warning")
+    for description in menu.descriptions:
+        print_note(f"checkpoint: {description}")
+    for warning in menu.warnings:
+        print_error(warning, kind="warning")
     for warning in address.warnings:
         print_error(warning, kind="warning")
     limits = Limits(megabytes=max_megabytes, seconds=max_seconds, jobs=jobs)

@@ -12,7 +12,7 @@ import typer
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
 from cslr_cli.cli.decoding import apply_decoding_options, tuning_json, tuning_table
-from cslr_cli.cli.options import open_checkpoint_and_report, option
+from cslr_cli.cli.options import find_checkpoint_and_report, open_checkpoint_and_report, option
 from cslr_cli.cli.score_tables import MAX_JSON_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import UsageError
 
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 def evaluate(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint of cslr, or a published one with --vocabulary.")
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="Checkpoint file, run (its best.pt) or name of a model; a published checkpoint with --vocabulary.",
+        ),
     ],
     corpus: Annotated[
         Path | None,
@@ -100,6 +104,7 @@ def evaluate(
     from cslr_cli.scoring.scoring_tool import require_tool
 
     require_tool(tool)
+    checkpoint = find_checkpoint_and_report(checkpoint)
     loaded = open_checkpoint_and_report(
         checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus)
     )

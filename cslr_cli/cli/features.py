@@ -11,7 +11,7 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, report_error, shown_progress
-from cslr_cli.cli.options import find_checkpoint_of_newest_run, open_checkpoint_and_report, option
+from cslr_cli.cli.options import open_network, option
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.progress import Progress
@@ -66,9 +66,8 @@ def features(
 
     read_options = ReadOptions(source_fps, start, end, frame_fit)
     _check_options(videos or [], corpus, split, read_options)
-    path = checkpoint or find_checkpoint_of_newest_run(runs_dir)
-    torch_device = resolve_device(device)
-    recognizer = Recognizer(open_checkpoint_and_report(path, vocabulary), device=torch_device, precision=precision)
+    path, opened = open_network(checkpoint, runs_dir, vocabulary)
+    recognizer = Recognizer(opened, device=resolve_device(device), precision=precision)
     writer = _FeatureWriter(output, single_file=single_file, as_json=as_json)
     write_description(recognizer, path, output)
     if corpus is None:

@@ -53,7 +53,13 @@ Vocabulary = Annotated[
     ),
 ]
 CheckpointFile = Annotated[
-    Path | None, option("--checkpoint", "Checkpoint (default: the best one of the newest run).", "FILE", NETWORK)
+    Path | None,
+    option(
+        "--checkpoint",
+        "Checkpoint file, run (its best.pt) or name of a model (default: the newest finished run).",
+        "FILE|RUN|NAME",
+        NETWORK,
+    ),
 ]
 SourceFps = Annotated[
     float | None,
@@ -161,15 +167,24 @@ def open_checkpoint_and_report(path: Path, vocabulary: Path | None, corpus: Prep
     return conversion.checkpoint
 
 
-def find_checkpoint_of_newest_run(runs_dir: Path) -> Path:
-    """Return the best checkpoint of the newest run, and print its path."""
-    from cslr_cli.training.run.runs import newest_run
+def find_checkpoint_and_report(reference: Path | None, runs_dir: Path = Path("runs")) -> Path:
+    """Return the checkpoint file that `FILE|RUN|NAME` means, by default of the newest finished run; print warnings."""
+    from cslr_cli.training.run.runs import find_checkpoint
 
-    run = newest_run(runs_dir)
-    if run is None:
-        raise UsageError(
-            f"{runs_dir}: no run with a checkpoint",
-            "use --checkpoint FILE, or train a network: cslr quickstart, cslr train",
-        )
-    print_note(f"checkpoint: {run.best}")
-    return run.best
+    found = find_checkpoint(reference, runs_dir)
+    for warning in found.warnings:
+        print_error(warning, kind="warning")
+    return found.path
+
+
+def open_network(reference: Path | None, runs_dir: Path, vocabulary: Path | None) -> tuple[Path, Checkpoint]:
+    """Open the checkpoint of `--checkpoint`; print its run, corpus, epoch and WER on dev. Return its path and it."""
+    from cslr_cli.training.run.runs import describe_checkpoint, wer_warning
+
+    path = find_checkpoint_and_report(reference, runs_dir)
+    checkpoint = open_checkpoint_and_report(path, vocabulary)
+    print_note(f"checkpoint: {describe_checkpoint(path, checkpoint)}")
+    warning = wer_warning(path, checkpoint)
+    if warning is not None:
+        print_error(warning, kind="warning")
+    return path, checkpoint

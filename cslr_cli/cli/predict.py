@@ -13,7 +13,7 @@ from cslr_cli.choices import CueUnit
 from cslr_cli.cli import options, predict_live
 from cslr_cli.cli.console import print_error, print_note, report_error
 from cslr_cli.cli.decoding import apply_decoding_options
-from cslr_cli.cli.options import find_checkpoint_of_newest_run, open_checkpoint_and_report, option
+from cslr_cli.cli.options import open_network, option
 from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
@@ -182,7 +182,7 @@ def predict(
         from cslr_cli.model.device import resolve_device
         from cslr_cli.recognizer import Recognizer
 
-        loaded = open_checkpoint_and_report(checkpoint or find_checkpoint_of_newest_run(runs_dir), vocabulary)
+        _, loaded = open_network(checkpoint, runs_dir, vocabulary)
         decoding = apply_decoding_options(loaded.config.decoding, **changes)
         return Recognizer(loaded, device=resolve_device(device), precision=precision, decoding=decoding)
 

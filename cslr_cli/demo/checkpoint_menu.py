@@ -14,7 +14,12 @@ from cslr_cli.choices import Precision
 from cslr_cli.config import changed_decoding
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.recognizer import Recognizer
-from cslr_cli.training.run.runs import best_checkpoints
+from cslr_cli.training.run.runs import (
+    describe_checkpoint,
+    find_checkpoint,
+    find_default_checkpoints,
+    wer_warning,
+)
 
 # Length of the n-best list on the page.
 _NUM_BEST = 5
@@ -31,12 +36,16 @@ class CheckpointMenu:
         broken: the errors of the other checkpoints by name; the messages hold no folders.
         device: device of the networks.
         precision: precision of the networks.
+        descriptions: run, corpus, epoch and WER on dev of each loadable checkpoint, for the terminal.
+        warnings: why some of them may give bad results, for the terminal.
     """
 
     paths: Mapping[str, Path]
     broken: Mapping[str, str]
     device: torch.device
     precision: Precision = "auto"
+    descriptions: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     _loaded: dict[str, Recognizer] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -62,7 +71,9 @@ class CheckpointMenu:
 def build_checkpoint_menu(
     checkpoints: Sequence[Path], runs_dir: Path, *, device: torch.device, precision: Precision = "auto"
 ) -> CheckpointMenu:
-    """Make a menu of the given checkpoints, or without any of the best one of every run, the newest first.
+    """Make a menu of the given checkpoints, or without any of the best one of every finished run, the newest first.
+
+    If no run is finished, the menu has the best checkpoint of the newest run.
 
     Each checkpoint is read once, so that broken ones are reported at the start.
 
@@ -70,27 +81,27 @@ def build_checkpoint_menu(
         UsageError: there is no checkpoint.
         CslrError: no checkpoint can be read.
     """
-    found = list(checkpoints) or best_checkpoints(runs_dir)
-    if not found:
-        raise UsageError(
-            f"{runs_dir}: no run with a checkpoint",
-            "train a network: cslr quickstart, or cslr train\nor name a checkpoint: cslr demo CHECKPOINT",
-        )
+    references: Sequence[Path | None] = checkpoints or find_default_checkpoints(runs_dir) or [None]
+    found = [find_checkpoint(reference, runs_dir) for reference in references]
+    warnings = [warning for each in found for warning in each.warnings]
+    descriptions: list[str] = []
     paths: dict[str, Path] = {}
     faults: list[CslrError] = []
     broken: dict[str, str] = {}
-    for path in dict.fromkeys(found):
+    for path in dict.fromkeys(each.path for each in found):
         name = _choose_name(path, {*paths, *broken})
         try:
-            load_checkpoint(path)
+            checkpoint = load_checkpoint(path)
         except CslrError as error:
             faults.append(error)
             broken[name] = str(error).replace(str(path), path.name)  # the page shows it to strangers
         else:
             paths[name] = path
+            descriptions.append(describe_checkpoint(path, checkpoint))
+            warnings += filter(None, [wer_warning(path, checkpoint)])
     if not paths:
         raise faults[0]
-    return CheckpointMenu(paths, broken, device, precision)
+    return CheckpointMenu(paths, broken, device, precision, descriptions, warnings)
 
 
 def _choose_name(path: Path, taken: set[str]) -> str:

@@ -75,6 +75,12 @@ def started(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
+def without_checkpoint_lines(stderr: str) -> list[str]:
+    """Return the lines of standard error but those about the tiny network, which is far from perfect."""
+    about = ("checkpoint: runs/tiny/", "warning: runs/tiny/")
+    return [line for line in stderr.splitlines() if not line.startswith(about)]
+
+
 @pytest.fixture
 def workplace(
     tiny_corpus: PreparedCorpus, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

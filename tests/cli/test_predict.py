@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cslr_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from cslr_cli.cli.predict import predict
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.corpora.synthetic.release import clip_folder
@@ -29,7 +31,8 @@ from cslr_cli.output.formats import FORMATS, OutputFormat
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.options import SegmentationMethod
 from cslr_cli.scoring import read_ctm
-from tests.cli.conftest import Command, Outcome, started
+from cslr_cli.training.loop import TrainingResult
+from tests.cli.conftest import Command, Outcome, started, without_checkpoint_lines
 
 
 def clip(corpus: PreparedCorpus, number: int = 0) -> Path:
@@ -60,7 +63,7 @@ def test_the_glosses_of_a_video_are_printed_with_their_times_and_nothing_else(
 ) -> None:
     outcome = cslr("predict", clip(tiny_corpus), "--precision", "fp32")
     assert outcome.status == 0
-    assert outcome.stderr == f"checkpoint: {trained}\n"
+    assert without_checkpoint_lines(outcome.stderr) == []
     source, *lines = outcome.stdout.splitlines()
     assert source == str(clip(tiny_corpus))
     expected = Recognizer.load(trained, device="cpu", precision="fp32").recognize(clip(tiny_corpus)).glosses
@@ -157,8 +160,36 @@ def test_predict_takes_the_best_checkpoint_of_the_newest_run_or_the_one_named(
     shutil.copytree("runs/tiny", "elsewhere/other")
     assert "checkpoint: runs/tiny/best.pt" in cslr("predict", clip(tiny_corpus)).stderr
     assert "elsewhere/other/best.pt" in cslr("predict", clip(tiny_corpus), "--runs-dir", "elsewhere").stderr
-    named = cslr("predict", clip(tiny_corpus), "--checkpoint", "runs/older/last.pt")
-    assert (named.status, named.stderr) == (0, "")
+    for reference, path in {"runs/older/last.pt": "runs/older/last.pt", "runs/older": "runs/older/best.pt"}.items():
+        named = cslr("predict", clip(tiny_corpus), "--checkpoint", reference)
+        assert named.status == 0
+        assert f"checkpoint: {path} (run older, corpus synthetic, epoch " in named.stderr
+    unknown = cslr("predict", clip(tiny_corpus), "--checkpoint", "older")
+    assert unknown.status == 2
+    assert "error: older: no checkpoint file, run folder or model of this name" in unknown.stderr
+    assert "runs/tiny, runs/older" in unknown.stderr
+
+
+def test_predict_prints_the_wer_of_its_network_and_warns_if_it_is_high(
+    cslr: Command, trained: Path, tiny_training: TrainingResult, tiny_corpus: PreparedCorpus
+) -> None:
+    wer = tiny_training.best.wer
+    assert wer is not None
+    assert wer > 50
+    line, warning = cslr("predict", clip(tiny_corpus)).stderr.splitlines()[:2]
+    assert line == (
+        f"checkpoint: runs/tiny/best.pt (run tiny, corpus synthetic, epoch {tiny_training.best.epoch}, "
+        f"dev WER {wer:.1f} %)"
+    )
+    assert warning.startswith(f"warning: runs/tiny/best.pt: the network has a WER of {wer:.1f} % on dev")
+    checkpoint = load_checkpoint(trained)
+    history = [{**record, "wer": 50.0} for record in checkpoint.history]
+    save_checkpoint(dataclasses.replace(checkpoint, history=tuple(history)), Path("good.pt"))
+    good = cslr("predict", clip(tiny_corpus), "--checkpoint", "good.pt").stderr
+    assert f"checkpoint: good.pt (corpus synthetic, epoch {checkpoint.epoch}, dev WER 50.0 %)" in good
+    assert "has a WER of" not in good
+    save_checkpoint(dataclasses.replace(checkpoint, history=()), Path("converted.pt"))
+    assert "dev WER unknown)" in cslr("predict", clip(tiny_corpus), "--checkpoint", "converted.pt").stderr
 
 
 def test_predict_reads_videos_and_folders_at_the_given_rate(
@@ -254,7 +285,9 @@ def test_each_input_gets_a_file_and_standard_output_nothing(cslr: Command, video
     suffix = FORMATS[form].suffix
     names = [f"{name}{suffix}" for name in ("monday_talk", "tuesday_talk", "other")]
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(names)
-    assert [line.split(": ")[1] for line in outcome.stderr.splitlines()[1:]] == [f"out/{name}" for name in names]
+    assert [line.split(": ")[1] for line in without_checkpoint_lines(outcome.stderr)] == [
+        f"out/{name}" for name in names
+    ]
 
 
 def test_the_suffix_of_the_output_determines_the_format(cslr: Command, videos: list[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ import pytest
 from cslr_cli.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.training.loop import TrainingResult
 
 
 @pytest.fixture(scope="session")
-def runs(tiny_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs with a best checkpoint, and a third whose checkpoint is broken."""
+def runs(tiny_checkpoint: Checkpoint, tiny_training: TrainingResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two finished runs with a best checkpoint, and a third whose checkpoint is broken."""
     folder = tmp_path_factory.mktemp("demo") / "runs"
     for name in ("first", "second"):
         (folder / name).mkdir(parents=True)
@@ -23,6 +25,9 @@ def runs(tiny_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) 
     save_checkpoint(dataclasses.replace(tiny_checkpoint, weights=flipped), folder / "second" / "best.pt")
     (folder / "broken").mkdir()
     (folder / "broken" / "best.pt").write_bytes(b"no checkpoint")
+    for name in ("first", "second", "broken"):
+        for file in (tiny_training.run.config, tiny_training.run.metrics):
+            shutil.copy(file, folder / name)
     return folder
 
 

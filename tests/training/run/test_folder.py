@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -24,7 +22,6 @@ from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.monitoring.observer import LOGGER
 from cslr_cli.training.run import folder as folder_module
 from cslr_cli.training.run.folder import RUN_FORMAT, RunFolder, best_epochs, current_environment, kept_epochs
-from cslr_cli.training.run.runs import newest_run
 
 
 def test_a_new_run_has_the_configuration_that_made_it_and_its_environment(tmp_path: Path) -> None:
@@ -101,18 +98,6 @@ def test_a_folder_that_is_not_a_run_cannot_be_resumed(tmp_path: Path) -> None:
         RunFolder.existing(tmp_path / "missing")
     with pytest.raises(UsageError, match=r"no config\.yaml"):
         RunFolder.existing(tmp_path)
-
-
-def test_the_newest_run_is_the_one_whose_best_checkpoint_was_written_last(tmp_path: Path) -> None:
-    assert newest_run(tmp_path / "missing") is None
-    assert newest_run(tmp_path) is None
-    now = time.time()
-    for name, age in [("z", 30), ("a", 20), ("m", 10)]:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "best.pt").touch()
-        os.utime(tmp_path / name / "best.pt", (now - age, now - age))
-    (tmp_path / "unfinished").mkdir()
-    assert newest_run(tmp_path) == RunFolder(tmp_path / "m")
 
 
 def test_metrics_have_one_json_line_per_epoch(tmp_path: Path) -> None:
