@@ -309,7 +309,8 @@ def _explain_foreign_file(content: Mapping[str, Any], path: Path) -> CheckpointE
         )
     if "model_state_dict" in content:
         return CheckpointError(
-            f"{path}: like a checkpoint of the published code, but of an unknown network", f"use {PUBLISHED_NETWORKS}"
+            f"{path}: looks like a checkpoint of the published code, but the network is unknown",
+            f"use {PUBLISHED_NETWORKS}",
         )
     if content and all(isinstance(value, Tensor) for value in content.values()):
         return CheckpointError(
@@ -332,7 +333,7 @@ def _validate_content(content: Mapping[str, Any], path: Path) -> Checkpoint:
         config = Config.from_dict(plain.config, "its configuration")
     except ConfigError as error:
         raise CheckpointError(
-            f"{path}: cslr {__version__} cannot read its configuration",
+            f"{path}: cslr {__version__} cannot read the configuration in this checkpoint",
             f"{error}\ninstall the version that wrote it, cslr {plain.version}, or a newer one",
         ) from error
     origin = plain.converted

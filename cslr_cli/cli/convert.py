@@ -148,7 +148,7 @@ def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
     checkpoint = load_checkpoint(path)
     gloss_dict = write_published(checkpoint, output)
     for departure in find_unsupported_parts(checkpoint):
-        print_note(f"note: the unchanged published code cannot build {departure}")
+        print_note(f"note: the published code cannot build {departure}")
     for warning in checkpoint.warnings:
         print_error(warning, kind="warning")
     _print_summary(checkpoint, {"checkpoint": output, "vocabulary": gloss_dict}, as_json=as_json)

@@ -82,7 +82,7 @@ def demo(
         examples = sorted(runs_dir.glob("*/example*.mp4"), key=lambda video: (video.parent, video.stem))
     menu = build_checkpoint_menu(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision)
     for name, message in menu.broken.items():
-        print_error(f"{name}: not on the page: {message}", kind="warning")
+        print_error(f"{name}: left out of the page: {message}", kind="warning")
     for description in menu.descriptions:
         print_note(f"checkpoint: {description}")
     for warning in menu.warnings:

@@ -287,7 +287,7 @@ def _print_skipped_rests(recognition: Recognition) -> None:
     start, end = max(recognition.rests, key=lambda rest: rest[1] - rest[0])
     seconds = sum(end - start for start, end in recognition.rests)
     print_note(
-        f"{recognition.source}: skipped {seconds:.1f} s of rests, the longest from {start:.1f} s to {end:.1f} s\n"
+        f"{recognition.source}: skipped {seconds:.1f} s of pauses, the longest from {start:.1f} s to {end:.1f} s\n"
         "hint: use --segment windows to skip nothing"
     )
 

@@ -126,10 +126,10 @@ class Phoenix2014(CorpusReader):
 
 @dataclass(frozen=True)
 class Phoenix2014SI5(Phoenix2014):
-    """The signer-independent half: it has annotations only; frames and references are in the other half."""
+    """The signer-independent part: it has annotations only; frames and references are in the multi-signer part."""
 
     name: str = "phoenix2014-si5"
-    title: str = "PHOENIX2014's signer-independent half (SI5)"
+    title: str = "PHOENIX2014's signer-independent part (SI5)"
     layout: str = _SI5_LAYOUT
     vocabulary_size: int | None = None
     release_marks: tuple[str, ...] = ("annotations/manual/*.SI5.corpus.csv",)

@@ -134,7 +134,8 @@ def _kenlm() -> Any:
         return importlib.import_module("kenlm")
     except ImportError as error:
         raise MissingPackageError(
-            "language models need kenlm, which is not installed", installation_hint("pip install 'cslr[lm]'")
+            "language models need kenlm, which is not installed",
+            installation_hint("in the source folder of cslr, run: pip install '.[lm]'"),
         ) from error
 
 

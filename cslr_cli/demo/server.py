@@ -86,7 +86,8 @@ def serve_page(
             import gradio  # noqa: F401
         except ImportError as error:
             raise MissingPackageError(
-                "the demo needs Gradio, which is not installed", "run: pip install 'cslr[demo]'"
+                "the demo needs Gradio, which is not installed",
+                "in the source folder of cslr, run: pip install '.[demo]'",
             ) from error
         from cslr_cli.demo.page import build_page
 

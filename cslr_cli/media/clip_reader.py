@@ -265,7 +265,9 @@ class ClipReader:
             selected = iter([everything[index] for index in evenly_spaced_indices(len(everything), limit)])
         yield from selected
         if not self._num_decoded:
-            raise MediaError(f"{self.name}: they end before the start, {self.start:g} s", "choose an earlier start")
+            raise MediaError(
+                f"{self.name}: the frames end before the start, {self.start:g} s", "choose an earlier start"
+            )
 
     def _every_nth(self, frames: Iterable[Frame]) -> Iterator[tuple[int, Frame]]:
         for position, frame in enumerate(frames):

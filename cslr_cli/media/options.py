@@ -57,7 +57,9 @@ def _accept_old_names(cls: type[_Options]) -> type[_Options]:
     def init_with_old_names(self: _Options, *values: Any, **named: Any) -> None:
         for old in named.keys() & _OLD_NAMES.keys():
             new = _OLD_NAMES[old]
-            warnings.warn(f"`{old}` is now `{new}`; the old name goes in version 1.0", DeprecationWarning, stacklevel=2)
+            warnings.warn(
+                f"`{old}` is now `{new}`; version 1.0 will remove the old name", DeprecationWarning, stacklevel=2
+            )
             value = named.pop(old)
             named[new] = "stretch" if value == "squash" else value
         init(self, *values, **named)

@@ -20,7 +20,8 @@ try:
     from pympi.Praat import TextGrid
 except ModuleNotFoundError as error:
     raise MissingPackageError(
-        "ELAN and Praat documents need pympi-ling, which is not installed", "run: pip install 'cslr[elan]'"
+        "ELAN and Praat documents need pympi-ling, which is not installed",
+        "in the source folder of cslr, run: pip install '.[elan]'",
     ) from error
 
 _EAF_VERSION = "3.0"

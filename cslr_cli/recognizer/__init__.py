@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name at its first use."""
     if name in _RENAMED:
         new_name = _RENAMED[name]
-        message = f"{__name__}.{name} is now {new_name}; the old name goes in version 1.0"
+        message = f"{__name__}.{name} is now {new_name}; version 1.0 will remove the old name"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return __getattr__(new_name)
     if name not in _EXPORTS:

@@ -151,7 +151,7 @@ class Recognizer:
             DeviceError: the device is out of memory.
         """
         if long is not None:
-            warnings.warn("`long` is now `segmentation`; the old name goes in version 1.0", DeprecationWarning, 2)
+            warnings.warn("`long` is now `segmentation`; version 1.0 will remove the old name", DeprecationWarning, 2)
         segmentation = segmentation or long or Segmentation()
         sentences: list[Sentence] = []
         logits: list[StepLogits] = []

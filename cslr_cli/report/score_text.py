@@ -67,8 +67,8 @@ def describe_comparison(comparison: Comparison, names: Sequence[str]) -> list[st
         f"WER of {second} minus that of {first}: {comparison.difference:+.1f} points{interval_text}.",
         _describe_test(comparison, first, second),
         f"{first} has fewer errors in {_clips(len(comparison.first_wins))}, {second} in "
-        f"{_clips(len(comparison.second_wins))}; as many in {_clips(comparison.same_errors)}, of which "
-        f"{comparison.same_hypotheses} have the same glosses.",
+        f"{_clips(len(comparison.second_wins))}. Both have the same number of errors in "
+        f"{_clips(comparison.same_errors)}, and the same glosses in {comparison.same_hypotheses} of these.",
         f"With the better hypothesis of each clip, the WER would be {comparison.better_of_both:.1f} %.",
     ]
 
@@ -78,15 +78,15 @@ def _describe_test(comparison: Comparison, first: str, second: str) -> str:
     if not test.segments:
         return "Matched-pairs test: neither system has an error."
     if test.z is None or test.p is None:
-        return f"Matched-pairs test: too few segments with errors, or too similar ones ({test.segments}), for a test."
+        return f"Matched-pairs test: not possible; too few segments with errors, or too similar ones ({test.segments})."
     p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
     caution = (
         f"; with fewer than {MIN_SEGMENTS} segments, p is only approximate" if test.segments < MIN_SEGMENTS else ""
     )
     if test.p >= SIGNIFICANCE_LEVEL:
-        verdict = "the difference may be chance"
+        verdict = "the difference may be due to chance"
     else:
-        verdict = f"{first if test.mean < 0 else second} is better, which is unlikely to be chance"
+        verdict = f"{first if test.mean < 0 else second} is better; the difference is unlikely to be due to chance"
     segments = f"{test.segments:,} segment{'s' if test.segments > 1 else ''} with errors"
     return f"Matched-pairs test: {verdict} ({p}, z = {test.z:.2f}, {segments}{caution})."
 

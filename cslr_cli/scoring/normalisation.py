@@ -83,7 +83,7 @@ PROTOCOLS: dict[str, ScoringProtocol] = {
             name="phoenix2014",
             description=_PHOENIX_RULES,
             comparable_when=(
-                "PHOENIX2014 and its signer-independent half (SI5) against the official STM files of the "
+                "PHOENIX2014 and its signer-independent part (SI5) against the official STM files of the "
                 f"release, PHOENIX2014-T against the raw glosses of its annotation; {_MERGED}"
             ),
             normalise=normalise_phoenix,

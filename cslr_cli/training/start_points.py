@@ -114,7 +114,7 @@ def load_shared_weights(
     if faults:
         settings = _compare_models(checkpoint.config.model, model)
         raise CheckpointError(
-            f"{path}: the checkpoint's network has other shapes than the network to train",
+            f"{path}: the network in this checkpoint and the network to train have different shapes",
             "\n".join([join_faults(faults), *_describe_differences(settings)]),
         )
     network.load_state_dict(weights)

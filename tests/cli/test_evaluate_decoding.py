@@ -133,4 +133,4 @@ def test_unusable_language_model_is_an_error_before_the_work(
     assert f"{arpa}: cannot be read as a language model" in outcome.stderr
     assert "evaluate dev" not in outcome.stderr
     monkeypatch.setitem(sys.modules, "kenlm", None)
-    assert "pip install 'cslr[lm]'" in cslr("evaluate", trained, *FAST, "--lm", arpa).stderr
+    assert "pip install '.[lm]'" in cslr("evaluate", trained, *FAST, "--lm", arpa).stderr

@@ -130,7 +130,7 @@ def test_skipped_rests_are_reported(cslr: Command, trained: Path, tiny_corpus: P
     for number, picture in enumerate([*pictures, *[pictures[-1]] * 50, *pictures]):
         cv2.imwrite(f"rests/{number:04d}.png", picture[..., ::-1])
     outcome = cslr("predict", "rests", "--segment", "rests")
-    assert re.search(r"rests: skipped \d\.\d s of rests, the longest from \d", outcome.stderr)
+    assert re.search(r"rests: skipped \d\.\d s of pauses, the longest from \d", outcome.stderr)
 
 
 def test_sentences_are_not_printed_under_the_name_of_a_failed_input(
@@ -449,7 +449,7 @@ def test_a_missing_package_is_an_error_before_the_work(
     monkeypatch.delitem(sys.modules, "cslr_cli.output.elan_praat", raising=False)
     for module in ("pympi", "pympi.Elan", "pympi.Praat"):
         monkeypatch.setitem(sys.modules, module, None)
-    assert_refused(cslr("predict", videos[0], "--output", "talk.eaf"), 1, "pip install 'cslr[elan]'")
+    assert_refused(cslr("predict", videos[0], "--output", "talk.eaf"), 1, "pip install '.[elan]'")
 
 
 def test_a_bad_input_among_many_is_named_and_the_others_get_their_files(cslr: Command, videos: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""PHOENIX2014-T and the signer-independent half of PHOENIX2014."""
+"""PHOENIX2014-T and the signer-independent part of PHOENIX2014."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def test_without_kenlm_the_message_names_the_extra(model: Path, monkeypatch: pyt
     pytest.importorskip("pyctcdecode")
     monkeypatch.setitem(sys.modules, "kenlm", None)
     monkeypatch.setattr(language_model, "NEWEST_PYTHON", sys.version_info[:2])
-    with pytest.raises(MissingPackageError, match=re.escape("pip install 'cslr[lm]'")):
+    with pytest.raises(MissingPackageError, match=re.escape("pip install '.[lm]'")):
         make_decoder("pyctcdecode", glosses=GLOSSES, language_model=LanguageModel(model))
 
 

@@ -68,7 +68,7 @@ def served(runs: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         _, errors = process.communicate()
     assert made
     assert process.returncode == 0, errors
-    assert "broken: not on the page" in errors
+    assert "broken: left out of the page" in errors
     assert not list(temporary.glob("cslr-demo-*")), "uploads should be gone"
 
 

@@ -36,7 +36,7 @@ def test_a_missing_extra_is_an_error_with_the_install_command(monkeypatch: pytes
         return imported(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", without_gradio)
-    with pytest.raises(MissingPackageError, match=r"pip install 'cslr\[demo\]'"), serve_page(NONE, Address(port=0)):
+    with pytest.raises(MissingPackageError, match=r"pip install '\.\[demo\]'"), serve_page(NONE, Address(port=0)):
         pass
 
 

@@ -141,7 +141,7 @@ def test_a_segment_beyond_the_end_is_refused(tmp_path: Path, reading: dict[str, 
     with pytest.raises(MediaError, match=r"ends after 2\.00 s"):
         reader(folder_of(numbered(50), tmp_path / "clip"), **reading).read()
     if "end" not in reading:
-        with pytest.raises(MediaError, match="they end before the start, 9 s"):
+        with pytest.raises(MediaError, match="the frames end before the start, 9 s"):
             reader(iter(numbered(50)), **reading).read()
 
 

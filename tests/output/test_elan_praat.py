@@ -223,4 +223,4 @@ def test_a_missing_package_is_an_error_with_the_install_command(name: str, monke
     for act in (FORMATS[name].load_function, lambda: FORMATS[name].document(recognised(ONE))):
         with pytest.raises(MissingPackageError, match="pympi-ling") as caught:
             act()
-        assert "pip install 'cslr[elan]'" in str(caught.value)
+        assert "pip install '.[elan]'" in str(caught.value)

@@ -33,7 +33,7 @@ def test_comparison_without_interval_or_errors_has_complete_sentences() -> None:
 
     assert told("REGEN", "SCHNEE") == [
         "WER of theirs minus that of ours: +100.0 points.",
-        "Matched-pairs test: too few segments with errors, or too similar ones (1), for a test.",
+        "Matched-pairs test: not possible; too few segments with errors, or too similar ones (1).",
     ]
     assert told("REGEN", "REGEN") == [
         "WER of theirs minus that of ours: +0.0 points.",

@@ -40,7 +40,9 @@ class PreparationOptions(ClipFormat):
         if unknown:
             raise UsageError(f"unknown split {', '.join(unknown)}", f"the splits are {', '.join(SPLITS)}")
         if "train" not in self.vocabulary_splits:
-            raise UsageError("the splits of the vocabulary do not include train", "add train: networks learn from it")
+            raise UsageError(
+                "the splits of the vocabulary do not include train", "add train, the split that the network learns from"
+            )
         if self.frames and self.frame_counts is not None:
             raise UsageError("--frame-counts needs --no-frames", "remove --frame-counts: frames are counted anyway")
 

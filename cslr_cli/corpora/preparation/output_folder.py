@@ -139,8 +139,8 @@ def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:
     if found is None:
         if not is_preparation_folder(output):
             raise DataError(
-                f"{output}: the folder has other contents than a prepared corpus",
-                "choose another --output, or remove these contents",
+                f"{output}: the folder has files that do not belong to a prepared corpus",
+                "choose another --output, or remove these files",
             )
         return
     differing = [name for name, value in identity.items() if found.get(name) != value]

@@ -60,7 +60,8 @@ def check_tensorboard(track: str | None) -> None:
     """Raise a MissingPackageError if `training.track` needs TensorBoard and it is not installed."""
     if track == "tensorboard" and importlib.util.find_spec("tensorboard") is None:
         raise MissingPackageError(
-            "--track tensorboard: TensorBoard is not installed", "install it: pip install 'cslr[tensorboard]'"
+            "--track tensorboard: TensorBoard is not installed",
+            "in the source folder of cslr, run: pip install '.[tensorboard]'",
         )
 
 

@@ -76,7 +76,7 @@ class CheckpointSaver:
                 self._unwritten_best = replace(self._unwritten_best, weights=weights)
             reason = error.message if isinstance(error, CheckpointError) else str(error)
             self._observer.on_warning(
-                f"not saved: {reason}; the previous save is intact. Training continues, and the next save tries again"
+                f"not saved: {reason}; the previous save is intact. Training continues, and will try to save again"
             )
 
     def _write(self, state: TrainingState) -> None:

@@ -154,7 +154,7 @@ def test_a_folder_with_other_things_in_it_is_not_written_to(release: Path, tmp_p
     output = tmp_path / "documents"
     output.mkdir()
     (output / "thesis.tex").touch()
-    assert "the folder has other contents than a prepared corpus" in refused(release, output).message
+    assert "the folder has files that do not belong to a prepared corpus" in refused(release, output).message
     assert [path.name for path in output.iterdir()] == ["thesis.tex"]
 
 

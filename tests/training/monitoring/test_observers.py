@@ -202,7 +202,7 @@ def test_missing_tensorboard_fails_before_the_run_is_created(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match=re.escape("pip install 'cslr[tensorboard]'")):
+    with pytest.raises(MissingPackageError, match=re.escape("pip install '.[tensorboard]'")):
         train(changed(tiny_config, training={"track": "tensorboard"}), tmp_path / "run", device=CPU)
     assert not (tmp_path / "run").exists()
 
