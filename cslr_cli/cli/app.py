@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Recognise continuous sign language: videos in, glosses with times out.",
+    help="Recognise continuous sign language: turn videos into glosses with times.",
 )
 
 
@@ -50,7 +50,7 @@ def _common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Recognise continuous sign language: videos in, glosses with times out."""
+    """Recognise continuous sign language: turn videos into glosses with times."""
 
 
 _START, _DATA, _TRAIN = "Start", "Data", "Train and evaluate"

@@ -49,14 +49,19 @@ Place = Annotated[
     str | None,
     option(
         "--place",
-        "Position in the frame, in pixels, whose correlation maps are drawn (default: the hottest).",
+        "Position of the correlation maps in the frame, in pixels (default: where the heat map is highest).",
         "X,Y",
         _MAPS,
     ),
 ]
 PlaceTime = Annotated[
     float | None,
-    option("--at", "Time of the frame of --place, in seconds (default: the hottest frame).", "SECONDS", _MAPS),
+    option(
+        "--at",
+        "Time of the frame of the correlation maps, in seconds (default: where the heat map is highest).",
+        "SECONDS",
+        _MAPS,
+    ),
 ]
 Corpus = Annotated[
     Path | None, option("--corpus", "Prepared corpus (default: the corpus of the training).", "FOLDER", _CORPUS)
@@ -86,7 +91,7 @@ def cam(
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
 ) -> None:
-    """Draw heat maps of the image regions behind each gloss.
+    """Draw heat maps of the image regions that support each gloss.
 
     Writes a sheet of pictures (`cam.png`), a video (`cam.mp4`) and the maps as arrays (`cam.npz`). For
     CorrNet and CorrNet+, it also draws the maps of the correlation blocks (`correlation.png`). Computes in fp32.

@@ -25,8 +25,8 @@ def convert(
         Path | None,
         typer.Argument(
             metavar="CHECKPOINT",
-            help="Published checkpoint of VAC, SMKD, CorrNet or CorrNet+; or cslr's: file, run (its best.pt) or name "
-            "of a model.",
+            help="Published checkpoint of VAC, SMKD, CorrNet or CorrNet+. Or a checkpoint of cslr: file, run (its "
+            "best.pt) or name of a model.",
         ),
     ] = None,
     output: Annotated[
@@ -45,7 +45,7 @@ def convert(
         ),
     ] = None,
     corpus: Annotated[
-        str | None, option("--corpus", "Corpus of the training (default: found by the number of glosses).", "NAME")
+        str | None, option("--corpus", "Corpus of the training (default: by the number of glosses).", "NAME")
     ] = None,
     settings: options.Settings = None,
     average: Annotated[Path | None, option("--average", "Run whose best checkpoints are averaged.", "RUN")] = None,
@@ -54,11 +54,11 @@ def convert(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Convert published checkpoints, or average those of a run.
+    """Convert published checkpoints, or average a run's checkpoints.
 
     By default, converts a published checkpoint to the format of cslr. Published checkpoints contain no vocabulary, so
     add `--vocabulary`. `--to published` converts a checkpoint of cslr to the published format, and writes
-    `gloss_dict.npy` next to it. Converting there and back changes no weight. No code in the files is executed.
+    `gloss_dict.npy` next to it. A conversion in both directions changes no weight. No code in the files is executed.
 
     `--average RUN` averages the weights of the N epochs with the lowest WER on dev.
 

@@ -74,7 +74,8 @@ def evaluate(
         int | None,
         option(
             "--workers",
-            "Number of processes that read clips, and maximum number that decode (default: as in the training).",
+            "Number of processes that read clips, and maximum number of processes that decode (default: as in the "
+            "training).",
             "N",
             min=0,
         ),

@@ -28,8 +28,8 @@ def features(
         list[str] | None,
         typer.Argument(
             metavar="VIDEO",
-            help="Videos, folders or zip files of pictures, folders of these, patterns such as 'clips/*.mp4', or - for "
-            "a list of paths on standard input.",
+            help="Videos, folders of pictures or zip files of pictures; folders that contain several of them; patterns "
+            "such as 'clips/*.mp4'; or - for a list of paths on standard input.",
         ),
     ] = None,
     corpus: Annotated[Path | None, option("--corpus", "Prepared corpus, instead of videos.", "FOLDER")] = None,

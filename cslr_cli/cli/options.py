@@ -65,8 +65,8 @@ SourceFps = Annotated[
     float | None,
     option(
         "--source-fps",
-        "True frame rate of the input in frames per second, if its file is wrong (default: the video's, or the corpus' "
-        "for pictures).",
+        "Real frame rate of the input in frames per second, if the file states a wrong one (default: the rate in the "
+        "video; for pictures, the rate of the corpus).",
         "FPS",
         VIDEO,
     ),
@@ -77,7 +77,7 @@ FrameFit = Annotated[
     FitMode,
     option(
         "--frame-fit",
-        "Conversion of frames whose aspect ratio differs from the corpus'. stretch: distort; crop: keep the middle; "
+        "Conversion of frames with another aspect ratio than in the corpus. stretch: distort; crop: keep the middle; "
         "pad: add black borders.",
         panel=VIDEO,
     ),

@@ -37,8 +37,9 @@ def predict(
         list[str],
         typer.Argument(
             metavar="VIDEO",
-            help="Videos, folders or zip files of pictures, folders of these, patterns such as 'clips/*.mp4', or - for "
-            "a list of paths on standard input. Or one camera: its number, or the address of a stream.",
+            help="Videos, folders of pictures or zip files of pictures; folders that contain several of them; patterns "
+            "such as 'clips/*.mp4'; or - for a list of paths on standard input. For a camera: its number, or the "
+            "address of its stream.",
         ),
     ],
     format_name: Annotated[
@@ -128,8 +129,8 @@ def predict(
         SegmentationMethod,
         option(
             "--segment",
-            "Division of long recordings: at rests, into windows, or none. auto: at rests if longer than "
-            f"{MAX_UNDIVIDED_SECONDS:g} s.",
+            "Division of long recordings. rests: at pauses in the signing; windows: into overlapping windows; none: no "
+            f"division; auto: rests if longer than {MAX_UNDIVIDED_SECONDS:g} s, otherwise none.",
             panel=_LONG,
         ),
     ] = "auto",

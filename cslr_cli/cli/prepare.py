@@ -33,8 +33,8 @@ def prepare(
         str,
         typer.Argument(
             metavar="CORPUS",
-            help="Published corpus (phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily), synthetic, or with "
-            "--manifest a new name for your own corpus. Case does not matter.",
+            help="Name of the corpus: phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily or synthetic, in "
+            "upper or lower case. With --manifest: a new name for your own corpus.",
         ),
     ],
     source: Annotated[
@@ -50,7 +50,7 @@ def prepare(
         Path | None, option("--output", "Folder of the prepared corpus (default: prepared/CORPUS).", "FOLDER")
     ] = None,
     annotations: Annotated[
-        Path | None, option("--annotations", "Folder of annotation files that the release lacks.", "FOLDER")
+        Path | None, option("--annotations", "Folder of annotation files that are not in the release.", "FOLDER")
     ] = None,
     references: Annotated[
         Path | None, option("--references", "Folder of STM files to score against.", "FOLDER")
@@ -131,8 +131,7 @@ def prepare(
         str | None,
         option(
             "--split-shares",
-            "Shares of train, dev and test, to draw the split of each clip that has none (default: 80,10,10 if no "
-            "clip has a split).",
+            "Shares of train, dev and test for clips without a split (default: 80,10,10 if no clip has a split).",
             "TRAIN,DEV,TEST",
             _OWN_CORPUS,
         ),
