@@ -16,8 +16,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from cslr_cli.cli.console import print_json, report_error
 from cslr_cli.cli.renamed_options import accept_renamed_options, print_renamed_options
+from cslr_cli.cli.usage_errors import clarify_usage_error
 from cslr_cli.documents import error_document
-from cslr_cli.errors import CslrError, FileError, InterruptedByUserError, UsageError
+from cslr_cli.errors import EXIT_STOPPED, CslrError, FileError, InterruptedByUserError, UsageError
 
 
 class CommandGroup(TyperGroup):
@@ -26,6 +27,12 @@ class CommandGroup(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options, ready for the help."""
         return _with_plain_help(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; `help COMMAND` is `COMMAND --help`."""
+        if args and args[0] == "help":
+            args = [*args[1:2], "--help"]
+        return super().parse_args(ctx, args)
 
 
 class Command(TyperCommand):
@@ -57,6 +64,7 @@ class Command(TyperCommand):
             return super().parse_args(ctx, args)
         except Exception as error:
             print_renamed_options(ctx)
+            clarify_usage_error(error, self, given)
             if "--json" in given and hasattr(error, "format_message"):  # a `UsageError` of click, or of typer's copy
                 print_json(error_document(UsageError(error.format_message())))
             raise
@@ -135,7 +143,7 @@ def with_errors_reported(
         try:
             function(*args, **options)
         except CslrError as error:
-            raise fail(error) from error
+            raise fail(error, kind="note" if error.exit_status == EXIT_STOPPED else "error") from error
         except UnicodeEncodeError as error:
             missing = ascii(error.object[error.start : error.end])
             message = f"the encoding of the output, {error.encoding}, has no {missing}"

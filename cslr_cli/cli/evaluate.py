@@ -38,10 +38,7 @@ def evaluate(
         Path | None,
         option("--corpus", "Prepared corpus (default: the corpus of the training, otherwise prepared/NAME).", "FOLDER"),
     ] = None,
-    split: Annotated[
-        list[str] | None,
-        option("--split", "Split to evaluate: dev, test or train (default: dev and test). Repeatable.", "SPLIT"),
-    ] = None,
+    split: options.Splits = None,
     vocabulary: options.Vocabulary = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -125,7 +122,7 @@ def evaluate(
         keep_repeats=keep_repeats or None,
         num_best=num_best,
     )
-    splits = list(dict.fromkeys(split)) if split else [s for s in ("dev", "test") if s in prepared.splits]
+    splits = options.parse_splits(split) or [s for s in ("dev", "test") if s in prepared.splits]
     if not splits:
         raise UsageError(f"{prepared.path}: no dev and no test split", "use --split train")
     for warning in evaluation_warnings(loaded, prepared, splits, decoding):

@@ -34,7 +34,8 @@ def features(
     ] = None,
     corpus: Annotated[Path | None, option("--corpus", "Prepared corpus, instead of videos.", "FOLDER")] = None,
     split: Annotated[
-        list[str] | None, option("--split", "Split of the corpus (default: all splits). Repeatable.", "SPLIT")
+        list[str] | None,
+        option("--split", "Splits of the corpus, separated by commas (default: all). Repeatable.", "SPLIT,…"),
     ] = None,
     output: Annotated[Path, option("--output", "Folder of the features.", "FOLDER")] = Path("features"),
     single_file: Annotated[
@@ -65,7 +66,8 @@ def features(
     from cslr_cli.recognizer.features import write_description
 
     read_options = ReadOptions(source_fps, start, end, frame_fit)
-    _check_options(videos or [], corpus, split, read_options)
+    splits = options.parse_splits(split)
+    _check_options(videos or [], corpus, splits, read_options)
     path, opened = open_network(checkpoint, runs_dir, vocabulary)
     recognizer = Recognizer(opened, device=resolve_device(device), precision=precision)
     writer = _FeatureWriter(output, single_file=single_file, as_json=as_json)
@@ -73,7 +75,7 @@ def features(
     if corpus is None:
         succeeded = _write_videos(recognizer, videos or [], read_options, writer)
     else:
-        succeeded = _write_corpus(recognizer, corpus, split, writer)
+        succeeded = _write_corpus(recognizer, corpus, splits, writer)
     for name, counts in writer.counts.items():
         if as_json:
             print_json({"output": str(output / name), **counts})
@@ -83,12 +85,12 @@ def features(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _check_options(videos: list[str], corpus: Path | None, split: list[str] | None, read_options: ReadOptions) -> None:
+def _check_options(videos: list[str], corpus: Path | None, splits: list[str] | None, read_options: ReadOptions) -> None:
     """Raise UsageError if options contradict each other."""
     if bool(videos) == (corpus is not None):
         what = "both videos and --corpus" if videos else "neither videos nor --corpus"
         raise UsageError(f"{what} given", "cslr features VIDEO, or cslr features --corpus FOLDER")
-    if split and corpus is None:
+    if splits and corpus is None:
         raise UsageError("--split without --corpus", "add --corpus FOLDER")
     if corpus is not None and read_options != ReadOptions():
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,10 @@ Json = Annotated[bool, option("--json", "Print the result as JSON.")]
 Settings = Annotated[
     list[str] | None,
     option("--set", "Setting of the configuration, for example optimizer.lr=5e-5. Repeatable.", "KEY=VALUE"),
+]
+Splits = Annotated[
+    list[str] | None,
+    option("--split", "Splits of the corpus, separated by commas (default: dev,test). Repeatable.", "SPLIT,…"),
 ]
 RunsDir = Annotated[Path, option("--runs-dir", "Folder of the runs.", "FOLDER", NETWORK)]
 Vocabulary = Annotated[
@@ -84,7 +89,12 @@ FrameFit = Annotated[
 ]
 Device = Annotated[
     str,
-    option("--device", "Device. N: number of a GPU; auto: the first GPU, otherwise the CPU.", "auto|cpu|N", NETWORK),
+    option(
+        "--device",
+        "Device. auto: the first GPU, otherwise the CPU; cuda: the first GPU; cuda:N or N: GPU number N.",
+        "auto|cpu|cuda|cuda:N|N",
+        NETWORK,
+    ),
 ]
 Precision = Annotated[
     choices.Precision,
@@ -147,6 +157,16 @@ Tool = Annotated[
         SCORING,
     ),
 ]
+
+
+def parse_splits(values: Sequence[str] | None) -> list[str] | None:
+    """Return the splits that `--split` names, each once; None if it is not given."""
+    if not values:
+        return None
+    names = [name.strip() for value in values for name in value.split(",")]
+    if not all(names):
+        raise UsageError(f"--split {' --split '.join(values)}: a name is empty", "use for example --split dev,test")
+    return list(dict.fromkeys(names))
 
 
 def check_output_folder(output: Path | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _DEFAULT_CONFIG = "phoenix2014"
 
 
+_RECIPE = "Recipe"
 _HARDWARE = "Hardware"
 _INITIAL_WEIGHTS = "Initial weights"
 
@@ -41,9 +43,24 @@ def train(
     ] = None,
     corpus: Annotated[Path | None, option("--corpus", "Prepared corpus (default: as configured).", "FOLDER")] = None,
     settings: options.Settings = None,
-    batch_frames: Annotated[
-        int | None, option("--batch-frames", "Batch size in frames (default: a fixed number of clips).", "N", min=1)
+    epochs: Annotated[
+        int | None,
+        option("--epochs", "Number of passes over the training clips (default: as configured).", "N", _RECIPE, min=1),
     ] = None,
+    lr: Annotated[
+        float | None, option("--lr", "Learning rate (default: as configured).", "NUMBER", _RECIPE, min=0)
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        option("--batch-size", "Clips per step, over all devices (default: as configured).", "N", _RECIPE, min=1),
+    ] = None,
+    batch_frames: Annotated[
+        int | None,
+        option(
+            "--batch-frames", "Frames per step, in place of --batch-size (default: as configured).", "N", _RECIPE, min=1
+        ),
+    ] = None,
+    seed: Annotated[int | None, option("--seed", "Random seed (default: as configured).", "N", _RECIPE, min=0)] = None,
     name: Annotated[
         str | None, option("--name", "Name of the run (default: name of the configuration).", "NAME")
     ] = None,
@@ -56,8 +73,9 @@ def train(
         str,
         option(
             "--device",
-            "Devices. N: number of a GPU; N,N: several GPUs; auto: the first GPU, otherwise the CPU.",
-            "auto|cpu|N|N,N",
+            "Device, or several. auto: the first GPU, otherwise the CPU; cuda: the first GPU; cuda:N or N: GPU number "
+            "N; N,N: several GPUs.",
+            "auto|cpu|cuda|cuda:N|N|N,N",
             _HARDWARE,
         ),
     ] = "auto",
@@ -109,11 +127,15 @@ def train(
 
     Examples:
         cslr train --config phoenix2014 --device 0
-        cslr train --config csl-daily --device 0,1 --set optimizer.lr=5e-5
+        cslr train --config csl-daily --device 0,1 --lr 5e-5
         cslr train --resume runs/phoenix2014
     """
     given = {
         "--corpus": ("corpus.path", corpus),
+        "--epochs": ("training.epochs", epochs),
+        "--lr": ("optimizer.lr", lr),
+        "--batch-size": ("training.batch_size", batch_size),
+        "--seed": ("training.seed", seed),
         "--precision": ("training.precision", precision),
         "--batch-frames": ("training.batch_frames", batch_frames),
         "--workers": ("data.num_workers", workers),
@@ -123,9 +145,9 @@ def train(
         "--track": ("training.track", track),
     }
     given = {option: (key, value) for option, (key, value) in given.items() if value is not None}
-    if resume is not None:
-        options_given = {"--name": name, **{option: key for option, (key, _) in given.items()}}
-        _refuse_changes({option: key for option, key in options_given.items() if key})
+    if resume is not None and name is not None:
+        raise UsageError("--name with --resume, which continues the run", "remove --name, or remove --resume")
+    _refuse_double_settings(settings or (), {key: option for option, (key, _) in given.items()})
     changes = [*(settings or []), *(f"{key}={_as_yaml(value)}" for key, value in given.values())]
     from cslr_cli.training.run.folder import RunFolder  # imports pydantic, which --help does not need
 
@@ -137,9 +159,11 @@ def train(
         try:
             result = _train_on_devices(task)
         except KeyboardInterrupt as error:
-            if not RunFolder(task.path).config.is_file():
+            run = RunFolder(task.path)
+            if not run.config.is_file():
                 raise
-            raise KeyboardInterrupt(f"continue from the last save: cslr train --resume {task.path}") from error
+            what = "continue from the last save" if run.last.is_file() else "nothing was saved yet; start it again"
+            raise KeyboardInterrupt(f"{what}: cslr train --resume {quote(str(task.path))}") from error
     if result is None:
         return  # the first process prints the result
     if as_json:
@@ -297,18 +321,19 @@ def _rough_duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
-def _refuse_changes(given: Mapping[str, str]) -> None:
-    """Raise UsageError for options that cannot change a resumed run.
+def _refuse_double_settings(settings: Sequence[str], options_by_key: Mapping[str, str]) -> None:
+    """Raise UsageError if `--set` and an option of the same meaning are both given.
 
     Args:
-        given: options with the keys that they set; `--name` with the name.
+        settings: values of `--set`.
+        options_by_key: given options by the keys that they set.
     """
-    if given:
-        keys = [f"--set {key}=…" for key in given.values() if "." in key]
-        raise UsageError(
-            f"{', '.join(given)} with --resume, which uses the configuration of the run",
-            f"use {' '.join(keys)} instead" if keys else "remove --name, or start a new run without --resume",
-        )
+    for setting in settings:
+        key = setting.partition("=")[0].strip()
+        if key in options_by_key:
+            raise UsageError(
+                f"{options_by_key[key]} and --set {setting} are the same setting", "remove one of the two options"
+            )
 
 
 def _run_name(name: str | None, config: str) -> str:

@@ -13,7 +13,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import PurePosixPath
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import Final, cast
 
 import cv2
@@ -26,6 +27,11 @@ from cslr_cli.media.options import FitMode, Interpolation
 from cslr_cli.media.png import PNG_SIGNATURE, decode_plain_png, has_valid_checksums
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
+# Used to find videos in a folder; a file that the user names may have any suffix.
+VIDEO_SUFFIXES: Final = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"),
+    *(".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".dv", ".asf", ".divx", ".mjpeg"),
+)
 _OPENCV_INTERPOLATIONS: Final[Mapping[Interpolation, int]] = {
     "lanczos": cv2.INTER_LANCZOS4,
     "area": cv2.INTER_AREA,
@@ -38,6 +44,8 @@ MAX_PIXELS: Final = 2**26
 _TOO_LARGE_HINT = "make the picture smaller: networks see a few hundred pixels per side"
 # Smaller files are decoded without a check of their header, except PNGs.
 _UNCHECKED_BYTES = 2**20
+# Files and folders below a folder without pictures among which an error message looks for clips.
+_MAX_ENTRIES_SEARCHED = 10_000
 
 
 class _PictureFrames(FrameSource):
@@ -77,7 +85,8 @@ class FolderFrames(_PictureFrames):
         if not names:
             raise NoFramesError(
                 f"{self.path}: no pictures in this folder",
-                f"{_format_expected_suffixes()}; the folder holds {list_folder(self.path)}",
+                _find_clips_below(self.path)
+                or f"{_format_expected_suffixes()}; the folder holds {list_folder(self.path)}",
             )
         return names
 
@@ -232,6 +241,27 @@ def resize_frame(frame: Frame, size: int, interpolation: Interpolation = "lanczo
 
 def _format_expected_suffixes() -> str:
     return f"expected files that end in {', '.join(PICTURE_SUFFIXES)}"
+
+
+def _find_clips_below(folder: Path) -> str | None:
+    """Return a hint where the videos, or else the pictures, below a folder are; None if there are none."""
+    by_level: dict[tuple[bool, int], list[Path]] = {}
+    files = (path for path in islice(folder.rglob("*"), _MAX_ENTRIES_SEARCHED) if not path.name.startswith("."))
+    for path in files:
+        suffix = path.suffix.lower()
+        is_clip = suffix in VIDEO_SUFFIXES or suffix == ".zip"
+        if is_clip or suffix in PICTURE_SUFFIXES:
+            level = len(path.relative_to(folder).parts) - (1 if is_clip else 2)
+            by_level.setdefault((not is_clip, level), []).append(path)
+    if not by_level:
+        return None
+    (are_pictures, level), paths = min(by_level.items())
+    first = min(paths)
+    if level == 0 and not are_pictures:
+        return f"use the path of one of its videos, such as {first}"
+    pattern = folder / "/".join(["*"] * level + ["*" if are_pictures else f"*{first.suffix}"])
+    what = "pictures" if are_pictures else "videos"
+    return f"it has {what} in folders below it, such as {first}; use the pattern '{pattern}'"
 
 
 def _sort_pictures(names: Sequence[str]) -> list[str]:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 import cv2
 import numpy as np
@@ -20,12 +19,6 @@ from cslr_cli.media.pictures import check_frame_size_limit
 from cslr_cli.media.presentation import find_presentation
 from cslr_cli.media.resampling import median_frame_interval, nearest_frames
 from cslr_cli.media.video_headers import ContainerHeader, read_container_header
-
-# Used to find videos in a folder; a file that the user names may have any suffix.
-VIDEO_SUFFIXES: Final = (
-    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"),
-    *(".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".dv", ".asf", ".divx", ".mjpeg"),
-)
 
 _MAX_PLAUSIBLE_FPS = 1000.0
 # A seek lands on a key frame before its target. Segments that begin this early are reached without one. Seconds.

@@ -10,7 +10,7 @@ import torch
 from cslr_cli.choices import Precision
 from cslr_cli.errors import DeviceError, UsageError
 
-_NAMES = "use auto, cpu, or the number of a GPU"
+_NAMES = "use auto, cpu, cuda, cuda:N, or N, the number of a GPU"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -18,7 +18,7 @@ def resolve_device(name: str) -> torch.device:
     """Return the device that `--device` names.
 
     Args:
-        name: `auto` (the first GPU, else the CPU), `cpu`, or the number of a GPU.
+        name: `auto` (the first GPU, else the CPU), `cpu`, `cuda` (the first GPU), or `cuda:N` or `N` (a GPU).
 
     Raises:
         DeviceError: the device does not exist.
@@ -31,9 +31,9 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cpu")
     if "," in name:
         raise UsageError(f"--device {name}: this command uses only one device", _NAMES)
-    number = name.removeprefix("cuda:")
+    number = "0" if name == "cuda" else name.removeprefix("cuda:")
     if not (number.isascii() and number.isdigit()):
-        raise UsageError(f"--device {name}: unknown device", _NAMES)
+        raise UsageError(f"--device {name}: unknown device", f"{_NAMES}; available devices: {_list_devices()}")
     if int(number) >= gpus:
         raise DeviceError(f"--device {name}: no such GPU", f"use one of the available devices: {_list_devices()}")
     return torch.device("cuda", int(number))

@@ -156,7 +156,7 @@ def test_evaluate_prints_a_table_with_separate_unseen_signers(cslr: Command, tra
 
 
 def test_evaluate_uses_each_split_once_and_writes_to_the_given_folder(cslr: Command, trained: Path) -> None:
-    outcome = cslr("evaluate", trained, "--split", "dev", "--split", "dev", "--output", "here/it", "--json")
+    outcome = cslr("evaluate", trained, "--split", "dev,dev", "--split", "dev", "--output", "here/it", "--json")
     assert list(json.loads(outcome.stdout)["splits"]) == ["dev"]
     assert {path.name for path in Path("here/it").iterdir()} == {
         *("dev.ctm", "dev.conv.ctm", "dev.stm", "dev.hypotheses.json"),

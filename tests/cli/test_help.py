@@ -78,7 +78,9 @@ def test_every_option_has_a_help_text_and_a_metavar(command: str) -> None:
         assert parameter.help.count("(default: ") <= 1, name
         if getattr(parameter, "is_flag", False):
             assert parameter.metavar == "", name
-        elif parameter.metavar != "auto|cpu|N" and parameter.metavar != "auto|cpu|N|N,N":
+        elif name == "--device":
+            assert parameter.metavar in ("auto|cpu|cuda|cuda:N|N", "auto|cpu|cuda|cuda:N|N|N,N")
+        else:
             assert parameter.metavar, name
             assert parameter.metavar.isupper() or re.fullmatch(r"[\w-]+(\|[\w-]+)*", parameter.metavar), name
         if getattr(parameter, "multiple", False):
@@ -105,9 +107,21 @@ def test_each_command_has_one_line_in_the_list(cslr: Command, monkeypatch: pytes
         assert f"{str(info.help).splitlines()[0]} " in listed, info.name
 
 
-def test_the_version_is_printed(cslr: Command) -> None:
-    outcome = cslr("--version")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_printed(option: str, cslr: Command) -> None:
+    outcome = cslr(option)
     assert (outcome.status, outcome.stdout) == (0, f"cslr {__version__}\n")
+
+
+def test_help_followed_by_a_command_is_its_help(cslr: Command) -> None:
+    for command in COMMANDS:
+        outcome = cslr("help", command)
+        assert (outcome.status, outcome.stderr) == (0, "")
+        assert outcome.stdout == cslr(command, "--help").stdout
+    assert cslr("help").stdout == cslr("--help").stdout
+    unknown = cslr("help", "predikt")
+    assert unknown.status == 2
+    assert "predict" in unknown.stderr
 
 
 def test_without_a_command_the_help_is_printed(cslr: Command) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import glob
 import io
 import os
 import pickle
@@ -467,3 +468,36 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: P
     jpeg = b"\xff\xd8\xff\xc0" + size + b"\xff\xda" + bytes(2**20) + b"\xff\xd9"
     with pytest.raises(MediaError, match="too large"):
         decode_picture(jpeg, "huge.jpg")
+
+
+@pytest.mark.parametrize(
+    ("inside", "pattern"),
+    [
+        ("monday/talk.mp4", "*/*.mp4"),
+        ("2024/monday/talk.MOV", "*/*/*.MOV"),
+        ("2024/monday/001.png", "*/*"),
+    ],
+)
+def test_a_folder_without_pictures_says_how_to_name_the_clips_below_it(
+    inside: str, pattern: str, tmp_path: Path
+) -> None:
+    (tmp_path / inside).parent.mkdir(parents=True)
+    (tmp_path / inside).touch()
+    with pytest.raises(MediaError, match="no pictures in this folder") as caught:
+        _ = open_frames(tmp_path).num_frames
+    what = "pictures" if inside.endswith("png") else "videos"
+    wanted = f"it has {what} in folders below it, such as {tmp_path / inside}; use the pattern '{tmp_path / pattern}'"
+    assert caught.value.hint == wanted
+    found = tmp_path / inside if what == "videos" else (tmp_path / inside).parent
+    assert glob.glob(str(tmp_path / pattern)) == [str(found)]
+
+
+@pytest.mark.parametrize(
+    ("inside", "hint"),
+    [("talk.mp4", "use the path of one of its videos"), ("readme.txt", "the folder holds readme.txt")],
+)
+def test_a_folder_of_other_files_says_what_it_holds(inside: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / inside).touch()
+    with pytest.raises(MediaError, match="no pictures in this folder") as caught:
+        _ = open_frames(tmp_path).num_frames
+    assert hint in str(caught.value.hint)

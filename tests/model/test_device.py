@@ -31,6 +31,7 @@ def test_auto_is_the_first_gpu_and_without_one_the_cpu(gpus: list[str]) -> None:
     assert resolve_device("auto") == CPU
     gpus += ["RTX 3090", "RTX 3090"]
     assert resolve_device("auto") == torch.device("cuda", 0)
+    assert resolve_device("cuda") == torch.device("cuda", 0)
 
 
 def test_cpu_selects_the_cpu_on_any_machine(gpus: list[str]) -> None:
@@ -44,7 +45,7 @@ def test_a_gpu_is_named_by_its_number(gpus: list[str], name: str) -> None:
     assert resolve_device(name) == GPU
 
 
-@pytest.mark.parametrize("name", ["0", "cuda:0", "7"])
+@pytest.mark.parametrize("name", ["0", "cuda", "cuda:0", "7"])
 def test_a_gpu_where_there_is_none_is_an_error_and_no_fall_back(gpus: list[str], name: str) -> None:
     with pytest.raises(DeviceError) as caught:
         resolve_device(name)
@@ -59,12 +60,14 @@ def test_a_missing_gpu_is_an_error_that_lists_the_devices(gpus: list[str]) -> No
     assert caught.value.hint == "use one of the available devices: cpu, 0 (RTX 3090), 1 (RTX 4090)"
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda", "cuda:", "-1", "", "1.0", "²", "٣", "CPU0", "mps"])
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda0", "-1", "", "1.0", "²", "٣", "CPU0", "mps"])
 def test_a_name_that_no_device_has_is_wrong_usage(gpus: list[str], name: str) -> None:
     with pytest.raises(UsageError) as caught:
         resolve_device(name)
     assert caught.value.message == f"--device {name}: unknown device"
-    assert caught.value.hint == "use auto, cpu, or the number of a GPU"
+    assert caught.value.hint == (
+        "use auto, cpu, cuda, cuda:N, or N, the number of a GPU; available devices: cpu (torch finds no GPU)"
+    )
 
 
 def test_several_devices_are_named_with_commas(gpus: list[str]) -> None:
