@@ -34,6 +34,8 @@ from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer
 ScheduleKind = Literal["milestones", "one-cycle"]
 Stage = Literal["layer1", "layer2", "layer3", "layer4"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# The keys of `data` with which a user sets a crop.
+_CROP_KEYS = {"crop_size", "frame_size"}
 
 
 def _validate_layer(text: str) -> str:
@@ -87,7 +89,19 @@ class CorpusConfig(_Section):
 class DataConfig(_Section):
     """Sampling, cropping and augmentation of the prepared frames."""
 
-    crop_size: int = Field(224, ge=32, description="side of the square crop of the prepared frame, pixels")
+    frame_size: int | None = Field(
+        256,
+        ge=1,
+        description="side of the prepared frames that crop_size is for, pixels; a training scales the crop to a corpus "
+        "with other frames; null: the crop is never scaled",
+    )
+    crop_size: int = Field(224, ge=1, description="side of the square crop of the prepared frame, pixels")
+    resize_to: int | None = Field(
+        None,
+        ge=32,
+        multiple_of=16,
+        description="side that the crop is resized to, pixels; null: crop_size × image_scale",
+    )
     image_scale: float = Field(1.0, gt=0, description="scale factor from the crop to the network's input")
     frame_interval: int = Field(1, ge=1, description="use every n-th frame")
     flip_probability: Fraction = Field(0.5, description="probability that a training clip is mirrored")
@@ -109,11 +123,23 @@ class DataConfig(_Section):
     @property
     def input_size(self) -> int:
         """Side of the network's input frames, pixels."""
-        return int(self.crop_size * self.image_scale)
+        return int(self.crop_size * self.image_scale) if self.resize_to is None else self.resize_to
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_own_crop_unscaled(cls, values: Any) -> Any:
+        # The default of frame_size belongs to the default crop. Checkpoints of cslr 0.1 have only a crop.
+        if isinstance(values, Mapping) and "crop_size" in values and "frame_size" not in values:
+            return {**values, "frame_size": None}
+        return values
 
     @field_validator("image_scale")
     @classmethod
     def _check_input_size(cls, value: float, info: ValidationInfo) -> float:
+        if info.data.get("resize_to", 0) is not None:  # a wrong one has its own error
+            if value != 1 and "resize_to" in info.data:
+                raise ValueError("resize_to is also set; remove one of the two")
+            return value
         crop = info.data.get("crop_size")
         size = 32 if crop is None else int(crop * value)  # a wrong crop_size has its own error
         if size < 32 or size % 16:  # 16: the downsampling before the last stage
@@ -401,6 +427,25 @@ def load_config(source: str | Path, settings: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: not a configuration", "write sections such as 'model:' with keys below them")
     apply_settings(values, settings)
     return Config.from_dict(values, f"{source} with --set" if settings else str(source))
+
+
+def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Config:
+    """Read the configuration of a new training, as `load_config` does, so that the user's own crop is never scaled.
+
+    The crop is the user's own if a setting or the user's own file has `data.crop_size` or `data.frame_size`.
+    `data.frame_size` is None then.
+    """
+    config = load_config(source, settings)
+    changed = {f"data.{name}" for name in _CROP_KEYS} & {setting.partition("=")[0].strip() for setting in settings}
+    in_own_file = not is_shipped_config(source) and bool(_CROP_KEYS & config.data.model_fields_set)
+    if not changed and not in_own_file:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"frame_size": None})})
+
+
+def is_shipped_config(source: str | Path) -> bool:
+    """Return whether a source of `load_config` is the name of a configuration in the package."""
+    return _find_config(source).parent == _config_dir()
 
 
 def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:

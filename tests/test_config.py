@@ -8,13 +8,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cslr_cli.config import Config, LossConfig, ModelConfig, changed_decoding, load_config, shipped_configs
+from cslr_cli.config import Config, LossConfig, ModelConfig, changed_decoding, load_config, load_recipe, shipped_configs
 from cslr_cli.errors import ConfigError
 from cslr_cli.model.registry import NETWORKS
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES
 
 # CorrNet's published recipe (arXiv 2303.03202 and its code), as far as a setting stands for it.
 PUBLISHED: dict[str, Any] = {
+    "data.frame_size": 256,
     "data.crop_size": 224,
     "data.image_scale": 1.0,
     "data.frame_interval": 1,
@@ -270,6 +271,49 @@ def test_the_network_s_pictures_are_a_multiple_of_16_pixels(crop_size: int, imag
 
 def test_a_crop_that_does_not_suit_the_network_is_refused_where_no_scale_is_given() -> None:
     assert "crop_size 100" in refused_values({"data": {"crop_size": 100}}).message
+
+
+def test_a_resized_crop_has_one_size() -> None:
+    values = {"crop_size": 228, "resize_to": 64}
+    assert Config.from_dict({"data": values}, "own.yaml").data.input_size == 64
+    error = refused_values({"data": {**values, "image_scale": 0.5}})
+    assert "data.image_scale" in error.message
+    assert "resize_to" in str(error)
+    assert "data.resize_to" in refused_values({"data": {**values, "resize_to": 65}}).message
+
+
+# The crop of a new training
+
+
+@pytest.mark.parametrize("name", ["phoenix2014", "QUICKSTART", "csl-daily-corrnet-plus"])
+def test_the_crop_of_a_shipped_recipe_is_for_its_frame_size(name: str) -> None:
+    sizes = {"frame_size": 256, "crop_size": 224} if name != "QUICKSTART" else {"frame_size": 72, "crop_size": 64}
+    assert load_recipe(name, ["optimizer.lr=1", "data.image_scale=1"]).data.model_dump(include=set(sizes)) == sizes
+
+
+@pytest.mark.parametrize("setting", ["data.crop_size=64", " data.crop_size = 192", "data.frame_size=256"])
+def test_a_crop_of_the_command_line_is_for_any_frame_size(setting: str) -> None:
+    assert load_recipe("phoenix2014", [setting]).data.frame_size is None
+
+
+@pytest.mark.parametrize(
+    ("text", "frame_size"),
+    [
+        ("data: {crop_size: 64}", None),
+        ("data: {crop_size: 64, frame_size: 72}", None),
+        ("data: {frame_size: 300}", None),
+        ("data: {flip_probability: 0}", 256),  # the default crop
+        ("optimizer: {lr: 1}", 256),
+    ],
+)
+def test_a_crop_of_the_user_s_file_is_for_any_frame_size(tmp_path: Path, text: str, frame_size: int | None) -> None:
+    path = written(tmp_path, text)
+    assert load_recipe(path).data.frame_size == frame_size
+    assert load_recipe(path, ["data.crop_size=32"]).data.frame_size is None
+
+
+def test_a_configuration_of_version_0_1_has_no_frame_size() -> None:
+    assert Config.from_dict({"data": {"crop_size": 224, "image_scale": 1.0}}, "old").data.frame_size is None
 
 
 @pytest.mark.parametrize("image_scale", [0.001, float("inf"), float("nan")])

@@ -21,6 +21,7 @@ RECIPES = [*CORPUS_NAMES, *(f"{name}-corrnet-plus" for name in CORPUS_NAMES)]
 
 # What all of them share. Every one of these numbers stands in each file.
 SHARED: dict[str, Any] = {
+    "data.frame_size": 256,
     "data.crop_size": 224,
     "data.image_scale": 1.0,
     "data.frame_interval": 1,

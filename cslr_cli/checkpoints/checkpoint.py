@@ -28,6 +28,7 @@ from cslr_cli.config import Config, DataConfig
 from cslr_cli.corpora.registry import CORPORA
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
+from cslr_cli.media.clip_plan import small_crop_warning
 from cslr_cli.media.frame_fit import FrameFit
 from cslr_cli.media.options import FitMode, Interpolation
 from cslr_cli.model.network import Network, build_network
@@ -148,7 +149,8 @@ class Checkpoint:
     @property
     def warnings(self) -> list[str]:
         """Warnings that the user should see before the checkpoint is used."""
-        return non_finite_warnings(self.weights)
+        crop = small_crop_warning(self.config.data, self.corpus.frame_size)
+        return [*non_finite_warnings(self.weights), *([] if crop is None else [crop])]
 
     @property
     def dev_wer(self) -> float | None:

@@ -199,7 +199,7 @@ def _use_rows(inspection: CheckpointInspection) -> list[list[str]]:
     first = " ".join(vocabulary.glosses[:5])
     frames = [f"{corpus.fps:g} per second", "all" if data.frame_interval == 1 else f"one in {data.frame_interval}"]
     pixels = [f"{corpus.frame_size} pixels, cropped to {data.crop_size}"]
-    if data.image_scale != 1:
+    if data.input_size != data.crop_size:
         pixels.append(f"resized to {data.input_size}")
     return [
         ["glosses", f"{len(vocabulary.glosses)}: {first} … (hash {vocabulary.hash})"],

@@ -198,12 +198,11 @@ def _resumed_task(run: RunFolder, changes: Sequence[str], config: str | None, de
 
 
 def _new_task(config: str, changes: Sequence[str], runs_dir: Path, name: str | None, device: str) -> _Task:
-    from cslr_cli.config import load_config, shipped_configs
+    from cslr_cli.config import is_shipped_config, load_recipe
     from cslr_cli.training.run.resuming import setting_keys
 
-    recipe = load_config(config, changes)
-    is_shipped = config.lower() in {shipped.lower() for shipped in shipped_configs()}
-    in_own_file = not is_shipped and "batch_size" in recipe.training.model_fields_set
+    recipe = load_recipe(config, changes)
+    in_own_file = not is_shipped_config(config) and "batch_size" in recipe.training.model_fields_set
     may_grow = not in_own_file and "training.batch_size" not in setting_keys(changes)
     return _Task(recipe, runs_dir / _run_name(name, config), device, resume=False, batch_may_grow=may_grow)
 

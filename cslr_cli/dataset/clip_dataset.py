@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -13,7 +14,7 @@ from cslr_cli.dataset.augmentation import draw_training_plan
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import CslrError, DataError
-from cslr_cli.media.clip_plan import Frames, apply_clip_plan, make_evaluation_plan
+from cslr_cli.media.clip_plan import ClipPlan, Frames, apply_clip_plan, make_evaluation_plan
 from cslr_cli.media.frame_source import Frame, FrameSource
 from cslr_cli.media.frames import open_frames
 
@@ -88,15 +89,27 @@ class ClipDataset(Dataset[Clip | CslrError]):
         except CslrError as error:
             return error
 
+    def read_middle_frame(self, key: ClipKey) -> Frame:
+        """Read only the middle frame of the clip that `self[key]` reads.
+
+        Raises:
+            CslrError: the clip cannot be read.
+        """
+        source = open_frames(self.corpus.frames_path(self.samples[key.index]))
+        plan = self._make_plan(source.num_frames, key)
+        plan = replace(plan, indices=(plan.indices[len(plan.indices) // 2],))
+        return cast("Frame", apply_clip_plan(self._check_sizes(source, plan.indices), plan, self.config)[0])
+
     def _read_frames(self, sample: Sample, key: ClipKey) -> Frames:
         source = open_frames(self.corpus.frames_path(sample))
-        num_frames = source.num_frames
-        if self.training:
-            rng = np.random.default_rng([self.seed, key.epoch, key.index])
-            plan = draw_training_plan(num_frames, self.corpus.frame_size, self.config, rng)
-        else:
-            plan = make_evaluation_plan(num_frames, self.corpus.frame_size, self.config)
+        plan = self._make_plan(source.num_frames, key)
         return apply_clip_plan(self._check_sizes(source, plan.indices), plan, self.config)
+
+    def _make_plan(self, num_frames: int, key: ClipKey) -> ClipPlan:
+        if not self.training:
+            return make_evaluation_plan(num_frames, self.corpus.frame_size, self.config)
+        rng = np.random.default_rng([self.seed, key.epoch, key.index])
+        return draw_training_plan(num_frames, self.corpus.frame_size, self.config, rng)
 
     def _check_sizes(self, source: FrameSource, indices: Sequence[int]) -> Iterator[Frame]:
         expected = self.corpus.frame_size

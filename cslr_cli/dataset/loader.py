@@ -28,9 +28,13 @@ class Loader:
         plan: temporal plan of the network, which determines the padding.
         num_workers: number of worker processes; 0 reads in this process.
         pin_memory: whether batches are put in page-locked memory, for GPUs.
+
+    Attributes:
+        dataset: see Args.
     """
 
     def __init__(self, dataset: ClipDataset, plan: TemporalPlan, num_workers: int, *, pin_memory: bool = False) -> None:
+        self.dataset = dataset
         num_workers = min(num_workers, available_cores())  # more workers would only compete for the cores
         self._order = _BatchOrder()
         self._loader = DataLoader(

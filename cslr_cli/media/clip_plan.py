@@ -20,6 +20,8 @@ from cslr_cli.errors import DataError
 from cslr_cli.media.frame_source import Frame
 
 Frames = NDArray[np.uint8]
+# Below this crop / frame, the crop was probably made for smaller frames. Published: 224 / 256 = 0.875.
+_MIN_CROP_SHARE = 0.7
 # Weights of red, green and blue in the grey value (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -88,6 +90,43 @@ def max_crop_offset(frame_size: int, crop_size: int) -> int:
             "choose a smaller crop, or prepare the corpus with larger frames",
         )
     return frame_size - crop_size
+
+
+def scale_crop(config: DataConfig, frame_size: int) -> DataConfig:
+    """Scale a crop to frames of another size than it was made for; the network's input keeps its size.
+
+    The crop gets the nearest size that leaves equal margins on both sides of the frame.
+
+    Returns:
+        The same configuration if the frames have the size that the crop is for, or `config.frame_size` is None.
+    """
+    if config.frame_size in (None, frame_size):
+        return config
+    scaled = config.crop_size * frame_size / config.frame_size
+    crop_size = frame_size - 2 * round((frame_size - scaled) / 2)
+    resize_to = None if crop_size == config.input_size else config.input_size
+    sizes = {"frame_size": frame_size, "crop_size": crop_size, "resize_to": resize_to, "image_scale": 1.0}
+    return config.model_copy(update=sizes)
+
+
+def describe_crop_change(before: DataConfig, now: DataConfig) -> str:
+    """Describe what `scale_crop` has changed."""
+    resized = f"resized to {now.input_size} pixels" if now.input_size != now.crop_size else "not resized"
+    return (
+        f"the crop of the recipe is {before.crop_size} of {before.frame_size} pixels, but the corpus has frames of "
+        f"{now.frame_size} pixels: the crop is now {now.crop_size} pixels, {resized}"
+    )
+
+
+def small_crop_warning(config: DataConfig, frame_size: int) -> str | None:
+    """Return a warning if the network sees only a small part of the frames by a crop that was not made for them."""
+    if config.frame_size == frame_size or config.crop_size >= _MIN_CROP_SHARE * frame_size:
+        return None
+    percent = 100 * (config.crop_size / frame_size) ** 2
+    return (
+        f"the network sees only the middle {percent:.0f} % of each frame: its crop is {config.crop_size} of "
+        f"{frame_size} pixels (data.crop_size)"
+    )
 
 
 def apply_clip_plan(frames: Iterable[Frame], plan: ClipPlan, config: DataConfig) -> Frames:

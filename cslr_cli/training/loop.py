@@ -13,7 +13,9 @@ import torch
 
 from cslr_cli.config import Config
 from cslr_cli.corpora.registry import open_prepared_corpus
+from cslr_cli.errors import CslrError
 from cslr_cli.evaluation import Evaluator, SplitResult
+from cslr_cli.media.clip_plan import describe_crop_change, scale_crop, small_crop_warning
 from cslr_cli.model.device import precision_name, resolve_precision, translate_out_of_memory, use_cpu_threads
 from cslr_cli.training.batches import (
     EpochBatches,
@@ -28,6 +30,7 @@ from cslr_cli.training.batches import (
 from cslr_cli.training.distributed.evaluation import evaluate_with_all_ranks
 from cslr_cli.training.distributed.interruption import Interruption, StoppedBySignalError
 from cslr_cli.training.distributed.ranks import SINGLE_PROCESS, Ranks
+from cslr_cli.training.monitoring.augmentations import draw_augmentations
 from cslr_cli.training.monitoring.divergence import DivergenceMonitor, describe_unfit_clips, memory_advice
 from cslr_cli.training.monitoring.epoch_record import EpochRecord, EpochSums
 from cslr_cli.training.monitoring.observer import (
@@ -116,7 +119,7 @@ def train(
     else:
         RunFolder.check_new(run_path)  # before the work of setting up
         ranks.barrier()
-    trainer = Trainer(config, device, ranks)
+    trainer = Trainer(config, device, ranks, is_new=not resume)
     if resume:
         changes = trainer.resume(run)
     else:
@@ -137,6 +140,8 @@ def train(
         trainer.start(run, observer)
         if changes:
             observer.on_warning(f"the configuration has changed since the last save: {changes}")
+        if ranks.is_first and not resume:
+            trainer.write_augmentations()
 
         for epoch in range(trainer.state.epoch + 1, config.training.epochs + 1):
             sums = trainer.train_epoch(epoch)
@@ -167,12 +172,17 @@ class Trainer:
         config: configuration of the training.
         device: device of the network.
         ranks: processes of the training.
+        is_new: whether the training is new, so that the crop is scaled to the corpus' frames.
     """
 
-    def __init__(self, config: Config, device: torch.device, ranks: Ranks) -> None:
+    def __init__(self, config: Config, device: torch.device, ranks: Ranks, *, is_new: bool) -> None:
         self.corpus = open_prepared_corpus(config.corpus.folder)
         # The configuration may name another corpus than the one that `--corpus` points to.
-        self.config = config.with_corpus_name(self.corpus.name)
+        config = config.with_corpus_name(self.corpus.name)
+        self.crop_notes: list[str] = []
+        if is_new:
+            config = self._scale_crop(config)
+        self.config = config
         self.device, self.ranks = device, ranks
         self.dtype = resolve_precision(config.training.precision, device)
         on_gpu = device.type == "cuda"
@@ -193,6 +203,15 @@ class Trainer:
         self.pending = PendingFigures(_UNREAD_STEPS if on_gpu else 1)
         self.divergence = DivergenceMonitor(config.optimizer.lr)
         self.interruption = Interruption()
+
+    def _scale_crop(self, config: Config) -> Config:
+        """Scale the recipe's crop to the corpus' frames; keep notes for the user."""
+        data = scale_crop(config.data, self.corpus.frame_size)
+        if data != config.data:
+            self.crop_notes.append(f"note: {describe_crop_change(config.data, data)}")
+        if (warning := small_crop_warning(data, self.corpus.frame_size)) is not None:
+            self.crop_notes.append(f"warning: {warning}")
+        return config.model_copy(update={"data": data})
 
     def load_start_weights(self) -> None:
         """Load the weights that a new training starts from."""
@@ -230,10 +249,20 @@ class Trainer:
         batches_done = 0 if self.state.unfinished is None else self.state.unfinished.batches
         train_frames = self.batches.remaining_frames(self.state.epoch, batches_done)
         self.estimate = TimeEstimate(train_frames, self._remaining_evaluation_frames(), observer.on_estimate)
+        for note in self.crop_notes:
+            observer.on_warning(note)
         clips = unfit_clips(self.samples, self.config.data, self.state.network.plan)
         if clips:
             log_text = f"clips with fewer output steps than their glosses need ({len(clips)}): {', '.join(clips)}"
             observer.on_warning(describe_unfit_clips(clips), log_text)
+
+    def write_augmentations(self) -> None:
+        """Draw the first training frames as the network sees them; a failure is a warning."""
+        path = self.run.augmentations
+        try:
+            draw_augmentations(self.loader.dataset, self.batches, path)
+        except (CslrError, OSError) as error:
+            self.observer.on_warning(f"{path}: not written ({error})")
 
     def train_epoch(self, epoch: int) -> EpochSums:
         """Train on each clip once, or on the rest of an interrupted epoch."""

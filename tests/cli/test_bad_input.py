@@ -79,13 +79,13 @@ def test_training_without_a_prepared_corpus_names_the_command_to_run(
 
 
 def test_all_faults_of_the_settings_are_reported_together_with_suggestions(cslr: Command, workplace: Path) -> None:
-    settings = ["optimiser.lr=1", "model.widht=3", "training.epochs=zero", "data.crop_size=16"]
+    settings = ["optimiser.lr=1", "model.widht=3", "training.epochs=zero", "data.crop_size=0"]
     outcome = cslr("train", *(part for setting in settings for part in ("--set", setting)))
     assert_error(
         outcome,
         2,
         *("4 invalid settings", "optimiser", "optimizer", "model.widht", "model.width"),
-        *("training.epochs is 'zero'", "data.crop_size is 16"),
+        *("training.epochs is 'zero'", "data.crop_size is 0"),
     )
     assert not Path("runs").exists()
 

@@ -5,12 +5,13 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
 
-from cslr_cli.checkpoints.checkpoint import load_checkpoint
+from cslr_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from cslr_cli.config import load_config
 from cslr_cli.corpora.synthetic.release import clip_folder
 from cslr_cli.dataset.manifest import PreparedCorpus
@@ -226,3 +227,35 @@ def test_a_picture_is_recognised_as_a_clip_of_one_frame(cslr: Command, trained: 
     outcome = cslr("predict", "one", "--json")
     assert outcome.status == 0
     assert json.loads(outcome.stdout)["num_frames"] == 1
+
+
+# The crop
+
+
+def test_train_says_that_it_scales_a_recipe_s_crop_and_keeps_the_user_s(
+    cslr: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ["model.width=8", "model.hidden_size=16", "training.epochs=1", "data.num_workers=0"]
+    settings = [part for setting in small for part in ("--set", setting)]
+    train = ("train", "--config", "quickstart", *settings, "--device", "cpu", "--name")
+    outcome = cslr(*train, "scaled")
+    assert outcome.status == 0, outcome.stderr
+    assert "note: the crop of the recipe is 64 of 72 pixels" in outcome.stderr
+    outcome = cslr(*train, "own", "--set", "data.crop_size=16", "--set", "data.resize_to=32")
+    assert outcome.status == 0, outcome.stderr
+    assert "warning: the network sees only the middle 20 % of each frame: its crop is 16 of 36" in outcome.stderr
+    data = load_config("runs/own/config.yaml").data
+    assert (data.frame_size, data.crop_size, data.input_size) == (None, 16, 32)
+
+
+def test_commands_warn_about_a_checkpoint_that_sees_little_of_the_frame(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    checkpoint = load_checkpoint(trained)
+    save_checkpoint(replace(checkpoint, corpus=replace(checkpoint.corpus, frame_size=64)), Path("old.pt"))
+    video = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
+    for command in (("predict", video), ("features", video)):
+        outcome = cslr(*command, "--checkpoint", "old.pt", "--device", "cpu")
+        assert outcome.status == 0, outcome.stderr
+        assert "warning: old.pt: the network sees only the middle 25 % of each frame" in outcome.stderr
+        assert "warning" not in cslr(*command, "--checkpoint", trained, "--device", "cpu", "--output", "again").stderr

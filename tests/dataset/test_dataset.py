@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cslr_cli.config import DataConfig
 from cslr_cli.dataset.batching import training_batches
-from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
+from cslr_cli.dataset.clip_dataset import Clip, ClipDataset, ClipKey
 from cslr_cli.dataset.collate import Batch, single_clip_batch
 from cslr_cli.dataset.loader import Loader, _init_worker
 from cslr_cli.dataset.manifest import CorpusInfo, PreparedCorpus, SplitCounts, write_samples
@@ -196,6 +196,15 @@ def test_a_training_clip_follows_from_seed_epoch_and_clip_alone(corpus: Prepared
     other_seed = ClipDataset(corpus, dataset.samples, dataset.config, training=True, seed=2)
     for other in (other_epoch, read(other_seed, [[ClipKey(2, 3)]])[0]):
         assert not torch.equal(other.frames[:, :40], alone[2].frames[:, :40])
+
+
+def test_the_middle_frame_of_a_clip_is_that_of_the_clip_as_training_reads_it(corpus: PreparedCorpus) -> None:
+    for changes in ({}, {"colour_jitter": 0.5, "resize_to": 64}):
+        dataset = dataset_of(corpus, training=True, **changes)
+        for key in (ClipKey(0, 1), ClipKey(1, 1), ClipKey(0, 2)):
+            clip = dataset[key]
+            assert isinstance(clip, Clip)
+            assert np.array_equal(dataset.read_middle_frame(key), clip.frames[len(clip.frames) // 2])
 
 
 def test_a_worker_gives_the_same_batches_in_the_same_order_pass_after_pass(corpus: PreparedCorpus) -> None:

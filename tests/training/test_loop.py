@@ -7,19 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Config, load_config
+from cslr_cli.corpora import find_reader
+from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, UsageError
+from cslr_cli.media.frames import open_frames
 from cslr_cli.model.network import build_network
 from cslr_cli.progress import Progress
+from cslr_cli.recognizer import Recognizer
 from cslr_cli.training import loop
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.run import saving
+from cslr_cli.training.run.folder import RunFolder
+from cslr_cli.training.run.resuming import load_resumed_config
 from tests.training.observers import CallbackObserver, stop_after_epoch, stop_at_step
 
 CPU = torch.device("cpu")
@@ -58,6 +66,85 @@ def copied(corpus: PreparedCorpus, folder: Path) -> PreparedCorpus:
 def rewrite_samples(corpus: PreparedCorpus, split: str, change: Callable[[Sample], Sample]) -> None:
     lines = [change(sample).to_json() for sample in corpus.samples(split)]
     (corpus.path / f"{split}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+# The crop and the frames of the corpus
+
+
+@pytest.fixture
+def recipe(tiny_config: Config) -> Config:
+    """A recipe for frames of 72 pixels; the tiny corpus has frames of 36."""
+    return changed(tiny_config, data={"frame_size": 72, "crop_size": 64}, training={"epochs": 1})
+
+
+def test_a_crop_for_other_frames_is_scaled_from_training_to_recognition(
+    recipe: Config, tiny_corpus: PreparedCorpus, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    result = train(recipe, tmp_path / "run", device=CPU, observer=CallbackObserver(warning=told.append))
+    assert [line for line in told if "crop" in line] == [
+        "note: the crop of the recipe is 64 of 72 pixels, but the corpus has frames of 36 pixels: "
+        "the crop is now 32 pixels, resized to 64 pixels"
+    ]
+    stored = {"frame_size": 36, "crop_size": 32, "resize_to": 64}
+    for config in (load_config(result.run.config), load_checkpoint(result.run.best).config):
+        assert config.data.model_dump(include=set(stored)) == stored
+    recognizer = Recognizer.load(result.run.best, device="cpu", precision="fp32")
+    path = tiny_corpus.frames_path(tiny_corpus.samples("test")[0])
+    pictures = recognizer.read(path).pictures
+    frame = open_frames(path).read([0])[0]
+    assert pictures.shape[1:] == (64, 64, 3)
+    assert np.array_equal(pictures[0], np.asarray(Image.fromarray(frame[2:34, 2:34]).resize((64, 64))))
+
+
+def test_a_training_with_a_scaled_crop_is_resumed_exactly(recipe: Config, tmp_path: Path) -> None:
+    whole = train(recipe, tmp_path / "whole", device=CPU)
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, run, device=CPU, observer=stop_at_step(2))
+    config = load_resumed_config(RunFolder(run))
+    told: list[str] = []
+    resumed = train(config, run, device=CPU, resume=True, observer=CallbackObserver(warning=told.append))
+    assert_same_state(resumed.run.last, whole.run.last)
+    assert not [line for line in told if "crop" in line]
+
+
+def test_a_small_crop_of_the_user_s_own_is_kept_with_a_warning(
+    tiny_config: Config, tiny_release: Path, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus"
+    prepare(find_reader("synthetic"), tiny_release, corpus, PreparationOptions(frame_size=72), workers=1)
+    told: list[str] = []
+    config = changed(tiny_config, corpus={"path": str(corpus)}, training={"epochs": 1})
+    result = train(config, tmp_path / "run", device=CPU, observer=CallbackObserver(warning=told.append))
+    assert any("32 of 72 pixels" in line for line in told)
+    checkpoint = load_checkpoint(result.run.best)
+    assert checkpoint.config.data == config.data
+    assert any("32 of 72 pixels" in line for line in checkpoint.warnings)
+
+
+def test_a_new_training_draws_its_first_frames_and_a_resumed_one_does_not(tiny_config: Config, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config, run.path, device=CPU, observer=stop_after_epoch(1))
+    with Image.open(run.augmentations) as sheet:
+        assert sheet.width > sheet.height > 400
+    run.augmentations.unlink()
+    train(tiny_config, run.path, device=CPU, resume=True)
+    assert not run.augmentations.exists()
+
+
+def test_a_sheet_that_cannot_be_written_is_a_warning(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(loop, "draw_augmentations", fail)
+    told: list[str] = []
+    config = changed(tiny_config, training={"epochs": 1})
+    train(config, tmp_path / "run", device=CPU, observer=CallbackObserver(warning=told.append))
+    assert any("augmentations.png: not written (disk full)" in line for line in told)
 
 
 # Determinism
@@ -318,7 +405,7 @@ def test_a_skipped_step_leaves_network_and_optimizer_as_they_were(
 ) -> None:
     corpus = copied(tiny_corpus, tmp_path / "prepared")
     rewrite_samples(corpus, "train", lambda sample: dataclasses.replace(sample, glosses=sample.glosses * 30))
-    config = changed(tiny_config, corpus={"path": str(corpus.path)}, training={"epochs": 1})
+    config = changed(tiny_config, corpus={"path": str(corpus)}, training={"epochs": 1})
     result = train(config, tmp_path / "run", device=CPU)
     assert len(result.history[0].skipped_clips) == 8
     assert "loss" not in result.history[0].losses

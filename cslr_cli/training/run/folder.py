@@ -68,6 +68,11 @@ class RunFolder:
         return self.path / "curves.png"
 
     @property
+    def augmentations(self) -> Path:
+        """Picture of training frames as the network sees them."""
+        return self.path / "augmentations.png"
+
+    @property
     def hypotheses(self) -> Path:
         """Folder of the best epoch's hypotheses on dev (CTM), with the references (STM)."""
         return self.path / "hypotheses"
