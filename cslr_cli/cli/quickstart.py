@@ -21,7 +21,7 @@ def quickstart(device: options.Device = "auto", as_json: options.Json = False) -
     """Run the whole pipeline on a small synthetic corpus.
 
     Draws and prepares the corpus, trains a network, evaluates it, recognises a video, and draws heat maps. It takes
-    about five minutes on two CPU cores, writes to the current folder, and prints the command of each step. If it is
+    5 to 12 minutes on two idle CPU cores, writes to the current folder, and prints the command of each step. If it is
     interrupted, run it again: it continues where it stopped.
 
     Examples:
@@ -29,7 +29,7 @@ def quickstart(device: options.Device = "auto", as_json: options.Json = False) -
         cslr quickstart --device 0  # on the first GPU
     """
     started = time.monotonic()
-    print_note("The quickstart takes about five minutes on two CPU cores.")
+    print_note("The quickstart takes 5 to 12 minutes on two idle CPU cores.")
     from cslr_cli.config import load_config
     from cslr_cli.model.device import resolve_device
     from cslr_cli.quickstart import CONFIG, STAGES

@@ -127,7 +127,7 @@ def report_section(result: SplitResult, corpus: PreparedCorpus) -> Section:
     if "sequence" in result.oracle:
         further_systems.append(System("each clip's best alternative", result.oracle["sequence"]))
     if result.unseen_signers:
-        facts["signers not in training"] = ", ".join(sorted(result.unseen_signers))
+        facts["signers not in train"] = ", ".join(sorted(result.unseen_signers))
     return Section(
         name=result.split,
         systems=(

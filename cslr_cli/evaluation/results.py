@@ -22,7 +22,7 @@ class SplitResult:
         split: `train`, `dev` or `test`.
         scores: score of each head; papers quote `sequence`.
         hypotheses: glosses of each clip with times, for each head.
-        unseen_signers: signers of this split who are not in training; empty if unknown.
+        unseen_signers: signers of this split who are not in train; empty if unknown.
         greedy: score of greedy decoding, for each head.
         nbest: hypotheses of each clip, best first, for each head.
         oracle: score of the best alternative of each clip, for each head: what a perfect choice among the n-best would
@@ -51,7 +51,7 @@ class SplitResult:
 
     @property
     def clips_of_unseen_signers(self) -> tuple[ClipScore, ...]:
-        """Clips of the sequence head by signers who are not in training."""
+        """Clips of the sequence head by signers who are not in train."""
         return tuple(clip for clip in self.scores["sequence"].clips if clip.signer in self.unseen_signers)
 
 

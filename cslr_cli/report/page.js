@@ -112,7 +112,7 @@ const FILTERS = {
   all: ["all clips", () => true],
   wrong: ["with errors", (clip) => clip.alignments[0].errors > 0],
   right: ["without errors", (clip) => clip.alignments[0].errors === 0],
-  unseen: ["with glosses not in training", (clip) => clip.unseen],
+  unseen: ["with glosses not in train", (clip) => clip.unseen],
   differs: ["where the two systems differ", (clip) => clip.differs],
   first: ["", (clip) => clip.alignments[0].errors < clip.alignments[1].errors],
   second: ["", (clip) => clip.alignments[0].errors > clip.alignments[1].errors],
@@ -152,7 +152,7 @@ function drawnAlignment(aligned, section, unseen) {
   const MARKS = { sub: "S", del: "D", ins: "I" };
   const places = aligned.places.map(({ what, ref, hyp }) => element("li", {
     class: `${what}${unseen.has(ref) ? " unseen" : ""}`,
-    title: [WORDS[what], unseen.has(ref) ? "not in training" : null].filter(Boolean).join("; ") || null,
+    title: [WORDS[what], unseen.has(ref) ? "not in train" : null].filter(Boolean).join("; ") || null,
   },
     element("span", { class: `ref${ref === NOTHING ? " nothing" : ""}` }, shown(ref)),
     element("span", { class: `hyp${hyp === NOTHING ? " nothing" : ""}` }, shown(hyp)),
@@ -214,7 +214,7 @@ function explorer(place, section) {
   const heading = element("h3", { tabindex: "-1" }, "Clips");
   place.append(heading,
     element("p", { class: "legend" }, element("span", {}, "S substitution (framed, underlined)"), element("span", {}, "D deletion (dashed)"),
-      element("span", {}, "I insertion (dotted)"), section.unseen ? element("span", {}, "italic: not in training") : null),
+      element("span", {}, "I insertion (dotted)"), section.unseen ? element("span", {}, "italic: not in train") : null),
     element("div", { class: "controls" }, search, filter, order), status, list, more);
   start();
   return (query) => { // shows the clips of a gloss or a confusion
@@ -249,7 +249,7 @@ function tables(place, section, showClips) {
     { name: "gloss", text: true, key: gloss, cell: (row) => link(gloss(row[0]), `"${gloss(row[0])}"`) },
     ...columns.map((name) => ({ name, show: whole })),
     { name: "precision %", show: tenths }, { name: "recall %", show: tenths },
-    ...(section.unseen ? [{ name: "in training", show: (seen) => (seen ? "yes" : "no"), key: Number }] : []),
+    ...(section.unseen ? [{ name: "in train", show: (seen) => (seen ? "yes" : "no"), key: Number }] : []),
   ], tables.glosses, [4, true]));
 }
 

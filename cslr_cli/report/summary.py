@@ -19,7 +19,7 @@ from cslr_cli.scoring import Counts, GroupScore, UnseenGlosses
 from cslr_cli.scoring.gloss_counts import GLOSS_ERRORS, GlossError, most_frequent
 
 MAX_BARS = 12  # rows of a bar plot
-MAX_UNSEEN_NAMED = 60  # glosses not in training that the page lists
+MAX_UNSEEN_NAMED = 60  # glosses not in train that the page lists
 
 _SYSTEM_HEADS = ("", "WER %", "95 % interval", "sub %", "del %", "ins %", "clips with errors")
 
@@ -151,7 +151,7 @@ def _unseen(unseen: UnseenGlosses | None) -> str:
     if unseen is None:
         return ""
     if not unseen.glosses:
-        return '<p class="note">Every gloss of the references occurs in training.</p>'
+        return '<p class="note">Every gloss of the references occurs in train.</p>'
     number = unseen.counts.references
     listed = ", ".join(
         f"{gloss} ({count})" if count > 1 else gloss for gloss, count in unseen.glosses[:MAX_UNSEEN_NAMED]
@@ -159,8 +159,8 @@ def _unseen(unseen: UnseenGlosses | None) -> str:
     rest = len(unseen.glosses) - MAX_UNSEEN_NAMED
     more = f" and {rest} more" if rest > 0 else ""
     seen = unseen.seen
-    return f"""<h3>Glosses not in training</h3>
-<p><b>{len(unseen.glosses):,}</b> glosses of the references do not occur in training. They were signed
+    return f"""<h3>Glosses not in train</h3>
+<p><b>{len(unseen.glosses):,}</b> glosses of the references do not occur in train. They were signed
 <b>{number:,}</b> times, in {unseen.clips:,} clips, and cause <b>{unseen.counts.errors:,}</b> of the substitutions and
 deletions. Of the other {seen.references:,} signed glosses, {format_percent(seen, seen.errors)} % were substituted or
 deleted.</p>

@@ -74,7 +74,7 @@ class Breakdown:
         by_reference_length: scores by number of reference glosses.
         confusions: confusions, most frequent first.
         glosses: counts of each reference or recognised gloss, sorted by code points.
-        unseen: reference glosses that are not in training; None if the training glosses are unknown.
+        unseen: reference glosses that are not in train; None if the training glosses are unknown.
         worst: clips with errors, most errors first, then shortest reference first.
     """
 

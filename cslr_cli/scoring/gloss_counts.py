@@ -46,7 +46,7 @@ class GlossCounts:
         deleted: times it was signed and nothing recognised.
         inserted: times it was recognised and nothing signed.
         falsely_recognised: times it was recognised and another gloss signed.
-        seen: whether it occurs in training; None if unknown.
+        seen: whether it occurs in train; None if unknown.
     """
 
     gloss: str
@@ -80,7 +80,7 @@ class GlossCounts:
 
 @dataclass(frozen=True)
 class UnseenGlosses:
-    """Reference glosses that do not occur in training, which a network cannot recognise.
+    """Reference glosses that do not occur in train, which a network cannot recognise.
 
     Attributes:
         glosses: the glosses with their counts, most frequent first.
@@ -154,7 +154,7 @@ def fold_glosses(glosses: Iterable[str], protocol: ScoringProtocol) -> frozenset
 
 
 def count_unseen(clips: Iterable[ClipScore], seen: Collection[str]) -> UnseenGlosses:
-    """Count the reference glosses that are not in training; `seen` is from `fold_glosses`."""
+    """Count the reference glosses that are not in train; `seen` is from `fold_glosses`."""
     occurrences: Counter[str] = Counter()
     places: dict[bool, list[AlignedPair]] = {True: [], False: []}
     num_clips = 0

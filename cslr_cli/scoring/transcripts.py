@@ -219,7 +219,9 @@ def _split_lines(path: Path, layout: str) -> Iterator[tuple[int, list[str]]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ScoringError(f"{path}: cannot be read ({error.strerror})", layout) from error
+        raise ScoringError(
+            f"{path}: cannot be read ({error.strerror})", "check the path and the permissions of the file"
+        ) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ScoringError(

@@ -212,7 +212,7 @@ def test_inspect_shows_what_is_in_a_corpus(corpus: Path, cslr: Command) -> None:
     (train,) = (line.split() for line in lines if line.strip().startswith("train"))
     assert train[:5] == ["train", "4", "12", "0.00", "24"]
     assert "█" in outcome.stdout
-    assert "note: glosses of dev that are not in train: 4 (4 different)" in lines
+    assert "note: glosses of dev that are not in train: 4 (4 distinct)" in lines
     assert "    园丁 (1)" in lines
 
 

@@ -122,7 +122,7 @@ def check_unseen_glosses(vocabulary: Vocabulary, samples: Samples) -> Iterator[F
             yield Finding(
                 "unseen_glosses",
                 False,
-                f"glosses of {split} that are not in train: {sum(counts.values())} ({len(counts)} different{no_id})",
+                f"glosses of {split} that are not in train: {sum(counts.values())} ({len(counts)} distinct{no_id})",
                 tuple(f"{gloss} ({count})" for gloss, count in sorted(counts.items())),
             )
 

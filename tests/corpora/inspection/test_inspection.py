@@ -84,7 +84,7 @@ def test_progress_is_reported_clip_by_clip(folder: Path) -> None:
 def test_glosses_that_training_never_sees_and_sentences_that_it_sees_are_reported(folder: Path) -> None:
     (unseen,) = findings(folder, "unseen_glosses")
     assert not unseen.breaks_training
-    assert unseen.what == "glosses of dev that are not in train: 2 (1 different)"
+    assert unseen.what == "glosses of dev that are not in train: 2 (1 distinct)"
     assert unseen.details == ("S+H (2)",)
     (equal,) = findings(folder, "equal_sentences")
     assert not equal.breaks_training
@@ -190,7 +190,7 @@ def test_a_vocabulary_of_train_only_need_not_have_the_other_glosses(folder: Path
     inspection = inspected(tmp_path / "train-only")
     assert not inspection.breaks_training
     (unseen,) = (finding for finding in inspection.findings if finding.kind == "unseen_glosses")
-    assert unseen.what == "glosses of dev that are not in train: 2 (1 different, 1 of them not in the vocabulary)"
+    assert unseen.what == "glosses of dev that are not in train: 2 (1 distinct, 1 of them not in the vocabulary)"
 
 
 def test_files_that_cannot_be_read_are_findings_and_stop_nothing(folder: Path) -> None:
