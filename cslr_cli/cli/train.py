@@ -57,7 +57,7 @@ def train(
     batch_frames: Annotated[
         int | None,
         option(
-            "--batch-frames", "Frames per step, in place of --batch-size (default: as configured).", "N", _RECIPE, min=1
+            "--batch-frames", "Frames per step, instead of --batch-size (default: as configured).", "N", _RECIPE, min=1
         ),
     ] = None,
     seed: Annotated[int | None, option("--seed", "Random seed (default: as configured).", "N", _RECIPE, min=0)] = None,
