@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import cslr_cli
+from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.renamed_modules import RENAMED_MODULES
 
 PUBLIC = {"Recognizer", "Recognition", "load_checkpoint", "prepare", "train", "evaluate", "score", "__version__"}
@@ -61,3 +62,9 @@ def test_the_warning_points_at_the_line_that_imports_the_old_path() -> None:
         exec(program, names)
     assert names["load_checkpoint"] is cslr_cli.load_checkpoint
     assert caught[0].filename == "old_program.py"
+
+
+def test_the_network_of_a_checkpoint_has_its_old_name(tiny_checkpoint: Checkpoint) -> None:
+    with pytest.warns(DeprecationWarning, match="is now `build_network`"):
+        network = tiny_checkpoint.network()
+    assert network.state_dict().keys() == tiny_checkpoint.build_network().state_dict().keys()

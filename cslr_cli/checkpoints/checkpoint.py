@@ -6,6 +6,7 @@ A checkpoint file contains only tensors and plain values; reading one runs no co
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,6 +174,12 @@ class Checkpoint:
         }
         network.load_state_dict(own, assign=True)
         return network.eval()
+
+    def network(self) -> Network:
+        """Build the network, under the name that `build_network` had in version 0.1."""
+        message = "`Checkpoint.network` is now `build_network`; version 1.0 will remove the old name"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.build_network()
 
     def build_network_without_weights(self) -> Network:
         """Build the network on the `meta` device: shapes only, without memory for weights."""

@@ -21,7 +21,7 @@ Interpolation = Literal["lanczos", "area", "cubic", "linear"]
 DEFAULT_FPS: Final = 25.0
 
 # New names of the parameters of `ReadOptions` by the names of version 0.1, which go in version 1.0.
-_OLD_NAMES = {"fps": "source_fps", "fit": "frame_fit"}
+RENAMED_PARAMETERS = {"fps": "source_fps", "fit": "frame_fit"}
 _Options = TypeVar("_Options")
 
 # Range of plausible frame rates, frames per second.
@@ -55,8 +55,8 @@ def _accept_old_names(cls: type[_Options]) -> type[_Options]:
 
     @functools.wraps(init)
     def init_with_old_names(self: _Options, *values: Any, **named: Any) -> None:
-        for old in named.keys() & _OLD_NAMES.keys():
-            new = _OLD_NAMES[old]
+        for old in named.keys() & RENAMED_PARAMETERS.keys():
+            new = RENAMED_PARAMETERS[old]
             warnings.warn(
                 f"`{old}` is now `{new}`; version 1.0 will remove the old name", DeprecationWarning, stacklevel=2
             )

@@ -30,13 +30,13 @@ _EXPORTS = {
     "write_preview": "cslr_cli.recognizer.preview",
 }
 # Name in version 0.1 -> new name. The old names go in version 1.0.
-_RENAMED = {"LongVideo": "Segmentation", "PreparedClip": "LoadedClip", "Reading": "ReadOptions"}
+RENAMED_NAMES = {"LongVideo": "Segmentation", "PreparedClip": "LoadedClip", "Reading": "ReadOptions"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use."""
-    if name in _RENAMED:
-        new_name = _RENAMED[name]
+    if name in RENAMED_NAMES:
+        new_name = RENAMED_NAMES[name]
         message = f"{__name__}.{name} is now {new_name}; version 1.0 will remove the old name"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return __getattr__(new_name)
