@@ -12,7 +12,7 @@ import typer
 
 from cslr_cli.choices import ImageFormat, Layout, SplitUnit
 from cslr_cli.cli import options
-from cslr_cli.cli.console import print_json, print_note, print_remarks, print_result, shown_progress, table
+from cslr_cli.cli.console import print_error, print_json, print_note, print_remarks, print_result, shown_progress, table
 from cslr_cli.cli.options import option
 from cslr_cli.errors import FAULTS_SHOWN, DataError, UsageError
 from cslr_cli.media.options import FitMode, Interpolation
@@ -280,6 +280,8 @@ def _print_report(report: PreparationReport | ShardReport, *, as_json: bool) -> 
     if isinstance(report, PreparationReport):
         for remark in _remarks(report):
             print_note(remark)
+        for warning in report.warnings:
+            print_error(warning, kind="warning")
     _print_left_out(report.faults, report.expected_layout)
     if not isinstance(report, PreparationReport):
         if as_json:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from cslr_cli.dataset.manifest import PreparedCorpus
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, Outcome
 from tests.corpora.phoenix_release import HEADER, write_annotation, write_release
 from tests.corpora.releases import (
     write_csl,
@@ -277,3 +278,54 @@ def test_inspect_of_another_folder_says_what_it_looks_like(corpus: Path, cslr: C
     assert outcome.status == 1
     assert "not a checkpoint" in outcome.stderr
     assert cslr("inspect", "nowhere").status == 1
+
+
+# Empty splits
+
+
+def prepare_clips(cslr: Command, lines: Sequence[str], *options: str) -> Outcome:
+    """Prepare a manifest with these lines, `GLOSSES,SPLIT,SIGNER`, one per clip."""
+    for number in range(len(lines)):
+        write_frames(Path("mine/clips") / f"{number}", number)
+    rows = [f"clips/{number},{line}" for number, line in enumerate(lines)]
+    Path("mine/clips.csv").write_text("\n".join(["path,glosses,split,signer", *rows]) + "\n")
+    return cslr("prepare", "mine", "--manifest", "mine/clips.csv", *options, *SMALL)
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "empty"),
+    [
+        (["A,,anna", "B,,anna"], ["--split-by", "signer"], ["dev", "test"]),
+        (["A,,anna", "B,,ben"], ["--split-by", "signer", "--split-shares", "50,50,0"], ["test"]),
+        (["A,,", "B,,"], [], ["test"]),
+        (["A,,"], [], ["dev", "test"]),
+        (["A,train,", "B,test,"], [], ["dev"]),
+        (["A,,", "B,,", "C,,"], [], []),
+    ],
+)
+def test_an_empty_dev_or_test_is_a_warning(
+    cslr: Command, lines: list[str], options: list[str], empty: list[str]
+) -> None:
+    outcome = prepare_clips(cslr, lines, *options)
+    assert outcome.status == 0, outcome.stderr
+    warned = [line.split(":")[1].split()[-1] for line in outcome.stderr.splitlines() if line.startswith("warning: ")]
+    assert warned == empty
+    report = json.loads(Path("prepared/mine/prepare-report.json").read_text())
+    assert len(report["warnings"]) == len(empty)
+
+
+@pytest.mark.parametrize(
+    ("lines", "options"),
+    [
+        (["A,,anna", "B,,anna"], ["--split-by", "signer", "--split-shares", "10,80,10"]),
+        (["A,,"], ["--split-shares", "1,2,3"]),
+        (["A,dev,", "B,test,"], []),
+        (["A,dev,", "B,test,"], ["--shard", "1/2"]),
+    ],
+)
+def test_an_empty_train_is_refused_before_the_work(cslr: Command, lines: list[str], options: list[str]) -> None:
+    outcome = prepare_clips(cslr, lines, *options)
+    assert outcome.status == 1
+    assert "error: mine: no clip is in the split train" in outcome.stderr
+    assert "--split-by" in outcome.stderr
+    assert not list(Path("prepared").glob("**/*.zip"))

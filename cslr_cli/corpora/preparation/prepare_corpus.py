@@ -86,8 +86,9 @@ def prepare(
     Raises:
         UsageError: a folder that was named does not exist.
         AnnotationError: the annotation has faults; the error and `prepare-report.json` list all of them.
-        DataError: the release was not found; `output` has other contents, is in use or cannot be written; no clip of
-            a split can be read; or, with `options.strict`, a clip cannot be prepared. Finished clips are kept.
+        DataError: the release was not found; `output` has other contents, is in use or cannot be written; no clip is
+            in train; no clip of a split can be read; or, with `options.strict`, a clip cannot be prepared. Finished
+            clips are kept.
     """
     options = options or PreparationOptions()
     release = _read_release(corpus, source, output, options)
@@ -175,6 +176,7 @@ def _read_release(
     faults = [*release.faults, *_find_reference_faults(release)]
     left_out = [Fault(f"{clip.split} clip {clip.sample_id}", clip.reason) for clip in select_faulty(release.left_out)]
     if not faults and not (options.strict and left_out):
+        _check_train_clips(release)
         return release
     faults += left_out
     if options.frames:
@@ -186,6 +188,25 @@ def _read_release(
             write_text(path, format_faults_json(corpus, faults, release.left_out) + "\n")
         hint = "\n".join([*([hint] if hint else []), f"see all faults in {path}"])
     raise AnnotationError(faults, hint)
+
+
+def _check_train_clips(release: Release) -> None:
+    """Raise an error if no clip is in train, before the work of preparing the others."""
+    if release.samples and not any(sample.split == "train" for sample in release.samples):
+        advice = "add training clips; for your own corpus, fill the column split or change --split-shares or --split-by"
+        raise DataError(
+            f"{release.root}: no clip is in the split train, out of {len(release.samples)}",
+            "\n".join([*release.notes, advice]),
+        )
+
+
+def _warn_about_empty_splits(corpus: CorpusReader, prepared: Mapping[str, Sequence[Sample]]) -> tuple[str, ...]:
+    uses = {"dev": "cslr train needs dev to find the best epoch", "test": "cslr evaluate can measure on dev only"}
+    return tuple(
+        f"no clip is in the split {split}: {use}"
+        for split, use in uses.items()
+        if split in corpus.splits and split not in prepared
+    )
 
 
 def _find_reference_faults(release: Release) -> list[Fault]:
@@ -233,6 +254,7 @@ def _make_report(
         unseen_glosses=find_unseen_glosses(prepared),
         references={split: _describe_references(release, split) for split in prepared},
         notes=(*release.notes, *results.notes),
+        warnings=_warn_about_empty_splits(corpus, prepared),
         expected_layout=corpus.layout if results.has_missing_frames else None,
         clips_finished_before=results.num_finished_before,
     )

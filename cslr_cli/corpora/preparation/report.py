@@ -29,6 +29,7 @@ class PreparationReport:
         unseen_glosses: for each held-out split, the glosses that are not in train, and how often they occur.
         references: origin of each split's references, for the user.
         notes: messages for the user about things that are not errors.
+        warnings: things that the user should probably change.
         expected_layout: expected layout of the release, if clips have no frames; else None.
         clips_finished_before: number of clips that an earlier call had written.
     """
@@ -41,6 +42,7 @@ class PreparationReport:
     unseen_glosses: Mapping[str, Mapping[str, int]]
     references: Mapping[str, str]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     expected_layout: str | None
     clips_finished_before: int
 
