@@ -17,7 +17,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -29,11 +28,16 @@ from cslr_cli.choices import DecoderName, Precision, Tracker
 from cslr_cli.config_faults import translate_validation_error
 from cslr_cli.errors import ConfigError, did_you_mean
 from cslr_cli.model.registry import NETWORKS, POOLS, Classifier, NetworkParts, Pool
-from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer
+from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer, TemporalPlan
+from cslr_cli.untrusted import MAX_FRAME_SIDE, UntrustedDataError, parse_yaml, read_yaml
 
 ScheduleKind = Literal["milestones", "one-cycle"]
 Stage = Literal["layer1", "layer2", "layer3", "layer4"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+NumBlocks = Annotated[int, Field(ge=1, le=1000)]
+
+# Frames per step of the published networks: 4.
+_MAX_STRIDE = 1024
 # The keys of `data` with which a user sets a crop.
 _CROP_KEYS = {"crop_size", "frame_size"}
 
@@ -92,28 +96,32 @@ class DataConfig(_Section):
     frame_size: int | None = Field(
         256,
         ge=1,
+        le=MAX_FRAME_SIDE,
         description="side of the prepared frames that crop_size is for, pixels; a training scales the crop to a corpus "
         "with other frames; null: the crop is never scaled",
     )
-    crop_size: int = Field(224, ge=1, description="side of the square crop of the prepared frame, pixels")
+    crop_size: int = Field(
+        224, ge=1, le=MAX_FRAME_SIDE, description="side of the square crop of the prepared frame, pixels"
+    )
     resize_to: int | None = Field(
         None,
         ge=32,
+        le=MAX_FRAME_SIDE,
         multiple_of=16,
         description="side that the crop is resized to, pixels; null: crop_size × image_scale",
     )
-    image_scale: float = Field(1.0, gt=0, description="scale factor from the crop to the network's input")
-    frame_interval: int = Field(1, ge=1, description="use every n-th frame")
+    image_scale: float = Field(1.0, gt=0, le=100, description="scale factor from the crop to the network's input")
+    frame_interval: int = Field(1, ge=1, le=1000, description="use every n-th frame")
     flip_probability: Fraction = Field(0.5, description="probability that a training clip is mirrored")
     temporal_scale: Fraction = Field(0.2, description="training clips get 1 ± this times their length; 0: unchanged")
-    min_clip_frames: int = Field(32, ge=1, description="shortest resampled training clip, frames")
+    min_clip_frames: int = Field(32, ge=1, le=100_000, description="shortest resampled training clip, frames")
     max_clip_frames: int | None = Field(
-        230, ge=1, description="longest training clip, frames; longer clips are shortened; null: no limit"
+        230, ge=1, le=1_000_000, description="longest training clip, frames; longer clips are shortened; null: no limit"
     )
     colour_jitter: Fraction = Field(
         0.0, description="maximum relative change of brightness, contrast and saturation of a training clip; 0: none"
     )
-    num_workers: int = Field(4, ge=0, description="number of processes that read training clips")
+    num_workers: int = Field(4, ge=0, le=4096, description="number of processes that read training clips")
 
     @property
     def max_clip_input_frames(self) -> int | None:
@@ -153,8 +161,8 @@ class ModelConfig(_Section):
     """The network."""
 
     name: NetworkName = Field("corrnet", description="network: corrnet, corrnet-plus, vac or vac-smkd")
-    width: int = Field(64, ge=1, description="channels of the first ResNet stage (64 in ResNet-18)")
-    blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+    width: int = Field(64, ge=1, le=4096, description="channels of the first ResNet stage (64 in ResNet-18)")
+    blocks: tuple[NumBlocks, NumBlocks, NumBlocks, NumBlocks] = Field(
         (2, 2, 2, 2), description="number of residual blocks of each stage"
     )
     correlation_after: tuple[Stage, ...] = Field(
@@ -164,7 +172,7 @@ class ModelConfig(_Section):
         PUBLISHED_SCHEDULES[2],
         description="K (convolution) or P (pool) with its size; or the number of a published schedule, 0 to 8",
     )
-    hidden_size: int = Field(1024, ge=2, multiple_of=2, description="size of step features and LSTM output")
+    hidden_size: int = Field(1024, ge=2, le=65536, multiple_of=2, description="size of step features and LSTM output")
     pool: Pool | None = Field(None, description="pool: max or lifting; null: the network's default")
     classifier: Classifier | None = Field(None, description="linear or normalised; null: the network's default")
     shared_classifier: bool | None = Field(
@@ -188,6 +196,8 @@ class ModelConfig(_Section):
         # min_length would count only the valid layers.
         if not layers:
             raise ValueError("no layers; use at least one, for example K5")
+        if (stride := TemporalPlan.parse(layers).stride) > _MAX_STRIDE:
+            raise ValueError(f"a step would be {stride} frames long; use pools with a product of at most {_MAX_STRIDE}")
         return layers
 
     @field_validator("pool")
@@ -267,17 +277,17 @@ class ScheduleConfig(_Section):
 class TrainingConfig(_Section):
     """The training run."""
 
-    epochs: int = Field(40, ge=1, description="number of passes over the training clips")
-    batch_size: int = Field(2, ge=1, description="clips per step, over all devices")
+    epochs: int = Field(40, ge=1, le=1_000_000, description="number of passes over the training clips")
+    batch_size: int = Field(2, ge=1, le=1_000_000, description="clips per step, over all devices")
     batch_frames: int | None = Field(
         None, ge=1, description="maximum frames per step including padding, instead of batch_size; null: use batch_size"
     )
-    accumulation: int = Field(1, ge=1, description="parts in which a device computes its batch")
+    accumulation: int = Field(1, ge=1, le=1_000_000, description="parts in which a device computes its batch")
     activation_checkpointing: bool = Field(
         False, description="recompute the backbone in the backward pass: less memory, more time"
     )
     group_by_length: bool = Field(False, description="group clips of similar length in a batch, to reduce padding")
-    seed: int = Field(0, ge=0, description="random seed")
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed")
     precision: Precision = Field(
         "auto",
         description="auto: bf16 if the device computes it fast, else fp16 on a GPU and fp32 on a CPU",
@@ -320,9 +330,9 @@ class DecodingConfig(_Section):
     """The decoder: from logits to glosses."""
 
     decoder: DecoderName = Field("beam", description="decoder: beam, greedy or pyctcdecode")
-    beam_width: int = Field(10, ge=1, description="number of prefixes kept per step")
-    max_classes: int = Field(40, ge=1, description="number of best classes considered per step")
-    num_best: int = Field(1, ge=1, description="number of hypotheses per clip")
+    beam_width: int = Field(10, ge=1, le=100_000, description="number of prefixes kept per step")
+    max_classes: int = Field(40, ge=1, le=1_000_000, description="number of best classes considered per step")
+    num_best: int = Field(1, ge=1, le=100_000, description="number of hypotheses per clip")
     keep_repeats: bool = Field(False, description="keep adjacent repeats of a gloss (published systems merge them)")
     language_model: Path | None = Field(
         None, description="n-gram model of glosses, ARPA or KenLM file; requires decoder pyctcdecode"
@@ -419,9 +429,11 @@ def load_config(source: str | Path, settings: Sequence[str] = ()) -> Config:
     """
     path = _find_config(source)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot read it as YAML ({error})") from error
+        values = read_yaml(path)
+    except UntrustedDataError as error:
+        raise ConfigError(error.message) from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: not a configuration", "write sections such as 'model:' with keys below them")
@@ -489,8 +501,8 @@ def _apply_setting(values: dict[str, Any], setting: str) -> str | None:
         return f"--set {setting}: not a setting"
     section, name = parts
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text)
+    except UntrustedDataError:
         return f"--set {setting}: the value is not valid YAML"
     if isinstance(value, str):  # in YAML 1.1, 5e-5 without a point is text
         value = _number_or_text(value)

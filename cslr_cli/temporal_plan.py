@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cslr_cli.errors import ConfigError, MediaError
+from cslr_cli.untrusted import abbreviate
 
 # The schedules `conv_type` 0 to 8 of the published code.
 PUBLISHED_SCHEDULES: tuple[tuple[str, ...], ...] = (
@@ -45,16 +46,16 @@ class TemporalLayer:
         """Parse `K5` or `P2`.
 
         Raises:
-            ConfigError: not `K` and an odd size, or `P` and a size of at least 2.
+            ConfigError: not `K` and an odd size, or `P` and a size of at least 2, both below 100.
         """
-        match = re.fullmatch(r"([KP])([0-9]+)", text)
+        match = re.fullmatch(r"([KP])([0-9]{1,2})", text)
         if match:
             layer = cls(match[1], int(match[2]))
             if (layer.kind == "K" and layer.size % 2 == 1) or (layer.kind == "P" and layer.size >= 2):
                 return layer
         raise ConfigError(
-            f"unknown temporal layer '{text}'",
-            "use 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'",
+            f"unknown temporal layer {abbreviate(text)}",
+            "use 'K' and an odd size, or 'P' and a size of 2 or more, both below 100, for example 'K5'",
         )
 
     def output_length(self, length: int) -> int:

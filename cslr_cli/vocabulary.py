@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from cslr_cli.errors import DataError, join_faults
 from cslr_cli.files import write_text
+from cslr_cli.untrusted import UntrustedDataError, abbreviate, has_control_characters, parse_count, read_text
 
 BLANK_ID: Final = 0  # class of the CTC blank
 
@@ -28,7 +29,7 @@ class Vocabulary:
         counts: number of occurrences of each gloss in the annotations.
 
     Raises:
-        ValueError: `glosses` and `counts` differ in length, or a gloss occurs twice.
+        ValueError: `glosses` and `counts` differ in length; or a gloss occurs twice or is not a gloss.
 
     Example:
         >>> vocabulary = Vocabulary.from_counts({"REGEN": 3, "MORGEN": 5})
@@ -44,6 +45,10 @@ class Vocabulary:
             raise ValueError(f"{len(self.glosses)} glosses and {len(self.counts)} counts")
         if len(set(self.glosses)) != len(self.glosses):
             raise ValueError("a gloss occurs twice in the vocabulary")
+        # Control characters in a gloss would reach the terminal and could change its state.
+        wrong = [gloss for gloss in self.glosses if not gloss or has_control_characters(gloss)]
+        if wrong:
+            raise ValueError(f"{abbreviate(wrong[0])} is not a gloss: it is empty or has control characters")
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int]) -> Vocabulary:
@@ -127,7 +132,7 @@ class Vocabulary:
             DataError: the file is missing, is not UTF-8, or has lines other than `GLOSS<tab>COUNT`; they are listed.
         """
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = read_text(path)
         except OSError as error:
             raise DataError(f"{path}: cannot read the vocabulary ({error.strerror})") from error
         except UnicodeDecodeError as error:
@@ -150,13 +155,14 @@ def _parse_line(line: str, counts: dict[str, int]) -> str | None:
     """Put the gloss of a line into `counts`; return a message if the line is wrong."""
     fields = line.split("\t")
     if len(fields) != 2:
-        return f"{len(fields)} field{'s' if len(fields) > 1 else ''} instead of 2: {line!r}"
+        return f"{len(fields)} field{'s' if len(fields) > 1 else ''} instead of 2: {abbreviate(line)}"
     gloss, count = fields
-    if not gloss or gloss.split() != [gloss]:
-        return f"{gloss!r} is not a gloss: it is empty or contains spaces"
-    if not (count.isascii() and count.isdigit()):
-        return f"{count!r} is not a count"
+    if not gloss or gloss.split() != [gloss] or has_control_characters(gloss):
+        return f"{abbreviate(gloss)} is not a gloss: it is empty or contains spaces or control characters"
     if gloss in counts:
-        return f"{gloss!r} occurs twice"
-    counts[gloss] = int(count)
+        return f"{abbreviate(gloss)} occurs twice"
+    try:
+        counts[gloss] = parse_count(count)
+    except UntrustedDataError as error:
+        return error.message
     return None

@@ -202,7 +202,8 @@ def test_all_faults_are_reported_together_with_what_was_expected(tmp_path: Path)
     assert error.message == f"{path} with --set: 7 invalid settings"
     assert sorted(str(error.hint).splitlines()) == [
         "decoding.decoder is 'bean': input should be 'beam', 'greedy' or 'pyctcdecode'",
-        "model.temporal_layers[1] is 'K6': use 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'",
+        "model.temporal_layers[1] is 'K6': use 'K' and an odd size, or 'P' and a size of 2 or more, both below 100, "
+        "for example 'K5'",
         "training.batch_size is 0: input should be greater than or equal to 1",
         "training.seed is 'one': input should be a valid integer, unable to parse string as an integer",
         "unknown key model.widht: did you mean model.width?",
@@ -215,7 +216,7 @@ def test_one_fault_has_a_message_and_a_hint(tmp_path: Path) -> None:
     path = written(tmp_path, "model:\n  temporal_layers: [K5, K6, K5]\n")
     assert str(refused(path)) == (
         f"{path}: model.temporal_layers[1] is 'K6'\n"
-        "hint: use 'K' and an odd size, or 'P' and a size of 2 or more, for example 'K5'"
+        "hint: use 'K' and an odd size, or 'P' and a size of 2 or more, both below 100, for example 'K5'"
     )
 
 
@@ -358,7 +359,7 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str) -
 def test_a_file_that_cannot_be_read_as_yaml_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "own.yaml"
     path.write_bytes(content)
-    assert refused(path).message.startswith(f"{path}: cannot read it as YAML")
+    assert refused(path).message.startswith((f"{path}: not YAML", f"{path}: not UTF-8"))
 
 
 def test_a_section_that_is_a_value_is_refused(tmp_path: Path) -> None:

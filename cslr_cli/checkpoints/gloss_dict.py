@@ -7,6 +7,7 @@ by `load_plain_pickle`, which runs no code.
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cslr_cli.checkpoints.checkpoint_file import ForbiddenContentError, load_pla
 from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.errors import DataError, join_faults
 from cslr_cli.files import atomic_file
+from cslr_cli.untrusted import abbreviate, has_control_characters, read_text
 from cslr_cli.vocabulary import Vocabulary
 
 _NPY: Any = np.lib.format  # only some versions of numpy annotate it
@@ -39,7 +41,7 @@ def read_any_vocabulary(path: Path) -> Vocabulary:
     if path.suffix == ".npy":
         return read_gloss_dict(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError):
         return Vocabulary.read(path)  # raises the error that describes the file
     if any("\t" in line for line in lines):
@@ -48,9 +50,10 @@ def read_any_vocabulary(path: Path) -> Vocabulary:
 
 
 def _vocabulary_from_glosses(glosses: list[str], path: Path) -> Vocabulary:
-    repeated = sorted({gloss for gloss in glosses if glosses.count(gloss) > 1})
-    with_spaces = [gloss for gloss in glosses if len(gloss.split()) > 1]
-    faults = [f"{gloss!r} occurs twice" for gloss in repeated] + [f"{gloss!r} has spaces" for gloss in with_spaces]
+    repeated = sorted(gloss for gloss, count in Counter(glosses).items() if count > 1)
+    wrong = [gloss for gloss in glosses if len(gloss.split()) > 1 or has_control_characters(gloss)]
+    faults = [f"{abbreviate(gloss)} occurs twice" for gloss in repeated]
+    faults += [f"{abbreviate(gloss)} has spaces or control characters" for gloss in wrong]
     if faults or not glosses:
         raise DataError(
             f"{path}: not a vocabulary\n{join_faults(faults) if faults else 'it contains no glosses'}",
@@ -98,9 +101,9 @@ def _find_faults(content: Any) -> list[str]:
     if not isinstance(content, Mapping) or not content:
         return ["it contains no dictionary"]
     wrong = [
-        f"{gloss!r} -> {value!r}"
+        f"{abbreviate(gloss)} -> {abbreviate(value)}"
         for gloss, value in content.items()
-        if not (isinstance(gloss, str) and len(gloss.split()) == 1 and _is_pair_of_numbers(value))
+        if not (isinstance(gloss, str) and _is_gloss(gloss) and _is_pair_of_numbers(value))
     ]
     if wrong:
         return wrong
@@ -108,6 +111,10 @@ def _find_faults(content: Any) -> list[str]:
     if ids != list(range(1, len(ids) + 1)):
         return [f"its {len(ids)} ids are {ids[0]} to {ids[-1]}, expected 1 to {len(ids)}, each once"]
     return []
+
+
+def _is_gloss(text: str) -> bool:
+    return len(text.split()) == 1 and not has_control_characters(text)
 
 
 def _is_pair_of_numbers(value: Any) -> bool:

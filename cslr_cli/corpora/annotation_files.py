@@ -6,7 +6,6 @@ sees all faults at once instead of only the first. (`cslr_cli.output.elan_praat`
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from shlex import quote
 
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, join_faults
+from cslr_cli.untrusted import read_text
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,7 @@ def read_annotation_text(path: Path) -> str:
         AnnotationError: the file cannot be read or has another encoding; the message names the line.
     """
     try:
-        content = path.read_bytes()
-        is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+        return read_text(path)
     except OSError as error:
         raise AnnotationError([Fault(str(path), f"cannot be read ({error.strerror})")]) from error
     except UnicodeDecodeError as error:

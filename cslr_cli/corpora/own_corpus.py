@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import math
 import os
 import re
@@ -29,6 +28,7 @@ from cslr_cli.corpora.release_paths import ReleasePaths
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import DataError, UsageError, did_you_mean
 from cslr_cli.media.options import DEFAULT_FPS, Segment
+from cslr_cli.untrusted import UntrustedDataError, parse_json
 
 COLUMNS = ("path", "glosses", "split", "signer", "id", "translation", "start", "end")
 _NEEDED = ("path", "glosses")
@@ -290,9 +290,9 @@ def _json_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tu
             continue
         where = f"{path}:{number}"
         try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            collector.add_fault(where, f"not a line of JSON ({error})")
+            values = parse_json(line)
+        except UntrustedDataError as error:
+            collector.add_fault(where, error.message)
             continue
         if not isinstance(values, dict):
             collector.add_fault(where, "not a JSON object, {…}")

@@ -10,6 +10,7 @@ frames/{split}/{sample_id}.zip, or a folder of that name: the pictures, in order
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,8 @@ import yaml
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import FAULTS_SHOWN, DataError
 from cslr_cli.files import write_text
-from cslr_cli.media.options import FitMode, Interpolation
+from cslr_cli.media.options import MAX_FPS, MIN_FPS, FitMode, Interpolation
+from cslr_cli.untrusted import MAX_FRAME_SIDE, abbreviate, read_text, read_yaml
 from cslr_cli.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
@@ -110,9 +112,9 @@ class CorpusInfo:
             DataError: the file cannot be read, has another format version, or has invalid values.
         """
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise DataError(f"{path}: cannot be read as YAML ({error})") from error
+            values = read_yaml(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         hint = "expected the corpus.yaml that cslr prepare writes; prepare the corpus again"
         version = values.get("format_version") if isinstance(values, dict) else None
         if not isinstance(version, int):
@@ -123,21 +125,22 @@ class CorpusInfo:
                 "use the version of cslr that prepared the corpus, or prepare it again",
             )
         values = with_new_keys(values)
-        faults = _field_faults(values)
-        if faults:
-            raise DataError(f"{path}: {'; '.join(faults)}", hint)
         try:
-            splits = {split: SplitCounts(**counts) for split, counts in values["splits"].items()}
-        except (AttributeError, TypeError) as error:
-            raise DataError(f"{path}: the counts of the splits cannot be read", hint) from error
-        size = values.get("original_size")
-        read = {
-            "splits": splits,
-            "fps": float(values["fps"]),
-            "vocabulary_splits": tuple(values.get("vocabulary_splits", SPLITS)),
-            "original_size": None if size is None else (size[0], size[1]),
-        }
-        return cls(**{**values, **read})
+            return _parse_info(values)
+        except ValueError as error:
+            raise DataError(f"{path}: {error}", hint) from error
+
+    def range_faults(self) -> list[str]:
+        """Return the values that are out of range; frames of such a size or rate would take unbounded memory."""
+        limits: dict[str, tuple[float, float]] = {"fps": (MIN_FPS, MAX_FPS), "frame_size": (1, MAX_FRAME_SIDE)}
+        faults = [
+            f"{name} is {getattr(self, name)!r}"
+            for name, (smallest, largest) in limits.items()
+            if not smallest <= getattr(self, name) <= largest
+        ]
+        if self.original_size is not None and not all(1 <= side <= MAX_FRAME_SIDE for side in self.original_size):
+            faults.append(f"original_size is {list(self.original_size)}")
+        return faults
 
 
 @dataclass(frozen=True)
@@ -226,7 +229,7 @@ class PreparedCorpus:
         """Return the lines of a manifest that are not empty, each with its position."""
         path = samples_path(self.path, self._check_split(split))
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
+            lines = read_text(path).split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: the manifest cannot be read ({error})") from error
         return [(f"{path}:{number}", line) for number, line in enumerate(lines, start=1) if line]
@@ -292,31 +295,26 @@ def with_new_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"fit" if key == "aspect" else key: value for key, value in values.items()}
 
 
-def _field_faults(values: dict[str, Any]) -> list[str]:
-    """Return the missing, unknown and invalid values of a `corpus.yaml`."""
-    fields = dataclasses.fields(CorpusInfo)
-    known = {field.name for field in fields}
-    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
-    types: dict[str, type | tuple[type, ...]] = {
-        "name": str,
-        "protocol": str,
-        "fps": (int, float),
-        "frame_size": int,
-    }
-    return [
-        *(f"{key} is missing" for key in sorted(needed - values.keys())),
-        *(f"{key} is unknown" for key in sorted(map(str, values.keys() - known))),
-        *(
-            f"{key} is {values[key]!r}"
-            for key, kind in types.items()
-            if key in values and not isinstance(values[key], kind)
-        ),
-        *(f"original_size is {size!r}" for size in [values.get("original_size")] if not _is_size(size)),
-    ]
+def _parse_info(values: dict[str, Any]) -> CorpusInfo:
+    """Build the description of a corpus from the values of a `corpus.yaml`.
+
+    Raises:
+        ValueError: values are missing, unknown, of another type or out of range; the message lists all.
+    """
+    from pydantic import TypeAdapter, ValidationError  # takes long to import
+
+    faults = [f"{key} is unknown" for key in sorted(map(str, values.keys() - _FIELD_NAMES))]
+    try:
+        # As JSON, lists may stand for tuples although numbers may not be text.
+        info = TypeAdapter(CorpusInfo).validate_json(json.dumps(values, default=str), strict=True)
+    except ValidationError as error:
+        wrong = {str(item["loc"][0]) for item in error.errors()}
+        faults += [f"{key} is {abbreviate(values[key])}" if key in values else f"{key} is missing" for key in wrong]
+    else:
+        faults += info.range_faults()
+    if faults:
+        raise ValueError("; ".join(sorted(faults)))
+    return info
 
 
-def _is_size(value: object) -> bool:
-    """Return whether a value is None or a list of width and height."""
-    if value is None:
-        return True
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) and side > 0 for side in value)
+_FIELD_NAMES = {field.name for field in dataclasses.fields(CorpusInfo)}

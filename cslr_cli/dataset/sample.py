@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cslr_cli.errors import DataError
 from cslr_cli.temporal_plan import TemporalPlan, ctc_steps_needed
+from cslr_cli.untrusted import UntrustedDataError, abbreviate, parse_json
 
 SPLITS = ("train", "dev", "test")
 
@@ -67,14 +68,16 @@ class Sample:
     def from_json(cls, line: str, where: str) -> Sample:
         """Parse a line of a manifest; `where`, file and line number, is for the message of a DataError."""
         try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{where}: not a line of JSON ({error})") from error
+            values = parse_json(line)
+        except UntrustedDataError as error:
+            raise DataError(f"{where}: {error.message}") from error
         if not isinstance(values, dict) or set(values) != set(_KINDS):
             raise DataError(f"{where}: not a sample", f"expected an object with the keys {', '.join(_KINDS)}")
-        wrong = [f"{key} is {values[key]!r}" for key, kind in _KINDS.items() if not isinstance(values[key], kind)]
+        wrong = [
+            f"{key} is {abbreviate(values[key])}" for key, kind in _KINDS.items() if not isinstance(values[key], kind)
+        ]
         if not wrong and not all(isinstance(gloss, str) for gloss in values["glosses"]):
-            wrong = [f"glosses is {values['glosses']!r}"]
+            wrong = [f"glosses is {abbreviate(values['glosses'])}"]
         if wrong:
             raise DataError(
                 f"{where}: not a sample: {', '.join(wrong)}", "expected a line that cslr prepare has written"

@@ -25,7 +25,8 @@ RENAMED_PARAMETERS = {"fps": "source_fps", "fit": "frame_fit"}
 _Options = TypeVar("_Options")
 
 # Range of plausible frame rates, frames per second.
-_MIN_FPS, _MAX_FPS = 1.0, 1000.0
+MIN_FPS: Final = 1.0
+MAX_FPS: Final = 1000.0
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         faults = []
-        if self.source_fps is not None and not _MIN_FPS <= self.source_fps <= _MAX_FPS:
+        if self.source_fps is not None and not MIN_FPS <= self.source_fps <= MAX_FPS:
             faults.append(
-                f"the frame rate is {self.source_fps:g} frames per second; expected {_MIN_FPS:g} to {_MAX_FPS:g}"
+                f"the frame rate is {self.source_fps:g} frames per second; expected {MIN_FPS:g} to {MAX_FPS:g}"
             )
         start = 0.0 if self.start is None else self.start
         if not (math.isfinite(start) and start >= 0):

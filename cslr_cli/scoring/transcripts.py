@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cslr_cli.errors import ScoringError, join_faults
 from cslr_cli.files import write_text
+from cslr_cli.untrusted import read_text
 
 STM_LAYOUT = "ID 1 SIGNER START END GLOSS GLOSS …"
 CTM_LAYOUT = "ID 1 START END GLOSS"
@@ -217,7 +218,7 @@ def _read_lines(path: Path, parse_fields: Callable[[list[str]], str | None], lay
 def _split_lines(path: Path, layout: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the fields of each line that is neither blank nor a comment."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path)
     except OSError as error:
         raise ScoringError(
             f"{path}: cannot be read ({error.strerror})", "check the path and the permissions of the file"

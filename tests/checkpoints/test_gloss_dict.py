@@ -138,5 +138,5 @@ def test_a_file_that_is_not_there_or_holds_no_glosses_is_named(tmp_path: Path) -
     for content in ("", "\n\n", "HAUS\nHAUS\n", "ZWEI WORTE\n", "HAUS\t3\nREGEN\n"):
         (tmp_path / "vocabulary.txt").write_text(content)
         assert refused(tmp_path / "vocabulary.txt").hint
-    (tmp_path / "vocabulary.txt").write_bytes(b"\xff\xfe\x00H")
+    (tmp_path / "vocabulary.txt").write_bytes(b"\xff\x00H")
     refused(tmp_path / "vocabulary.txt")

@@ -152,7 +152,7 @@ def test_wrong_lines_of_json_are_reported(tmp_path: Path) -> None:
     faults = refused(written(tmp_path, text, "clips.jsonl"))
     assert faults[0] == "1: 'glosses' missing"
     assert faults[1] == "2: not a JSON object, {…}"
-    assert faults[2].startswith("3: not a line of JSON")
+    assert faults[2].startswith("3: not JSON")
     assert faults[3].startswith("4: unknown column 'splits'; did you mean split?")
 
 

@@ -141,7 +141,7 @@ def test_all_faults_of_a_description_are_reported_together(folder: Path) -> None
 @pytest.mark.parametrize("splits", [{"train": {"clips": 1}}, {"train": 3}, ["train"]])
 def test_counts_that_cannot_be_read_are_reported(folder: Path, splits: object) -> None:
     change(folder, splits=splits)
-    assert "the counts of the splits" in refused(folder).message
+    assert "splits is" in refused(folder).message
 
 
 def test_a_split_that_does_not_exist_names_those_that_are(folder: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_split_that_does_not_exist_names_those_that_are(folder: Path) -> None:
 def test_a_wrong_line_of_a_manifest_is_named_with_its_number(folder: Path) -> None:
     path = folder / "train.jsonl"
     path.write_text(path.read_text() + "{\n")
-    with pytest.raises(DataError, match=r"train\.jsonl:3: not a line of JSON"):
+    with pytest.raises(DataError, match=r"train\.jsonl:3: not JSON"):
         PreparedCorpus.open(folder).samples("train")
 
 

@@ -20,6 +20,7 @@ from cslr_cli.corpora.preparation.report import REPORT_FILE
 from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PROGRESS_FILE, CorpusInfo, with_new_keys
 from cslr_cli.errors import DataError
 from cslr_cli.files import write_text
+from cslr_cli.untrusted import UntrustedDataError, read_json
 
 # Values that may differ when frames are added to a corpus that was prepared without them.
 _FRAME_VALUES = {"frame_size", "interpolation", "fit", "layout", "image_format", "image_quality"}
@@ -127,9 +128,9 @@ def _read_identity(output: Path) -> Mapping[str, Any] | None:
     if not path.exists():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: cannot be read ({error})", f"remove {output} and prepare it again") from error
+        values = read_json(path)
+    except UntrustedDataError as error:
+        raise DataError(error.message, f"remove {output} and prepare it again") from error
     return with_new_keys(values) if isinstance(values, dict) else {}
 
 

@@ -30,6 +30,7 @@ from cslr_cli.media.png import encode_png
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.processes import run_tasks
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
+from cslr_cli.untrusted import UntrustedDataError, read_json
 
 FPS = Phoenix2014.fps
 DRAWING_VERSION = 1  # increase it if the same options give other pictures than before
@@ -140,9 +141,9 @@ def _check_options(output: Path, options: SyntheticOptions) -> None:
         write_text(options_file, json.dumps(wanted, indent=2) + "\n")
         return
     try:
-        found = json.loads(options_file.read_text(encoding="utf-8"))
+        found = read_json(options_file)
         differing = [name for name in wanted if found.get(name) != wanted[name]]
-    except (ValueError, AttributeError) as error:
+    except (UntrustedDataError, AttributeError) as error:
         hint = "remove the folder, or choose another one"
         raise DataError(f"{options_file}: not the options of a synthetic corpus", hint) from error
     if differing:

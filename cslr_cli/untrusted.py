@@ -1,0 +1,375 @@
+"""Read data from outside: text, JSON, YAML and zip files of any origin, within limits.
+
+A file from outside can be damaged, huge by mistake, or made to exhaust the memory of its reader. Every other module
+reads such data through these functions. They check sizes before they allocate, and raise `UntrustedDataError` for
+everything that is wrong, whatever the underlying library raises. Pictures are read by `cslr_cli.media.pictures`, videos
+by `cslr_cli.media.video`, and checkpoints by `cslr_cli.checkpoints.checkpoint_file`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+import reprlib
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from cslr_cli.errors import DataError
+
+MIB: Final = 2**20
+MAX_TEXT_BYTES: Final = 512 * MIB  # manifests and annotation files; 100,000 clips take about 40 MB
+MAX_DOCUMENT_BYTES: Final = 16 * MIB  # one JSON document
+MAX_YAML_BYTES: Final = MIB  # PyYAML reads about 100 kB per second
+MAX_DEPTH: Final = 64  # nested lists and objects; far below Python's limit of recursion
+MAX_YAML_VALUES: Final = 100_000  # after references (`*name`) are replaced by what they refer to
+MAX_DIGITS: Final = 18  # of an integer: it fits into 64 bits
+
+MAX_ZIP_ENTRIES: Final = 1_000_000
+MAX_ZIP_ENTRY_BYTES: Final = (
+    256 * MIB
+)  # inflated; a picture of the largest accepted size has 192 MiB without compression
+
+MAX_FRAME_SIDE: Final = 2**14  # pixels of a frame size in a configuration, a checkpoint or a prepared corpus
+
+
+class UntrustedDataError(DataError):
+    """Data from outside is damaged, hostile or too large. The message says what is wrong, callers say where."""
+
+
+# Text
+
+
+def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    r"""Read a text file: UTF-8 with or without a byte-order mark, or UTF-16 with one, as spreadsheets write it.
+
+    Line ends of all systems become `\n`.
+
+    Args:
+        path: path of the file; a pipe is read to its end.
+        max_bytes: maximum size in bytes.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+        UnicodeDecodeError: the file has another encoding.
+        UntrustedDataError: the file is too large.
+
+    Example:
+        >>> vocabulary = read_text(Path("prepared/synthetic/vocabulary.txt"))
+    """
+    content = read_bytes(path, max_bytes=max_bytes)
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def read_bytes(path: Path, *, max_bytes: int) -> bytes:
+    """Read a file that has at most `max_bytes` bytes, which is checked before the memory is allocated.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+        UntrustedDataError: the file is too large.
+    """
+    with open(path, "rb") as file:
+        content = file.read(max_bytes + 1)  # not the size that the system reports: it is 0 for pipes and devices
+    if len(content) > max_bytes:
+        raise UntrustedDataError(f"{path}: larger than {_format_size(max_bytes)}", "use a smaller file")
+    return content
+
+
+def parse_count(text: str) -> int:
+    """Parse a whole number, 0 or more, with ASCII digits only.
+
+    Raises:
+        UntrustedDataError: it is something else or has more than `MAX_DIGITS` digits.
+
+    Example:
+        >>> parse_count("250")
+        250
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise UntrustedDataError(f"{abbreviate(text)} is not a whole number")
+    if len(text) > MAX_DIGITS:
+        raise UntrustedDataError(f"a number with {len(text)} digits")
+    return int(text)
+
+
+def abbreviate(value: object, max_characters: int = 60) -> str:
+    """Format a value for a message, like `repr`, but not longer than `max_characters`, and fast for any value.
+
+    Example:
+        >>> abbreviate("MORGEN"), abbreviate(list(range(100)), 20)
+        ("'MORGEN'", '[0, 1, 2, 3, 4, 5, …')
+    """
+    text = _SHORT_REPR.repr(value)
+    return text if len(text) <= max_characters else f"{text[: max_characters - 1]}…"
+
+
+_SHORT_REPR = reprlib.Repr()
+_SHORT_REPR.maxlevel = 3
+_SHORT_REPR.maxstring = _SHORT_REPR.maxother = 200  # characters
+_SHORT_REPR.maxlist = _SHORT_REPR.maxtuple = _SHORT_REPR.maxdict = 10
+
+
+def count_values(
+    root: Any, parts: Callable[[Any], Iterable[Any]], *, max_values: int, max_depth: int = MAX_DEPTH
+) -> int:
+    """Count the values in a nested value; those that occur several times count several times.
+
+    A few short lines can refer to each other so that they stand for billions of values. Everything that goes through
+    such values, a message that shows them included, would then not end.
+
+    Args:
+        root: the nested value.
+        parts: function that returns the values directly in a value.
+        max_values: maximum number of values.
+        max_depth: maximum number of levels below `root`.
+
+    Raises:
+        UntrustedDataError: there are more values or levels, or a value contains itself.
+    """
+    sizes: dict[int, int] = {}  # by id; 0 for the values that contain the current one
+
+    def count(value: Any, levels: int) -> int:
+        if (known := sizes.get(id(value))) is not None:
+            if known == 0:
+                raise UntrustedDataError("a value contains itself")
+            return known
+        if levels < 0:
+            raise UntrustedDataError(f"nested more than {max_depth} levels deep")
+        sizes[id(value)] = 0
+        size = 1
+        for part in parts(value):
+            size += count(part, levels - 1)
+            if size > max_values:
+                raise UntrustedDataError(f"more than {max_values:,} values after replacing references")
+        sizes[id(value)] = size
+        return size
+
+    return count(root, max_depth)
+
+
+def has_control_characters(text: str) -> bool:
+    """Return whether a text contains characters that control a terminal, line ends and tabs included."""
+    return _CONTROL.search(text) is not None
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+# JSON
+
+
+def parse_json(text: str) -> Any:
+    """Parse a JSON document.
+
+    Returns:
+        Plain value, nested at most `MAX_DEPTH` deep, whose integers fit into 64 bits.
+
+    Raises:
+        UntrustedDataError: it is not JSON or exceeds a limit; the message says where in the text.
+
+    Example:
+        >>> parse_json('{"glosses": ["MORGEN", "REGEN"]}')
+        {'glosses': ['MORGEN', 'REGEN']}
+    """
+    # Counting is fast; only a document with many brackets can be nested too deeply.
+    if text.count("[") + text.count("{") > MAX_DEPTH and _json_depth(text) > MAX_DEPTH:
+        raise UntrustedDataError(f"nested more than {MAX_DEPTH} levels deep")
+    try:
+        return _JSON.decode(text)
+    except json.JSONDecodeError as error:
+        place = f"column {error.colno}" if "\n" not in error.doc else f"line {error.lineno}, column {error.colno}"
+        raise UntrustedDataError(f"not JSON: {error.msg} at {place}") from error
+
+
+def read_json(path: Path, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
+    """Read a JSON file, as `parse_json` does.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+        UntrustedDataError: the file is not JSON or exceeds a limit; the message names it.
+    """
+    with _naming(path):
+        return parse_json(_read_document(path, max_bytes))
+
+
+def _json_integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > MAX_DIGITS:
+        raise UntrustedDataError(f"a number with {len(digits)} digits")
+    return int(digits)
+
+
+_JSON = json.JSONDecoder(parse_int=_json_integer)
+_JSON_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+
+
+def _json_depth(text: str) -> int:
+    """Return how deep lists and objects are nested; brackets within strings do not count."""
+    depth = deepest = 0
+    for match in _JSON_BRACKETS.finditer(text):
+        sign = match[0]
+        if sign in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return depth
+            deepest = max(deepest, depth)
+        elif sign in "]}":
+            depth -= 1
+    return deepest
+
+
+# YAML
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse a YAML document of plain values.
+
+    Returns:
+        Plain value, nested at most `MAX_DEPTH` deep, with at most `MAX_YAML_VALUES` values, whose integers fit into
+        64 bits.
+
+    Raises:
+        UntrustedDataError: it is not YAML, contains other objects, or exceeds a limit.
+
+    Example:
+        >>> parse_yaml("optimizer: {lr: 1.0e-4}")
+        {'optimizer': {'lr': 0.0001}}
+    """
+    import yaml  # takes 20 ms, and most users of this module do not need it
+
+    if len(text) > MAX_YAML_BYTES:
+        raise UntrustedDataError(f"longer than {_format_size(MAX_YAML_BYTES)}")
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        count_values(node, _yaml_parts, max_values=MAX_YAML_VALUES)
+        value = loader.construct_document(node)
+    except UntrustedDataError:
+        raise
+    except yaml.YAMLError as error:
+        raise UntrustedDataError(f"not YAML: {_describe_yaml_error(error)}") from error
+    except RecursionError as error:
+        raise UntrustedDataError(f"nested more than {MAX_DEPTH} levels deep") from error
+    except Exception as error:  # `2020-13-45`, `!!int x`, `!!bool x`: the library raises what Python's functions raise
+        raise UntrustedDataError(f"not YAML: a wrong value ({abbreviate(str(error))})") from error
+    _check_yaml_numbers(value)
+    return value
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file, as `parse_yaml` does.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+        UntrustedDataError: the file is not YAML or exceeds a limit; the message names it.
+    """
+    with _naming(path):
+        return parse_yaml(_read_document(path, MAX_YAML_BYTES))
+
+
+def _yaml_parts(node: Any) -> Iterable[Any]:
+    """Return the nodes in a node of PyYAML, whose `value` is text, a list of nodes, or a list of pairs of nodes."""
+    if not isinstance(node.value, list):
+        return ()
+    return chain.from_iterable(item if isinstance(item, tuple) else (item,) for item in node.value)
+
+
+def _check_yaml_numbers(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_yaml_numbers(key)
+            _check_yaml_numbers(item)
+    elif isinstance(value, (list, tuple, set)):
+        for item in value:
+            _check_yaml_numbers(item)
+    elif isinstance(value, int) and value.bit_length() > 63:
+        raise UntrustedDataError("a number with too many digits")
+
+
+def _describe_yaml_error(error: Exception) -> str:
+    """Return the problem and its position in one line; PyYAML's own text has several."""
+    problem = getattr(error, "problem", None) or abbreviate(str(error))
+    mark = getattr(error, "problem_mark", None)
+    return f"{problem}" if mark is None else f"{problem} at line {mark.line + 1}, column {mark.column + 1}"
+
+
+# Zip files
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip file for reading.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+        UntrustedDataError: it is not a zip, is cut off, or has more than `MAX_ZIP_ENTRIES` entries.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, UntrustedDataError):
+        raise
+    except Exception as error:  # damaged headers: BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError
+        why = "is empty" if path.stat().st_size == 0 else "is not a zip, or is cut off"
+        raise UntrustedDataError(f"{path}: the file {why}") from error
+    with archive:
+        if len(archive.filelist) > MAX_ZIP_ENTRIES:
+            raise UntrustedDataError(f"{path}: a zip of more than {MAX_ZIP_ENTRIES:,} files")
+        yield archive
+
+
+def read_zip_entry(archive: zipfile.ZipFile, name: str, *, max_bytes: int = MAX_ZIP_ENTRY_BYTES) -> bytes:
+    """Read a file in a zip.
+
+    Args:
+        archive: the open zip.
+        name: name of the file in it.
+        max_bytes: maximum size after inflating, in bytes.
+
+    Raises:
+        UntrustedDataError: the file is damaged, encrypted, compressed in an unknown way, or too large.
+    """
+    try:
+        entry = archive.getinfo(name)
+        if entry.file_size > max_bytes:
+            raise UntrustedDataError(f"larger than {_format_size(max_bytes)} after inflating")
+        with archive.open(entry) as file:
+            if entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                # With a size, no more than that is inflated, whatever the data holds. `read()` would inflate 2 GiB.
+                return file.read(entry.file_size)
+            # bzip2 and LZMA inflate all that they have read at once, so they get little at a time.
+            return b"".join(iter(partial(file.read, 4096), b""))
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError) as error:
+        raise UntrustedDataError(f"cannot be read from the zip ({error})") from error
+    except RuntimeError as error:  # encrypted; its subclass NotImplementedError: unknown compression
+        raise UntrustedDataError(f"cannot be read from the zip ({error})") from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the path before the message of an UntrustedDataError that does not name it yet."""
+    try:
+        yield
+    except UntrustedDataError as error:
+        if error.message.startswith(f"{path}: "):
+            raise
+        raise UntrustedDataError(f"{path}: {error.message}", error.hint) from error
+
+
+def _read_document(path: Path, max_bytes: int) -> str:
+    try:
+        return read_text(path, max_bytes=max_bytes)
+    except UnicodeDecodeError as error:
+        raise UntrustedDataError(f"{path}: not UTF-8 text, byte {error.start} ({error.reason})") from error
+
+
+def _format_size(num_bytes: int) -> str:
+    return f"{num_bytes / MIB:g} MiB"
