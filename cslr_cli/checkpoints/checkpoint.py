@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -31,9 +31,10 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
 from cslr_cli.media.clip_plan import small_crop_warning
 from cslr_cli.media.frame_fit import FrameFit
-from cslr_cli.media.options import FitMode, Interpolation
+from cslr_cli.media.options import MAX_FPS, MIN_FPS, FitMode, Interpolation
 from cslr_cli.model.network import Network, build_network
 from cslr_cli.model.registry import NETWORKS
+from cslr_cli.untrusted import MAX_FRAME_SIDE
 from cslr_cli.version import __version__
 from cslr_cli.vocabulary import Vocabulary
 
@@ -206,15 +207,18 @@ class _FileVocabulary(_FileModel):
     counts: list[int]
 
 
+_FileSide = Annotated[int, Field(ge=1, le=MAX_FRAME_SIDE)]
+
+
 class _FileCorpus(_FileModel):
     name: str
     path: str
     protocol: str
-    fps: float
-    frame_size: int
+    fps: Annotated[float, Field(ge=MIN_FPS, le=MAX_FPS, allow_inf_nan=False)]
+    frame_size: _FileSide
     interpolation: Interpolation = "lanczos"
     fit: FitMode = Field("stretch", validation_alias=AliasChoices("fit", "aspect"))  # aspect: version 0.1
-    original_size: tuple[int, int] | None = None
+    original_size: tuple[_FileSide, _FileSide] | None = None
 
 
 class _FilePublishedOrigin(_FileModel):
@@ -230,7 +234,7 @@ class _FileContent(_FileModel):
     vocabulary: _FileVocabulary
     corpus: _FileCorpus
     weights: dict[str, Tensor]
-    epoch: int
+    epoch: Annotated[int, Field(ge=0)]
     history: list[dict[str, Any]]
     training: dict[str, Any] | None
     converted: _FilePublishedOrigin | None = None  # missing in old files, like the next field

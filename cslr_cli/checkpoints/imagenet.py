@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from cslr_cli.checkpoints.checkpoint_file import read_checkpoint_file
 from cslr_cli.errors import CheckpointError
 from cslr_cli.model.backbone import STAGES, ResNet
 
@@ -46,13 +46,8 @@ def load_imagenet_weights(backbone: ResNet, path: Path | None) -> None:
 
 
 def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    try:
-        weights: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})", _EXPECTED) from error
-    except Exception as error:  # torch raises a dozen kinds of exceptions for other files
-        raise CheckpointError(f"{path}: not a file of weights", _EXPECTED) from error
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    weights = read_checkpoint_file(path, _EXPECTED)
+    if not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(f"{path}: contains no named weights", _EXPECTED)
     return weights
 

@@ -7,6 +7,8 @@ import os
 import pickle
 import socket
 import subprocess
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,13 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.checkpoints.checkpoint_file import ForbiddenContentError, load_plain_pickle, non_finite_warnings
+from cslr_cli.checkpoints.checkpoint_file import (
+    ForbiddenContentError,
+    load_plain_pickle,
+    non_finite_warnings,
+    read_checkpoint_file,
+)
+from cslr_cli.errors import CheckpointError
 
 
 def loaded(value: object, protocol: int = 4) -> Any:
@@ -127,3 +135,70 @@ def test_exactly_the_weights_that_are_not_finite_are_named() -> None:
     (warning,) = non_finite_warnings(weights)
     assert warning.endswith("meaningless: nan, infinite, cancelling")
     assert non_finite_warnings({name: weights[name] for name in ("good", "steps", "large", "small.half")}) == []
+
+
+# Files that are made to exhaust the memory
+
+
+def refused_file(path: Path) -> CheckpointError:
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint_file(path)
+    assert str(path) in caught.value.message
+    return caught.value
+
+
+def test_a_compressed_checkpoint_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("archive/data.pkl", "w") as entry:
+        for _ in range(64):
+            entry.write(bytes(2**20))
+    tracemalloc.start()
+    assert "compressed" in refused_file(path).message
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def doubled(levels: int) -> Any:
+    value: Any = [1]
+    for _ in range(levels):
+        value = [value, value]
+    return value
+
+
+def containing_itself() -> Any:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (nested(100), "levels deep"),
+        (doubled(40), "values after replacing references"),
+        (containing_itself(), "contains itself"),
+        (2**1000, "a number of 1001 bits"),
+        (torch.empty(3, device="meta"), "meta"),
+        (torch.zeros(3).to(torch.float8_e4m3fn), "float8"),
+        (torch.zeros(1).expand(2**40), "without the memory"),
+    ],
+)
+def test_values_that_later_steps_could_not_handle_are_refused(value: object, problem: str, tmp_path: Path) -> None:
+    torch.save({"value": value}, tmp_path / "a.pt")
+    assert problem in refused_file(tmp_path / "a.pt").message
+
+
+def test_parameters_and_views_are_read(tmp_path: Path) -> None:
+    """The published code may save parameters; a view of a larger tensor is saved with all of its memory."""
+    content = {"a": torch.nn.Parameter(torch.ones(2)), "b": torch.arange(6).view(2, 3).T, "c": torch.zeros(0, 3)}
+    torch.save(content, tmp_path / "a.pt")
+    found = read_checkpoint_file(tmp_path / "a.pt")
+    assert all(torch.equal(found[name], value) for name, value in content.items())

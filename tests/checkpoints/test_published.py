@@ -254,7 +254,7 @@ def test_what_is_no_published_checkpoint_is_refused_by_name(
     path.write_bytes(whole[: len(whole) // 2] + b"\x00" * 50 + whole[len(whole) // 2 + 50 :])
     assert "damaged" in refused(path, vocabulary).message
     torch.save([1, 2], path)
-    assert "not a cslr checkpoint" in refused(path, vocabulary).message
+    assert "contains no named values" in refused(path, vocabulary).message
     for other in ({"model_state_dict": nn.Linear(2, 2).state_dict()}, nn.Linear(2, 2).state_dict(), {"epoch": 3}):
         torch.save(other, path)
         error = refused(path, vocabulary)

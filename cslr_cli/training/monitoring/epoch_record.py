@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cslr_cli.untrusted import abbreviate
+
 
 @dataclass(frozen=True)
 class StepRecord:
@@ -90,7 +92,10 @@ class EpochSums:
         sums = cls(skipped_clips=fields.pop("skipped", None), **fields)
         for name, value in dataclasses.asdict(cls()).items():
             if type(getattr(sums, name)) is not type(value):
-                raise TypeError(f"{name} of the unfinished epoch is {getattr(sums, name)!r}")
+                raise TypeError(f"{name} of the unfinished epoch is {abbreviate(getattr(sums, name))}")
+        numbers, names = sums.losses.values(), [*sums.losses, *sums.skipped_clips]
+        if not all(isinstance(value, float) for value in numbers) or not all(isinstance(name, str) for name in names):
+            raise TypeError("losses or skipped clips of the unfinished epoch have wrong types")
         return sums
 
 
@@ -159,7 +164,7 @@ class EpochRecord:
         skipped_clips = figures.pop("skipped", [])
         known = {name: figures.pop(name) for name in _FIGURES if name in figures}
         wrong = [name for name, value in known.items() if not isinstance(value, int | float | None)]
-        if wrong or not isinstance(skipped_clips, list):
+        if wrong or not isinstance(skipped_clips, list) or not all(isinstance(clip, str) for clip in skipped_clips):
             raise ValueError(f"not numbers: {', '.join(wrong) or 'skipped'}")
         losses = {name: value for name, value in figures.items() if isinstance(value, int | float)}
         other = {name: value for name, value in figures.items() if name not in losses}

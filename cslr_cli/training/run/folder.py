@@ -22,6 +22,7 @@ from cslr_cli.files import write_text
 from cslr_cli.processes import available_cores
 from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.monitoring.observer import LOGGER
+from cslr_cli.untrusted import UntrustedDataError, parse_json, read_json
 from cslr_cli.version import __version__
 
 # The format of a run's folder; raised when an older version of cslr could not resume a run.
@@ -145,8 +146,8 @@ class RunFolder:
     def _recorded_environment(self) -> dict[str, Any]:
         """Read `environment.json`; empty if it is missing or damaged, because training does not need it."""
         try:
-            recorded = json.loads(self.environment.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            recorded = read_json(self.environment)
+        except (OSError, UntrustedDataError):
             return {}
         return recorded if isinstance(recorded, dict) else {}
 
@@ -229,9 +230,9 @@ def kept_epochs(history: Sequence[EpochRecord], *, best: int, newest: int) -> se
 def _parse_record(line: str, where: str) -> EpochRecord:
     expected = "each line must be the JSON object of an epoch, with its number `epoch` and its WER on dev `wer`"
     try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where}: not JSON ({error})", expected) from error
+        values = parse_json(line)
+    except UntrustedDataError as error:
+        raise DataError(f"{where}: {error.message}", expected) from error
     try:
         return EpochRecord.from_dict(values if isinstance(values, dict) else {})
     except ValueError as error:

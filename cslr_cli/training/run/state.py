@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,6 +18,7 @@ from cslr_cli.progress import Progress
 from cslr_cli.training.averaging import MovingAverage
 from cslr_cli.training.monitoring.epoch_record import EpochRecord, EpochSums
 from cslr_cli.training.start_points import freeze_parts
+from cslr_cli.untrusted import abbreviate
 from cslr_cli.vocabulary import Vocabulary
 
 
@@ -141,18 +144,76 @@ class TrainingState:
             trained = checkpoint.training.get("weights", checkpoint.weights)
             replace(checkpoint, weights=trained).load_weights_into(self.network)
             if self.average is not None:  # an average that the checkpoint does not have starts at these weights
-                self.average.restore(checkpoint.weights, int(checkpoint.training.get("average_updates", 0)))
-            self.optimizer.load_state_dict(dict(checkpoint.training["optimizer"]))
+                self.average.restore(
+                    checkpoint.weights, _checked_count(checkpoint.training.get("average_updates", 0), "average_updates")
+                )
+            optimizer = checkpoint.training["optimizer"]
+            _check_optimizer_state(self.optimizer, optimizer)
+            self.optimizer.load_state_dict(optimizer)
             scaler = dict(checkpoint.training["scaler"])
             if scaler and self.scaler.is_enabled():  # the run may have begun in another precision
+                for key, own in self.scaler.state_dict().items():
+                    _check_setting(scaler[key], own, f"scaler.{key}")
                 self.scaler.load_state_dict(scaler)
-            self.step = int(checkpoint.training["step"])
+            self.step = _checked_count(checkpoint.training["step"], "step")
             unfinished = checkpoint.training.get("unfinished")  # the first version saved only whole epochs
             self.unfinished = None if unfinished is None else EpochSums.from_plain(unfinished)
             self.history = [EpochRecord.from_dict(record) for record in checkpoint.history]
-        except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (AttributeError, CheckpointError, LookupError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{path}: does not fit the configuration of this training",
                 f"{error}\nrestore the network's settings in config.yaml or with --set; or start a new run with --name",
             ) from error
         self.epoch = checkpoint.epoch
+
+
+def _check_optimizer_state(optimizer: torch.optim.Optimizer, saved: Any) -> None:
+    """Check that a saved state fits an optimizer; torch would compute with wrong shapes and types, and crash.
+
+    Settings that only one of the two has are of another version of torch, and are not checked.
+
+    Raises:
+        ValueError: the state of a parameter has another shape or type, or a setting is not of the optimizer's kind.
+        KeyError, TypeError, AttributeError: it is not the state of an optimizer.
+    """
+    groups, states = saved["param_groups"], saved["state"]
+    own_groups = optimizer.state_dict()["param_groups"]
+    if [group["params"] for group in groups] != [group["params"] for group in own_groups]:
+        raise ValueError("the optimizer has other parameters")
+    for number, (group, own) in enumerate(zip(groups, own_groups, strict=True)):
+        for key in group.keys() & own.keys() - {"params"}:
+            _check_setting(group[key], own[key], f"param_groups.{number}.{key}")
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, state in states.items():
+        shape = parameters[index].shape
+        for name, expected in {"step": torch.Size([]), "exp_avg": shape, "exp_avg_sq": shape}.items():
+            value = state[name]
+            if not isinstance(value, torch.Tensor) or value.shape != expected or not value.is_floating_point():
+                raise ValueError(f"{name} of parameter {index} is not a floating-point tensor of {tuple(expected)}")
+
+
+def _check_setting(found: Any, own: Any, name: str) -> None:
+    """Check that a saved setting is of the same kind as our own: a switch, or numbers that are finite and not below 0.
+
+    Raises:
+        ValueError: it is of another kind; the message names it.
+    """
+    if isinstance(own, (list, tuple)):
+        fits = isinstance(found, (list, tuple)) and len(found) == len(own) and all(map(_is_quantity, found))
+    elif own is None or isinstance(own, bool):
+        fits = found is None or isinstance(found, bool)
+    else:
+        fits = _is_quantity(found)
+    if not fits:
+        raise ValueError(f"{name} is {abbreviate(found)}")
+
+
+def _is_quantity(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and value >= 0
+
+
+def _checked_count(value: Any, name: str) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} is {abbreviate(value)}, expected a whole number")
+    return value

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -140,3 +143,53 @@ def test_micro_batches_are_one_step_with_the_same_clips(
     assert record.losses["loss"] == pytest.approx(
         tiny_training.history[0].losses["sequence_ctc"] + tiny_training.history[0].losses["conv_ctc"], rel=0.3
     )
+
+
+def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
+    """Return a function that sets a value in a training state by its place, `optimizer.state.0.step`."""
+    *places, last = (int(part) if part.isdigit() else part for part in path.split("."))
+
+    def change(training: dict[str, Any]) -> None:
+        inner: Any = training
+        for place in places:
+            inner = inner[place]
+        inner[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("optimizer.state.0.exp_avg", torch.zeros(2)),
+        _set("optimizer.state.0.exp_avg_sq", torch.zeros(2, dtype=torch.int64)),
+        _set("optimizer.state.0.step", torch.zeros(3)),
+        _set("optimizer.state.0.step", 1),
+        _set("optimizer.state.0", None),
+        _set("optimizer.state.99999", {}),
+        _set("optimizer.state", None),
+        _set("optimizer.param_groups", []),
+        _set("optimizer.param_groups.0.params", [1, 0]),
+        _set("optimizer.param_groups.0.lr", "fast"),
+        _set("optimizer.param_groups.0.lr", float("nan")),
+        _set("optimizer.param_groups.0.betas", (0.9,)),
+        _set("optimizer.param_groups.0.fused", 3),
+        _set("optimizer", []),
+        _set("scaler", 3),
+        _set("step", -1),
+        _set("step", 1.5),
+        _set("unfinished", {"losses": {"loss": "high"}}),
+        _set("unfinished", {"batches": 10, "epoch": 1}),
+    ],
+)
+def test_a_training_state_of_another_shape_is_refused(
+    change: Callable[[dict[str, Any]], None], tiny_training: TrainingResult, tiny_config: Config, tmp_path: Path
+) -> None:
+    """torch would compute with such a state: with a shape that is wrong, the process ends with a segmentation fault."""
+    checkpoint = load_checkpoint(tiny_training.run.last)
+    training: Any = copy.deepcopy(checkpoint.training)
+    state = TrainingState.create(tiny_config, checkpoint.vocabulary.num_classes, CPU, torch.float32)
+    state.restore(checkpoint, tmp_path / "last.pt")
+    change(training)
+    with pytest.raises(CheckpointError, match=r"last\.pt: does not fit"):
+        state.restore(dataclasses.replace(checkpoint, training=training), tmp_path / "last.pt")
