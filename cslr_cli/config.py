@@ -6,6 +6,7 @@ Priority: command line (`--set a.b=c`), then configuration file, then the defaul
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from cslr_cli.errors import ConfigError, did_you_mean
 from cslr_cli.model.registry import NETWORKS, POOLS, Classifier, NetworkParts, Pool
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer, TemporalPlan
 from cslr_cli.untrusted import MAX_FRAME_SIDE, UntrustedDataError, parse_yaml, read_yaml
+
+_log = logging.getLogger(__name__)
 
 ScheduleKind = Literal["milestones", "one-cycle"]
 Stage = Literal["layer1", "layer2", "layer3", "layer4"]
@@ -428,6 +431,7 @@ def load_config(source: str | Path, settings: Sequence[str] = ()) -> Config:
         ConfigError: no such file, invalid YAML, unknown keys or wrong values; all are listed.
     """
     path = _find_config(source)
+    _log.debug("configuration %s with %s", path, list(settings) or "no changes")
     try:
         values = read_yaml(path)
     except UntrustedDataError as error:

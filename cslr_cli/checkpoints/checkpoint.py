@@ -6,6 +6,7 @@ A checkpoint file contains only tensors and plain values; reading one runs no co
 from __future__ import annotations
 
 import dataclasses
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ from cslr_cli.model.registry import NETWORKS
 from cslr_cli.untrusted import MAX_FRAME_SIDE
 from cslr_cli.version import __version__
 from cslr_cli.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
 
 FORMAT = "cslr checkpoint"
 FORMAT_VERSION = 1
@@ -284,7 +287,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         >>> checkpoint.corpus.name, checkpoint.config.model.name
         ('synthetic', 'corrnet')
     """
-    return parse_checkpoint(read_checkpoint_file(path), path)
+    checkpoint = parse_checkpoint(read_checkpoint_file(path), path)
+    _log.debug(
+        "read %s: %s of epoch %d, written by cslr %s",
+        *(path, checkpoint.config.model.name, checkpoint.epoch, checkpoint.version),
+    )
+    return checkpoint
 
 
 def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:

@@ -89,6 +89,7 @@ def cam(
     checkpoint: options.CheckpointFile = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
+    settings: options.UseSettings = None,
     device: options.Device = "auto",
 ) -> None:
     """Draw heat maps of the image regions that support each gloss.
@@ -120,7 +121,7 @@ def cam(
         at=at,
     )
     reading = ReadOptions(source_fps, start, end, frame_fit)
-    _, opened = open_network(checkpoint, runs_dir, vocabulary)
+    _, opened = open_network(checkpoint, runs_dir, vocabulary, settings)
     source = video if video is not None else _frames_of_sample(opened, corpus, str(sample_id))
     recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")
     with shown_progress() as progress:

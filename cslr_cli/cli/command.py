@@ -7,18 +7,28 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import signal
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from cslr_cli.cli.console import print_json, report_error
+from cslr_cli.cli.console import print_json, report_error, use_verbosity
+from cslr_cli.cli.options import option
 from cslr_cli.cli.renamed_options import accept_renamed_options, print_renamed_options
 from cslr_cli.cli.usage_errors import clarify_usage_error
 from cslr_cli.documents import error_document
-from cslr_cli.errors import EXIT_STOPPED, CslrError, FileError, InterruptedByUserError, UsageError
+from cslr_cli.errors import EXIT_STOPPED, EXIT_USAGE, CslrError, FileError, InterruptedByUserError, UsageError
+
+_log = logging.getLogger(__name__)
+
+# Options of every command.
+_COMMON = {
+    "quiet": Annotated[bool, option("--quiet", "Print only results and errors.")],
+    "verbose": Annotated[bool, option("--verbose", "Also print the debug log and the origin of errors.")],
+}
 
 
 class CommandGroup(TyperGroup):
@@ -71,7 +81,8 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, after notes about old spellings of options."""
-        print_renamed_options(ctx)
+        if not ctx.params.get("quiet"):
+            print_renamed_options(ctx)
         return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -134,10 +145,18 @@ def with_errors_reported(
     """
 
     @functools.wraps(function)
-    def command(*args: object, **options: object) -> None:
+    def command(*args: object, quiet: bool, verbose: bool, **options: object) -> None:
+        with use_verbosity("quiet" if quiet else "verbose" if verbose else "normal"):
+            if quiet and verbose:
+                report_error(UsageError("--quiet and --verbose together", "remove one of them"), as_json=False)
+                raise typer.Exit(EXIT_USAGE)
+            run(*args, **options)
+
+    def run(*args: object, **options: object) -> None:
         def fail(error: CslrError, kind: str = "error") -> typer.Exit:
             source = None if input_option is None else options.get(input_option)
             report_error(error, source, as_json=bool(options.get("as_json")), kind=kind)
+            _log.debug("the error in detail", exc_info=error)
             return typer.Exit(error.exit_status)
 
         try:
@@ -158,6 +177,12 @@ def with_errors_reported(
             stopped = InterruptedByUserError("; ".join(filter(None, ["interrupted", what_next])))
             raise fail(stopped, kind="stopped") from error
 
+    own = inspect.signature(function, eval_str=True).parameters.values()
+    common = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=type_)
+        for name, type_ in _COMMON.items()
+    ]
+    command.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]
     return command
 
 

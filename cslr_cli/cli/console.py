@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from cslr_cli.documents import error_document, format_json
 from cslr_cli.errors import CslrError
-from cslr_cli.progress import Progress, ProgressCallback
+from cslr_cli.progress import Progress, ProgressCallback, no_progress
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+_PACKAGE = "cslr_cli"  # name of its logger
 
 # Progress without a terminal (log file of a cluster): time between two lines, seconds. It grows with the elapsed time,
 # so that a log shows progress soon and stays short over days.
@@ -29,6 +32,36 @@ _MAX_UNWRAPPED_NAME = 20
 _PLAIN_SIGNS = {"–": "-", "…": "...", "→": "->", "×": "x", "█": "#", "▏": "|", "²": "2"}
 
 
+# What the commands print on standard error. quiet: errors; normal: also warnings, notes and progress; verbose: also the
+# package's debug log. Results on standard output are the same.
+Verbosity = Literal["quiet", "normal", "verbose"]
+_verbosity: Verbosity = "normal"
+
+
+def verbosity() -> Verbosity:
+    """Return what the commands print on standard error."""
+    return _verbosity
+
+
+@contextmanager
+def use_verbosity(wanted: Verbosity) -> Iterator[None]:
+    """Print on standard error what `wanted` says, inside the block."""
+    global _verbosity
+    logger, handler = logging.getLogger(_PACKAGE), logging.StreamHandler(sys.stderr)
+    before, level = _verbosity, logger.level
+    _verbosity = wanted
+    if wanted == "verbose":
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        _verbosity = before
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def stderr() -> Console:
     """Return a rich console on standard error."""
     from rich.console import Console
@@ -37,14 +70,18 @@ def stderr() -> Console:
 
 
 def print_error(text: str, kind: str = "error") -> None:
-    """Print `error: TEXT` on standard error, without wrapping or markup."""
+    """Print `error: TEXT` on standard error, without wrapping or markup; with `--quiet`, no warnings."""
+    if kind == "warning" and _verbosity == "quiet":
+        return
     from rich.text import Text
 
     _print(stderr(), sys.stderr, Text.assemble((f"{kind}: ", "bold red"), text), soft_wrap=True)
 
 
 def print_note(text: str) -> None:
-    """Print a note on standard error."""
+    """Print a note on standard error; not with `--quiet`."""
+    if _verbosity == "quiet":
+        return
     _print(stderr(), sys.stderr, text, markup=False, soft_wrap=True)
 
 
@@ -72,8 +109,10 @@ def print_result(renderable: RenderableType) -> None:
     _print_wide(renderable, to_stderr=False)
 
 
-def print_remarks(renderable: RenderableType) -> None:
-    """Print a table on standard error; without a terminal, lines are not cut."""
+def print_remarks(renderable: RenderableType, *, of_error: bool = False) -> None:
+    """Print a table on standard error; without a terminal, lines are not cut. With `--quiet`, only those of errors."""
+    if _verbosity == "quiet" and not of_error:
+        return
     _print_wide(renderable, to_stderr=True)
 
 
@@ -128,6 +167,9 @@ def table(
 @contextmanager
 def shown_progress() -> Iterator[ProgressCallback]:
     """Return a callback that shows progress and remaining time, as bars or as lines of a log file."""
+    if _verbosity == "quiet":
+        yield no_progress
+        return
     if not sys.stderr.isatty():
         yield _ProgressLines()
         return

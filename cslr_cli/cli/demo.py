@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_note
+from cslr_cli.cli.decoding import apply_decoding_options
 from cslr_cli.cli.options import option
 
 _PAGE = "Page"
@@ -58,6 +60,16 @@ def demo(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     runs_dir: options.RunsDir = Path("runs"),
+    decoder: options.Decoder = None,
+    lm: options.LanguageModel = None,
+    lm_weight: options.LmWeight = None,
+    gloss_bonus: options.GlossBonus = None,
+    beam_width: options.BeamWidth = None,
+    num_best: Annotated[
+        int,
+        option("--nbest", "Number of hypotheses per sentence, the best first.", "N", options.DECODING, min=1),
+    ] = 5,
+    keep_repeats: options.KeepRepeats = False,
 ) -> None:
     """Open a web page that recognises uploaded or recorded videos.
 
@@ -80,7 +92,25 @@ def demo(
         raise UsageError(f"--example {missing[0]}: no such file", "use the path of a video")
     if not examples:
         examples = sorted(runs_dir.glob("*/example*.mp4"), key=lambda video: (video.parent, video.stem))
-    menu = build_checkpoint_menu(checkpoints or [], runs_dir, device=resolve_device(device), precision=precision)
+    change_decoding = functools.partial(
+        apply_decoding_options,
+        decoder=decoder,
+        lm=lm,
+        lm_weight=lm_weight,
+        gloss_bonus=gloss_bonus,
+        beam_width=beam_width,
+        num_best=num_best,
+        keep_repeats=keep_repeats or None,
+    )
+    menu = build_checkpoint_menu(
+        checkpoints or [],
+        runs_dir,
+        device=resolve_device(device),
+        precision=precision,
+        change_decoding=change_decoding,
+    )
+    if lm is not None:
+        menu.recognizer(menu.names[0])  # a language model that cannot be read is reported now, not to a visitor
     for name, message in menu.broken.items():
         print_error(f"{name}: left out of the page: {message}", kind="warning")
     for description in menu.descriptions:

@@ -40,6 +40,7 @@ def evaluate(
     ] = None,
     split: options.Splits = None,
     vocabulary: options.Vocabulary = None,
+    settings: options.UseSettings = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     decoder: options.Decoder = None,
@@ -106,6 +107,7 @@ def evaluate(
     loaded = open_checkpoint_and_report(
         checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus)
     )
+    loaded = options.change_settings(loaded, settings)
     prepared = find_prepared_corpus(loaded, corpus)
     torch_device = resolve_device(device)
     folder = output or evaluation_folder(checkpoint)

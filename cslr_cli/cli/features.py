@@ -49,6 +49,7 @@ def features(
     checkpoint: options.CheckpointFile = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
+    settings: options.UseSettings = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:
@@ -68,7 +69,7 @@ def features(
     read_options = ReadOptions(source_fps, start, end, frame_fit)
     splits = options.parse_splits(split)
     _check_options(videos or [], corpus, splits, read_options)
-    path, opened = open_network(checkpoint, runs_dir, vocabulary)
+    path, opened = open_network(checkpoint, runs_dir, vocabulary, settings)
     recognizer = Recognizer(opened, device=resolve_device(device), precision=precision)
     writer = _FeatureWriter(output, single_file=single_file, as_json=as_json)
     write_description(recognizer, path, output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,17 @@ SCORING = "Scoring"
 VIDEO = "Video"
 
 Json = Annotated[bool, option("--json", "Print the result as JSON.")]
+# Sections of the configuration that can change when a network is used.
+_CHANGEABLE = ("data", "decoding")
+UseSettings = Annotated[
+    list[str] | None,
+    option(
+        "--set",
+        "Setting of the checkpoint's configuration, for example decoding.max_classes=80. Repeatable.",
+        "KEY=VALUE",
+        NETWORK,
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     option("--set", "Setting of the configuration, for example optimizer.lr=5e-5. Repeatable.", "KEY=VALUE"),
@@ -122,6 +134,10 @@ BeamWidth = Annotated[
 KeepRepeats = Annotated[
     bool, option("--keep-repeats", "Keep repeated glosses (published systems merge adjacent repeats).", panel=DECODING)
 ]
+NumBest = Annotated[
+    int | None,
+    option("--nbest", "Number of hypotheses per sentence, the best first (default: 1).", "N", DECODING, min=1),
+]
 LanguageModel = Annotated[
     Path | None,
     option(
@@ -153,8 +169,7 @@ Tool = Annotated[
         "--tool",
         "Scoring tool. builtin: counts errors like sclite; sclite: runs sclite; jiwer: aligns at unit costs; "
         "published-python: second scorer of the published code, which merges repeats once more.",
-        "TOOL",
-        SCORING,
+        panel=SCORING,
     ),
 ]
 
@@ -197,8 +212,14 @@ def find_checkpoint_and_report(reference: Path | None, runs_dir: Path = Path("ru
     return found.path
 
 
-def open_network(reference: Path | None, runs_dir: Path, vocabulary: Path | None) -> tuple[Path, Checkpoint]:
-    """Open the checkpoint of `--checkpoint`; print its run, corpus, epoch and WER on dev. Return its path and it."""
+def open_network(
+    reference: Path | None, runs_dir: Path, vocabulary: Path | None, settings: Sequence[str] | None = None
+) -> tuple[Path, Checkpoint]:
+    """Open the checkpoint of `--checkpoint`; print its run, corpus, epoch and WER on dev.
+
+    Returns:
+        Its path, and the checkpoint with the settings of `--set`.
+    """
     from cslr_cli.training.run.runs import describe_checkpoint, wer_warning
 
     path = find_checkpoint_and_report(reference, runs_dir)
@@ -207,4 +228,21 @@ def open_network(reference: Path | None, runs_dir: Path, vocabulary: Path | None
     warning = wer_warning(path, checkpoint)
     if warning is not None:
         print_error(warning, kind="warning")
-    return path, checkpoint
+    return path, change_settings(checkpoint, settings)
+
+
+def change_settings(checkpoint: Checkpoint, settings: Sequence[str] | None) -> Checkpoint:
+    """Return a checkpoint with the settings of `--set`; only those that need no training can change."""
+    from cslr_cli.config import Config, apply_settings
+
+    fixed = [setting for setting in settings or () if setting.partition(".")[0].strip() not in _CHANGEABLE]
+    if fixed:
+        raise UsageError(
+            f"--set {fixed[0]}: fixed by the training of the network",
+            f"settings that can change: those of {' and '.join(_CHANGEABLE)}",
+        )
+    if not settings:
+        return checkpoint
+    values = checkpoint.config.to_dict()
+    apply_settings(values, settings)
+    return replace(checkpoint, config=Config.from_dict(values, "the checkpoint with --set"))

@@ -88,10 +88,6 @@ def predict(
             panel=_OUTPUT,
         ),
     ] = False,
-    num_best: Annotated[
-        int | None,
-        option("--nbest", "Number of hypotheses per sentence, the best first (default: 1).", "N", _OUTPUT, min=1),
-    ] = None,
     render: Annotated[
         str | None, option("--render", "File or folder for MP4 videos with burned-in captions.", "PATH", _OUTPUT)
     ] = None,
@@ -155,6 +151,7 @@ def predict(
     checkpoint: options.CheckpointFile = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
+    settings: options.UseSettings = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     decoder: options.Decoder = None,
@@ -162,6 +159,7 @@ def predict(
     lm_weight: options.LmWeight = None,
     gloss_bonus: options.GlossBonus = None,
     beam_width: options.BeamWidth = None,
+    num_best: options.NumBest = None,
     keep_repeats: options.KeepRepeats = False,
 ) -> None:
     """Recognise the glosses in videos or from a live camera.
@@ -183,7 +181,7 @@ def predict(
         from cslr_cli.model.device import resolve_device
         from cslr_cli.recognizer import Recognizer
 
-        _, loaded = open_network(checkpoint, runs_dir, vocabulary)
+        _, loaded = open_network(checkpoint, runs_dir, vocabulary, settings)
         decoding = apply_decoding_options(loaded.config.decoding, **changes)
         return Recognizer(loaded, device=resolve_device(device), precision=precision, decoding=decoding)
 

@@ -268,7 +268,7 @@ def _draw_synthetic_release(
 def _print_faults(error: AnnotationError) -> DataError:
     """Print the faults of a release as a table, and return the error to raise."""
     rows = [[fault.where, fault.what] for fault in error.faults[:FAULTS_SHOWN]]
-    print_remarks(_faults_table(["where", "fault"], rows, len(error.faults)))
+    print_remarks(_faults_table(["where", "fault"], rows, len(error.faults)), of_error=True)
     noun = "fault" if len(error.faults) == 1 else "faults"
     return DataError(f"{len(error.faults)} {noun}; nothing was prepared", error.hint)
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,18 @@ import typer
 
 from cslr_cli.choices import Precision, Tracker
 from cslr_cli.cli import options
-from cslr_cli.cli.console import duration, print_json, print_note, print_remarks, print_result, shown_progress, table
+from cslr_cli.cli.console import (
+    Verbosity,
+    duration,
+    print_json,
+    print_note,
+    print_remarks,
+    print_result,
+    shown_progress,
+    table,
+    use_verbosity,
+    verbosity,
+)
 from cslr_cli.cli.options import option
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.progress import Progress, ProgressCallback
@@ -182,6 +193,7 @@ class _Task:
         device: value of `--device`.
         resume: whether to continue an existing run.
         batch_may_grow: whether the user did not set the batch size, so that it may grow to one clip per process.
+        verbosity: what the first process prints.
     """
 
     recipe: Config
@@ -189,6 +201,7 @@ class _Task:
     device: str
     resume: bool
     batch_may_grow: bool
+    verbosity: Verbosity = field(default_factory=verbosity)
 
 
 def _resumed_task(run: RunFolder, changes: Sequence[str], config: str | None, device: str) -> _Task:
@@ -229,7 +242,7 @@ def _train_in_this_process(task: _Task) -> TrainingResult | None:
     device = (
         resolve_process_device(task.device, *local_rank_and_size()) if was_launched() else resolve_device(task.device)
     )
-    with join_process_group(device) as ranks:
+    with use_verbosity(task.verbosity), join_process_group(device) as ranks:
         recipe = grow_batch_to_world_size(task.recipe, ranks.world_size) if task.batch_may_grow else task.recipe
         if not ranks.is_first:
             train_network(recipe, task.path, device=device, resume=task.resume, ranks=ranks)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,8 @@ from cslr_cli.files import write_text
 from cslr_cli.media.options import MAX_FPS, MIN_FPS, FitMode, Interpolation
 from cslr_cli.untrusted import MAX_FRAME_SIDE, abbreviate, read_text, read_yaml
 from cslr_cli.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 CORPUS_FILE = "corpus.yaml"
@@ -173,6 +176,7 @@ class PreparedCorpus:
                     f"continue it with the same command: {_prepare_command(path)}",
                 )
             raise _not_prepared(path, command)
+        _log.debug("corpus in %s", path)
         return cls(path, CorpusInfo.read(path / CORPUS_FILE))
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.choices import Precision
-from cslr_cli.config import changed_decoding
+from cslr_cli.config import DecodingConfig, changed_decoding
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.training.run.runs import (
@@ -21,8 +21,16 @@ from cslr_cli.training.run.runs import (
     wer_warning,
 )
 
-# Length of the n-best list on the page.
-_NUM_BEST = 5
+# Default length of the n-best list on the page.
+NUM_BEST = 5
+
+# Returns the decoding settings of a network on the page, from those of its checkpoint.
+ChangeDecoding = Callable[[DecodingConfig], DecodingConfig]
+
+
+def show_more_hypotheses(decoding: DecodingConfig) -> DecodingConfig:
+    """Set the length of the n-best list for the page."""
+    return changed_decoding(decoding, num_best=NUM_BEST)
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class CheckpointMenu:
         broken: the errors of the other checkpoints by name; the messages hold no folders.
         device: device of the networks.
         precision: precision of the networks.
+        change_decoding: changes the decoding settings of each checkpoint.
         descriptions: run, corpus, epoch and WER on dev of each loadable checkpoint, for the terminal.
         warnings: why some of them may give bad results, for the terminal.
     """
@@ -44,6 +53,7 @@ class CheckpointMenu:
     broken: Mapping[str, str]
     device: torch.device
     precision: Precision = "auto"
+    change_decoding: ChangeDecoding = show_more_hypotheses
     descriptions: Sequence[str] = ()
     warnings: Sequence[str] = ()
     _loaded: dict[str, Recognizer] = field(default_factory=dict, repr=False)
@@ -62,14 +72,19 @@ class CheckpointMenu:
             if name not in self._loaded:
                 self._loaded.clear()  # first, because two networks may not fit on the device
                 checkpoint = load_checkpoint(self.paths[name])
-                decoding = changed_decoding(checkpoint.config.decoding, num_best=_NUM_BEST)
+                decoding = self.change_decoding(checkpoint.config.decoding)
                 recognizer = Recognizer(checkpoint, device=self.device, precision=self.precision, decoding=decoding)
                 self._loaded[name] = recognizer
             return self._loaded[name]
 
 
 def build_checkpoint_menu(
-    checkpoints: Sequence[Path], runs_dir: Path, *, device: torch.device, precision: Precision = "auto"
+    checkpoints: Sequence[Path],
+    runs_dir: Path,
+    *,
+    device: torch.device,
+    precision: Precision = "auto",
+    change_decoding: ChangeDecoding = show_more_hypotheses,
 ) -> CheckpointMenu:
     """Make a menu of the given checkpoints, or without any of the best one of every finished run, the newest first.
 
@@ -96,12 +111,13 @@ def build_checkpoint_menu(
             faults.append(error)
             broken[name] = str(error).replace(str(path), path.name)  # the page shows it to strangers
         else:
+            change_decoding(checkpoint.config.decoding)  # reports wrong settings now, not to a visitor
             paths[name] = path
             descriptions.append(describe_checkpoint(path, checkpoint))
             warnings += filter(None, [wer_warning(path, checkpoint)])
     if not paths:
         raise faults[0]
-    return CheckpointMenu(paths, broken, device, precision, descriptions, warnings)
+    return CheckpointMenu(paths, broken, device, precision, change_decoding, descriptions, warnings)
 
 
 def _choose_name(path: Path, taken: set[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,8 @@ from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.scoring import find_protocol, read_stm
 from cslr_cli.scoring.alignment import fold_case
 from cslr_cli.scoring.gloss_counts import fold_glosses
+
+_log = logging.getLogger(__name__)
 
 # Ratio of a corpus' frame rate to that of training, or its inverse. Up to the first, the rates count as equal (30 and
 # 29.97 frames per second). From the second on, it is an error.
@@ -88,6 +91,7 @@ def evaluate(
     network = checkpoint.build_network().to(device)
     results = []
     for evaluator in evaluators:
+        _log.debug("evaluation of %s on %s in %s", evaluator.split, device, dtype)
         with closing(evaluator):
             results.append(evaluator(network, progress))
     return results

@@ -5,6 +5,7 @@ A picture is a frame after resampling, fit and crop, as the network sees it.
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,13 +25,15 @@ from cslr_cli.decoding.decoders import decoder_from_config
 from cslr_cli.decoding.gloss_timing import to_timed_glosses
 from cslr_cli.media.clip_reader import ClipReader, LoadedClip, Source
 from cslr_cli.media.options import ReadOptions
-from cslr_cli.model.device import resolve_device, resolve_precision, translate_out_of_memory
+from cslr_cli.model.device import precision_name, resolve_device, resolve_precision, translate_out_of_memory
 from cslr_cli.model.inference import prepare_for_inference
 from cslr_cli.recognition import Alternative, Recognition, Sentence, StepLogits
 from cslr_cli.recognizer.joining import RecognizedSegment, join_logits, remove_overlaps
 from cslr_cli.recognizer.options import Segmentation
 from cslr_cli.recognizer.segmentation import iterate_frame_features, iterate_segments
 from cslr_cli.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
 
 _OUT_OF_MEMORY_HINT = "use --precision bf16 or --device cpu; divide a long recording: --segment rests"
 
@@ -75,6 +78,7 @@ class Recognizer:
             decoding.keep_repeats,
             time_by_conv=checkpoint.config.loss.conv_ctc > 0,
         )
+        _log.debug("network on %s in %s; decoding: %s", device, precision_name(self.dtype), decoding)
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto", precision: Precision = "auto") -> Recognizer:
@@ -162,6 +166,10 @@ class Recognizer:
                     logits.append(segment.logits)
                 if on_sentence is not None:
                     on_sentence(segment.sentence)
+        _log.debug(
+            "%s: %d frames for the network, %.2f s at %g frames per second; %d segments",
+            *(clip.name, clip.num_pictures, clip.duration, clip.fps, len(sentences)),
+        )
         nbest = sentences[0].nbest if len(sentences) == 1 else (_concatenate(sentences),)
         return Recognition(
             source=clip.name,

@@ -537,3 +537,22 @@ def test_ctrl_c_stops_live_recognition_with_a_summary(endless: subprocess.Popen[
         assert json.loads(line)["delay"] >= 0
     assert stderr.splitlines()[-1].startswith("watched ")  # perhaps behind frames that a busy machine has dropped
     assert "Traceback" not in stderr
+
+
+# Settings of the checkpoint
+
+
+def test_settings_of_data_and_decoding_can_change_and_others_cannot(
+    cslr: Command, trained: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    video = clip(tiny_corpus)
+    by_option = cslr("predict", video, "--decoder", "greedy", "--json")
+    by_key = cslr("predict", video, "--set", "decoding.decoder=greedy", "--json")
+    assert by_key.stdout == by_option.stdout != cslr("predict", video, "--nbest", 3, "--json").stdout
+    every_second = cslr("predict", video, "--set", "data.frame_interval=2", "--json")
+    assert json.loads(every_second.stdout)["num_frames"] < json.loads(by_key.stdout)["num_frames"]
+    for wrong in ("model.width=12", "training.epochs=3"):
+        outcome = cslr("predict", video, "--set", wrong)
+        assert outcome.status == 2
+        assert f"--set {wrong}: fixed by the training" in outcome.stderr
+    assert "decoding.beam_widht" in cslr("predict", video, "--set", "decoding.beam_widht=3").stderr
