@@ -136,7 +136,7 @@ def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> 
         print_note(f"note: the run has no weights of epoch {missing}; training.keep_best sets how many epochs it keeps")
     if len(epochs) < number:
         print_note(f"note: averaged {len(epochs)} checkpoints, not {number}: {average.evaluated} epochs were evaluated")
-    for warning in average.checkpoint.warnings:
+    for warning in (*average.warnings, *average.checkpoint.warnings):
         print_error(warning, kind="warning")
     _print_summary(average.checkpoint, {"checkpoint": output}, as_json=as_json)
 

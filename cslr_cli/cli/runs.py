@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cslr_cli.cli.console import duration, print_json, print_note, print_result, report_error, table
+from cslr_cli.cli.console import duration, print_error, print_json, print_note, print_result, report_error, table
 from cslr_cli.cli.options import option
 from cslr_cli.errors import EXIT_FAILED
 
@@ -38,6 +38,9 @@ def runs(
             print_json(run.to_dict())
     elif found.runs:
         print_result(table(_COLUMNS, [_row(run) for run in found.runs], left=(0, 1, 2, 6)))
+    for run in found.runs:
+        for warning in run.warnings:
+            print_error(warning, kind="warning")
     for path, error in found.broken.items():
         report_error(error, path, as_json=as_json)
     if not found.runs and not found.broken:

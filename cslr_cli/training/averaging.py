@@ -134,11 +134,13 @@ class BestAverage:
         checkpoint: checkpoint with the mean weights; its `averaged_epochs` are the epochs, best first.
         missing: epochs among the best whose weights were not kept.
         evaluated: number of evaluated epochs of the run.
+        warnings: faults of the run's files that do not prevent the average.
     """
 
     checkpoint: Checkpoint
     missing: tuple[int, ...]
     evaluated: int
+    warnings: tuple[str, ...] = ()
 
 
 def average_best(run: RunFolder, number: int) -> BestAverage:
@@ -151,7 +153,8 @@ def average_best(run: RunFolder, number: int) -> BestAverage:
     Raises:
         CheckpointError: the run has fewer than two such checkpoints, or they are not of the same network.
     """
-    history, files = run.read_metrics(), run.epoch_files()
+    warnings: list[str] = []
+    history, files = run.read_metrics(warnings.append), run.epoch_files()
     wanted = best_epochs(history, number)
     epochs = [epoch for epoch in wanted if epoch in files]
     if len(epochs) < 2:
@@ -167,7 +170,7 @@ def average_best(run: RunFolder, number: int) -> BestAverage:
         best, weights=weights, epoch=max(epochs), history=(), training=None, averaged_epochs=tuple(epochs)
     )
     missing = tuple(epoch for epoch in wanted if epoch not in files)
-    return BestAverage(averaged, missing, sum(record.wer is not None for record in history))
+    return BestAverage(averaged, missing, sum(record.wer is not None for record in history), tuple(warnings))
 
 
 def _load_same_network(path: Path, best: Checkpoint) -> Mapping[str, Tensor]:

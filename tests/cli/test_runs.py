@@ -39,3 +39,25 @@ def test_a_broken_run_is_named_and_the_others_are_listed(cslr: Command, trained:
     assert "runs/broken/config.yaml" in outcome.stderr
     listed, failed = (json.loads(line) for line in outcome.stdout.splitlines())
     assert (listed["name"], failed["input"]) == ("tiny", "runs/broken")
+
+
+def test_a_line_of_metrics_that_was_cut_off_is_a_warning_everywhere(cslr: Command, trained: Path) -> None:
+    metrics = trained.parent / "metrics.jsonl"
+    whole = metrics.read_text()
+    metrics.write_text(whole[:-20])
+    warning = "warning: runs/tiny/metrics.jsonl:2: the last line is cut off"
+    outcome = cslr("runs", "--json")
+    assert outcome.status == 0
+    assert json.loads(outcome.stdout)["epoch"] == 1
+    assert warning in outcome.stderr
+    metrics.write_text(whole + whole[:20])
+    outcome = cslr("convert", "--average", "runs/tiny", "--best", 2, "--output", "average.pt")
+    assert outcome.status == 0, outcome.stderr
+    assert "warning: runs/tiny/metrics.jsonl:3: the last line is cut off" in outcome.stderr
+    outcome = cslr("train", "--resume", "runs/tiny", "--device", "cpu")  # last.pt has all epochs
+    assert outcome.status == 0
+    assert metrics.read_text() == whole
+    metrics.write_text(whole[20:])
+    outcome = cslr("runs")
+    assert outcome.status == 1
+    assert "error: runs/tiny/metrics.jsonl:1: not JSON" in outcome.stderr

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -157,8 +157,11 @@ class RunFolder:
         resumptions = [*recorded.get("resumed", []), {"after_epoch": epoch, **current_environment()}]
         write_text(self.environment, _as_json({**recorded, "resumed": resumptions}))
 
-    def read_metrics(self) -> list[EpochRecord]:
-        """Read the records of the finished epochs.
+    def read_metrics(self, on_warning: Callable[[str], None] = LOGGER.warning) -> list[EpochRecord]:
+        """Read the records of the finished epochs, without a last line that was cut off while it was written.
+
+        Args:
+            on_warning: called if the last line was cut off.
 
         Raises:
             DataError: the file cannot be read, or a line is not a record.
@@ -169,6 +172,9 @@ class RunFolder:
             lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError as error:
             raise DataError(f"{self.metrics}: cannot be read ({error.strerror or error})") from error
+        if lines and not _is_json(lines[-1]):
+            on_warning(f"{self.metrics}:{len(lines)}: the last line is cut off, so its epoch is ignored")
+            del lines[-1]
         return [_parse_record(line, f"{self.metrics}:{number}") for number, line in enumerate(lines, start=1)]
 
     def write_metrics(self, history: Sequence[EpochRecord]) -> None:
@@ -225,6 +231,14 @@ def kept_epochs(history: Sequence[EpochRecord], *, best: int, newest: int) -> se
     """The epochs whose weights a run keeps: the `best` best ones and the `newest` newest ones."""
     epochs = [record.epoch for record in history]
     return {*best_epochs(history, best), *epochs[len(epochs) - min(newest, len(epochs)) :]}
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _parse_record(line: str, where: str) -> EpochRecord:

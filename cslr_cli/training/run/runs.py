@@ -39,6 +39,7 @@ class RunSummary:
         best_epoch: epoch with the lowest WER.
         seconds: time of the finished epochs, evaluations included.
         checkpoint: path of `best.pt`; None before the first one.
+        warnings: faults of its files that do not prevent reading it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class RunSummary:
     best_epoch: int | None
     seconds: float
     checkpoint: Path | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -116,7 +118,8 @@ def list_runs(runs_dir: Path) -> RunList:
 
 def summarize_run(run: RunFolder) -> RunSummary:
     """Summarise a run; raises a CslrError if its configuration or its metrics cannot be read."""
-    config, history = load_config(run.config), run.read_metrics()
+    warnings: list[str] = []
+    config, history = load_config(run.config), run.read_metrics(warnings.append)
     by_epoch = {record.epoch: record for record in history}
     best = next(iter(best_epochs(history, 1)), None)
     return RunSummary(
@@ -130,6 +133,7 @@ def summarize_run(run: RunFolder) -> RunSummary:
         best_epoch=best,
         seconds=sum(record.seconds or 0.0 for record in history),
         checkpoint=run.best if run.best.is_file() else None,
+        warnings=tuple(warnings),
     )
 
 

@@ -207,13 +207,34 @@ def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", "3", '{"wer": 3.0}', '{"epoch": "1", "wer": 3}', '{"epoch": 1, "wer": "x"}']
+    "line",
+    [
+        '{"epoch": 1, "we\n{"epoch": 1, "wer": null}',
+        "[]",
+        "3",
+        '{"wer": 3.0}',
+        '{"epoch": "1", "wer": 3}',
+        '{"epoch": 1, "wer": "x"}',
+    ],
 )
 def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str) -> None:
     run = RunFolder(tmp_path)
     run.metrics.write_text('{"epoch": 1, "wer": null}\n' + line + "\n")
     with pytest.raises(DataError, match=r"metrics\.jsonl:2"):
         run.read_metrics()
+
+
+def test_a_last_line_that_was_cut_off_is_dropped_with_a_warning(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    record = json.dumps(EpochRecord.from_dict({"epoch": 2, "wer": 3.5, "skipped": ["klärung"]}).to_dict())
+    for length in range(1, len(record)):
+        run.metrics.write_text('{"epoch": 1, "wer": null}\n' + record[:length])
+        warned: list[str] = []
+        assert [read.epoch for read in run.read_metrics(warned.append)] == [1]
+        assert warned == [f"{run.metrics}:2: the last line is cut off, so its epoch is ignored"]
+    run.metrics.write_text(record)
+    assert [read.epoch for read in run.read_metrics(warned.append)] == [2]
+    assert len(warned) == 1
 
 
 def test_metrics_without_a_wer_are_no_records(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_runs_are_sorted_by_corpus_then_by_wer(tmp_path: Path) -> None:
 
 def test_a_broken_run_is_named_and_the_others_are_summarized(tmp_path: Path) -> None:
     make_run(tmp_path, "whole", [20.0])
-    make_run(tmp_path, "torn", [20.0]).metrics.write_text('{"epoch": 1, "we')
+    make_run(tmp_path, "torn", [20.0]).metrics.write_text('{"epoch": 1, "we\n{"epoch": 2, "wer": 20}\n')
     make_run(tmp_path, "newer", [20.0]).config.write_text("training:\n  quantum: 1\n")
     found = list_runs(tmp_path)
     assert [run.name for run in found.runs] == ["whole"]
