@@ -29,6 +29,7 @@ def inspect(
             "--config", "Configuration of the planned training; it determines which clips are too short.", "NAME|FILE"
         ),
     ] = "phoenix2014",
+    settings: options.Settings = None,
     quick: Annotated[bool, option("--quick", "Count frames without reading the pictures.")] = False,
     plot: Annotated[
         Path | None, option("--plot", "Picture file for plots of clip lengths and gloss frequencies.", "FILE")
@@ -56,7 +57,7 @@ def inspect(
         from cslr_cli.corpora.inspection import check_plot_name
 
         check_plot_name(plot)
-    inspection = _inspected(path, config, read_frames=not quick, workers=workers)
+    inspection = _inspected(path, config, settings or [], read_frames=not quick, workers=workers)
     if as_json:
         print_json(inspection.to_dict())
     else:
@@ -70,12 +71,14 @@ def inspect(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _inspected(path: Path, config: str, *, read_frames: bool, workers: int | None) -> CorpusInspection:
+def _inspected(
+    path: Path, config: str, settings: list[str], *, read_frames: bool, workers: int | None
+) -> CorpusInspection:
     from cslr_cli.config import load_config
     from cslr_cli.corpora.inspection import inspect_corpus
     from cslr_cli.model.network import build_temporal_plan
 
-    recipe = load_config(config)
+    recipe = load_config(config, settings)
     with shown_progress() as progress:
         return inspect_corpus(
             path,

@@ -88,8 +88,13 @@ SourceFps = Annotated[
         VIDEO,
     ),
 ]
-Start = Annotated[float | None, option("--start", "Start of the part to recognise, in seconds.", "SECONDS", VIDEO)]
-End = Annotated[float | None, option("--end", "End of the part to recognise, in seconds.", "SECONDS", VIDEO)]
+Start = Annotated[
+    float | None,
+    option("--start", "Start of the part to recognise, in seconds (default: the beginning).", "SECONDS", VIDEO),
+]
+End = Annotated[
+    float | None, option("--end", "End of the part to recognise, in seconds (default: the end).", "SECONDS", VIDEO)
+]
 FrameFit = Annotated[
     FitMode,
     option(
