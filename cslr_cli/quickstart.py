@@ -121,7 +121,8 @@ def quickstart(
         write_clip_video(release, other.sample_id, run.path / f"example-{number}.mp4")
     recognizer = Recognizer(checkpoint, device=device)
     recognition = recognizer.recognize(video)
-    draw_film_strip(video, recognition, picture, reference=example.glosses)
+    with recognizer.open(video) as clip:
+        draw_film_strip(clip.frames(), recognition, picture)
 
     on_stage(next(stages))
     maps = run.path / "cam" / "cam.png"

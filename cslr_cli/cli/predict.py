@@ -100,6 +100,10 @@ def predict(
             _OUTPUT,
         ),
     ] = None,
+    strip: Annotated[
+        str | None,
+        option("--strip", "File or folder for pictures of frames above the glosses at their times.", "PATH", _OUTPUT),
+    ] = None,
     preview: Annotated[
         str | None, option("--preview", "File or folder for pictures that show the network's input.", "PATH", _OUTPUT)
     ] = None,
@@ -189,6 +193,7 @@ def predict(
     content_options: dict[str, Any] = {"--cues": cues, "--all-heads": all_heads or None}
     if predict_live.is_live(videos, live):
         outputs = {"--output": output, "--render": render, "--save-logits": save_logits, "--preview": preview}
+        outputs["--strip"] = strip
         reading = {
             "--source-fps": source_fps,
             "--start": start,
@@ -213,7 +218,7 @@ def predict(
     read_options = ReadOptions(source_fps, start, end, frame_fit, max_frames)
     segmentation = _make_segmentation(segment, window, overlap)
     results_output = plan_output(output_format, output, inputs)
-    side_outputs = plan_side_outputs(render, save_logits, preview, inputs)
+    side_outputs = plan_side_outputs(render, save_logits, preview, strip, inputs)
     content = FormatOptions(confidence, cues or FormatOptions.cues, all_heads)
     if not _recognize_inputs(
         load_recognizer(), inputs, read_options, segmentation, results_output, side_outputs, content, as_json

@@ -1,4 +1,4 @@
-"""The additional files of `cslr predict`: captioned videos, logits, and previews of what the network sees."""
+"""The additional files of `cslr predict`: captioned videos, logits, previews, and film strips of the glosses."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cslr_cli.files import atomic_file
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.media.video_writer import check_video_name
 from cslr_cli.output.captions import render_captions
+from cslr_cli.output.film_strip import draw_film_strip
 from cslr_cli.output.fonts import CaptionFont, find_font
 from cslr_cli.progress import no_progress
 from cslr_cli.recognition import Recognition, StepLogits
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _PROGRESS_SECONDS = 60.0  # minimum duration of a video whose captioning shows progress
 _PREVIEW_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+_STRIP_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".pdf", ".svg")
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class SideOutputs:
         render: paths of videos with captions.
         logits: paths of logits.
         preview: paths of previews.
+        strip: paths of film strips.
     """
 
     render: tuple[Path, ...] | None
     logits: tuple[Path, ...] | None
     preview: tuple[Path, ...] | None
+    strip: tuple[Path, ...] | None
 
     def find_font(self, glosses: Sequence[str]) -> CaptionFont | None:
         """Return the font of captions, None without captions; print a warning about missing characters."""
@@ -65,6 +69,10 @@ class SideOutputs:
             with recognizer.open(source, options) as clip:
                 write_preview(clip, self.preview[index])
             print_note(f"{source}: {self.preview[index]}")
+        if self.strip is not None:
+            with recognizer.open(source, options) as clip:
+                draw_film_strip(clip.frames(), recognition, self.strip[index])
+            print_note(f"{source}: {self.strip[index]}")
         if self.logits is not None and recognition.logits is not None:
             write_logits(recognition.logits, self.logits[index])
             print_note(f"{source}: {self.logits[index]}")
@@ -84,9 +92,9 @@ class SideOutputs:
 
 
 def plan_side_outputs(
-    render: str | None, logits: str | None, preview: str | None, inputs: Sequence[Path]
+    render: str | None, logits: str | None, preview: str | None, strip: str | None, inputs: Sequence[Path]
 ) -> SideOutputs:
-    """Determine the paths of `--render`, `--save-logits` and `--preview`; check that they can be written."""
+    """Determine the paths of `--render`, `--save-logits`, `--preview` and `--strip`; check that they can be written."""
     rendered = None if render is None else output_paths("--render", render, ".glosses.mp4", inputs)
     for path in rendered or ():
         check_video_name(path)
@@ -94,7 +102,9 @@ def plan_side_outputs(
     _check_suffix("--save-logits", saved, (".npz",))
     previews = None if preview is None else output_paths("--preview", preview, ".png", inputs)
     _check_suffix("--preview", previews, _PREVIEW_SUFFIXES)
-    return SideOutputs(rendered, saved, previews)
+    strips = None if strip is None else output_paths("--strip", strip, ".strip.png", inputs)
+    _check_suffix("--strip", strips, _STRIP_SUFFIXES)
+    return SideOutputs(rendered, saved, previews, strips)
 
 
 def write_logits(logits: StepLogits, path: Path) -> None:

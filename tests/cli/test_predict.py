@@ -390,6 +390,19 @@ def test_a_preview_shows_what_the_network_sees(cslr: Command, videos: list[Path]
     assert cv2.imread("seen.png") is not None
 
 
+def test_a_strip_shows_frames_above_the_glosses_of_each_input(cslr: Command, videos: list[Path]) -> None:
+    outcome = cslr("predict", videos[0], "--strip", "strip.png", "--start", 0.4, "--end", 1.2)
+    assert outcome.status == 0, outcome
+    assert "monday/talk.mp4: strip.png" in outcome.stderr
+    part = cv2.imread("strip.png")
+    assert part is not None
+    assert part.shape[1] > 4 * part.shape[0]
+    assert cslr("predict", *videos, "--strip", "strips/").status == 0
+    names = ["monday_talk.strip.png", "other.strip.png", "tuesday_talk.strip.png"]
+    assert sorted(path.name for path in Path("strips").iterdir()) == names
+    assert not np.array_equal(cv2.imread("strips/monday_talk.strip.png"), part)
+
+
 # Mistakes
 
 
@@ -415,6 +428,8 @@ def test_invalid_outputs_are_refused_before_the_work(cslr: Command, videos: list
     assert_refused(cslr("predict", videos[0], "--render", "talk.avi"), 2, ".mp4")
     assert_refused(cslr("predict", videos[0], "--save-logits", "talk.txt"), 2, ".npz")
     assert_refused(cslr("predict", videos[0], "--preview", "seen.doc"), 2, ".png")
+    assert_refused(cslr("predict", videos[0], "--strip", "strip.doc"), 2, ".png")
+    assert_refused(cslr("predict", *both, "--strip", "strip.png"), 2, "one file for 2 inputs", "--strip strip/")
     assert_refused(cslr("predict", videos[0], "--json", "--format", "srt"), 2, "--json with --format srt")
     assert_refused(cslr("predict", videos[2], "--render", videos[2]), 2, "would be overwritten")
     assert_refused(
