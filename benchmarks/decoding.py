@@ -221,12 +221,13 @@ def measure_trained(checkpoint_path: Path) -> tuple[dict[str, dict[str, float]],
     import torch
 
     from cslr_cli.checkpoints.checkpoint import load_checkpoint
-    from cslr_cli.evaluation import HEADS, find_prepared_corpus
+    from cslr_cli.checkpoints.corpus_origin import find_corpus
+    from cslr_cli.evaluation import HEADS
     from cslr_cli.evaluation.checkpoint_evaluation import make_evaluator
     from cslr_cli.evaluation.network_pass import evaluation_mode
 
     checkpoint = load_checkpoint(checkpoint_path)
-    corpus, network = find_prepared_corpus(checkpoint, None), checkpoint.build_network()
+    corpus, network = find_corpus(checkpoint.corpus).corpus, checkpoint.build_network()
     with_decoders = make_decoders(checkpoint.vocabulary.glosses)
     wers: dict[str, dict[str, float]] = {}
     agreements = []

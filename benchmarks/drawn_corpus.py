@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.train_step import make_network
-from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
 from cslr_cli.config import Config
 from cslr_cli.corpora import find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare

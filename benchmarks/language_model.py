@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from cslr_cli.checkpoints.corpus_origin import find_corpus
 from cslr_cli.config import changed_decoding
 from cslr_cli.corpora.preparation.clip_writer import ClipFormat, write_clip
 from cslr_cli.corpora.synthetic.body import find_joints
@@ -41,7 +42,7 @@ from cslr_cli.corpora.synthetic.scene import make_scene
 from cslr_cli.corpora.synthetic.signer import make_signers
 from cslr_cli.dataset.manifest import PreparedCorpus, references_path, write_samples
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.evaluation import evaluate, find_prepared_corpus, tune_language_model
+from cslr_cli.evaluation import evaluate, tune_language_model
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.frames import open_frames
 from cslr_cli.scoring.comparison import compare
@@ -257,7 +258,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one line of JSON per result")
     arguments = parser.parse_args()
     checkpoint = load_checkpoint(arguments.checkpoint)
-    trained = find_prepared_corpus(checkpoint, None)
+    trained = find_corpus(checkpoint.corpus).corpus
     with TemporaryDirectory() as temporary:
         folder = arguments.output or Path(temporary) / "forecasts"
         (folder / "noise-0").mkdir(parents=True)

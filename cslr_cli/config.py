@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 from cslr_cli.choices import DecoderName, Precision, Tracker
 from cslr_cli.config_faults import translate_validation_error
 from cslr_cli.errors import ConfigError, did_you_mean
+from cslr_cli.files import relative_path
 from cslr_cli.model.registry import NETWORKS, POOLS, Classifier, NetworkParts, Pool
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES, TemporalLayer, TemporalPlan
 from cslr_cli.untrusted import MAX_FRAME_SIDE, UntrustedDataError, parse_yaml, read_yaml
@@ -389,6 +390,24 @@ class Config(_Section):
             return self
         corpus = self.corpus.model_copy(update={"name": name, "path": self.corpus.folder})
         return self.model_copy(update={"corpus": corpus})
+
+    def with_corpus_folder(self, folder: Path) -> Config:
+        """Return the configuration with another folder of the prepared corpus; unchanged if it is the same folder."""
+        path = relative_path(folder)
+        if path == relative_path(self.corpus.folder):
+            return self
+        return self.model_copy(update={"corpus": self.corpus.model_copy(update={"path": Path(path)})})
+
+    def with_relative_paths(self) -> Config:
+        """Return the configuration with all paths relative to the current folder, as runs and checkpoints store it."""
+        changed: dict[str, BaseModel] = {}
+        for name in type(self).model_fields:
+            section = getattr(self, name)
+            paths = {key: value for key, value in section if isinstance(value, Path) and value.is_absolute()}
+            if paths:
+                relative = {key: Path(relative_path(value)) for key, value in paths.items()}
+                changed[name] = section.model_copy(update=relative)
+        return self.model_copy(update=changed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values, for YAML files and checkpoints."""

@@ -1,4 +1,4 @@
-"""Atomic writing: a file appears under its name only when it is complete."""
+"""Atomic writing: a file appears under its name only when it is complete. Relative paths, for what files contain."""
 
 from __future__ import annotations
 
@@ -40,3 +40,15 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     with atomic_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", newline="\n")
+
+
+def relative_path(path: Path | str, folder: Path | str = ".") -> str:
+    """Return a path relative to a folder, with `/` between parts; files contain no absolute paths of a machine.
+
+    On Windows, a path on another drive than the folder has no relative path; then only its last part is returned.
+    """
+    absolute = os.path.abspath(path)
+    try:
+        return Path(os.path.relpath(absolute, os.path.abspath(folder))).as_posix()
+    except ValueError:
+        return os.path.basename(absolute)

@@ -5,7 +5,6 @@ A checkpoint file contains only tensors and plain values; reading one runs no co
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import warnings
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from shlex import quote
 from typing import Annotated, Any
 
 import torch
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from cslr_cli.checkpoints.checkpoint_file import (
@@ -25,17 +24,13 @@ from cslr_cli.checkpoints.checkpoint_file import (
     read_checkpoint_file,
     write_checkpoint_file,
 )
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin, StoredCorpus, store_origin
 from cslr_cli.checkpoints.published_tensors import find_published_state
-from cslr_cli.config import Config, DataConfig
-from cslr_cli.corpora.registry import CORPORA
-from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
+from cslr_cli.config import Config
+from cslr_cli.errors import CheckpointError, ConfigError, join_faults
 from cslr_cli.media.clip_plan import small_crop_warning
-from cslr_cli.media.frame_fit import FrameFit
-from cslr_cli.media.options import MAX_FPS, MIN_FPS, FitMode, Interpolation
 from cslr_cli.model.network import Network, build_network
 from cslr_cli.model.registry import NETWORKS
-from cslr_cli.untrusted import MAX_FRAME_SIDE
 from cslr_cli.version import __version__
 from cslr_cli.vocabulary import Vocabulary
 
@@ -45,66 +40,6 @@ FORMAT = "cslr checkpoint"
 FORMAT_VERSION = 1
 
 PUBLISHED_NETWORKS = f"a checkpoint of {', '.join(NETWORKS)} as the published code saves it"
-
-
-@dataclass(frozen=True)
-class CorpusOrigin:
-    """Facts about the training corpus that are needed to use the network.
-
-    Attributes:
-        name: name of the corpus in `cslr prepare`.
-        path: path of the prepared corpus during training.
-        protocol: name of the scoring protocol.
-        fps: frame rate that the network expects, frames per second.
-        frame_size: side of the prepared frames, pixels; pictures are resized to it before the crop.
-        interpolation: interpolation of this resize.
-        fit: treatment of pictures that are not square.
-        original_size: width and height before the resize, pixels; None if unknown.
-    """
-
-    name: str
-    path: str
-    protocol: str
-    fps: float
-    frame_size: int
-    interpolation: Interpolation = "lanczos"
-    fit: FitMode = "stretch"
-    original_size: tuple[int, int] | None = None
-
-    @classmethod
-    def from_corpus(cls, corpus: PreparedCorpus) -> CorpusOrigin:
-        """Collect the facts from a prepared corpus."""
-        return cls(
-            name=corpus.name,
-            path=str(corpus.path.resolve()),
-            protocol=corpus.protocol,
-            fps=corpus.fps,
-            frame_size=corpus.frame_size,
-            interpolation=corpus.info.interpolation,
-            fit=corpus.info.fit,
-            original_size=corpus.info.original_size,
-        )
-
-    def check_frame_size(self, corpus: PreparedCorpus) -> None:
-        """Raise a `DataError` if a prepared corpus has frames of another size than in training."""
-        if corpus.frame_size != self.frame_size:
-            raise DataError(
-                f"{corpus.path}: frames have {corpus.frame_size} pixels, "
-                f"but the checkpoint was trained on {self.frame_size} pixels",
-                f"prepare the corpus with --size {self.frame_size}",
-            )
-
-    def frame_fit(self, config: DataConfig, frame_fit: FitMode = "crop") -> FrameFit:
-        """Return the transformation of frames of any shape to network input.
-
-        Args:
-            config: crop and scale of the training.
-            frame_fit: treatment of frames with another aspect ratio than the corpus.
-        """
-        original_size = self.original_size
-        if original_size is None and self.name in CORPORA:  # an old checkpoint without this value
-            original_size = CORPORA[self.name].original_size
-        return FrameFit(self.frame_size, config, self.interpolation, self.fit, original_size, frame_fit)
 
 
 @dataclass(frozen=True)
@@ -210,20 +145,6 @@ class _FileVocabulary(_FileModel):
     counts: list[int]
 
 
-_FileSide = Annotated[int, Field(ge=1, le=MAX_FRAME_SIDE)]
-
-
-class _FileCorpus(_FileModel):
-    name: str
-    path: str
-    protocol: str
-    fps: Annotated[float, Field(ge=MIN_FPS, le=MAX_FPS, allow_inf_nan=False)]
-    frame_size: _FileSide
-    interpolation: Interpolation = "lanczos"
-    fit: FitMode = Field("stretch", validation_alias=AliasChoices("fit", "aspect"))  # aspect: version 0.1
-    original_size: tuple[_FileSide, _FileSide] | None = None
-
-
 class _FilePublishedOrigin(_FileModel):
     source: str
     unused: dict[str, Tensor]
@@ -235,7 +156,7 @@ class _FileContent(_FileModel):
     version: str
     config: dict[str, Any]
     vocabulary: _FileVocabulary
-    corpus: _FileCorpus
+    corpus: StoredCorpus
     weights: dict[str, Tensor]
     epoch: Annotated[int, Field(ge=0)]
     history: list[dict[str, Any]]
@@ -255,12 +176,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "version": checkpoint.version,
-        "config": checkpoint.config.to_dict(),
+        "config": checkpoint.config.with_relative_paths().to_dict(),
         "vocabulary": {
             "glosses": list(checkpoint.vocabulary.glosses),
             "counts": list(checkpoint.vocabulary.counts),
         },
-        "corpus": dataclasses.asdict(checkpoint.corpus),
+        "corpus": store_origin(checkpoint.corpus, checkpoint.vocabulary, path.parent),
         "weights": {name: value.detach().cpu() for name, value in checkpoint.weights.items()},
         "epoch": checkpoint.epoch,
         "history": [dict(record) for record in checkpoint.history],
@@ -361,7 +282,7 @@ def _validate_content(content: Mapping[str, Any], path: Path) -> Checkpoint:
     return Checkpoint(
         config=config,
         vocabulary=vocabulary,
-        corpus=CorpusOrigin(**plain.corpus.model_dump()),
+        corpus=plain.corpus.to_origin(path.parent),
         weights=plain.weights,
         epoch=plain.epoch,
         history=tuple(plain.history),

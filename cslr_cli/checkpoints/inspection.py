@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, parse_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, parse_checkpoint
 from cslr_cli.checkpoints.checkpoint_file import non_finite_warnings, read_checkpoint_file
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
 from cslr_cli.checkpoints.published_tensors import (
     find_published_state,
     from_published,
@@ -146,7 +147,7 @@ def _inspect_own(checkpoint: Checkpoint, path: Path) -> CheckpointInspection:
         num_classes=checkpoint.vocabulary.num_classes,
         epoch=checkpoint.epoch,
         vocabulary=checkpoint.vocabulary,
-        corpus=checkpoint.corpus,
+        corpus=checkpoint.corpus.with_relative_path(),
         data=config.data,
         num_epochs=None if checkpoint.published_origin else config.training.epochs,
         history=checkpoint.history,

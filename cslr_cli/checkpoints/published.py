@@ -6,7 +6,7 @@ it is ambiguous, the corpus must be given.
 
 from __future__ import annotations
 
-import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,11 @@ from torch import Tensor
 from cslr_cli.checkpoints.checkpoint import (
     PUBLISHED_NETWORKS,
     Checkpoint,
-    CorpusOrigin,
     PublishedOrigin,
     parse_checkpoint,
 )
 from cslr_cli.checkpoints.checkpoint_file import read_checkpoint_file, write_checkpoint_file
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin, StoredCorpus, store_origin
 from cslr_cli.checkpoints.gloss_dict import read_any_vocabulary, read_gloss_dict, write_gloss_dict
 from cslr_cli.checkpoints.published_tensors import (
     find_published_state,
@@ -34,8 +34,10 @@ from cslr_cli.checkpoints.published_tensors import (
 )
 from cslr_cli.config import Config, apply_settings
 from cslr_cli.corpora.registry import CORPORA, find_reader, find_reader_by_vocabulary, open_prepared_corpus
+from cslr_cli.dataset.fingerprint import CorpusFingerprint
 from cslr_cli.dataset.manifest import DEFAULT_FRAME_SIZE, VOCABULARY_FILE, PreparedCorpus
 from cslr_cli.errors import CheckpointError, CslrError, UsageError
+from cslr_cli.files import relative_path
 from cslr_cli.model.definition import load_definition
 from cslr_cli.temporal_plan import PUBLISHED_SCHEDULES
 from cslr_cli.vocabulary import Vocabulary
@@ -62,7 +64,7 @@ class _CslrSection(BaseModel):
     """Section that this package adds to published checkpoints; the published code ignores it."""
 
     config: dict[str, Any] | None = None
-    corpus: CorpusOrigin | None = None
+    corpus: StoredCorpus | None = None
     vocabulary_hash: str | None = None
 
 
@@ -173,7 +175,7 @@ def _check_vocabulary_hash(vocabulary: Vocabulary, source: Path, expected: str, 
 def _build_config(published: _PublishedFile, origin: CorpusOrigin, settings: Sequence[str]) -> Config:
     values = published.added.config  # present if this package wrote the file
     values = {"model": identify_network(published.state)} if values is None else dict(values)
-    values["corpus"] = {"name": origin.name, "path": origin.path}
+    values["corpus"] = {"name": origin.name, "path": relative_path(origin.path) if origin.path else None}
     apply_settings(values, settings)
     return Config.from_dict(values, f"{published.path} as a configuration")
 
@@ -187,7 +189,7 @@ def _find_corpus_origin(
     if isinstance(corpus, PreparedCorpus):
         return CorpusOrigin.from_corpus(corpus), []
     if corpus is None and published.added.corpus is not None:
-        return published.added.corpus, []
+        return published.added.corpus.to_origin(published.path.parent), []
     notes: list[str] = []
     if corpus is None:
         # A published checkpoint says nothing about its corpus but the number of glosses.
@@ -206,8 +208,9 @@ def _find_corpus_origin(
         return CorpusOrigin.from_corpus(open_prepared_corpus(prepared)), notes
     reader = find_reader(corpus)
     notes += _compare_with_prepared(vocabulary, source, reader.default_output)
-    path = str(reader.default_output)
-    return CorpusOrigin(reader.name, path, reader.protocol, reader.fps, DEFAULT_FRAME_SIZE), notes
+    path, fingerprint = os.path.abspath(reader.default_output), CorpusFingerprint.of(vocabulary)
+    origin = CorpusOrigin(reader.name, path, reader.protocol, reader.fps, DEFAULT_FRAME_SIZE, fingerprint=fingerprint)
+    return origin, notes
 
 
 def _compare_with_prepared(vocabulary: Vocabulary, source: Path, prepared: Path) -> list[str]:
@@ -244,8 +247,8 @@ def write_published(checkpoint: Checkpoint, path: Path) -> Path:
         "epoch": checkpoint.epoch - 1,  # the published code counts from 0 and saves the last epoch
         "model_state_dict": to_published(checkpoint.weights, checkpoint.config.model, unused),
         _CSLR_KEY: {
-            "config": checkpoint.config.to_dict(),
-            "corpus": dataclasses.asdict(checkpoint.corpus),
+            "config": checkpoint.config.with_relative_paths().to_dict(),
+            "corpus": store_origin(checkpoint.corpus, checkpoint.vocabulary, path.parent),
             "vocabulary_hash": checkpoint.vocabulary.hash,
         },
     }

@@ -11,7 +11,7 @@ from cslr_cli.cam.options import CamMethod, CamOptions
 from cslr_cli.choices import Head
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
-from cslr_cli.cli.options import open_network, option
+from cslr_cli.cli.options import find_corpus_and_report, open_network, option
 from cslr_cli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -144,9 +144,7 @@ def _parse_place(text: str) -> tuple[float, float]:
 
 def _frames_of_sample(checkpoint: Checkpoint, corpus_path: Path | None, sample_id: str) -> Path:
     """Return the path of a sample's frames, and print its reference."""
-    from cslr_cli.evaluation import find_prepared_corpus
-
-    corpus = find_prepared_corpus(checkpoint, corpus_path)
+    corpus = find_corpus_and_report(checkpoint, corpus_path)
     sample = find_sample(corpus, sample_id)
     print_note(f"signed: {' '.join(sample.glosses)}")
     checkpoint.corpus.check_frame_size(corpus)

@@ -12,9 +12,10 @@ import typer
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
 from cslr_cli.cli.decoding import apply_decoding_options, tuning_json, tuning_table
-from cslr_cli.cli.options import find_checkpoint_and_report, open_checkpoint_and_report, option
+from cslr_cli.cli.options import find_checkpoint_and_report, find_corpus_and_report, open_checkpoint_and_report, option
 from cslr_cli.cli.score_tables import MAX_JSON_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import UsageError
+from cslr_cli.files import relative_path
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,7 @@ def evaluate(
     ],
     corpus: Annotated[
         Path | None,
-        option("--corpus", "Prepared corpus (default: the corpus of the training, otherwise prepared/NAME).", "FOLDER"),
+        option("--corpus", "Prepared corpus (default: the corpus of the training).", "FOLDER"),
     ] = None,
     split: options.Splits = None,
     vocabulary: options.Vocabulary = None,
@@ -96,7 +97,7 @@ def evaluate(
         cslr evaluate runs/phoenix2014/best.pt --lm gloss.arpa --tune-lm
     """
     from cslr_cli.corpora.registry import open_prepared_corpus
-    from cslr_cli.evaluation import evaluation_folder, evaluation_warnings, find_prepared_corpus
+    from cslr_cli.evaluation import evaluation_folder, evaluation_warnings
     from cslr_cli.evaluation.reports import decoding_facts, rescore, write_evaluation
     from cslr_cli.model.device import resolve_device, resolve_precision
     from cslr_cli.report import PAGE
@@ -108,7 +109,7 @@ def evaluate(
         checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus)
     )
     loaded = options.change_settings(loaded, settings)
-    prepared = find_prepared_corpus(loaded, corpus)
+    prepared = find_corpus_and_report(loaded, corpus)
     torch_device = resolve_device(device)
     folder = output or evaluation_folder(checkpoint)
     options.check_output_folder(folder)
@@ -140,7 +141,7 @@ def evaluate(
         workers=workers,
     )
     results = [rescore(result, tool) for result in results]
-    facts = {"checkpoint": str(checkpoint), "corpus": str(prepared.path), "tool": tool}
+    facts = {"checkpoint": relative_path(checkpoint), "corpus": relative_path(prepared.path), "tool": tool}
     analyses = write_evaluation(results, prepared, folder, facts)
     print_note(f"report, hypotheses and references: {folder / PAGE}")
     if as_json:

@@ -16,6 +16,7 @@ from cslr_cli.media.options import FitMode
 
 if TYPE_CHECKING:
     from cslr_cli.checkpoints.checkpoint import Checkpoint
+    from cslr_cli.checkpoints.corpus_origin import FoundCorpus
     from cslr_cli.dataset.manifest import PreparedCorpus
 
 
@@ -251,3 +252,19 @@ def change_settings(checkpoint: Checkpoint, settings: Sequence[str] | None) -> C
     values = checkpoint.config.to_dict()
     apply_settings(values, settings)
     return replace(checkpoint, config=Config.from_dict(values, "the checkpoint with --set"))
+
+
+def find_corpus_and_report(checkpoint: Checkpoint, given: Path | None) -> PreparedCorpus:
+    """Find the corpus of a checkpoint; print which one is used and why, and a warning if it differs."""
+    from cslr_cli.checkpoints.corpus_origin import find_corpus
+
+    found = find_corpus(checkpoint.corpus, given)
+    report_corpus(found)
+    return found.corpus
+
+
+def report_corpus(found: FoundCorpus) -> None:
+    """Print which corpus is used and why, and a warning if it is not that of the training."""
+    print_note(f"corpus: {found.corpus.path} ({found.rule})")
+    for warning in found.warnings:
+        print_error(warning, kind="warning")

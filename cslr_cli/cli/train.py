@@ -36,6 +36,7 @@ from cslr_cli.training.monitoring.observer import LOGGER, TrainingObserver, Trai
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from cslr_cli.checkpoints.corpus_origin import FoundCorpus
     from cslr_cli.config import Config
     from cslr_cli.training.loop import TrainingResult
     from cslr_cli.training.run.folder import RunFolder
@@ -194,6 +195,7 @@ class _Task:
         resume: whether to continue an existing run.
         batch_may_grow: whether the user did not set the batch size, so that it may grow to one clip per process.
         verbosity: what the first process prints.
+        corpus: corpus of a resumed run that was found; None for the corpus of the recipe.
     """
 
     recipe: Config
@@ -202,12 +204,14 @@ class _Task:
     resume: bool
     batch_may_grow: bool
     verbosity: Verbosity = field(default_factory=verbosity)
+    corpus: FoundCorpus | None = None
 
 
 def _resumed_task(run: RunFolder, changes: Sequence[str], config: str | None, device: str) -> _Task:
-    from cslr_cli.training.run.resuming import load_resumed_config
+    from cslr_cli.training.run.resuming import load_resumed_run
 
-    return _Task(load_resumed_config(run, changes, config), run.path, device, resume=True, batch_may_grow=False)
+    resumed = load_resumed_run(run, changes, config)
+    return _Task(resumed.config, run.path, device, resume=True, batch_may_grow=False, corpus=resumed.corpus)
 
 
 def _new_task(config: str, changes: Sequence[str], runs_dir: Path, name: str | None, device: str) -> _Task:
@@ -244,12 +248,23 @@ def _train_in_this_process(task: _Task) -> TrainingResult | None:
     )
     with use_verbosity(task.verbosity), join_process_group(device) as ranks:
         recipe = grow_batch_to_world_size(task.recipe, ranks.world_size) if task.batch_may_grow else task.recipe
+        corpus = None if task.corpus is None else task.corpus.corpus
         if not ranks.is_first:
-            train_network(recipe, task.path, device=device, resume=task.resume, ranks=ranks)
+            train_network(recipe, task.path, device=device, resume=task.resume, ranks=ranks, corpus=corpus)
             return None
+        if task.corpus is not None:
+            options.report_corpus(task.corpus)
         with shown_progress() as progress:
             observer = _ScreenObserver(progress, recipe.training.epochs, _describe_grown_batch(task.recipe, recipe))
-            return train_network(recipe, task.path, device=device, resume=task.resume, observer=observer, ranks=ranks)
+            return train_network(
+                recipe,
+                task.path,
+                device=device,
+                resume=task.resume,
+                observer=observer,
+                ranks=ranks,
+                corpus=corpus,
+            )
 
 
 class _ScreenObserver(TrainingObserver):

@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from cslr_cli.dataset.fingerprint import CorpusFingerprint
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import FAULTS_SHOWN, DataError
 from cslr_cli.files import write_text
@@ -70,7 +71,7 @@ class CorpusInfo:
         interpolation: how frames were resized.
         layout: `zip` or `folder`: how the frames of a clip are stored; `none` if the corpus has no frames.
         image_format: format of the pictures, `png` or `jpeg`.
-        source: release folder that the corpus was prepared from.
+        source: release folder that the corpus was prepared from, relative to the folder of the corpus.
         annotations: 16 hexadecimal digits that differ where the annotations differ.
         splits: size of each split.
         references: origin of each split's references, in words.
@@ -208,6 +209,11 @@ class PreparedCorpus:
     def vocabulary(self) -> Vocabulary:
         """The glosses with their ids."""
         return Vocabulary.read(self.path / VOCABULARY_FILE)
+
+    @cached_property
+    def fingerprint(self) -> CorpusFingerprint:
+        """Hashes of vocabulary and splits, by which a checkpoint recognises its corpus."""
+        return CorpusFingerprint.of(self.vocabulary, {split: self.samples(split) for split in self.splits})
 
     def samples(self, split: str) -> tuple[Sample, ...]:
         """Read the manifest of a split."""

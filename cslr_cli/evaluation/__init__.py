@@ -8,7 +8,7 @@ model, and `reports` writes the files.
 from __future__ import annotations
 
 from cslr_cli.decoding.clip_decoder import ClipHypotheses, ClipLogProbs
-from cslr_cli.evaluation.checkpoint_evaluation import evaluate, evaluation_warnings, find_prepared_corpus
+from cslr_cli.evaluation.checkpoint_evaluation import evaluate, evaluation_warnings
 from cslr_cli.evaluation.evaluator import Evaluator
 from cslr_cli.evaluation.reports import evaluation_folder, write_hypotheses
 from cslr_cli.evaluation.results import HEADS, SplitResult
@@ -25,7 +25,6 @@ __all__ = [
     "evaluate",
     "evaluation_folder",
     "evaluation_warnings",
-    "find_prepared_corpus",
     "tune_language_model",
     "write_hypotheses",
 ]

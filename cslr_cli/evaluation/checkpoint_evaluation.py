@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 
 import torch
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.config import DecodingConfig
-from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.decoding.decoders import language_model_from_config
 from cslr_cli.errors import DataError
@@ -29,22 +27,6 @@ _log = logging.getLogger(__name__)
 _SAME_FPS_RATIO, _MAX_FPS_RATIO = 1.01, 2.0
 
 
-def find_prepared_corpus(checkpoint: Checkpoint, path: Path | None) -> PreparedCorpus:
-    """Find the prepared corpus of a checkpoint: `path`, else the folder used in training, else `prepared/NAME`."""
-    if path is not None:
-        return open_prepared_corpus(path)
-    origin = checkpoint.corpus
-    places = (Path(origin.path), Path("prepared") / origin.name)
-    for place in places:
-        if place.is_dir():
-            return open_prepared_corpus(place)
-    searched = dict.fromkeys(str(place.absolute()) for place in places)  # often the same folder
-    raise DataError(
-        f"{' and '.join(searched)}: cannot find the corpus that the network was trained on",
-        f"name its folder with --corpus, or prepare it: cslr prepare {origin.name} --size {origin.frame_size}",
-    )
-
-
 def evaluate(
     checkpoint: Checkpoint,
     corpus: PreparedCorpus,
@@ -59,8 +41,7 @@ def evaluate(
     """Score a checkpoint on some splits of a corpus.
 
     Example:
-        >>> from pathlib import Path
-        >>> import torch
+        >>>         >>> import torch
         >>> from cslr_cli import evaluate, load_checkpoint
         >>> from cslr_cli.corpora import open_prepared_corpus
         >>> checkpoint = load_checkpoint(Path("runs/quickstart/best.pt"))

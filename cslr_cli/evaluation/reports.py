@@ -55,6 +55,7 @@ def write_evaluation(
     results: Sequence[SplitResult], corpus: PreparedCorpus, folder: Path, facts: Mapping[str, str]
 ) -> list[Analysis]:
     """Write hypotheses, references and a report with `facts`; returns the report's figures, one analysis per split."""
+    facts = {**facts, "corpus fingerprint": str(corpus.fingerprint)}
     for result in results:
         write_hypotheses(result, corpus, folder)
     analyses = [analyse(report_section(result, corpus)) for result in results]

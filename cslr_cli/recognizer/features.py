@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError
-from cslr_cli.files import atomic_file, write_text
+from cslr_cli.files import atomic_file, relative_path, write_text
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.recognizer.recognizer import Recognizer
 from cslr_cli.recognizer.segmentation import iterate_frame_features
@@ -117,7 +117,7 @@ def write_description(recognizer: Recognizer, checkpoint: Path | str, folder: Pa
     """Write `features.json`: the network of the features, and the rates of their frames and steps."""
     plan, data = recognizer.network.plan, recognizer.checkpoint.config.data
     description = {
-        "checkpoint": str(checkpoint),
+        "checkpoint": relative_path(checkpoint),
         "network": recognizer.checkpoint.config.model.name,
         "corpus": recognizer.checkpoint.corpus.name,
         "fps": recognizer.fps / data.frame_interval,

@@ -13,6 +13,7 @@ import torch
 
 from cslr_cli.config import Config
 from cslr_cli.corpora.registry import open_prepared_corpus
+from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CslrError
 from cslr_cli.evaluation import Evaluator, SplitResult
 from cslr_cli.media.clip_plan import describe_crop_change, scale_crop, small_crop_warning
@@ -80,6 +81,7 @@ def train(
     resume: bool = False,
     observer: TrainingObserver = NO_OBSERVER,
     ranks: Ranks = SINGLE_PROCESS,
+    corpus: PreparedCorpus | None = None,
 ) -> TrainingResult:
     """Train a network.
 
@@ -104,6 +106,7 @@ def train(
         observer: receiver of the reports of this process.
         ranks: processes that train together. Each calls this function with its own device and observer, and otherwise
             the same arguments. Only the first writes files.
+        corpus: corpus of the configuration if it is open already; None to open it.
 
     Raises:
         UsageError: the folder of a new run exists, or that of a resumed run is not a run.
@@ -119,7 +122,7 @@ def train(
     else:
         RunFolder.check_new(run_path)  # before the work of setting up
         ranks.barrier()
-    trainer = Trainer(config, device, ranks, is_new=not resume)
+    trainer = Trainer(config, device, ranks, is_new=not resume, corpus=corpus)
     if resume:
         changes = trainer.resume(run)
     else:
@@ -173,12 +176,15 @@ class Trainer:
         device: device of the network.
         ranks: processes of the training.
         is_new: whether the training is new, so that the crop is scaled to the corpus' frames.
+        corpus: corpus of the training if it is open already; None to open the one of the configuration.
     """
 
-    def __init__(self, config: Config, device: torch.device, ranks: Ranks, *, is_new: bool) -> None:
-        self.corpus = open_prepared_corpus(config.corpus.folder)
+    def __init__(
+        self, config: Config, device: torch.device, ranks: Ranks, *, is_new: bool, corpus: PreparedCorpus | None = None
+    ) -> None:
+        self.corpus = corpus or open_prepared_corpus(config.corpus.folder)
         # The configuration may name another corpus than the one that `--corpus` points to.
-        config = config.with_corpus_name(self.corpus.name)
+        config = config.with_corpus_name(self.corpus.name).with_relative_paths()
         self.crop_notes: list[str] = []
         if is_new:
             config = self._scale_crop(config)

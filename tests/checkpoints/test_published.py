@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import socket
 from collections import OrderedDict
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cslr_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
 from cslr_cli.checkpoints.published import convert_published, find_unsupported_parts, open_checkpoint, write_published
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, CslrError, DataError, UsageError
@@ -174,8 +174,10 @@ def test_a_prepared_corpus_is_vocabulary_and_corpus_in_one(tmp_path: Path, tiny_
     settings = ["data.crop_size=32"]
     checkpoint = convert_published(path, tiny_corpus.path, settings=settings).checkpoint
     assert checkpoint.vocabulary == tiny_corpus.vocabulary
-    where, how = str(tiny_corpus.path), ("lanczos", "stretch", (210, 260))
-    assert dataclasses.astuple(checkpoint.corpus) == ("synthetic", where, "phoenix2014", 25.0, 36, *how)
+    where, fingerprint = str(tiny_corpus.path), tiny_corpus.fingerprint
+    assert checkpoint.corpus == CorpusOrigin(
+        "synthetic", where, "phoenix2014", 25.0, 36, "lanczos", "stretch", (210, 260), fingerprint
+    )
     from_text = convert_published(path, tiny_corpus.path / "vocabulary.txt", corpus=tiny_corpus, settings=settings)
     assert from_text.checkpoint.corpus == checkpoint.corpus
 

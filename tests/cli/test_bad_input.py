@@ -191,10 +191,16 @@ def test_a_moved_corpus_is_an_error_that_names_the_option(
     cslr: Command, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = torch.load(trained, weights_only=True)
-    content["corpus"]["path"] = "/gone/synthetic"
+    content["corpus"]["path"] = "../gone/synthetic"
     torch.save(content, "moved.pt")
     Path("prepared").rename("elsewhere")
-    assert_error(cslr("evaluate", "moved.pt"), 1, "/gone/synthetic", "--corpus", "cslr prepare synthetic --size 36")
+    assert_error(
+        cslr("evaluate", "moved.pt"),
+        1,
+        str(tmp_path / "gone" / "synthetic"),
+        "--corpus",
+        "cslr prepare synthetic --size 36",
+    )
     assert cslr("evaluate", "moved.pt", "--corpus", "elsewhere/synthetic", "--split", "dev").status == 0
 
 

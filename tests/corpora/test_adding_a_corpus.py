@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cslr_cli.checkpoints.checkpoint import CorpusOrigin, load_checkpoint
+from cslr_cli.checkpoints.checkpoint import load_checkpoint
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
 from cslr_cli.config import Config, CorpusConfig
 from cslr_cli.corpora import CORPORA, find_reader, open_prepared_corpus, read_release
 from cslr_cli.corpora.preparation import PreparationOptions, prepare

@@ -24,7 +24,6 @@ from cslr_cli.evaluation import (
     SplitResult,
     evaluate,
     evaluation_warnings,
-    find_prepared_corpus,
     write_hypotheses,
 )
 from cslr_cli.evaluation.reports import write_evaluation
@@ -509,27 +508,6 @@ def test_alternatives_are_normalised_before_the_oracle_chooses() -> None:
     best = oracle_score(clips, alternatives, find_protocol("phoenix2014"))
     assert [clip.hypothesis for clip in best.clips] == [("REGEN", "WIND"), ("WIND",), ()]
     assert best.wer == pytest.approx(100 / 3)
-
-
-# Which corpus
-
-
-def test_the_corpus_is_the_one_named_else_that_of_training_else_the_prepared_one_of_its_name(
-    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    named = copied(tiny_corpus, tmp_path / "named")
-    assert find_prepared_corpus(tiny_checkpoint, named.path).path == named.path
-    assert find_prepared_corpus(tiny_checkpoint, None).path == tiny_corpus.path
-    origin = dataclasses.replace(tiny_checkpoint.corpus, path=str(tmp_path / "gone"))
-    moved = dataclasses.replace(tiny_checkpoint, corpus=origin)
-    with pytest.raises(DataError) as caught:
-        find_prepared_corpus(moved, None)
-    assert str(tmp_path / "gone") in caught.value.message
-    assert "cslr prepare synthetic --size 36" in str(caught.value.hint)
-    assert "--corpus" in str(caught.value.hint)
-    copied(tiny_corpus, tmp_path / "prepared" / "synthetic")
-    assert find_prepared_corpus(moved, None).path == Path("prepared/synthetic")
 
 
 # What cannot be evaluated

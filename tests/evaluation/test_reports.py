@@ -76,7 +76,7 @@ def test_an_evaluation_leaves_hypotheses_with_times_references_and_a_report(
         *("report.html", "report.json", "dev.clips.csv"),
     }
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["facts"] == {"checkpoint": "best.pt"}
+    assert report["facts"] == {"checkpoint": "best.pt", "corpus fingerprint": str(tiny_corpus.fingerprint)}
     assert report["sections"]["dev"]["wer"] == result.wer
     best = report["sections"]["dev"]["beside"]["each clip's best alternative"]
     assert (best["wer"], best["interval_by_clip"]["unit"]) == (result.oracle["sequence"].wer, "clip")

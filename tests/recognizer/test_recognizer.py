@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
 from cslr_cli.config import Config, DecodingConfig
 from cslr_cli.corpora import find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare

@@ -27,7 +27,7 @@ from cslr_cli.training import loop
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.run import saving
 from cslr_cli.training.run.folder import RunFolder
-from cslr_cli.training.run.resuming import load_resumed_config
+from cslr_cli.training.run.resuming import load_resumed_run
 from tests.training.observers import CallbackObserver, stop_after_epoch, stop_at_step
 
 CPU = torch.device("cpu")
@@ -102,7 +102,7 @@ def test_a_training_with_a_scaled_crop_is_resumed_exactly(recipe: Config, tmp_pa
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         train(recipe, run, device=CPU, observer=stop_at_step(2))
-    config = load_resumed_config(RunFolder(run))
+    config = load_resumed_run(RunFolder(run)).config
     told: list[str] = []
     resumed = train(config, run, device=CPU, resume=True, observer=CallbackObserver(warning=told.append))
     assert_same_state(resumed.run.last, whole.run.last)

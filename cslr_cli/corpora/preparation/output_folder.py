@@ -19,14 +19,16 @@ from cslr_cli.corpora.preparation.options import PreparationOptions
 from cslr_cli.corpora.preparation.report import REPORT_FILE
 from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PROGRESS_FILE, CorpusInfo, with_new_keys
 from cslr_cli.errors import DataError
-from cslr_cli.files import write_text
+from cslr_cli.files import relative_path, write_text
 from cslr_cli.untrusted import UntrustedDataError, read_json
 
 # Values that may differ when frames are added to a corpus that was prepared without them.
 _FRAME_VALUES = {"frame_size", "interpolation", "fit", "layout", "image_format", "image_quality"}
 
 
-def preparation_identity(corpus: CorpusReader, release: Release, options: PreparationOptions) -> dict[str, Any]:
+def preparation_identity(
+    corpus: CorpusReader, release: Release, output: Path, options: PreparationOptions
+) -> dict[str, Any]:
     """Return the values of `CorpusInfo` that must be equal for a call to continue an earlier one."""
     annotation = hashlib.sha256()
     for sample in release.samples:
@@ -40,7 +42,7 @@ def preparation_identity(corpus: CorpusReader, release: Release, options: Prepar
         **dataclasses.asdict(options.clip_format),
         "layout": options.layout if options.frames else NO_FRAMES,
         "vocabulary_splits": [split for split in corpus.splits if split in options.vocabulary_splits],
-        "source": str(release.root.resolve()),
+        "source": relative_path(release.root.resolve(), output.resolve()),
         "annotations": annotation.hexdigest()[:16],
     }
 
@@ -144,9 +146,12 @@ def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:
                 "choose another --output, or remove these files",
             )
         return
+    found, identity = (
+        {**values, "source": (output.resolve() / str(values.get("source"))).resolve()} for values in (found, identity)
+    )
     differing = [name for name, value in identity.items() if found.get(name) != value]
     # A release that was moved is the same one; a second copy is not.
-    if "source" in differing and not Path(str(found.get("source"))).exists():
+    if "source" in differing and not found["source"].exists():
         differing.remove("source")
     if found.get("layout") == NO_FRAMES:
         differing = [name for name in differing if name not in _FRAME_VALUES]

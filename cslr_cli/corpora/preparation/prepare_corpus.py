@@ -44,7 +44,7 @@ from cslr_cli.dataset.manifest import (
 )
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, UsageError, join_faults
-from cslr_cli.files import write_text
+from cslr_cli.files import relative_path, write_text
 from cslr_cli.processes import available_cores
 from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.scoring.transcripts import Reference, write_stm
@@ -92,7 +92,7 @@ def prepare(
     """
     options = options or PreparationOptions()
     release = _read_release(corpus, source, output, options)
-    identity = preparation_identity(corpus, release, options)
+    identity = preparation_identity(corpus, release, output, options)
     with lock_output(output, identity):
         if options.frames:
             workers = workers or available_cores()
@@ -140,7 +140,7 @@ def prepare_shard(
     if not options.frames:
         raise UsageError("--shard cannot be combined with --no-frames", "remove --shard: only frames are divided")
     release = _read_release(corpus, source, output, options)
-    with lock_output(output, preparation_identity(corpus, release, options), shared=True):
+    with lock_output(output, preparation_identity(corpus, release, output, options), shared=True):
         results = prepare_clips(
             corpus,
             release,
@@ -252,7 +252,7 @@ def _make_report(
         num_glosses=len(vocabulary.glosses),
         left_out=(*release.left_out, *results.left_out),
         unseen_glosses=find_unseen_glosses(prepared),
-        references={split: _describe_references(release, split) for split in prepared},
+        references={split: _describe_references(release, split, output) for split in prepared},
         notes=(*release.notes, *results.notes),
         warnings=_warn_about_empty_splits(corpus, prepared),
         expected_layout=corpus.layout if results.has_missing_frames else None,
@@ -310,9 +310,9 @@ def _write_references(release: Release, output: Path, split: str, samples: Seque
     write_text(target, "".join(f"{line}\n" for line in lines))
 
 
-def _describe_references(release: Release, split: str) -> str:
+def _describe_references(release: Release, split: str, output: Path) -> str:
     path = release.official_references.get(split)
     if path is None:
         return "made from the annotation"
     is_own = path.is_relative_to(release.root)
-    return f"official: {path.relative_to(release.root) if is_own else path}"
+    return f"official: {path.relative_to(release.root) if is_own else relative_path(path, output)}"

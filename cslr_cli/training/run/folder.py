@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
 import re
 import shutil
@@ -18,7 +19,7 @@ from typing import Any
 
 from cslr_cli.config import Config
 from cslr_cli.errors import CslrError, DataError, TrainingError, UsageError
-from cslr_cli.files import write_text
+from cslr_cli.files import relative_path, write_text
 from cslr_cli.processes import available_cores
 from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.monitoring.observer import LOGGER
@@ -278,9 +279,15 @@ def current_environment() -> dict[str, Any]:
         "gpus": _gpus(),
         "cores": available_cores(),
         "threads": torch.get_num_threads(),
-        "command": sys.argv,
+        "command": [Path(sys.argv[0]).name, *map(_relative_argument, sys.argv[1:])],
         "git": _git_state(),
     }
+
+
+def _relative_argument(argument: str) -> str:
+    """Return an argument of the command line with a path relative to the current folder, also in `--name=PATH`."""
+    name, equals, value = argument.rpartition("=")
+    return f"{name}{equals}{relative_path(value)}" if os.path.isabs(value) else argument
 
 
 def _gpus() -> list[dict[str, Any]]:

@@ -7,12 +7,14 @@ folder and its format) and `run/state.TrainingState.restore` (the contents of `l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, load_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin, FoundCorpus, find_corpus
 from cslr_cli.config import Config, load_config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
@@ -24,31 +26,50 @@ from cslr_cli.training.start_points import START_WEIGHT_KEYS
 _GLOSSES_NAMED = 5
 
 
-def load_resumed_config(run: RunFolder, settings: Sequence[str] = (), other: str | Path | None = None) -> Config:
-    """Load the configuration to resume a run with: the run's own, changed only by settings.
+@dataclass(frozen=True)
+class ResumedRun:
+    """What a run is resumed with.
+
+    Attributes:
+        config: configuration to continue with; its corpus is the one that was found.
+        corpus: corpus to continue with, and why this one; None if the run has no save yet, so that it is the
+            configuration's.
+    """
+
+    config: Config
+    corpus: FoundCorpus | None
+
+
+def load_resumed_run(run: RunFolder, settings: Sequence[str] = (), other: str | Path | None = None) -> ResumedRun:
+    """Load the configuration to resume a run with, the run's own changed only by settings, and find its corpus.
 
     Args:
         run: run to be resumed.
-        settings: changes, `section.key=value`, as in `--set`.
+        settings: changes, `section.key=value`, as in `--set`; `corpus.path` names the corpus, as `--corpus` does.
         other: another configuration that the user has given; None if there is none.
 
     Raises:
         ConfigError: a configuration cannot be read; or `other`, or the run's `config.yaml`, which was edited, differs
             from that of the run's last save in keys that no setting names.
         CheckpointError: the run's last save cannot be read.
+        DataError: the corpus cannot be found or read.
     """
     config = load_config(run.config, settings)
     if other is not None:
         _validate_same_config(
-            compare_configs(config, load_config(other, settings)),
+            compare_configs(config.with_relative_paths(), load_config(other, settings).with_relative_paths()),
             (other, run.path),
             "remove --config, since --resume uses the run's own configuration",
         )
-    if run.last.is_file():
-        edited = compare_configs(load_checkpoint(run.last).config, load_config(run.config))
-        unnamed = {key: values for key, values in edited.items() if key not in setting_keys(settings)}
-        _validate_same_config(unnamed, (run.config, run.last), "restore the values of the run's last save")
-    return config
+    if not run.last.is_file():
+        return ResumedRun(config, None)
+    last = load_checkpoint(run.last)
+    keys = setting_keys(settings)
+    edited = compare_configs(last.config.with_relative_paths(), load_config(run.config).with_relative_paths())
+    unnamed = {key: values for key, values in edited.items() if key not in keys}
+    _validate_same_config(unnamed, (run.config, run.last), "restore the values of the run's last save")
+    found = find_corpus(last.corpus, config.corpus.path if "corpus.path" in keys else None)
+    return ResumedRun(config.with_corpus_folder(found.corpus.path), found)
 
 
 def setting_keys(settings: Sequence[str]) -> set[str]:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin, save_checkpoint
+from cslr_cli.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
 from cslr_cli.config import Config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError

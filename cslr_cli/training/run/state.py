@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from cslr_cli.checkpoints.checkpoint import Checkpoint, CorpusOrigin
+from cslr_cli.checkpoints.checkpoint import Checkpoint
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
 from cslr_cli.config import Config
 from cslr_cli.errors import CheckpointError
 from cslr_cli.model.network import Network, build_network

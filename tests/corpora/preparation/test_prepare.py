@@ -34,7 +34,8 @@ def test_a_release_becomes_a_prepared_corpus(release: Path, tmp_path: Path) -> N
     assert (corpus.name, corpus.protocol, corpus.fps, corpus.frame_size) == ("phoenix2014", "phoenix2014", 25.0, 32)
     assert corpus.splits == ("train", "dev", "test")
     assert corpus.info.splits == report.splits
-    assert corpus.info.source == str(release)
+    assert not Path(corpus.info.source).is_absolute()
+    assert (corpus.path / corpus.info.source).resolve() == release.resolve()
     assert corpus.samples("dev") == (
         Sample(
             sample_id="11May_2010_heute-6",

@@ -35,7 +35,22 @@ def test_a_new_run_has_the_configuration_that_made_it_and_its_environment(tmp_pa
     assert (recorded["opencv"], recorded["pillow"]) == (cv2.__version__, PIL.__version__)
     assert recorded["run_format"] == RUN_FORMAT
     assert recorded["python"] == platform.python_version()
-    assert recorded["command"] == sys.argv
+    assert recorded["command"] == [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def test_the_recorded_command_has_no_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [
+        "train",
+        "--corpus",
+        str(tmp_path / "a"),
+        f"--runs-dir={tmp_path / 'b'}",
+        "--set",
+        f"corpus.path={tmp_path}",
+    ]
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "bin" / "cslr"), *given, "optimizer.lr=1"])
+    expected = ["cslr", "train", "--corpus", "a", "--runs-dir=b", "--set", "corpus.path=.", "optimizer.lr=1"]
+    assert current_environment()["command"] == expected
 
 
 def test_a_full_disk_leaves_no_folder_of_a_new_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

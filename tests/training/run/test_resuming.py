@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from cslr_cli.checkpoints.checkpoint import CorpusOrigin, load_checkpoint, save_checkpoint
+from cslr_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
 from cslr_cli.config import Config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError
 from cslr_cli.model.network import build_network
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.run.folder import RunFolder
-from cslr_cli.training.run.resuming import compare_configs, load_resumed_config
+from cslr_cli.training.run.resuming import compare_configs, load_resumed_run
 from cslr_cli.training.run.state import TrainingState
 from tests.training.observers import stop_after_epoch
 from tests.training.test_loop import changed, copied, rewrite_samples
@@ -32,32 +33,34 @@ def test_another_configuration_is_rejected_unless_settings_name_the_differences(
     other = tmp_path / "other.yaml"
     other.write_text(changed(tiny_config, optimizer={"lr": 1.0}, training={"epochs": 5}).to_yaml())
     with pytest.raises(ConfigError) as caught:
-        load_resumed_config(run, ["optimizer.lr=1.0"], other)
+        load_resumed_run(run, ["optimizer.lr=1.0"], other)
     assert "training.epochs is 5" in str(caught.value)
     assert "it is 2" in str(caught.value)
     assert "optimizer.lr is" not in str(caught.value)
-    both = load_resumed_config(run, ["optimizer.lr=1.0", "training.epochs=5"], other)
+    both = load_resumed_run(run, ["optimizer.lr=1.0", "training.epochs=5"], other).config
     assert compare_configs(tiny_config, both) == {"optimizer.lr": (3e-3, 1.0), "training.epochs": (2, 5)}
-    assert load_resumed_config(run) == tiny_config
+    assert load_resumed_run(run).config == tiny_config
 
 
 def test_an_edited_configuration_is_rejected_unless_settings_name_the_differences(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
 ) -> None:
-    run = RunFolder(shutil.copytree(tiny_training.run.path, tmp_path / "run"))
-    assert load_resumed_config(run) == tiny_config
+    run = RunFolder(shutil.copytree(tiny_training.run.path, tmp_path / "runs" / "run"))
+    (tmp_path / "prepared").symlink_to(Path(str(tiny_config.corpus.path)).parent)
+    assert compare_configs(load_resumed_run(run).config, tiny_config).keys() == {"corpus.path"}
     edited = changed(tiny_config, optimizer={"lr": 1.0}, training={"epochs": 5})
     run.config.write_text(edited.to_yaml())
     with pytest.raises(ConfigError) as caught:
-        load_resumed_config(run, ["training.epochs=5"])
+        load_resumed_run(run, ["training.epochs=5"])
     assert f"{run.config}: optimizer.lr is 1.0, in {run.last} it is 0.003" in str(caught.value)
     assert "--set optimizer.lr=1.0" in str(caught.value)
     assert "training.epochs" not in str(caught.value)
     settings = ["optimizer.lr=0.5", " training.epochs = 5"]  # named, with whatever value
-    assert load_resumed_config(run, settings) == changed(edited, optimizer={"lr": 0.5})
+    resumed = load_resumed_run(run, settings).config
+    assert compare_configs(resumed, changed(edited, optimizer={"lr": 0.5})).keys() == {"corpus.path"}
     # Before the first save there is nothing that the file could contradict.
     run.last.unlink()
-    assert load_resumed_config(run) == edited
+    assert load_resumed_run(run).config == edited
 
 
 def test_settings_of_a_resumption_are_saved_with_the_run(tiny_config: Config, tmp_path: Path) -> None:
@@ -66,13 +69,14 @@ def test_settings_of_a_resumption_are_saved_with_the_run(tiny_config: Config, tm
     run = RunFolder(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         train(
-            load_resumed_config(run, ["optimizer.lr=0.001", "training.epochs=3"]),
+            load_resumed_run(run, ["optimizer.lr=0.001", "training.epochs=3"]).config,
             run.path,
             device=CPU,
             resume=True,
             observer=stop_after_epoch(2),
         )
-    assert load_resumed_config(run) == changed(tiny_config, optimizer={"lr": 0.001}, training={"epochs": 3})
+    expected = changed(tiny_config, optimizer={"lr": 0.001}, training={"epochs": 3}).with_relative_paths()
+    assert load_resumed_run(run).config == expected
 
 
 def test_a_corpus_with_other_glosses_is_refused_and_they_are_named(
