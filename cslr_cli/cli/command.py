@@ -8,13 +8,16 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from cslr_cli.cli.completion import complete_split_setting
 from cslr_cli.cli.console import print_json, report_error, use_verbosity
 from cslr_cli.cli.options import option
 from cslr_cli.cli.renamed_options import accept_renamed_options, print_renamed_options
@@ -37,6 +40,16 @@ class CommandGroup(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options, ready for the help."""
         return _with_plain_help(super().get_params(ctx))
+
+    def _main_shell_completion(self, ctx_args: Any, prog_name: str, complete_var: str | None = None) -> None:
+        """Answer a shell that asks for completions; bash's words are not always those of Typer."""
+        if os.environ.get(f"_{prog_name}_COMPLETE".upper()) == "complete_bash":
+            words, position = os.environ.get("COMP_WORDS", "").split(), int(os.environ.get("COMP_CWORD", 0))
+            values = complete_split_setting(words, position)
+            if values is not None:
+                print("\n".join(values))
+                sys.exit(0)
+        super()._main_shell_completion(ctx_args=ctx_args, prog_name=prog_name, complete_var=complete_var)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; `help COMMAND` is `COMMAND --help`."""

@@ -10,6 +10,7 @@ import typer
 
 from cslr_cli.choices import CheckpointFormat
 from cslr_cli.cli import options
+from cslr_cli.cli.completion import complete_checkpoint
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, table
 from cslr_cli.cli.options import find_checkpoint_and_report, option
 from cslr_cli.errors import UsageError
@@ -25,6 +26,7 @@ def convert(
         Path | None,
         typer.Argument(
             metavar="CHECKPOINT",
+            autocompletion=complete_checkpoint,
             help="Published checkpoint of VAC, SMKD, CorrNet or CorrNet+. Or a checkpoint of cslr: file, run (its "
             "best.pt) or name of a model.",
         ),

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cslr_cli.cli import options
+from cslr_cli.cli.completion import complete_checkpoint
 from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.cli.decoding import apply_decoding_options
 from cslr_cli.cli.options import option
@@ -24,6 +25,7 @@ def demo(
         list[Path] | None,
         typer.Argument(
             metavar="CHECKPOINT",
+            autocompletion=complete_checkpoint,
             help="Checkpoint files, runs (their best.pt) or names of models to choose from (default: the finished "
             "runs).",
         ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cslr_cli.cli import options
+from cslr_cli.cli.completion import complete_checkpoint
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
 from cslr_cli.cli.decoding import apply_decoding_options, tuning_json, tuning_table
 from cslr_cli.cli.options import find_checkpoint_and_report, find_corpus_and_report, open_checkpoint_and_report, option
@@ -32,6 +33,7 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="CHECKPOINT",
+            autocompletion=complete_checkpoint,
             help="Checkpoint file, run (its best.pt) or name of a model; a published checkpoint with --vocabulary.",
         ),
     ],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cslr_cli.cli import options
+from cslr_cli.cli.completion import complete_corpus_or_checkpoint
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
 from cslr_cli.cli.options import option
 from cslr_cli.errors import EXIT_FAILED, FAULTS_SHOWN, UsageError
@@ -22,7 +23,14 @@ _BAR = 30  # characters of the longest bar of the histogram
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Prepared corpus, checkpoint, or folder of a run.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            autocompletion=complete_corpus_or_checkpoint,
+            help="Prepared corpus, checkpoint, or folder of a run.",
+        ),
+    ],
     config: Annotated[
         str,
         option(

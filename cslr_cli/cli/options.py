@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cslr_cli import choices
+from cslr_cli.cli.completion import CHANGEABLE_SECTIONS, complete_changeable_setting, find_completion
 from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.errors import UsageError
 from cslr_cli.media.options import FitMode
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from cslr_cli.dataset.manifest import PreparedCorpus
 
 
-def option(name: str, help: str, metavar: str | None = None, panel: str | None = None, **limits: float) -> Any:
+def option(
+    name: str,
+    help: str,
+    metavar: str | None = None,
+    panel: str | None = None,
+    complete: Callable[..., Any] | None = None,
+    **limits: float,
+) -> Any:
     """Describe an option of a command.
 
     Args:
@@ -28,9 +36,18 @@ def option(name: str, help: str, metavar: str | None = None, panel: str | None =
         help: noun phrase, or imperative for a flag, with unit; the default of the parameter is added.
         metavar: placeholder of the value in capitals; None for a flag, or for choices, which are listed.
         panel: heading in the help.
+        complete: function that completes the value in a shell; by default, `find_completion` finds it.
         limits: `min` and `max` of a number.
     """
-    return typer.Option(name, help=help, metavar=metavar, rich_help_panel=panel, **limits)  # type: ignore[arg-type]
+    complete = complete or find_completion(name, metavar)
+    return typer.Option(
+        name,
+        help=help,
+        metavar=metavar,
+        rich_help_panel=panel,
+        autocompletion=complete,
+        **limits,  # type: ignore[arg-type]
+    )
 
 
 # Panels of the help.
@@ -40,8 +57,6 @@ SCORING = "Scoring"
 VIDEO = "Video"
 
 Json = Annotated[bool, option("--json", "Print the result as JSON.")]
-# Sections of the configuration that can change when a network is used.
-_CHANGEABLE = ("data", "decoding")
 UseSettings = Annotated[
     list[str] | None,
     option(
@@ -49,6 +64,7 @@ UseSettings = Annotated[
         "Setting of the checkpoint's configuration, for example decoding.max_classes=80. Repeatable.",
         "KEY=VALUE",
         NETWORK,
+        complete_changeable_setting,
     ),
 ]
 Settings = Annotated[
@@ -241,11 +257,11 @@ def change_settings(checkpoint: Checkpoint, settings: Sequence[str] | None) -> C
     """Return a checkpoint with the settings of `--set`; only those that need no training can change."""
     from cslr_cli.config import Config, apply_settings
 
-    fixed = [setting for setting in settings or () if setting.partition(".")[0].strip() not in _CHANGEABLE]
+    fixed = [setting for setting in settings or () if setting.partition(".")[0].strip() not in CHANGEABLE_SECTIONS]
     if fixed:
         raise UsageError(
             f"--set {fixed[0]}: fixed by the training of the network",
-            f"settings that can change: those of {' and '.join(_CHANGEABLE)}",
+            f"settings that can change: those of {' and '.join(CHANGEABLE_SECTIONS)}",
         )
     if not settings:
         return checkpoint

@@ -12,6 +12,7 @@ import typer
 
 from cslr_cli.choices import ImageFormat, Layout, SplitUnit
 from cslr_cli.cli import options
+from cslr_cli.cli.completion import complete_corpus_name
 from cslr_cli.cli.console import print_error, print_json, print_note, print_remarks, print_result, shown_progress, table
 from cslr_cli.cli.options import option
 from cslr_cli.errors import FAULTS_SHOWN, DataError, UsageError
@@ -33,6 +34,7 @@ def prepare(
         str,
         typer.Argument(
             metavar="CORPUS",
+            autocompletion=complete_corpus_name,
             help="Name of the corpus: phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily or synthetic, in "
             "upper or lower case. With --manifest: a new name for your own corpus.",
         ),

@@ -36,9 +36,8 @@ def score(
         str | None,
         option(
             "--protocol",
-            "Normalisation of hypotheses: phoenix2014 (also for SI5 and -T), csl, csl-daily or plain (default: "
-            "the protocol of --corpus, otherwise plain).",
-            "NAME",
+            "Normalisation of hypotheses (default: the protocol of --corpus, otherwise plain).",
+            "phoenix2014|csl|csl-daily|plain",
             options.SCORING,
         ),
     ] = None,
