@@ -121,9 +121,18 @@ class ScoringError(CslrError):
 
 
 class MissingPackageError(CslrError):
-    """A required optional package is not installed."""
+    """A required optional package is not installed; for one of an extra, the hint is that of `extra_hint`."""
 
     kind = "missing_package"
+
+
+def extra_hint(extra: str) -> str:
+    """Return how to install an extra of cslr: the one place that decides how such hints read.
+
+    >>> extra_hint("demo")
+    "in the source folder of cslr, run: pip install '.[demo]'"
+    """
+    return f"in the source folder of cslr, run: pip install '.[{extra}]'"
 
 
 class FileError(CslrError):

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cslr_cli.errors import DataError, MissingPackageError
+from cslr_cli.errors import DataError, MissingPackageError, extra_hint
 
 _LN_10 = math.log(10)  # KenLM gives logarithms to the base 10
 _SENTENCE_END = "</s>"
@@ -134,8 +134,7 @@ def _kenlm() -> Any:
         return importlib.import_module("kenlm")
     except ImportError as error:
         raise MissingPackageError(
-            "language models need kenlm, which is not installed",
-            installation_hint("in the source folder of cslr, run: pip install '.[lm]'"),
+            "language models need kenlm, which is not installed", installation_hint(extra_hint("lm"))
         ) from error
 
 

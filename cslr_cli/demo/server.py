@@ -18,7 +18,7 @@ from typing import Any
 
 from cslr_cli.demo.checkpoint_menu import CheckpointMenu
 from cslr_cli.demo.service import DemoService, Limits
-from cslr_cli.errors import CslrError, MissingPackageError, UsageError
+from cslr_cli.errors import CslrError, MissingPackageError, UsageError, extra_hint
 
 _KEPT_SECONDS = 1800  # an upload and its files are then removed, even if the page is still open
 _CLEANUP_INTERVAL = 300  # seconds between two removals
@@ -85,10 +85,7 @@ def serve_page(
         try:
             import gradio  # noqa: F401
         except ImportError as error:
-            raise MissingPackageError(
-                "the demo needs Gradio, which is not installed",
-                "in the source folder of cslr, run: pip install '.[demo]'",
-            ) from error
+            raise MissingPackageError("the demo needs Gradio, which is not installed", extra_hint("demo")) from error
         from cslr_cli.demo.page import build_page
 
         # Neither the visitor nor the owner of the page can avoid this warning.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
-from cslr_cli.errors import MissingPackageError
+from cslr_cli.errors import MissingPackageError, extra_hint
 from cslr_cli.output.formats import FormatOptions
 from cslr_cli.output.subtitles import Cue, make_cues
 from cslr_cli.output.text import ranked_hypotheses, sentences_of
@@ -20,8 +20,7 @@ try:
     from pympi.Praat import TextGrid
 except ModuleNotFoundError as error:
     raise MissingPackageError(
-        "ELAN and Praat documents need pympi-ling, which is not installed",
-        "in the source folder of cslr, run: pip install '.[elan]'",
+        "ELAN and Praat documents need pympi-ling, which is not installed", extra_hint("elan")
     ) from error
 
 _EAF_VERSION = "3.0"

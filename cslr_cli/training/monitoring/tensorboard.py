@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cslr_cli.errors import MissingPackageError
+from cslr_cli.errors import MissingPackageError, extra_hint
 from cslr_cli.training.monitoring.epoch_record import EpochRecord, StepRecord
 from cslr_cli.training.monitoring.observer import NO_OBSERVER, TrainingObserver
 
@@ -59,10 +59,7 @@ class TensorBoardObserver(TrainingObserver):
 def check_tensorboard(track: str | None) -> None:
     """Raise a MissingPackageError if `training.track` needs TensorBoard and it is not installed."""
     if track == "tensorboard" and importlib.util.find_spec("tensorboard") is None:
-        raise MissingPackageError(
-            "--track tensorboard: TensorBoard is not installed",
-            "in the source folder of cslr, run: pip install '.[tensorboard]'",
-        )
+        raise MissingPackageError("--track tensorboard: TensorBoard is not installed", extra_hint("tensorboard"))
 
 
 @contextmanager
