@@ -36,9 +36,22 @@ def plain_values(value: Any) -> Any:
     return value.model_dump(mode="json")  # a part of the configuration
 
 
-def format_json(document: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
-    """Format a document as JSON, without the line end; on one line unless it is indented."""
-    return json.dumps(plain_values(document), ensure_ascii=ascii_only, indent=indent, allow_nan=False)
+def format_json(document: Any, *, indent: int | None = None, ascii_only: bool = False, compact: bool = False) -> str:
+    """Format a document as JSON, without the line end; on one line unless it is indented.
+
+    Args:
+        document: document, or a part of one.
+        indent: number of spaces per level.
+        ascii_only: whether other characters are written as escapes.
+        compact: whether the text has no spaces, for large files.
+    """
+    return json.dumps(
+        plain_values(document),
+        ensure_ascii=ascii_only,
+        indent=indent,
+        separators=(",", ":") if compact else None,
+        allow_nan=False,
+    )
 
 
 class ErrorDetails(TypedDict):

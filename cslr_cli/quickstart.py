@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
+from typing_extensions import TypedDict
 
 from cslr_cli.cam import CamOptions, explain, write_sheet
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
@@ -18,6 +20,7 @@ from cslr_cli.corpora.synthetic import SyntheticOptions, make_release, write_cli
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.evaluation import SplitResult, evaluate, evaluation_folder, write_hypotheses
+from cslr_cli.evaluation.documents import SplitFigures, split_figures
 from cslr_cli.model.device import resolve_precision
 from cslr_cli.output.film_strip import draw_film_strip
 from cslr_cli.processes import available_cores
@@ -79,6 +82,47 @@ class QuickstartResult:
     made: Sequence[tuple[str, Path]]
 
 
+class ExampleFigures(TypedDict):
+    """The example video.
+
+    Attributes:
+        signed: its glosses.
+        recognised: recognised glosses.
+    """
+
+    signed: list[str]
+    recognised: list[str]
+
+
+class QuickstartDocument(TypedDict):
+    """What `cslr quickstart --json` prints.
+
+    Attributes:
+        schema_version: version of this document.
+        seconds: time of the command.
+        splits: scores and hypotheses of each split.
+        example: example video.
+        made: paths of the written files and folders, by description.
+    """
+
+    schema_version: Literal[1]
+    seconds: float
+    splits: dict[str, SplitFigures]
+    example: ExampleFigures
+    made: dict[str, str]
+
+
+def quickstart_document(result: QuickstartResult, seconds: float) -> QuickstartDocument:
+    """Make the document of a quickstart that took so many seconds."""
+    return {
+        "schema_version": 1,
+        "seconds": seconds,
+        "splits": split_figures(result.results),
+        "example": {"signed": list(result.example.glosses), "recognised": result.recognition.text.split()},
+        "made": {what: str(where) for what, where in result.made},
+    }
+
+
 def quickstart(
     *,
     device: torch.device,
@@ -119,7 +163,7 @@ def quickstart(
     write_clip_video(release, example.sample_id, video)
     for number, other in enumerate(others, start=2):
         write_clip_video(release, other.sample_id, run.path / f"example-{number}.mp4")
-    recognizer = Recognizer(checkpoint, device=device)
+    recognizer = Recognizer(checkpoint, device=device, name=str(RUN / "best.pt"))
     recognition = recognizer.recognize(video)
     with recognizer.open(video) as clip:
         draw_film_strip(clip.frames(), recognition, picture)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from cslr_cli.scoring import TimedGloss
 
@@ -23,6 +26,23 @@ class Alternative:
 
     glosses: tuple[TimedGloss, ...]
     score: float
+
+
+class AlternativeDocument(TypedDict):
+    """A hypothesis in a document.
+
+    Attributes:
+        glosses: glosses with start and end in seconds and a confidence, 0 to 1.
+        score: score of the decoder, a natural logarithm; null if it is infinite.
+    """
+
+    glosses: Sequence[TimedGloss]
+    score: float | None
+
+
+def alternative_document(alternative: Alternative) -> AlternativeDocument:
+    """Make the document of a hypothesis."""
+    return {"glosses": alternative.glosses, "score": alternative.score}
 
 
 @dataclass(frozen=True)
@@ -77,6 +97,21 @@ class StepLogits:
 
 
 @dataclass(frozen=True)
+class DivisionFacts:
+    """How a recording was divided into segments.
+
+    Attributes:
+        method: `rests`: at pauses in the signing; `windows`: into windows of one length; `none`: not divided.
+        window: length of a window, seconds; None without windows.
+        overlap: overlap of neighbouring windows, seconds; None without windows.
+    """
+
+    method: Literal["rests", "windows", "none"]
+    window: float | None = None
+    overlap: float | None = None
+
+
+@dataclass(frozen=True)
 class Recognition:
     """The recognition of one video.
 
@@ -99,6 +134,13 @@ class Recognition:
         sentences: recognition of each segment, in order: one for an undivided clip; none if nothing moves.
         warnings: faults of the source that did not prevent reading it.
         logits: logits of all steps, if requested.
+        checkpoint: path or name of the checkpoint; None if it is unknown.
+        network_fps: frame rate that the network was trained for, frames per second; None if it is unknown. `fps`
+            differs from it only if a maximum number of frames has thinned the frames out.
+        source_fps: frame rate that the source itself states; None for pictures and arrays.
+        source_num_frames: number of frames of the whole source; None if they have not been counted, because only a
+            part was read or the frames are in memory.
+        segmentation: how the recording was divided; None if it is unknown.
     """
 
     source: str
@@ -112,6 +154,11 @@ class Recognition:
     sentences: tuple[Sentence, ...] = ()
     warnings: tuple[str, ...] = ()
     logits: StepLogits | None = field(default=None, compare=False)
+    checkpoint: str | None = None
+    network_fps: float | None = None
+    source_fps: float | None = None
+    source_num_frames: int | None = None
+    segmentation: DivisionFacts | None = None
 
     @property
     def text(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import torch
 from cslr_cli import quickstart as module
 from cslr_cli.config import Config
 from cslr_cli.corpora.synthetic import SyntheticOptions
-from cslr_cli.quickstart import STAGES, QuickstartResult, quickstart
+from cslr_cli.documents import format_json
+from cslr_cli.quickstart import STAGES, QuickstartResult, quickstart, quickstart_document
+from tests.documents import check_document
 from tests.training.observers import CallbackObserver
 
 
@@ -48,6 +51,7 @@ def test_everything_is_made_and_each_stage_names_its_command(small: Path) -> Non
     for what, path in result.made:
         assert (small / path).exists(), what
     assert result.recognition.num_frames > 0
+    check_document("quickstart", json.loads(format_json(quickstart_document(result, 1.5))))
     clips = {video.read_bytes() for video in (small / "runs/quickstart").glob("example*.mp4")}
     assert len(clips) == 2, "as many different ones to try as there are test clips, at most three"
 

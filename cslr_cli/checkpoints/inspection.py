@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from typing_extensions import TypedDict
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, parse_checkpoint
 from cslr_cli.checkpoints.checkpoint_file import non_finite_warnings, read_checkpoint_file
@@ -38,6 +39,88 @@ _PARAMETER_GROUPS = {
     "classifier.": "classifier",
     "conv_classifier.": "convolution's classifier",
 }
+
+
+class VocabularyFacts(TypedDict):
+    """The vocabulary of a checkpoint.
+
+    Attributes:
+        glosses: number of glosses.
+        first: the first glosses.
+        hash: hash of all glosses.
+    """
+
+    glosses: int
+    first: list[str]
+    hash: str
+
+
+class PreprocessingFacts(TypedDict):
+    """How a frame becomes the network's input.
+
+    Attributes:
+        crop_size: height and width of the crop in pixels.
+        image_scale: scale after the crop.
+        input_size: height and width of the network's input in pixels.
+        frame_interval: every n-th frame is read.
+        normalisation: normalisation of the pixels.
+    """
+
+    crop_size: int
+    image_scale: float
+    input_size: int
+    frame_interval: int
+    normalisation: str
+
+
+class CheckpointDocument(TypedDict):
+    """The content of a checkpoint: what `cslr inspect CHECKPOINT --json` prints.
+
+    Values that a published checkpoint does not contain are null.
+
+    Attributes:
+        schema_version: version of this document.
+        path: path of the file.
+        num_bytes: size of the file.
+        written_by: `cslr` and its version, or the published code.
+        network: name of the network.
+        model: settings of the network.
+        parameters: number of parameters by part of the network.
+        num_parameters: number of all parameters.
+        num_classes: number of glosses plus the blank.
+        vocabulary: glosses of the network.
+        corpus: facts about the training corpus.
+        preprocessing: how a frame becomes the network's input.
+        epoch: number of trained epochs.
+        epochs: number of epochs in the configuration.
+        best: figures of the epoch with the lowest WER on dev; null without evaluations.
+        history: figures of each epoch.
+        resumable: whether training can be resumed from it.
+        converted_from: file name of the published checkpoint that was converted.
+        averaged_epochs: epochs whose weights were averaged.
+        warnings: messages about the weights.
+    """
+
+    schema_version: Literal[1]
+    path: str
+    num_bytes: int
+    written_by: str
+    network: str
+    model: dict[str, Any]
+    parameters: dict[str, int]
+    num_parameters: int
+    num_classes: int
+    vocabulary: VocabularyFacts | None
+    corpus: CorpusOrigin | None
+    preprocessing: PreprocessingFacts | None
+    epoch: int
+    epochs: int | None
+    best: dict[str, Any] | None
+    history: list[dict[str, Any]]
+    resumable: bool
+    converted_from: str | None
+    averaged_epochs: list[int]
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -80,13 +163,14 @@ class CheckpointInspection:
         evaluated = [record for record in self.history if record.get("wer") is not None]
         return min(evaluated, key=lambda record: float(record["wer"]), default=None)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the inspection as plain values for JSON."""
+    def to_dict(self) -> CheckpointDocument:
+        """The values that `--json` prints."""
         definition = load_definition(self.model.name)
         backbone = f"{definition.backbone.__module__.rpartition('.')[2]}.{definition.backbone.__name__}"
         parts = {"backbone": backbone, **dataclasses.asdict(self.model.parts)}
         vocabulary = self.vocabulary
         return {
+            "schema_version": 1,
             "path": str(self.path),
             "num_bytes": self.num_bytes,
             "written_by": self.written_by,
@@ -95,17 +179,12 @@ class CheckpointInspection:
             "parameters": dict(self.parameters),
             "num_parameters": sum(self.parameters.values()),
             "num_classes": self.num_classes,
-            "vocabulary": vocabulary
-            and {
-                "glosses": len(vocabulary.glosses),
-                "first": list(vocabulary.glosses[:FIRST_GLOSSES]),
-                "hash": vocabulary.hash,
-            },
-            "corpus": None if self.corpus is None else _replace_tuples(dataclasses.asdict(self.corpus)),
-            "preprocessing": self.data and _preprocessing(self.data, definition.normalisation),
+            "vocabulary": None if vocabulary is None else _vocabulary_facts(vocabulary),
+            "corpus": self.corpus,
+            "preprocessing": None if self.data is None else _preprocessing(self.data, definition.normalisation),
             "epoch": self.epoch,
             "epochs": self.num_epochs,
-            "best": self.best and dict(self.best),
+            "best": None if self.best is None else dict(self.best),
             "history": [dict(record) for record in self.history],
             "resumable": self.resumable,
             "converted_from": self.converted_from,
@@ -114,7 +193,15 @@ class CheckpointInspection:
         }
 
 
-def _preprocessing(data: DataConfig, normalisation: Normalisation) -> dict[str, Any]:
+def _vocabulary_facts(vocabulary: Vocabulary) -> VocabularyFacts:
+    return {
+        "glosses": len(vocabulary.glosses),
+        "first": list(vocabulary.glosses[:FIRST_GLOSSES]),
+        "hash": vocabulary.hash,
+    }
+
+
+def _preprocessing(data: DataConfig, normalisation: Normalisation) -> PreprocessingFacts:
     return {
         "crop_size": data.crop_size,
         "image_scale": data.image_scale,
@@ -184,8 +271,3 @@ def _count_parameters(model: ModelConfig, num_classes: int) -> dict[str, int]:
         part = next(part for beginning, part in _PARAMETER_GROUPS.items() if name.startswith(beginning))
         counts[part] += parameter.numel()
     return {part: count for part, count in counts.items() if count}
-
-
-def _replace_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Replace tuples by lists, for JSON."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typing_extensions import TypedDict
 
 from cslr_cli.cam.options import CamMethod, CamOptions
 from cslr_cli.choices import Head
@@ -69,6 +70,68 @@ Corpus = Annotated[
 SampleId = Annotated[str | None, option("--sample", "Name of the clip.", "ID", _CORPUS)]
 
 
+class HottestPosition(TypedDict):
+    """The position with the highest value of a heat map.
+
+    Attributes:
+        x: pixels from the left edge of the source's frame.
+        y: pixels from the upper edge.
+        seconds: time of the frame in the source.
+    """
+
+    x: float
+    y: float
+    seconds: float
+
+
+class GlossMapDocument(TypedDict):
+    """A gloss and its heat map.
+
+    Attributes:
+        gloss: label.
+        start: start, seconds in the source.
+        end: end, seconds in the source.
+        confidence: confidence, 0 to 1; null if unknown.
+        steps: output steps of the gloss.
+        hottest: position with the highest value; null if the map is blank.
+        blank: reason why the map is blank; null if it is not.
+    """
+
+    gloss: str
+    start: float
+    end: float
+    confidence: float | None
+    steps: list[int]
+    hottest: HottestPosition | None
+    blank: str | None
+
+
+class ExplanationDocument(TypedDict):
+    """Heat maps: what `cslr cam --json` prints.
+
+    Attributes:
+        schema_version: version of this document.
+        source: path of the video or of the clip's frames.
+        layer: layer of the maps.
+        head: head of the network whose logits are explained.
+        method: computation of a map from the gradients.
+        sentence: explained glosses of the sentence.
+        glosses: each gloss with its map.
+        warnings: messages about the source and the maps.
+        files: paths of the written files, by content.
+    """
+
+    schema_version: Literal[1]
+    source: str
+    layer: str
+    head: Head
+    method: CamMethod
+    sentence: list[str]
+    glosses: list[GlossMapDocument]
+    warnings: list[str]
+    files: dict[str, str]
+
+
 def cam(
     video: Video = None,
     output: Annotated[Path, option("--output", "Folder of the maps.", "FOLDER")] = Path("cam"),
@@ -129,7 +192,7 @@ def cam(
         files = _write_files(explanation, output, progress)
     _print_warnings(explanation, opened.config.model.name)
     if as_json:
-        print_json(_explanation_to_dict(explanation, source, files))
+        print_json(_explanation_document(explanation, source, files))
         return
     _print_tables(explanation, files)
 
@@ -199,8 +262,8 @@ def _print_tables(explanation: Explanation, files: dict[str, Path]) -> None:
     print_result(table(["output", "file"], [[content, str(path)] for content, path in files.items()], left=(0, 1)))
 
 
-def _explanation_to_dict(explanation: Explanation, source: Path, files: dict[str, Path]) -> dict[str, Any]:
-    glosses = []
+def _explanation_document(explanation: Explanation, source: Path, files: dict[str, Path]) -> ExplanationDocument:
+    glosses: list[GlossMapDocument] = []
     for gloss_map in explanation.glosses:
         timed, hottest = gloss_map.timed, explanation.film.hottest(gloss_map)
         glosses.append(
@@ -215,6 +278,7 @@ def _explanation_to_dict(explanation: Explanation, source: Path, files: dict[str
             }
         )
     return {
+        "schema_version": 1,
         "source": str(source),
         "layer": explanation.layer,
         "head": explanation.head,

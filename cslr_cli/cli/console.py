@@ -87,7 +87,10 @@ def print_note(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a result as one line of JSON on standard output; in ASCII unless the encoding is Unicode."""
-    print(format_json(value, ascii_only=not _has(chr(sys.maxunicode), sys.stdout)), flush=True)
+    text = format_json(value)
+    if not _has(chr(sys.maxunicode) + text, sys.stdout):  # the name of a file may not even be Unicode
+        text = format_json(value, ascii_only=True)
+    print(text, flush=True)
 
 
 def report_error(error: CslrError, source: object = None, *, as_json: bool, kind: str = "error") -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typing_extensions import NotRequired, TypedDict
 
 from cslr_cli.choices import CheckpointFormat
 from cslr_cli.cli import options
@@ -19,6 +20,34 @@ if TYPE_CHECKING:
     from cslr_cli.checkpoints.checkpoint import Checkpoint
 
 _DEFAULT_BEST = 5
+
+
+class ConversionDocument(TypedDict):
+    """A written checkpoint: what `cslr convert --json` prints.
+
+    Attributes:
+        schema_version: version of this document.
+        network: name of the network.
+        glosses: number of glosses in the vocabulary.
+        corpus: name of the corpus of the training.
+        fps: frame rate of the corpus, frames per second.
+        protocol: name of the scoring protocol.
+        epoch: number of trained epochs.
+        averaged_epochs: epochs whose weights were averaged; only with `--average`.
+        checkpoint: path of the written checkpoint.
+        vocabulary: path of the written vocabulary; only with `--to published`.
+    """
+
+    schema_version: Literal[1]
+    network: str
+    glosses: int
+    corpus: str
+    fps: float
+    protocol: str
+    epoch: int
+    averaged_epochs: NotRequired[list[int]]
+    checkpoint: str
+    vocabulary: NotRequired[str]
 
 
 def convert(
@@ -159,16 +188,21 @@ def _to_published(path: Path, output: Path, *, as_json: bool) -> None:
 def _print_summary(checkpoint: Checkpoint, written: dict[str, Path], *, as_json: bool) -> None:
     model = checkpoint.config.model
     if as_json:
-        facts: dict[str, Any] = {
+        document: ConversionDocument = {
+            "schema_version": 1,
             "network": model.name,
             "glosses": len(checkpoint.vocabulary.glosses),
             "corpus": checkpoint.corpus.name,
             "fps": checkpoint.corpus.fps,
             "protocol": checkpoint.corpus.protocol,
             "epoch": checkpoint.epoch,
-            **({"averaged_epochs": list(checkpoint.averaged_epochs)} if checkpoint.averaged_epochs else {}),
+            "checkpoint": str(written["checkpoint"]),
         }
-        print_json({**facts, **{what: str(path) for what, path in written.items()}})
+        if checkpoint.averaged_epochs:
+            document["averaged_epochs"] = list(checkpoint.averaged_epochs)
+        if "vocabulary" in written:
+            document["vocabulary"] = str(written["vocabulary"])
+        print_json(document)
         return
     averaged = ", ".join(map(str, checkpoint.averaged_epochs))
     rows = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,11 +67,6 @@ def apply_decoding_options(
         gloss_bonus=gloss_bonus,
         **others,
     )
-
-
-def tuning_json(tuned: TunedLanguageModel) -> dict[str, Any]:
-    """Return the best weights and all trials as a JSON object."""
-    return {**asdict(tuned.best), "trials": [asdict(trial) for trial in tuned.trials]}
 
 
 def tuning_table(tuned: TunedLanguageModel, rows_shown: int = 8) -> Any:

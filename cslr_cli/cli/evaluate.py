@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +11,9 @@ import typer
 from cslr_cli.cli import options
 from cslr_cli.cli.completion import complete_checkpoint
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
-from cslr_cli.cli.decoding import apply_decoding_options, tuning_json, tuning_table
+from cslr_cli.cli.decoding import apply_decoding_options, tuning_table
 from cslr_cli.cli.options import find_checkpoint_and_report, find_corpus_and_report, open_checkpoint_and_report, option
-from cslr_cli.cli.score_tables import MAX_JSON_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
+from cslr_cli.cli.score_tables import errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import UsageError
 from cslr_cli.files import relative_path
 
@@ -100,6 +99,7 @@ def evaluate(
     """
     from cslr_cli.corpora.registry import open_prepared_corpus
     from cslr_cli.evaluation import evaluation_folder, evaluation_warnings
+    from cslr_cli.evaluation.documents import evaluation_document
     from cslr_cli.evaluation.reports import decoding_facts, rescore, write_evaluation
     from cslr_cli.model.device import resolve_device, resolve_precision
     from cslr_cli.report import PAGE
@@ -147,15 +147,7 @@ def evaluate(
     analyses = write_evaluation(results, prepared, folder, facts)
     print_note(f"report, hypotheses and references: {folder / PAGE}")
     if as_json:
-        print_json(
-            {
-                **facts,
-                "protocol": prepared.protocol,
-                "decoding": results[0].decoding.model_dump(mode="json"),
-                "splits": results_json(results),
-                **({} if tuned is None else {"language_model": tuning_json(tuned)}),
-            }
-        )
+        print_json(evaluation_document(results, prepared, facts, tuned))
         return
     if tuned is not None:
         print_result(tuning_table(tuned))
@@ -202,31 +194,6 @@ def _evaluate_splits(
         )
         done.update({result.split: result for result in other_results})
     return [done[name] for name in splits], tuned
-
-
-def results_json(results: Sequence[SplitResult]) -> dict[str, Any]:
-    """Return the figures and hypotheses of each split."""
-    from cslr_cli.evaluation.reports import hypotheses_json
-    from cslr_cli.scoring.breakdown import break_down, score_group
-
-    def figures(clips: Sequence[ClipScore]) -> dict[str, object]:
-        return score_group("", clips).as_dict()
-
-    splits = {}
-    for result in results:
-        breakdown = break_down(result.scores["sequence"])
-        splits[result.split] = {
-            **breakdown.total.as_dict(),
-            "conv": figures(result.scores["conv"].clips),
-            "greedy": figures(result.greedy["sequence"].clips),
-            **({"oracle": figures(result.oracle["sequence"].clips)} if result.oracle else {}),
-            "known_signers": figures(result.clips_of_known_signers),
-            "unseen_signers": figures(result.clips_of_unseen_signers),
-            "signers": {each.name: each.as_dict() for each in breakdown.by_signer},
-            "confusions": [asdict(confusion) for confusion in breakdown.confusions[:MAX_JSON_CONFUSIONS]],
-            "hypotheses": hypotheses_json(result),
-        }
-    return splits
 
 
 def results_table(results: Sequence[SplitResult]) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typing_extensions import TypedDict
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, report_error, shown_progress
@@ -21,6 +22,24 @@ if TYPE_CHECKING:
     from cslr_cli.dataset.sample import Sample
     from cslr_cli.recognizer import Recognizer
     from cslr_cli.recognizer.features import ClipFeatures
+
+
+class FeaturesDocument(TypedDict):
+    """Written features: one line of `cslr features --json` per split, or one line for all videos.
+
+    Attributes:
+        schema_version: version of this document.
+        output: file, or folder of one file per clip.
+        clips: number of clips.
+        frames: number of their frames.
+        steps: number of their output steps.
+    """
+
+    schema_version: Literal[1]
+    output: str
+    clips: int
+    frames: int
+    steps: int
 
 
 def features(
@@ -79,7 +98,14 @@ def features(
         succeeded = _write_corpus(recognizer, corpus, splits, writer)
     for name, counts in writer.counts.items():
         if as_json:
-            print_json({"output": str(output / name), **counts})
+            document: FeaturesDocument = {
+                "schema_version": 1,
+                "output": str(output / name),
+                "clips": counts["clips"],
+                "frames": counts["frames"],
+                "steps": counts["steps"],
+            }
+            print_json(document)
         else:
             print(f"{output / name}: {counts['clips']} clips, {counts['frames']} frames, {counts['steps']} steps")
     if not succeeded:

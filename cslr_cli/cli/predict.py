@@ -185,9 +185,9 @@ def predict(
         from cslr_cli.model.device import resolve_device
         from cslr_cli.recognizer import Recognizer
 
-        _, loaded = open_network(checkpoint, runs_dir, vocabulary, settings)
+        path, loaded = open_network(checkpoint, runs_dir, vocabulary, settings)
         decoding = apply_decoding_options(loaded.config.decoding, **changes)
-        return Recognizer(loaded, device=resolve_device(device), precision=precision, decoding=decoding)
+        return Recognizer(loaded, device=resolve_device(device), precision=precision, decoding=decoding, name=str(path))
 
     output_format = choose_format(format_name, as_json, output)
     content_options: dict[str, Any] = {"--cues": cues, "--all-heads": all_heads or None}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from cslr_cli.cli.console import print_error, print_note
+from typing_extensions import TypedDict
+
+from cslr_cli.cli.console import print_error, print_json, print_note
 from cslr_cli.errors import UsageError
 from cslr_cli.media.options import FitMode, ReadOptions
 from cslr_cli.recognizer.options import LiveOptions
@@ -22,6 +23,26 @@ if TYPE_CHECKING:
 
 # Time between two warnings about dropped frames, seconds.
 _WARNING_INTERVAL = 5.0
+
+
+class LiveGlossDocument(TypedDict):
+    """A gloss of a camera: one line of `cslr predict --json` with a camera.
+
+    Attributes:
+        schema_version: version of this document.
+        gloss: label.
+        start: start in seconds since the first frame.
+        end: end in seconds since the first frame.
+        confidence: confidence, 0 to 1; null if unknown.
+        delay: time between the end of the sign and its output, seconds.
+    """
+
+    schema_version: Literal[1]
+    gloss: str
+    start: float
+    end: float
+    confidence: float | None
+    delay: float
 
 
 def is_live(videos: Sequence[str], play_files: bool) -> bool:
@@ -141,19 +162,15 @@ class _DropWarnings:
 def _print_gloss(gloss: LiveGloss, *, as_json: bool, confidence: bool) -> None:
     timed = gloss.timed
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "gloss": timed.gloss,
-                    "start": round(timed.start, 3),
-                    "end": round(timed.end, 3),
-                    "confidence": timed.confidence,
-                    "delay": round(gloss.delay, 3),
-                },
-                ensure_ascii=False,
-            ),
-            flush=True,
-        )
+        document: LiveGlossDocument = {
+            "schema_version": 1,
+            "gloss": timed.gloss,
+            "start": round(timed.start, 3),
+            "end": round(timed.end, 3),
+            "confidence": timed.confidence,
+            "delay": round(gloss.delay, 3),
+        }
+        print_json(document)
         return
     percent = f"  ({timed.confidence:.0%})" if confidence and timed.confidence is not None else ""
     print(f"{timed.start:8.2f} {timed.end:8.2f}  {timed.gloss}{percent}  +{gloss.delay:.1f} s", flush=True)

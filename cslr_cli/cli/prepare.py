@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
@@ -287,12 +286,12 @@ def _print_report(report: PreparationReport | ShardReport, *, as_json: bool) -> 
     _print_left_out(report.faults, report.expected_layout)
     if not isinstance(report, PreparationReport):
         if as_json:
-            print_json(_shard_json(report))
+            print_json(report.document())
         else:
             print_result(_shard_table(report))
             print_note("when all parts are done, run the same command without --shard to join them")
     elif as_json:
-        print_json({"output": str(report.output), **json.loads(report.to_json())})
+        print_json({"output": str(report.output), **report.document()})
     else:
         print_result(_report_table(report))
 
@@ -344,16 +343,3 @@ def _report_table(report: PreparationReport) -> Any:
 def _shard_table(report: ShardReport) -> Any:
     row = [f"part {report.shard}", str(report.num_clips), str(report.num_frames), str(len(report.left_out))]
     return table([str(report.output), "clips", "frames", "left out"], [row])
-
-
-def _shard_json(report: ShardReport) -> dict[str, Any]:
-    return {
-        "output": str(report.output),
-        "corpus": report.corpus,
-        "shard": report.shard,
-        "clips": report.num_clips,
-        "frames": report.num_frames,
-        "left_out": [
-            {"sample_id": clip.sample_id, "split": clip.split, "reason": clip.reason} for clip in report.left_out
-        ],
-    }

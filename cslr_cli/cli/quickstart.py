@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from cslr_cli.cli import options
 from cslr_cli.cli.console import duration, print_json, print_note, print_result, shown_progress, table
-from cslr_cli.cli.evaluate import results_json, results_table
+from cslr_cli.cli.evaluate import results_table
 from cslr_cli.cli.train import epoch_line
 from cslr_cli.progress import Progress, ProgressCallback
 from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.monitoring.observer import TrainingObserver
 
 if TYPE_CHECKING:
-    from cslr_cli.quickstart import QuickstartResult, Stage
+    from cslr_cli.quickstart import Stage
 
 
 def quickstart(device: options.Device = "auto", as_json: options.Json = False) -> None:
@@ -32,7 +32,7 @@ def quickstart(device: options.Device = "auto", as_json: options.Json = False) -
     print_note("The quickstart takes 5 to 12 minutes on two idle CPU cores.")
     from cslr_cli.config import load_config
     from cslr_cli.model.device import resolve_device
-    from cslr_cli.quickstart import CONFIG, STAGES
+    from cslr_cli.quickstart import CONFIG, STAGES, quickstart_document
     from cslr_cli.quickstart import quickstart as run_quickstart
 
     epochs = load_config(CONFIG).training.epochs
@@ -49,7 +49,7 @@ def quickstart(device: options.Device = "auto", as_json: options.Json = False) -
     seconds = time.monotonic() - started
     print_note(f"\nDone in {duration(seconds)}.\n")
     if as_json:
-        print_json(_as_json(result, seconds))
+        print_json(quickstart_document(result, seconds))
         return
     print_result(results_table(result.results))
     signed, recognised = " ".join(result.example.glosses), result.recognition.text
@@ -68,12 +68,3 @@ class _QuickstartObserver(TrainingObserver):
 
     def on_epoch(self, record: EpochRecord) -> None:
         print_note(f"     {epoch_line(record, self._num_epochs)}")
-
-
-def _as_json(result: QuickstartResult, seconds: float) -> dict[str, object]:
-    return {
-        "seconds": seconds,
-        "splits": results_json(result.results),
-        "example": {"signed": list(result.example.glosses), "recognised": result.recognition.text.split()},
-        "made": {what: str(where) for what, where in result.made},
-    }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +12,7 @@ from cslr_cli.choices import MissingHypotheses
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
 from cslr_cli.cli.options import option
-from cslr_cli.cli.score_tables import MAX_JSON_CONFUSIONS, errors_table, facts_text, intervals_text, scores_table
+from cslr_cli.cli.score_tables import errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import ScoringError, UsageError
 
 if TYPE_CHECKING:
@@ -79,6 +78,7 @@ def score(
         cslr score references.stm first.ctm second.ctm --output comparison
     """
     from cslr_cli.report import analyse, write_report
+    from cslr_cli.report.figures import score_document
     from cslr_cli.scoring import find_protocol, read_ctm, read_stm, strip_times
     from cslr_cli.scoring import score as align_all
     from cslr_cli.scoring.scoring_tool import require_tool, score_with_tool
@@ -112,27 +112,9 @@ def score(
         page = write_report(output, [analysis], title=f"Scores of {hypotheses.name}", facts=facts)
         print_note(f"report: {page}")
     if as_json:
-        print_json(score_json(analysis, tool))
+        print_json(score_document(analysis, tool))
     else:
         _print_scores(analysis, tool)
-
-
-def score_json(analysis: Analysis, tool: str) -> dict[str, Any]:
-    """Return the figures of the first system, then those of both systems and their comparison."""
-    section, breakdown = analysis.section, analysis.breakdown
-    first = section.systems[0].score
-    systems = zip(section.systems, analysis.totals, strict=True)
-    return {
-        **breakdown.total.as_dict(),
-        "protocol": first.protocol.name,
-        "tool": tool,
-        "missing": list(first.missing),
-        "signers": {each.name: each.as_dict() for each in breakdown.by_signer},
-        "confusions": [asdict(confusion) for confusion in breakdown.confusions[:MAX_JSON_CONFUSIONS]],
-        **({"unseen_glosses": breakdown.unseen.as_dict()} if breakdown.unseen else {}),
-        **({"systems": {system.name: total.as_dict() for system, total in systems}} if analysis.comparison else {}),
-        **({"comparison": analysis.comparison.as_dict()} if analysis.comparison else {}),
-    }
 
 
 def _make_section(

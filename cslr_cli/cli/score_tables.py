@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from cslr_cli.scoring import Breakdown, GroupScore
 
 MAX_ERROR_ROWS = 5
-MAX_JSON_CONFUSIONS = 20  # `report.json` has all of them
 
 
 def scores_table(rows: Sequence[tuple[str, GroupScore]], first_column: str = "") -> Any:

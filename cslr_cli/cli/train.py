@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typing_extensions import TypedDict
 
 from cslr_cli.choices import Precision, Tracker
 from cslr_cli.cli import options
@@ -30,7 +31,7 @@ from cslr_cli.cli.console import (
 from cslr_cli.cli.options import option
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.progress import Progress, ProgressCallback
-from cslr_cli.training.monitoring.epoch_record import EpochRecord
+from cslr_cli.training.monitoring.epoch_record import EpochFigures, EpochRecord
 from cslr_cli.training.monitoring.observer import LOGGER, TrainingObserver, TrainingOutline
 
 if TYPE_CHECKING:
@@ -47,6 +48,22 @@ _DEFAULT_CONFIG = "phoenix2014"
 _RECIPE = "Recipe"
 _HARDWARE = "Hardware"
 _INITIAL_WEIGHTS = "Initial weights"
+
+
+class TrainingDocument(TypedDict):
+    """A finished training: what `cslr train --json` prints.
+
+    Attributes:
+        schema_version: version of this document.
+        run: folder of the run.
+        best: figures of the epoch with the lowest WER on dev.
+        checkpoint: checkpoint of this epoch.
+    """
+
+    schema_version: Literal[1]
+    run: str
+    best: EpochFigures
+    checkpoint: str
 
 
 def train(
@@ -179,7 +196,13 @@ def train(
     if result is None:
         return  # the first process prints the result
     if as_json:
-        print_json({"run": str(task.path), "best": result.best.to_dict(), "checkpoint": str(result.run.best)})
+        document: TrainingDocument = {
+            "schema_version": 1,
+            "run": str(task.path),
+            "best": result.best.figures(),
+            "checkpoint": str(result.run.best),
+        }
+        print_json(document)
     else:
         print_result(_result_table(result))
 

@@ -73,7 +73,9 @@ class CheckpointMenu:
                 self._loaded.clear()  # first, because two networks may not fit on the device
                 checkpoint = load_checkpoint(self.paths[name])
                 decoding = self.change_decoding(checkpoint.config.decoding)
-                recognizer = Recognizer(checkpoint, device=self.device, precision=self.precision, decoding=decoding)
+                recognizer = Recognizer(
+                    checkpoint, device=self.device, precision=self.precision, decoding=decoding, name=name
+                )
                 self._loaded[name] = recognizer
             return self._loaded[name]
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cslr_cli.choices import ScoringTool
 from cslr_cli.config import DecodingConfig
 from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.documents import format_json
+from cslr_cli.evaluation.documents import hypotheses_document
 from cslr_cli.evaluation.results import SplitResult
 from cslr_cli.files import write_text
-from cslr_cli.recognition import Alternative
 from cslr_cli.report import (
     Analysis,
     Section,
@@ -79,30 +78,9 @@ def write_hypotheses(result: SplitResult, corpus: PreparedCorpus, output: Path) 
     write_ctm(output / f"{result.split}.conv.ctm", result.hypotheses["conv"])
     references = read_stm(corpus.references(result.split))  # may have clips that the manifest lacks
     write_stm(stm, (each for each in references if each.sample_id in result.hypotheses["sequence"]))
-    lines = (
-        f"{json.dumps(sample_id, ensure_ascii=False)}: {json.dumps(clip, ensure_ascii=False)}"
-        for sample_id, clip in hypotheses_json(result).items()
-    )
+    lines = (f"{format_json(name)}: {format_json(value)}" for name, value in hypotheses_document(result).items())
     write_text(output / f"{result.split}.hypotheses.json", "{\n" + ",\n".join(lines) + "\n}\n")
     return ctm, stm
-
-
-def hypotheses_json(result: SplitResult, head: str = "sequence") -> dict[str, Any]:
-    """Return the hypotheses of each clip as plain values.
-
-    Returns:
-        For each clip `glosses` (each with `gloss`, `start` and `end` in seconds, `confidence`) and `score` (natural
-        logarithm); if there are several hypotheses also `nbest`: all of them in the same form, best first.
-    """
-    return {sample_id: _clip_json(alternatives) for sample_id, alternatives in result.nbest[head].items()}
-
-
-def _clip_json(alternatives: Sequence[Alternative]) -> dict[str, Any]:
-    hypotheses = [
-        {"glosses": [asdict(timed) for timed in alternative.glosses], "score": alternative.score}
-        for alternative in alternatives
-    ]
-    return hypotheses[0] if len(hypotheses) == 1 else {**hypotheses[0], "nbest": hypotheses}
 
 
 def decoding_facts(decoding: DecodingConfig) -> dict[str, str]:

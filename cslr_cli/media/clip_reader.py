@@ -98,6 +98,7 @@ class ClipReader:
         self._num_frames: int | None = None  # at the corpus' rate; known after the pass
         self._num_decoded = 0  # number of frames so far, including prefetched ones
         self.source_size = (0, 0)
+        self.source_num_frames: int | None = None
         self._warnings: list[str] = []
         self._prefetcher: Prefetcher[tuple[int, Frame]] | None = None
         self._pictures: Iterator[Frame] | None = None
@@ -131,6 +132,11 @@ class ClipReader:
         if self.options.max_frames is None or not self.num_pictures:
             return usual
         return min(usual, self.num_pictures / self.duration)
+
+    @property
+    def source_fps(self) -> float | None:
+        """Frame rate that the source itself states, frames per second; None for pictures and arrays."""
+        return self._source.fps if isinstance(self._source, FrameSource) else None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -237,6 +243,7 @@ class ClipReader:
     def _resampled_indices(self, source: FrameSource) -> NDArray[np.int64]:
         """Return the indices of the frames that show the wanted segment at the corpus' rate; they never decrease."""
         fps = self.options.source_fps
+        self.source_num_frames = source.num_frames
         times = source.timestamps if fps is None else np.arange(source.num_frames) / fps
         indices = np.arange(source.num_frames) if times is None else resample_indices(times, self._corpus_fps)
         missing = source.missing if isinstance(source, VideoFrames) else None

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
-import json
-import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from cslr_cli import documents
 from cslr_cli.output.formats import FormatOptions
-from cslr_cli.recognition import Alternative, Recognition, Sentence
+from cslr_cli.recognition import (
+    Alternative,
+    AlternativeDocument,
+    DivisionFacts,
+    Recognition,
+    Sentence,
+    alternative_document,
+)
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.scoring.transcripts import ctm_lines
 
@@ -80,53 +85,106 @@ def _format_alternative(rank: int, alternative: Alternative) -> str:
 # JSON
 
 
+class SentenceDocument(AlternativeDocument):
+    """A sentence of a recording; the glosses and the score are those of its best hypothesis.
+
+    Attributes:
+        start: start of the segment, seconds in the source.
+        end: end of the segment, seconds in the source.
+        nbest: requested hypotheses, best first.
+    """
+
+    start: float
+    end: float
+    nbest: list[AlternativeDocument]
+
+
+class RecognitionDocument(AlternativeDocument):
+    """The recognition of one recording: the formats `json` and `jsonl`. Times are seconds in the source.
+
+    The glosses and the score are those of the best hypothesis.
+
+    Attributes:
+        schema_version: version of this document.
+        source: path or name of the recording.
+        checkpoint: path or name of the checkpoint; null if it is unknown.
+        network_fps: frame rate that the network was trained for, frames per second.
+        source_fps: frame rate that the recording states; null for pictures.
+        source_num_frames: number of frames of the recording; null if they have not been counted, because only a part
+            was read.
+        segmentation: how the recording was divided into sentences; null if it is unknown.
+        num_frames: number of frames that the network saw.
+        fps: rate of these frames, frames per second; differs from `network_fps` only with `--max-frames`.
+        start: start of the part that was read.
+        duration: length of the part that was read, seconds.
+        nbest: requested hypotheses, best first; for a divided recording only the concatenation of the best hypotheses
+            of its sentences.
+        conv_glosses: best hypothesis of the convolution head.
+        sentences: recognition of each segment, in order; none if nothing moves.
+        warnings: faults of the recording that did not prevent reading it.
+    """
+
+    schema_version: Literal[1]
+    source: str
+    checkpoint: str | None
+    network_fps: float | None
+    source_fps: float | None
+    source_num_frames: int | None
+    segmentation: DivisionFacts | None
+    num_frames: int
+    fps: float
+    start: float
+    duration: float
+    nbest: list[AlternativeDocument]
+    conv_glosses: Sequence[TimedGloss]
+    sentences: list[SentenceDocument]
+    warnings: Sequence[str]
+
+
 def format_json(recognition: Recognition, options: FormatOptions) -> str:
     """Format one JSON object over several lines."""
-    return json.dumps(recognition_to_dict(recognition), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    return documents.format_json(recognition_document(recognition), indent=2) + "\n"
 
 
 def format_jsonl(recognition: Recognition, options: FormatOptions) -> str:
     """Format one JSON object on one line."""
-    return json.dumps(recognition_to_dict(recognition), ensure_ascii=False, allow_nan=False) + "\n"
+    return documents.format_json(recognition_document(recognition)) + "\n"
 
 
-def recognition_to_dict(recognition: Recognition) -> dict[str, Any]:
-    """Convert a recognition to plain values: times in seconds, confidences 0 to 1, scores as natural logarithms."""
+def recognition_document(recognition: Recognition) -> RecognitionDocument:
+    """Make the document of a recognition."""
     return {
+        "schema_version": 1,
         "source": recognition.source,
-        "glosses": _glosses_to_dicts(recognition.glosses),
-        "score": _finite_or_none(recognition.score),
+        "checkpoint": recognition.checkpoint,
+        "glosses": recognition.glosses,
+        "score": recognition.score,
         "num_frames": recognition.num_frames,
         "fps": recognition.fps,
+        "network_fps": recognition.network_fps,
+        "source_fps": recognition.source_fps,
+        "source_num_frames": recognition.source_num_frames,
+        "segmentation": recognition.segmentation,
         "start": recognition.start,
         "duration": recognition.duration,
-        "nbest": _nbest_to_dicts(recognition.nbest),
-        "conv_glosses": _glosses_to_dicts(recognition.conv_glosses),
+        "nbest": _nbest_documents(recognition.nbest),
+        "conv_glosses": recognition.conv_glosses,
         "sentences": [
             {
                 "start": sentence.start,
                 "end": sentence.end,
-                "glosses": _glosses_to_dicts(sentence.glosses),
-                "score": _finite_or_none(sentence.score),
-                "nbest": _nbest_to_dicts(sentence.nbest),
+                "glosses": sentence.glosses,
+                "score": sentence.score,
+                "nbest": _nbest_documents(sentence.nbest),
             }
             for sentence in sentences_of(recognition)
         ],
-        "warnings": list(recognition.warnings),
+        "warnings": recognition.warnings,
     }
 
 
-def _glosses_to_dicts(glosses: Iterable[TimedGloss]) -> list[dict[str, Any]]:
-    return [dataclasses.asdict(timed) for timed in glosses]
-
-
-def _nbest_to_dicts(nbest: Iterable[Alternative]) -> list[dict[str, Any]]:
-    return [{"glosses": _glosses_to_dicts(other.glosses), "score": _finite_or_none(other.score)} for other in nbest]
-
-
-def _finite_or_none(value: float) -> float | None:
-    """Replace an infinite score by None: JSON has no infinities."""
-    return value if math.isfinite(value) else None
+def _nbest_documents(nbest: Iterable[Alternative]) -> list[AlternativeDocument]:
+    return [alternative_document(alternative) for alternative in nbest]
 
 
 # Tables: one row or line per gloss

@@ -5,22 +5,23 @@ Axes: T frames of a clip, P frames with padding, T' steps, C features of a frame
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
+from cslr_cli.documents import format_json
 from cslr_cli.errors import DataError
 from cslr_cli.files import atomic_file, relative_path, write_text
 from cslr_cli.media.clip_reader import ClipReader
@@ -113,20 +114,45 @@ def write_features(features: ClipFeatures, path: Path) -> None:
         raise _translate_write_error(path, error) from error
 
 
+class FeaturesDescription(TypedDict):
+    """The network of a folder of features: `features.json`.
+
+    Attributes:
+        schema_version: version of this document.
+        checkpoint: path of the checkpoint.
+        network: name of the network.
+        corpus: name of the corpus that it was trained on.
+        fps: frames per second.
+        frames_per_step: number of frames between two output steps.
+        frame_feature_size: size of a frame's feature.
+        step_feature_size: size of a step's feature.
+    """
+
+    schema_version: Literal[1]
+    checkpoint: str
+    network: str
+    corpus: str
+    fps: float
+    frames_per_step: int
+    frame_feature_size: int
+    step_feature_size: int
+
+
 def write_description(recognizer: Recognizer, checkpoint: Path | str, folder: Path) -> None:
     """Write `features.json`: the network of the features, and the rates of their frames and steps."""
-    plan, data = recognizer.network.plan, recognizer.checkpoint.config.data
-    description = {
+    plan = recognizer.network.plan
+    description: FeaturesDescription = {
+        "schema_version": 1,
         "checkpoint": relative_path(checkpoint),
         "network": recognizer.checkpoint.config.model.name,
         "corpus": recognizer.checkpoint.corpus.name,
-        "fps": recognizer.fps / data.frame_interval,
+        "fps": recognizer.network_fps,
         "frames_per_step": plan.stride,
         "frame_feature_size": recognizer.network.backbone.num_features,
         "step_feature_size": recognizer.network.temporal.num_features,
     }
     try:
-        write_text(folder / DESCRIPTION_FILE, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+        write_text(folder / DESCRIPTION_FILE, format_json(description, indent=2) + "\n")
     except OSError as error:
         raise _translate_write_error(folder / DESCRIPTION_FILE, error) from error
 

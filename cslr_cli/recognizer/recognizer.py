@@ -27,10 +27,10 @@ from cslr_cli.media.clip_reader import ClipReader, LoadedClip, Source
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.device import precision_name, resolve_device, resolve_precision, translate_out_of_memory
 from cslr_cli.model.inference import prepare_for_inference
-from cslr_cli.recognition import Alternative, Recognition, Sentence, StepLogits
+from cslr_cli.recognition import Alternative, DivisionFacts, Recognition, Sentence, StepLogits
 from cslr_cli.recognizer.joining import RecognizedSegment, join_logits, remove_overlaps
 from cslr_cli.recognizer.options import Segmentation
-from cslr_cli.recognizer.segmentation import iterate_frame_features, iterate_segments
+from cslr_cli.recognizer.segmentation import describe_division, iterate_frame_features, iterate_segments
 from cslr_cli.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
@@ -52,10 +52,12 @@ class Recognizer:
         device: device of the computation.
         precision: precision of the computation.
         decoding: settings of the decoder; None for those of the checkpoint.
+        name: path or name of the checkpoint, for results.
 
     Attributes:
         checkpoint: checkpoint that was given.
         device: device of the computation.
+        name: path or name of the checkpoint.
         dtype: data type of the computation.
         network: network on the device, optimized for inference.
     """
@@ -67,8 +69,10 @@ class Recognizer:
         device: torch.device,
         precision: Precision = "auto",
         decoding: DecodingConfig | None = None,
+        name: str | None = None,
     ) -> None:
         self.checkpoint = checkpoint
+        self.name = name
         self.device = device
         self.dtype = resolve_precision(precision, device)
         self.network = prepare_for_inference(checkpoint.build_network().to(device), self.dtype)
@@ -93,12 +97,17 @@ class Recognizer:
             CheckpointError: the file is not a checkpoint of this project.
             DeviceError: the device does not exist, or does not support this precision.
         """
-        return cls(load_checkpoint(Path(path)), device=resolve_device(device), precision=precision)
+        return cls(load_checkpoint(Path(path)), device=resolve_device(device), precision=precision, name=str(path))
 
     @property
     def fps(self) -> float:
         """Frames per second of the corpus that the network was trained on."""
         return self.checkpoint.corpus.fps
+
+    @property
+    def network_fps(self) -> float:
+        """Frames per second that the network sees: `fps`, or less if it skips frames."""
+        return self.fps / self.checkpoint.config.data.frame_interval
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -183,6 +192,11 @@ class Recognizer:
             sentences=tuple(sentences),
             warnings=clip.warnings,
             logits=join_logits(logits or [self._empty_logits()]) if keep_logits else None,
+            checkpoint=self.name,
+            network_fps=self.network_fps,
+            source_fps=clip.source_fps,
+            source_num_frames=clip.source_num_frames,
+            segmentation=describe_division(clip, segmentation),
         )
 
     def recognize_pictures(
@@ -200,7 +214,7 @@ class Recognizer:
         """
         self.network.plan.check_length(len(pictures), name or "the pictures")
         features = torch.cat(list(iterate_frame_features(pictures, self.network, self.device, self.inference)))
-        fps = self.fps / self.checkpoint.config.data.frame_interval
+        fps = self.network_fps
         segment = self._recognize_segment(features, np.arange(len(pictures) + 1) / fps)
         nbest = segment.sentence.nbest
         return Recognition(
@@ -213,6 +227,9 @@ class Recognizer:
             nbest=nbest,
             sentences=(segment.sentence,),
             logits=segment.logits if keep_logits else None,
+            checkpoint=self.name,
+            network_fps=fps,
+            segmentation=DivisionFacts("none"),
         )
 
     def _recognize_segments(self, clip: ClipReader, segmentation: Segmentation) -> Iterator[RecognizedSegment]:

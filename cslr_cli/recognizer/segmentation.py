@@ -22,6 +22,7 @@ from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.model.feature_stream import FeatureStream, frames_to_tensor, padded_chunks
 from cslr_cli.model.network import Network
+from cslr_cli.recognition import DivisionFacts
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, Segmentation
 from cslr_cli.recognizer.rests import FrameRange, RestSegmenter
 from cslr_cli.temporal_plan import TemporalPlan
@@ -87,6 +88,15 @@ def iterate_segments(
             if len(segment) >= network.plan.min_frames:
                 yield SegmentFeatures(segment, buffer.padded_features(segment))
         buffer.drop_before(segments[0].first if segments else segmenter.first_needed)
+
+
+def describe_division(clip: ClipReader, segmentation: Segmentation) -> DivisionFacts:
+    """Describe how `iterate_segments` has divided a clip, after its pass."""
+    if segmentation.method == "windows":
+        return DivisionFacts("windows", segmentation.window, segmentation.overlap)
+    if segmentation.method == "auto":
+        return DivisionFacts("none" if clip.num_pictures <= MAX_UNDIVIDED_SECONDS * clip.fps else "rests")
+    return DivisionFacts(segmentation.method)
 
 
 def _iterate_windows(

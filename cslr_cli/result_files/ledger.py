@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from cslr_cli.files import atomic_file
 
@@ -117,6 +117,9 @@ class LedgerEntry:
     end: int | None = None
     schema_version: Literal[1] = 1
 
+    # Fields that a line omits if they have their default.
+    OMITTED: ClassVar[tuple[str, ...]] = ("occurrence", "start", "end")
+
     def is_of(self, state: InputFile) -> bool:
         """Return whether the input has not changed since."""
         return (self.input, self.size, self.modified) == (state.path, state.size, state.modified)
@@ -124,9 +127,8 @@ class LedgerEntry:
     def to_json(self) -> str:
         """Return the line, without its end. It is ASCII if the name of a file is not valid Unicode."""
         values = {"schema_version": self.schema_version, **dataclasses.asdict(self)}
-        values = {name: value for name, value in values.items() if value is not None or name not in ("start", "end")}
-        if self.occurrence == 1:
-            del values["occurrence"]
+        defaults = {each.name: each.default for each in dataclasses.fields(self) if each.name in self.OMITTED}
+        values = {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
         line = json.dumps(values, ensure_ascii=False)
         return line if _is_unicode(line) else json.dumps(values)
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
+
+from typing_extensions import TypedDict
 
 Operation = Literal["correct", "substitution", "deletion", "insertion"]
 
@@ -37,6 +39,26 @@ class AlignedPair:
     operation: Operation
     reference: str | None
     hypothesis: str | None
+
+
+class CountFigures(TypedDict):
+    """The counts of some clips in a document.
+
+    Attributes:
+        wer: word error rate in percent; null without reference glosses.
+        correct: number of reference glosses that were recognised.
+        substitutions: number of reference glosses recognised as another gloss.
+        deletions: number of reference glosses without a recognised gloss.
+        insertions: number of recognised glosses without a reference gloss.
+        references: number of reference glosses.
+    """
+
+    wer: float | None
+    correct: int
+    substitutions: int
+    deletions: int
+    insertions: int
+    references: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +110,16 @@ class Counts:
         """A number in percent of the reference glosses, as in sclite; None without reference glosses."""
         return 100 * number / self.references if self.references else None
 
-    def as_dict(self) -> dict[str, int | float | None]:
+    def as_dict(self) -> CountFigures:
         """The counts, `references` and `wer`, for JSON."""
-        return {"wer": self.wer, **asdict(self), "references": self.references}
+        return {
+            "wer": self.wer,
+            "correct": self.correct,
+            "substitutions": self.substitutions,
+            "deletions": self.deletions,
+            "insertions": self.insertions,
+            "references": self.references,
+        }
 
 
 def count(pairs: Iterable[AlignedPair]) -> Counts:

@@ -14,12 +14,31 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict
 
 Unit = Literal["clip", "signer"]
 
 LEVEL = 95.0  # percent of the draws inside an interval
 NUM_DRAWS = 4000  # the ends of an interval then vary with the seed by about 3 % of its width
 SEED = 0
+
+
+class IntervalFigures(TypedDict):
+    """An interval of bootstrap draws in a document.
+
+    Attributes:
+        low: lower end in percent; for a difference in percentage points.
+        high: upper end.
+        unit: drawn elements: clips, or signers with all their clips.
+        units: number of clips or signers.
+        level: percentage of the draws inside the interval.
+    """
+
+    low: float
+    high: float
+    unit: Unit
+    units: int
+    level: float
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,7 @@ class Interval:
     unit: Unit
     units: int
 
-    def as_dict(self) -> dict[str, float | int | str]:
+    def as_dict(self) -> IntervalFigures:
         """For JSON."""
         return {"low": self.low, "high": self.high, "unit": self.unit, "units": self.units, "level": LEVEL}
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cslr_cli.scoring.alignment import Counts
-from cslr_cli.scoring.bootstrap import Interval, rate_interval, sum_by_group
+from cslr_cli.scoring.alignment import CountFigures, Counts
+from cslr_cli.scoring.bootstrap import Interval, IntervalFigures, rate_interval, sum_by_group
 from cslr_cli.scoring.gloss_counts import (
     Confusion,
     GlossCounts,
@@ -26,6 +26,24 @@ Group = TypeVar("Group", bound=Hashable)
 MAX_BINS = 7  # of lengths; the last is open
 _ROUND_WIDTHS = (1, 2, 3, 5)  # of a bin, times a power of ten
 _NEARLY_ALL = 0.97  # of the clips lie in the bins before the open one
+
+
+class GroupFigures(CountFigures):
+    """The score of a group of clips in a document.
+
+    Attributes:
+        percent: the counts in percent of the reference glosses, by name; null without reference glosses.
+        clips: number of clips.
+        clips_with_errors: number of clips with at least one error.
+        interval_by_clip: bootstrap interval of the word error rate, clips drawn; null if all draws would be equal.
+        interval_by_signer: the same with signers drawn; null with only one signer or an unknown signer.
+    """
+
+    percent: dict[str, float | None]
+    clips: int
+    clips_with_errors: int
+    interval_by_clip: IntervalFigures | None
+    interval_by_signer: IntervalFigures | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,7 @@ class GroupScore:
     by_clip: Interval | None
     by_signer: Interval | None
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> GroupFigures:
         """Return the counts and the other figures for JSON."""
         counts = self.counts
         numbers = (counts.correct, counts.substitutions, counts.deletions, counts.insertions)
@@ -58,8 +76,8 @@ class GroupScore:
             "percent": dict(zip(names, map(counts.percent, numbers), strict=True)),
             "clips": self.clips,
             "clips_with_errors": self.clips_with_errors,
-            "interval_by_clip": self.by_clip and self.by_clip.as_dict(),
-            "interval_by_signer": self.by_signer and self.by_signer.as_dict(),
+            "interval_by_clip": None if self.by_clip is None else self.by_clip.as_dict(),
+            "interval_by_signer": None if self.by_signer is None else self.by_signer.as_dict(),
         }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+
+from typing_extensions import TypedDict
 
 from cslr_cli.errors import ScoringError
 from cslr_cli.scoring.alignment import AlignedPair, fold_case
-from cslr_cli.scoring.bootstrap import Interval, difference_interval, sum_by_group
+from cslr_cli.scoring.bootstrap import Interval, IntervalFigures, difference_interval, sum_by_group
 from cslr_cli.scoring.scorer import ClipScore, Score, format_clips
 
 # A segment ends after this many consecutive reference glosses that both systems recognise, without insertions.
@@ -38,6 +40,32 @@ class MatchedPairs:
     p: float | None
 
 
+class ComparisonFigures(TypedDict):
+    """The comparison of a second system with a first one, in a document.
+
+    Attributes:
+        difference: word error rate of the second system minus that of the first, in percentage points.
+        interval_by_clip: paired bootstrap interval of the difference, clips drawn.
+        interval_by_signer: the same with signers drawn; null with only one signer or an unknown signer.
+        matched_pairs: significance test.
+        first_wins: number of clips in which the first system has fewer errors.
+        second_wins: number of clips in which the second system has fewer errors.
+        same_errors: number of clips with as many errors.
+        same_hypotheses: number of clips with the same recognised glosses.
+        better_of_both: word error rate with the better hypothesis of each clip, percent.
+    """
+
+    difference: float
+    interval_by_clip: IntervalFigures | None
+    interval_by_signer: IntervalFigures | None
+    matched_pairs: MatchedPairs
+    first_wins: int
+    second_wins: int
+    same_errors: int
+    same_hypotheses: int
+    better_of_both: float
+
+
 @dataclass(frozen=True)
 class Comparison:
     """The comparison of a second system with a first one.
@@ -64,13 +92,13 @@ class Comparison:
     same_hypotheses: int
     better_of_both: float
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> ComparisonFigures:
         """The figures for JSON; of the clips only the numbers."""
         return {
             "difference": self.difference,
-            "interval_by_clip": self.by_clip and self.by_clip.as_dict(),
-            "interval_by_signer": self.by_signer and self.by_signer.as_dict(),
-            "matched_pairs": asdict(self.matched_pairs),
+            "interval_by_clip": None if self.by_clip is None else self.by_clip.as_dict(),
+            "interval_by_signer": None if self.by_signer is None else self.by_signer.as_dict(),
+            "matched_pairs": self.matched_pairs,
             "first_wins": len(self.first_wins),
             "second_wins": len(self.second_wins),
             "same_errors": self.same_errors,

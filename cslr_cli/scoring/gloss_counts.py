@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cslr_cli.scoring.alignment import AlignedPair, Counts, count, fold_case
+from cslr_cli.scoring.alignment import AlignedPair, CountFigures, Counts, count, fold_case
 from cslr_cli.scoring.normalisation import ScoringProtocol
 from cslr_cli.scoring.scorer import ClipScore
 
@@ -78,6 +78,20 @@ class GlossCounts:
         return 100 * self.correct / self.references if self.references else None
 
 
+class UnseenFigures(CountFigures):
+    """Reference glosses that do not occur in training, in a document. The counts are those of their pairs.
+
+    Attributes:
+        clips: number of clips with at least one of the glosses.
+        glosses: number of occurrences of each gloss, most frequent first.
+        seen: counts of the pairs with another reference gloss; without insertions.
+    """
+
+    clips: int
+    glosses: dict[str, int]
+    seen: CountFigures
+
+
 @dataclass(frozen=True)
 class UnseenGlosses:
     """Reference glosses that do not occur in train, which a network cannot recognise.
@@ -94,7 +108,7 @@ class UnseenGlosses:
     counts: Counts
     seen: Counts
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> UnseenFigures:
         """The counts, then the rest, for JSON."""
         return {
             **self.counts.as_dict(),

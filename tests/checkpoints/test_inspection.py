@@ -9,14 +9,14 @@ import torch
 from cslr_cli.checkpoints.checkpoint import save_checkpoint
 from cslr_cli.checkpoints.inspection import inspect_checkpoint
 from cslr_cli.checkpoints.published import convert_published
+from cslr_cli.documents import format_json
 from cslr_cli.training.loop import TrainingResult
 from tests.checkpoints.published_files import GLOSSES, save_gloss_dict, save_published, state_of
 from tests.model.batches import NETWORK_NAMES
 
 
 def test_inspection_shows_everything_in_a_checkpoint(tiny_training: TrainingResult) -> None:
-    told = inspect_checkpoint(tiny_training.run.best).to_dict()
-    assert json.loads(json.dumps(told)) == told
+    told = json.loads(format_json(inspect_checkpoint(tiny_training.run.best).to_dict()))
     assert (told["network"], told["model"]["width"], told["model"]["pool"]) == ("corrnet", 8, "max")
     assert told["vocabulary"]["glosses"] == 8
     assert len(told["vocabulary"]["first"]) == 8

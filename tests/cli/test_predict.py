@@ -33,6 +33,7 @@ from cslr_cli.recognizer.options import SegmentationMethod
 from cslr_cli.scoring import read_ctm
 from cslr_cli.training.loop import TrainingResult
 from tests.cli.conftest import Command, Outcome, started, without_checkpoint_lines
+from tests.documents import check_document
 
 
 def clip(corpus: PreparedCorpus, number: int = 0) -> Path:
@@ -492,7 +493,9 @@ def test_an_unreadable_file_is_reported_and_skipped(cslr: Command, videos: list[
     videos[0].chmod(0)
     outcome = cslr("predict", *videos, "--json")
     assert outcome.status == 1
-    assert [json.loads(line)["source"] for line in outcome.stdout.splitlines()] == [str(path) for path in videos[1:]]
+    failed, *recognised = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert failed["input"] == str(videos[0])
+    assert [document["source"] for document in recognised] == [str(path) for path in videos[1:]]
     assert str(videos[0]) in outcome.stderr
 
 
@@ -501,6 +504,8 @@ def test_an_unreadable_file_is_reported_and_skipped(cslr: Command, videos: list[
 
 def test_a_video_is_recognised_live_and_each_gloss_is_printed_once(cslr: Command, videos: list[Path]) -> None:
     outcome = cslr("predict", videos[0], "--live", "--json", "--precision", "fp32")
+    for line in outcome.stdout.splitlines():
+        check_document("live-gloss", json.loads(line))
     assert outcome.status == 0, outcome
     printed = [json.loads(line) for line in outcome.stdout.splitlines()]
     assert all(gloss.keys() == {"gloss", "start", "end", "confidence", "delay"} for gloss in printed)

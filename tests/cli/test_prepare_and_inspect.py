@@ -103,6 +103,7 @@ def test_parts_are_joined_by_a_last_call(cslr: Command) -> None:
     for number in (1, 2):
         outcome = cslr("prepare", "csl", "--source", source, *SMALL, "--shard", f"{number}/2", "--json")
         assert json.loads(outcome.stdout) == {
+            "schema_version": 1,
             "output": "prepared/csl",
             "corpus": "csl",
             "shard": f"{number}/2",

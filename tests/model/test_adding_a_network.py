@@ -15,6 +15,7 @@ from cslr_cli.checkpoints.inspection import inspect_checkpoint
 from cslr_cli.checkpoints.published import convert_published, write_published
 from cslr_cli.config import Config
 from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.documents import plain_values
 from cslr_cli.errors import ConfigError
 from cslr_cli.evaluation import evaluate
 from cslr_cli.model.network import build_network
@@ -108,7 +109,7 @@ def test_a_network_of_one_file_and_one_line_works_in_every_step(
     assert all(torch.equal(back.weights[name], value) for name, value in trained.weights.items())
 
     save_checkpoint(back, tmp_path / "back.pt")
-    inspection = inspect_checkpoint(tmp_path / "back.pt").to_dict()
+    inspection = plain_values(inspect_checkpoint(tmp_path / "back.pt").to_dict())
     assert (inspection["network"], inspection["model"]["backbone"]) == ("toy", "toy_network.MixingBackbone")
     assert inspection["preprocessing"]["normalisation"] == "x / 57.375 - 2"
     assert dev_hypotheses(back, tiny_corpus) == before

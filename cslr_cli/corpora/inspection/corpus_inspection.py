@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from cslr_cli.corpora.inspection import checks
 from cslr_cli.corpora.inspection.checks import Finding
@@ -66,6 +68,83 @@ class SplitContents:
         return None if self.frames is None else self.frames / fps / 3600
 
 
+class NumberSummary(TypedDict):
+    """Minimum, median, mean and maximum of some numbers."""
+
+    min: float
+    median: float
+    mean: float
+    max: float
+
+
+class SplitDocument(TypedDict):
+    """The contents of a split.
+
+    Attributes:
+        clips: number of clips.
+        frames: frames of all clips; null if some have not been counted.
+        hours: length of all clips in hours; null if their frames have not been counted.
+        glosses: glosses of all clips, each occurrence counted.
+        different_glosses: number of different glosses.
+        signers: number of clips of each signer; empty if the corpus does not name signers.
+        frames_per_clip: frames of the clips whose frames have been counted.
+        glosses_per_clip: glosses of the clips.
+    """
+
+    clips: int
+    frames: int | None
+    hours: float | None
+    glosses: int
+    different_glosses: int
+    signers: dict[str, int]
+    frames_per_clip: NumberSummary | None
+    glosses_per_clip: NumberSummary | None
+
+
+class LengthBin(TypedDict):
+    """A bin of the histogram of clip lengths.
+
+    Attributes:
+        first: shortest length of the bin, frames.
+        last: longest length of the bin, frames.
+        clips: number of clips of each split.
+    """
+
+    first: int
+    last: int
+    clips: dict[str, int]
+
+
+class CorpusDocument(TypedDict):
+    """The contents and the faults of a prepared corpus: what `cslr inspect CORPUS --json` prints.
+
+    Attributes:
+        schema_version: version of this document.
+        path: folder of the corpus.
+        name: name of the corpus.
+        protocol: name of the scoring protocol.
+        fps: frames per second.
+        frame_size: height and width of the frames in pixels.
+        num_glosses: number of glosses in the vocabulary; null if the file cannot be read.
+        splits: contents of each split.
+        length_histogram: histogram of clip lengths.
+        breaks_training: whether a finding stops training or evaluation, or makes their results wrong.
+        findings: findings of all checks; those that break training come first.
+    """
+
+    schema_version: Literal[1]
+    path: str
+    name: str
+    protocol: str
+    fps: float
+    frame_size: int
+    num_glosses: int | None
+    splits: dict[str, SplitDocument]
+    length_histogram: list[LengthBin]
+    breaks_training: bool
+    findings: Sequence[Finding]
+
+
 @dataclass(frozen=True)
 class CorpusInspection:
     """The contents and the faults of a prepared corpus.
@@ -103,9 +182,10 @@ class CorpusInspection:
             for place, start in enumerate(starts)
         ]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> CorpusDocument:
         """The values that `--json` prints."""
         return {
+            "schema_version": 1,
             "path": str(self.path),
             "name": self.info.name,
             "protocol": self.info.protocol,
@@ -117,18 +197,10 @@ class CorpusInspection:
                 {"first": first, "last": last, "clips": clips} for first, last, clips in self.length_histogram()
             ],
             "breaks_training": self.breaks_training,
-            "findings": [
-                {
-                    "kind": finding.kind,
-                    "breaks_training": finding.breaks_training,
-                    "what": finding.what,
-                    "details": list(finding.details),
-                }
-                for finding in self.findings
-            ],
+            "findings": self.findings,
         }
 
-    def _split_dict(self, contents: SplitContents) -> dict[str, Any]:
+    def _split_dict(self, contents: SplitContents) -> SplitDocument:
         return {
             "clips": contents.clips,
             "frames": contents.frames,
@@ -141,7 +213,7 @@ class CorpusInspection:
         }
 
 
-def summarize(numbers: Sequence[int]) -> dict[str, float] | None:
+def summarize(numbers: Sequence[int]) -> NumberSummary | None:
     """Return minimum, median, mean and maximum; None without numbers."""
     if not numbers:
         return None

@@ -2,18 +2,89 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from typing_extensions import NotRequired, TypedDict
 
 from cslr_cli.corpora import CorpusReader, Fault, LeftOutClip
 from cslr_cli.dataset.manifest import SplitCounts
 from cslr_cli.dataset.sample import Sample
+from cslr_cli.documents import format_json
 
 REPORT_FILE = "prepare-report.json"
+
+
+class PreparationDocument(TypedDict):
+    """The result of a preparation: `prepare-report.json`, and with `output` what `cslr prepare --json` prints.
+
+    If faults of the release have prevented the preparation, the file has only `corpus`, `left_out`, `expected_layout`
+    and `faults`.
+
+    Attributes:
+        schema_version: version of this document.
+        corpus: name of the corpus.
+        output: folder of the prepared corpus; only on standard output.
+        splits: size of each split.
+        num_glosses: number of glosses in the vocabulary.
+        left_out: clips of the annotation that are not in the corpus, each with the reason.
+        unseen_glosses: for each held-out split, the glosses that are not in train, and how often they occur.
+        references: origin of each split's references.
+        notes: messages about things that are not errors.
+        expected_layout: expected layout of the release, if clips have no frames; else null.
+        faults: faults of this copy of the release.
+    """
+
+    schema_version: Literal[1]
+    corpus: str
+    output: NotRequired[str]
+    splits: NotRequired[Mapping[str, SplitCounts]]
+    num_glosses: NotRequired[int]
+    left_out: Sequence[LeftOutClip]
+    unseen_glosses: NotRequired[Mapping[str, Mapping[str, int]]]
+    references: NotRequired[Mapping[str, str]]
+    notes: NotRequired[Sequence[str]]
+    expected_layout: str | None
+    faults: Sequence[Fault]
+
+
+class ShardLeftOutClip(TypedDict):
+    """A clip of a shard that could not be prepared.
+
+    Attributes:
+        sample_id: name of the clip.
+        split: split of the clip.
+        reason: reason.
+    """
+
+    sample_id: str
+    split: str
+    reason: str
+
+
+class ShardDocument(TypedDict):
+    """The result of preparing one shard: what `cslr prepare --shard N/COUNT --json` prints.
+
+    Attributes:
+        schema_version: version of this document.
+        output: folder of the prepared corpus.
+        corpus: name of the corpus.
+        shard: the shard, such as `3/16`.
+        clips: number of finished clips of this shard.
+        frames: number of their frames.
+        left_out: clips of this shard that could not be prepared, each with the reason.
+    """
+
+    schema_version: Literal[1]
+    output: str
+    corpus: str
+    shard: str
+    clips: int
+    frames: int
+    left_out: list[ShardLeftOutClip]
 
 
 @dataclass(frozen=True)
@@ -51,11 +122,24 @@ class PreparationReport:
         """The clips left out because this copy of the release has faults."""
         return select_faulty(self.left_out)
 
+    def document(self) -> PreparationDocument:
+        """Make the document of the report, without values that differ between calls."""
+        return {
+            "schema_version": 1,
+            "corpus": self.corpus,
+            "splits": self.splits,
+            "num_glosses": self.num_glosses,
+            "left_out": self.left_out,
+            "unseen_glosses": self.unseen_glosses,
+            "references": self.references,
+            "notes": self.notes,
+            "expected_layout": self.expected_layout,
+            "faults": [Fault(f"{clip.split} clip {clip.sample_id}", clip.reason) for clip in self.faults],
+        }
+
     def to_json(self) -> str:
-        """Format the report as JSON, without values that differ between calls."""
-        values = dataclasses.asdict(self)
-        del values["output"], values["clips_finished_before"]
-        return _as_json({**values, "faults": _as_faults(self.left_out)})
+        """Format the document as JSON."""
+        return format_json(self.document(), indent=2)
 
 
 @dataclass(frozen=True)
@@ -87,6 +171,20 @@ class ShardReport:
         """The clips left out because this copy of the release has faults."""
         return select_faulty(self.left_out)
 
+    def document(self) -> ShardDocument:
+        """Make the document of the report."""
+        return {
+            "schema_version": 1,
+            "output": str(self.output),
+            "corpus": self.corpus,
+            "shard": self.shard,
+            "clips": self.num_clips,
+            "frames": self.num_frames,
+            "left_out": [
+                {"sample_id": clip.sample_id, "split": clip.split, "reason": clip.reason} for clip in self.left_out
+            ],
+        }
+
 
 def select_faulty(left_out: Iterable[LeftOutClip]) -> tuple[LeftOutClip, ...]:
     """Select the clips left out because this copy of the release has faults."""
@@ -95,14 +193,14 @@ def select_faulty(left_out: Iterable[LeftOutClip]) -> tuple[LeftOutClip, ...]:
 
 def format_faults_json(corpus: CorpusReader, faults: Sequence[Fault], left_out: Sequence[LeftOutClip]) -> str:
     """Format the report on a release that was not prepared because of its faults as JSON."""
-    return _as_json(
-        {
-            "corpus": corpus.name,
-            "left_out": [dataclasses.asdict(clip) for clip in left_out],
-            "expected_layout": corpus.layout,
-            "faults": [dataclasses.asdict(fault) for fault in faults],
-        }
-    )
+    document: PreparationDocument = {
+        "schema_version": 1,
+        "corpus": corpus.name,
+        "left_out": left_out,
+        "expected_layout": corpus.layout,
+        "faults": faults,
+    }
+    return format_json(document, indent=2)
 
 
 def count_sample_glosses(samples: Iterable[Sample]) -> Counter[str]:
@@ -130,11 +228,3 @@ def find_unseen_glosses(prepared: Mapping[str, Sequence[Sample]]) -> dict[str, d
             counts = count_sample_glosses(samples)
             unseen[split] = {gloss: counts[gloss] for gloss in sorted(counts.keys() - learned.keys())}
     return unseen
-
-
-def _as_faults(left_out: Iterable[LeftOutClip]) -> list[dict[str, str]]:
-    return [{"where": f"{clip.split} clip {clip.sample_id}", "what": clip.reason} for clip in select_faulty(left_out)]
-
-
-def _as_json(values: Mapping[str, object]) -> str:
-    return json.dumps(values, ensure_ascii=False, indent=2)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, cast
+
+from typing_extensions import NotRequired, TypedDict
 
 from cslr_cli.untrusted import abbreviate
 
@@ -99,6 +101,44 @@ class EpochSums:
         return sums
 
 
+class EpochFigures(TypedDict, extra_items=float):  # type: ignore[call-arg]
+    """The figures of an epoch in a document, with one value per loss, averaged over the steps: `loss` and its parts.
+
+    Attributes:
+        epoch: number of the epoch, from 1.
+        step: steps done by the end of the epoch, over the whole training.
+        lr: learning rate of the last step.
+        grad_norm: norm of the gradient before clipping, averaged over the steps.
+        wer: WER on dev in percent; null if the epoch was not evaluated.
+        conv_wer: WER of the convolution head on dev in percent.
+        clips_per_second: training speed, without the evaluation.
+        seconds: time of training and evaluation.
+        waiting_percent: percentage of the training time spent waiting for batches.
+        skipped: names of the clips of skipped steps.
+    """
+
+    epoch: int
+    step: NotRequired[int]
+    lr: NotRequired[float]
+    grad_norm: NotRequired[float]
+    wer: float | None
+    conv_wer: float | None
+    clips_per_second: NotRequired[float]
+    seconds: NotRequired[float]
+    waiting_percent: NotRequired[float]
+    skipped: list[str]
+
+
+class MetricsLine(EpochFigures, extra_items=float):  # type: ignore[call-arg]
+    """The figures of an epoch: one line of `metrics.jsonl`.
+
+    Attributes:
+        schema_version: version of this document.
+    """
+
+    schema_version: Literal[1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
     """The figures of a finished epoch: one line of `metrics.jsonl`, one entry of a checkpoint's history.
@@ -151,6 +191,14 @@ class EpochRecord:
         }
         return {name: value for name, value in values.items() if value is not None or name in _NULLABLE}
 
+    def figures(self) -> EpochFigures:
+        """The figures for a document."""
+        return cast("EpochFigures", self.to_dict())
+
+    def metrics_line(self) -> MetricsLine:
+        """The line of `metrics.jsonl`."""
+        return cast("MetricsLine", {"schema_version": 1, **self.to_dict()})
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EpochRecord:
         """Read the values of `to_dict`, of this version or another one.
@@ -160,7 +208,7 @@ class EpochRecord:
         """
         if type(values.get("epoch")) is not int or "wer" not in values:
             raise ValueError("no epoch, or no wer")
-        figures = dict(values)
+        figures = {name: value for name, value in values.items() if name != "schema_version"}
         skipped_clips = figures.pop("skipped", [])
         known = {name: figures.pop(name) for name in _FIGURES if name in figures}
         wrong = [name for name, value in known.items() if not isinstance(value, int | float | None)]

@@ -15,9 +15,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import NotRequired, TypedDict
 
 from cslr_cli.config import Config
+from cslr_cli.documents import format_json
 from cslr_cli.errors import CslrError, DataError, TrainingError, UsageError
 from cslr_cli.files import relative_path, write_text
 from cslr_cli.processes import available_cores
@@ -31,6 +34,92 @@ RUN_FORMAT = 1
 
 _CONFIG_FILE = "config.yaml"
 _EPOCH_FILE = re.compile(r"epoch-([1-9][0-9]*)\.pt")
+
+
+class GpuFacts(TypedDict):
+    """A GPU.
+
+    Attributes:
+        name: name of the GPU.
+        memory_gib: its memory, GiB.
+    """
+
+    name: str
+    memory_gib: float
+
+
+class GitState(TypedDict):
+    """The state of the source code.
+
+    Attributes:
+        commit: hash of the commit.
+        changed_files: files that differ from the commit, as `git status --porcelain` lists them.
+    """
+
+    commit: str
+    changed_files: list[str]
+
+
+class EnvironmentFacts(TypedDict):
+    """Versions and hardware of a training.
+
+    Attributes:
+        cslr: version of cslr.
+        python: version of Python.
+        torch: version of PyTorch.
+        torchvision: version of torchvision.
+        numpy: version of NumPy.
+        opencv: version of OpenCV.
+        pillow: version of Pillow.
+        cuda: CUDA version of PyTorch; null without CUDA.
+        cudnn: version of cuDNN; null without a GPU.
+        platform: operating system.
+        gpus: GPUs that PyTorch sees.
+        cores: number of CPU cores that the process may use.
+        threads: number of threads that PyTorch uses.
+        command: command line.
+        git: state of the source code; null if the package is installed without it.
+    """
+
+    cslr: str
+    python: str
+    torch: str
+    torchvision: str
+    numpy: str
+    opencv: str
+    pillow: str
+    cuda: str | None
+    cudnn: int | None
+    platform: str
+    gpus: list[GpuFacts]
+    cores: int
+    threads: int
+    command: list[str]
+    git: GitState | None
+
+
+class ResumptionFacts(EnvironmentFacts):
+    """Versions and hardware when a training was resumed.
+
+    Attributes:
+        after_epoch: number of finished epochs.
+    """
+
+    after_epoch: int
+
+
+class EnvironmentDocument(EnvironmentFacts):
+    """Versions and hardware of a run, when it was started and each time it was resumed: `environment.json`.
+
+    Attributes:
+        schema_version: version of this document.
+        run_format: format of the run's folder.
+        resumed: versions and hardware of each resumption.
+    """
+
+    schema_version: Literal[1]
+    run_format: int
+    resumed: NotRequired[list[ResumptionFacts]]
 
 
 @dataclass(frozen=True)
@@ -97,12 +186,12 @@ class RunFolder:
             TrainingError: the folder cannot be written, and has been removed again.
         """
         cls.check_new(path)
-        record = {"run_format": RUN_FORMAT, **current_environment()}
+        record = {"schema_version": 1, "run_format": RUN_FORMAT, **current_environment()}
         path.mkdir(parents=True)
         run = cls(path)
         try:
             write_text(run.config, config.to_yaml())  # makes it a run that can be resumed
-            write_text(run.environment, _as_json(record))
+            write_text(run.environment, format_json(record, indent=2) + "\n")
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)  # so that the name can be used again
             raise TrainingError(
@@ -154,9 +243,10 @@ class RunFolder:
 
     def record_resumption(self, epoch: int) -> None:
         """Add the current versions and hardware, and the number of finished epochs, to `environment.json`."""
-        recorded = {"run_format": RUN_FORMAT, **self._recorded_environment()}
-        resumptions = [*recorded.get("resumed", []), {"after_epoch": epoch, **current_environment()}]
-        write_text(self.environment, _as_json({**recorded, "resumed": resumptions}))
+        recorded = {"schema_version": 1, "run_format": RUN_FORMAT, **self._recorded_environment()}
+        resumption: ResumptionFacts = {"after_epoch": epoch, **current_environment()}
+        resumed = {**recorded, "resumed": [*recorded.get("resumed", []), resumption]}
+        write_text(self.environment, format_json(resumed, indent=2) + "\n")
 
     def read_metrics(self, on_warning: Callable[[str], None] = LOGGER.warning) -> list[EpochRecord]:
         """Read the records of the finished epochs, without a last line that was cut off while it was written.
@@ -180,7 +270,7 @@ class RunFolder:
 
     def write_metrics(self, history: Sequence[EpochRecord]) -> None:
         """Write the records of the finished epochs."""
-        write_text(self.metrics, "".join(json.dumps(record.to_dict()) + "\n" for record in history))
+        write_text(self.metrics, "".join(format_json(record.metrics_line()) + "\n" for record in history))
 
     def remove_epoch_files(self, keep: set[int]) -> None:
         """Remove the weights of all epochs except `keep`."""
@@ -254,11 +344,7 @@ def _parse_record(line: str, where: str) -> EpochRecord:
         raise DataError(f"{where}: not an epoch record", expected) from error
 
 
-def _as_json(value: Any) -> str:
-    return json.dumps(value, indent=2) + "\n"
-
-
-def current_environment() -> dict[str, Any]:
+def current_environment() -> EnvironmentFacts:
     """Versions, hardware and the state of the source code, for `environment.json`."""
     import cv2
     import numpy as np
@@ -290,7 +376,7 @@ def _relative_argument(argument: str) -> str:
     return f"{name}{equals}{relative_path(value)}" if os.path.isabs(value) else argument
 
 
-def _gpus() -> list[dict[str, Any]]:
+def _gpus() -> list[GpuFacts]:
     """Name and memory (GiB) of each GPU that torch sees."""
     import torch
 
@@ -300,7 +386,7 @@ def _gpus() -> list[dict[str, Any]]:
     return [{"name": gpu.name, "memory_gib": round(gpu.total_memory / 2**30, 1)} for gpu in found]
 
 
-def _git_state() -> dict[str, Any] | None:
+def _git_state() -> GitState | None:
     """Commit and changed files of the checkout that this package runs from; None if it is installed."""
     folder = Path(__file__).parents[3]
     if not (folder / ".git").exists():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
+
+from typing_extensions import TypedDict
 
 from cslr_cli.config import load_config
 from cslr_cli.errors import CslrError, UsageError
@@ -23,6 +25,38 @@ _CHECKPOINT_SUFFIXES = (".pt", ".pth", ".ckpt")
 
 # Runs that an error lists.
 _RUNS_NAMED = 8
+
+
+class RunDocument(TypedDict):
+    """The main figures of a run: one line of `cslr runs --json`.
+
+    Attributes:
+        schema_version: version of this document.
+        name: name of the folder.
+        path: path of the folder.
+        network: name of the network.
+        corpus: name of the corpus.
+        state: `finished`, `epoch 7 of 40` or `not begun`.
+        epoch: number of finished epochs.
+        epochs: number of epochs of the whole training.
+        best_wer: lowest WER on dev in percent; null before the first evaluation.
+        best_epoch: epoch with the lowest WER.
+        seconds: time of the finished epochs, evaluations included.
+        checkpoint: path of `best.pt`; null before the first one.
+    """
+
+    schema_version: Literal[1]
+    name: str
+    path: str
+    network: str
+    corpus: str
+    state: str
+    epoch: int
+    epochs: int
+    best_wer: float | None
+    best_epoch: int | None
+    seconds: float
+    checkpoint: str | None
 
 
 @dataclass(frozen=True)
@@ -66,9 +100,10 @@ class RunSummary:
             return "finished"
         return f"epoch {self.epoch} of {self.epochs}" if self.epoch else "not begun"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+    def to_dict(self) -> RunDocument:
+        """The values that `--json` prints."""
         return {
+            "schema_version": 1,
             "name": self.name,
             "path": str(self.path),
             "network": self.network,

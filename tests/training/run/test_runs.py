@@ -35,6 +35,7 @@ def test_a_summary_has_the_figures_of_the_run(tmp_path: Path) -> None:
     run = make_run(tmp_path, "mine", [50.0, None, 20.0], network="corrnet-plus")
     (summary,) = list_runs(tmp_path).runs
     assert summary.to_dict() == {
+        "schema_version": 1,
         "name": "mine",
         "path": str(run.path),
         "network": "corrnet-plus",
