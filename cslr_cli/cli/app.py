@@ -13,6 +13,7 @@ from cslr_cli.cli import (
     cam,
     convert,
     demo,
+    doctor,
     evaluate,
     features,
     inspect,
@@ -59,6 +60,7 @@ _USE, _CHECKPOINTS = "Use a network", "Checkpoints"
 
 # In the order of a project.
 add_command(app, quickstart.quickstart, _START, after_interruption=_CONTINUE)
+add_command(app, doctor.doctor, _START)
 add_command(app, prepare.prepare, _DATA, after_interruption=_CONTINUE)
 add_command(app, inspect.inspect, _DATA, input_option="path")
 add_command(app, train.train, _TRAIN)

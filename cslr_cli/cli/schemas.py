@@ -27,6 +27,7 @@ DOCUMENTS = {
     "corpus": "cslr_cli.corpora.inspection.corpus_inspection:CorpusDocument",
     "environment": "cslr_cli.training.run.folder:EnvironmentDocument",
     "error": "cslr_cli.documents:ErrorDocument",
+    "doctor": "cslr_cli.installation:InstallationDocument",
     "evaluation": "cslr_cli.evaluation.documents:EvaluationDocument",
     "explanation": "cslr_cli.cli.cam:ExplanationDocument",
     "features": "cslr_cli.cli.features:FeaturesDocument",
