@@ -22,7 +22,7 @@ from cslr_cli.media.frame_fit import Box, FrameFit
 from cslr_cli.media.frame_source import Frame, FrameSource, check_segment_within
 from cslr_cli.media.frames import FrameArrays, open_frames, validate_frames
 from cslr_cli.media.options import ReadOptions, Segment
-from cslr_cli.media.resampling import resample_indices, resample_stream
+from cslr_cli.media.resampling import resample_stream
 from cslr_cli.media.video import VideoFrames
 
 # Sources of frames: a path, or arrays.
@@ -242,10 +242,8 @@ class ClipReader:
 
     def _resampled_indices(self, source: FrameSource) -> NDArray[np.int64]:
         """Return the indices of the frames that show the wanted segment at the corpus' rate; they never decrease."""
-        fps = self.options.source_fps
         self.source_num_frames = source.num_frames
-        times = source.timestamps if fps is None else np.arange(source.num_frames) / fps
-        indices = np.arange(source.num_frames) if times is None else resample_indices(times, self._corpus_fps)
+        indices = source.resampled_indices(self._corpus_fps, self.options.source_fps)
         missing = source.missing if isinstance(source, VideoFrames) else None
         if missing is not None:
             self._warnings.append(missing)

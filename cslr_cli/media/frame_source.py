@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import cv2
 import numpy as np
@@ -27,6 +27,11 @@ Frame = NDArray[np.uint8]
 # OpenCV's FFmpeg reads the variable when it opens its first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 5 has it there
+
+# Longest time that one frame is shown, seconds; programs that record a screen store no frames while nothing moves.
+MAX_GAP_SECONDS: Final = 60.0
+# The same on average, over a whole recording.
+_MAX_SECONDS_PER_FRAME = 2.0
 
 _NAMES_SHOWN = 5
 # Seconds by which a segment may end after its clip; annotated times are not exact.
@@ -102,6 +107,23 @@ class FrameSource(ABC):
         unique, repeats = np.unique(chosen, return_counts=True)
         yield from repeat_frames(self._decode(unique.tolist()), repeats.tolist())
 
+    def resampled_indices(self, fps: float, source_fps: float | None = None) -> NDArray[np.int64]:
+        """Return the indices of the frames that show the clip at an even frame rate; they never decrease.
+
+        Args:
+            fps: wanted rate, frames per second; sources without times are taken to have it.
+            source_fps: rate of the source instead of its own times, frames per second.
+
+        Raises:
+            MediaError: the times have gaps that would be filled with thousands of copies of a frame.
+        """
+        times = self.timestamps if source_fps is None else np.arange(self.num_frames) / source_fps
+        if times is None:
+            return np.arange(self.num_frames)
+        if source_fps is None:
+            check_gaps(self.path, times)
+        return resample_indices(times, fps)
+
     def read_segment(self, segment: Segment, fps: float) -> ResampledSegment:
         """Read a segment of the clip at an even frame rate.
 
@@ -114,8 +136,7 @@ class FrameSource(ABC):
         Raises:
             MediaError: the clip ends long before the segment does.
         """
-        times = self.timestamps
-        indices = np.arange(self.num_frames) if times is None else resample_indices(times, fps)
+        indices = self.resampled_indices(fps)
         first, last = segment.frame_range(fps)
         check_segment_within(self.path, segment, len(indices), fps)
         return ResampledSegment(self.iterate(indices[first:last]))
@@ -142,6 +163,24 @@ class FrameSource(ABC):
                 frames = np.empty((len(chosen), *frame.shape), np.uint8)
             frames[place] = frame
         return cast("NDArray[np.uint8]", frames)
+
+
+def check_gaps(path: Path, times: NDArray[np.float64]) -> None:
+    """Raise a MediaError if the times of frames have gaps that no recording has.
+
+    A gap is filled with copies of a frame. Damaged time stamps can jump by days.
+
+    Args:
+        path: path of the source.
+        times: increasing times of its frames, seconds, float64 (T,).
+    """
+    gaps = np.diff(times)
+    hint = "repair its time stamps with ffmpeg, or give the real frame rate: --source-fps FPS"
+    if len(gaps) and gaps.max() > MAX_GAP_SECONDS:
+        frame = int(gaps.argmax())
+        raise MediaError(f"{path}: the time stamps jump by {gaps[frame]:,.0f} s after frame {frame}", hint)
+    if len(gaps) and times[-1] - times[0] > _MAX_SECONDS_PER_FRAME * len(times) + MAX_GAP_SECONDS:
+        raise MediaError(f"{path}: {len(times)} frames in {times[-1] - times[0]:,.0f} s are no video of signing", hint)
 
 
 def repeat_frames(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[int]) -> Iterator[Frame]:

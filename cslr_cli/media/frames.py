@@ -17,7 +17,6 @@ from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, list_folder
 from cslr_cli.media.options import Segment
 from cslr_cli.media.pictures import FolderFrames, ZipFrames
-from cslr_cli.media.resampling import resample_indices
 from cslr_cli.media.video import VideoFrames
 
 # uint8 (T, H, W, 3), or an iterable of (H, W, 3).
@@ -72,8 +71,7 @@ def iterate_frames(path: Path, fps: float, segment: Segment | None = None) -> It
     source = open_frames(path)
     if segment is not None:
         return source.read_segment(segment, fps).frames
-    times = source.timestamps
-    return source.iterate(None if times is None else resample_indices(times, fps))
+    return source.iterate(source.resampled_indices(fps))
 
 
 def validate_frames(frames: FrameArrays, name: str) -> Iterator[Frame]:

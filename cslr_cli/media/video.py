@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
-from cslr_cli.media.frame_source import Frame, FrameSource, ResampledSegment, check_segment_within, repeat_frames
+from cslr_cli.media.frame_source import (
+    Frame,
+    FrameSource,
+    ResampledSegment,
+    check_gaps,
+    check_segment_within,
+    repeat_frames,
+)
 from cslr_cli.media.options import Segment
 from cslr_cli.media.pictures import check_frame_size_limit
 from cslr_cli.media.presentation import find_presentation
@@ -194,6 +201,7 @@ class VideoFrames(FrameSource):
             length = round((float(index.times[-1]) + median_frame_interval(index.times, fps)) * fps)
             check_segment_within(self.path, segment, length, fps)
             last = min(last, length)
+        check_gaps(self.path, index.times)
         wanted = np.arange(first, last) / fps
         unique, repeats = np.unique(nearest_frames(index.times, wanted), return_counts=True)
         decoded = self._decode(unique.tolist(), seek_to=first / fps)
