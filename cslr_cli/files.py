@@ -28,7 +28,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(unfinished, path)
     except OSError as error:
-        if str(error.filename) == str(unfinished):
+        if error.filename is None or str(error.filename) == str(unfinished):  # None: a full disk, while writing
             error.filename = str(path)
         raise
     finally:

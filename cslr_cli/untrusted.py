@@ -160,7 +160,18 @@ def has_control_characters(text: str) -> bool:
     return _CONTROL.search(text) is not None
 
 
+def escape_control_characters(text: str) -> str:
+    r"""Replace characters that control a terminal by their codes; line ends and tabs stay.
+
+    Example:
+        >>> escape_control_characters("talk\x1b[2J.mp4")
+        'talk\\x1b[2J.mp4'
+    """
+    return _TERMINAL_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_TERMINAL_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 # JSON

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -82,3 +83,10 @@ def test_folders_that_are_missing_are_made(tmp_path: Path) -> None:
 def test_text_is_utf_8_with_unix_line_ends(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "märz\n天气\n")
     assert (tmp_path / "a.txt").read_bytes() == "märz\n天气\n".encode()
+
+
+def test_an_error_without_a_name_gets_that_of_the_file(tmp_path: Path) -> None:
+    """Writing to a full disk raises an OSError that names no file."""
+    with pytest.raises(OSError, match="No space left") as caught, atomic_file(tmp_path / "talk.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "talk.json")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from cslr_cli.documents import error_document, format_json
 from cslr_cli.errors import CslrError
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
+from cslr_cli.untrusted import escape_control_characters
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -75,14 +76,15 @@ def print_error(text: str, kind: str = "error") -> None:
         return
     from rich.text import Text
 
-    _print(stderr(), sys.stderr, Text.assemble((f"{kind}: ", "bold red"), text), soft_wrap=True)
+    message = Text.assemble((f"{kind}: ", "bold red"), escape_control_characters(text))
+    _print(stderr(), sys.stderr, message, soft_wrap=True)
 
 
 def print_note(text: str) -> None:
     """Print a note on standard error; not with `--quiet`."""
     if _verbosity == "quiet":
         return
-    _print(stderr(), sys.stderr, text, markup=False, soft_wrap=True)
+    _print(stderr(), sys.stderr, escape_control_characters(text), markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -105,6 +107,11 @@ def report_error(error: CslrError, source: object = None, *, as_json: bool, kind
     print_error(str(error), kind)
     if as_json:
         print_json(error_document(error, None if source is None else str(source)))
+
+
+def print_line(text: str) -> None:
+    """Print a line of text on standard output; a file name in it cannot control the terminal."""
+    print(escape_control_characters(text), flush=True)
 
 
 def print_result(renderable: RenderableType) -> None:
@@ -163,7 +170,7 @@ def table(
         )
         result.add_column(column, justify="left" if index in left else "right", overflow="fold", min_width=width)
     for row in rows:
-        result.add_row(*map(Text, row))  # `Text`: brackets in a path are not markup
+        result.add_row(*(Text(escape_control_characters(cell)) for cell in row))  # `Text`: no markup in brackets
     return result
 
 

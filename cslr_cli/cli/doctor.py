@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cslr_cli.cli import options
-from cslr_cli.cli.console import print_json, print_result, table
+from cslr_cli.cli.console import print_json, print_line, print_result, table
 from cslr_cli.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ def _print_document(document: InstallationDocument) -> None:
     print_result(table(["folder", "free, GiB", "writable"], disks, left=(0, 2)))
     for finding in document["findings"]:
         _print_finding(finding)
-    print("everything essential works" if document["healthy"] else "something essential is broken (see above)")
+    print_line("everything essential works" if document["healthy"] else "something essential is broken (see above)")
 
 
 def _print_finding(finding: InstallationFinding) -> None:
-    print(f"{finding.severity}: {finding.message}")
-    print(f"    needed for: {finding.affects}")
+    print_line(f"{finding.severity}: {finding.message}")
+    print_line(f"    needed for: {finding.affects}")
     for number, line in enumerate(finding.hint.splitlines()):
-        print(f"    hint: {line}" if number == 0 else f"          {line}")
+        print_line(f"    hint: {line}" if number == 0 else f"          {line}")
 
 
 def _gib(value: float | None) -> str:

@@ -11,7 +11,7 @@ import typer
 from typing_extensions import TypedDict
 
 from cslr_cli.cli import options
-from cslr_cli.cli.console import print_error, print_json, report_error, shown_progress
+from cslr_cli.cli.console import print_error, print_json, print_line, report_error, shown_progress
 from cslr_cli.cli.options import open_network, option
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
@@ -107,7 +107,7 @@ def features(
             }
             print_json(document)
         else:
-            print(f"{output / name}: {counts['clips']} clips, {counts['frames']} frames, {counts['steps']} steps")
+            print_line(f"{output / name}: {counts['clips']} clips, {counts['frames']} frames, {counts['steps']} steps")
     if not succeeded:
         raise typer.Exit(EXIT_FAILED)
 

@@ -11,7 +11,7 @@ import typer
 
 from cslr_cli.cli import options
 from cslr_cli.cli.completion import complete_corpus_or_checkpoint
-from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
+from cslr_cli.cli.console import print_error, print_json, print_line, print_note, print_result, shown_progress, table
 from cslr_cli.cli.options import option
 from cslr_cli.errors import EXIT_FAILED, FAULTS_SHOWN, UsageError
 
@@ -101,12 +101,12 @@ def _inspected(
 def _print_inspection(inspection: CorpusInspection) -> None:
     info = inspection.info
     glosses = "" if inspection.num_glosses is None else f"vocabulary of {inspection.num_glosses}, "
-    print(f"{info.name}: {glosses}{info.fps:g} frames per second, {info.frame_size} pixels")
+    print_line(f"{info.name}: {glosses}{info.fps:g} frames per second, {info.frame_size} pixels")
     print_result(_contents_table(inspection))
     if inspection.length_histogram():
         print_result(_histogram(inspection))
     if not inspection.findings:
-        print("no faults found")
+        print_line("no faults found")
     for finding in inspection.findings:
         _print_finding(finding)
 
@@ -150,11 +150,11 @@ def _histogram(inspection: CorpusInspection) -> Any:
 
 def _print_finding(finding: Finding) -> None:
     kind = "breaks training" if finding.breaks_training else "note"
-    print(f"{kind}: {finding.what}")
+    print_line(f"{kind}: {finding.what}")
     for detail in finding.details[:FAULTS_SHOWN]:
-        print(f"    {detail}")
+        print_line(f"    {detail}")
     if len(finding.details) > FAULTS_SHOWN:
-        print(f"    and {len(finding.details) - FAULTS_SHOWN} more; use --json to list all")
+        print_line(f"    and {len(finding.details) - FAULTS_SHOWN} more; use --json to list all")
 
 
 def _find_checkpoint(path: Path) -> Path | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cslr_cli.cli.console import duration, print_note
 from cslr_cli.errors import CslrError, UsageError
 from cslr_cli.files import atomic_file, write_text
+from cslr_cli.untrusted import escape_control_characters
 
 if TYPE_CHECKING:
     from cslr_cli.output.formats import FormatOptions, OutputFormat
@@ -215,5 +216,6 @@ def choose_format(name: str | None, as_json: bool, output: str | None) -> Output
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(text)
+    # A file keeps the names of its inputs as they are; on a terminal, they must not control it.
+    sys.stdout.write(escape_control_characters(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()  # readers get each result at once

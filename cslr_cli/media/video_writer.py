@@ -72,6 +72,19 @@ def video_writer(path: Path, width: int, height: int, fps: float) -> Iterator[Vi
             yield writer
         finally:
             writer.close()
+        _check_written(unfinished, path)
+
+
+def _check_written(unfinished: Path, path: Path) -> None:
+    """Raise a MediaError if a video has no index, which encoders write last: on a full disk, some end without error."""
+    capture = cv2.VideoCapture(str(unfinished), cv2.CAP_FFMPEG)
+    is_readable = capture.isOpened() and capture.grab()
+    capture.release()
+    if not is_readable:
+        free = shutil.disk_usage(unfinished.parent).free // 2**20
+        raise MediaError(
+            f"{path}: the video could not be written completely", f"free disk space; {free} MiB are free in its folder"
+        )
 
 
 def _open(path: Path, width: int, height: int, fps: float) -> VideoWriter:

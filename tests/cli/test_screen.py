@@ -89,3 +89,18 @@ def test_notes_appear_above_a_progress_bar(monkeypatch: pytest.MonkeyPatch) -> N
     lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", line).strip() for line in plain.splitlines()]
     for said in ("epoch 1/16 [wer]", "warning: broken.mp4: cut off", "network    corrnet"):
         assert said in lines
+
+
+def test_names_cannot_control_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file name may hold the sequence that sets the title of the window, or clears the screen."""
+    name = "talk\x1b]0;title\x07\x9b2J\r.mp4"
+    shown, content = terminal(monkeypatch, 200), written(monkeypatch, "utf-8")
+    console.print_error(f"{name}: not a video\nhint: copy it again")
+    console.print_note(f"{name}: written")
+    console.print_line(name)
+    console.print_result(console.table(["path"], [[name]]))
+    style = re.compile(r"\x1b\[[0-9;]*m")  # rich's own colours
+    for text in (style.sub("", shown.getvalue()), content.getvalue().decode()):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+        assert text.count(r"talk\x1b]0;title\x07\x9b2J\x0d.mp4") == 2
+    assert "\nhint: copy it again\n" in style.sub("", shown.getvalue())
