@@ -27,7 +27,7 @@ from cslr_cli.media.clip_reader import ClipReader, LoadedClip, Source
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.device import precision_name, resolve_device, resolve_precision, translate_out_of_memory
 from cslr_cli.model.inference import prepare_for_inference
-from cslr_cli.recognition import Alternative, DivisionFacts, Recognition, Sentence, StepLogits
+from cslr_cli.recognition import Alternative, DivisionFacts, Recognition, Sentence, StepLogits, confidence_warnings
 from cslr_cli.recognizer.joining import RecognizedSegment, join_logits, remove_overlaps
 from cslr_cli.recognizer.options import Segmentation
 from cslr_cli.recognizer.segmentation import describe_division, iterate_frame_features, iterate_segments
@@ -190,7 +190,7 @@ class Recognizer:
             nbest=nbest,
             start=clip.start,
             sentences=tuple(sentences),
-            warnings=clip.warnings,
+            warnings=(*clip.warnings, *confidence_warnings(nbest[0].glosses)),
             logits=join_logits(logits or [self._empty_logits()]) if keep_logits else None,
             checkpoint=self.name,
             network_fps=self.network_fps,
@@ -226,6 +226,7 @@ class Recognizer:
             duration=len(pictures) / fps,
             nbest=nbest,
             sentences=(segment.sentence,),
+            warnings=confidence_warnings(nbest[0].glosses),
             logits=segment.logits if keep_logits else None,
             checkpoint=self.name,
             network_fps=fps,

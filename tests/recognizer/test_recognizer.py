@@ -22,7 +22,7 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DeviceError, MediaError, UsageError
 from cslr_cli.evaluation import evaluate
-from cslr_cli.recognition import Recognition
+from cslr_cli.recognition import Recognition, confidence_warnings
 from cslr_cli.recognizer import ReadOptions, Recognizer
 from cslr_cli.scoring import TimedGloss
 from cslr_cli.training.loop import train
@@ -283,7 +283,23 @@ def test_a_truncated_video_is_recognised_as_far_as_possible_with_a_warning(
     recognition = recognizer.recognize(cut)
     assert 15 < recognition.num_frames < 45
     assert f"{recognition.num_frames} frames" in recognition.warnings[0]
-    assert recognizer.recognize(video).warnings == ()
+    assert not any("frames" in warning for warning in recognizer.recognize(video).warnings)
+
+
+def test_a_low_mean_confidence_is_a_warning(recognizer: Recognizer, pictures: list[Path]) -> None:
+    recognition = recognizer.recognize(pictures[0].parent)
+    mean = np.mean([timed.confidence for timed in recognition.glosses if timed.confidence is not None])
+    expected = [f"the mean confidence of the glosses is only {mean:.2f}"] if mean < 0.5 else []
+    assert [warning.split(";")[0] for warning in recognition.warnings] == expected
+
+
+@pytest.mark.parametrize(
+    ("confidences", "warned"),
+    [([0.2, 0.79], True), ([0.2, 0.81], False), ([0.5], False), ([], False), ([None, 0.4], True), ([None], False)],
+)
+def test_the_mean_decides_and_unknown_confidences_do_not_count(confidences: list[float | None], warned: bool) -> None:
+    glosses = [TimedGloss("WIND", 0.0, 1.0, confidence) for confidence in confidences]
+    assert bool(confidence_warnings(glosses)) == warned
 
 
 def test_the_shape_of_the_corpus_comes_from_its_preparation_or_from_its_name(
