@@ -1,44 +1,39 @@
-"""The quickstart: the whole pipeline on the synthetic corpus."""
+"""The quickstart: the commands of the whole pipeline, on the synthetic corpus."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from typing_extensions import TypedDict
 
-from cslr_cli.cam import CamOptions, explain, write_sheet
-from cslr_cli.checkpoints.checkpoint import load_checkpoint
-from cslr_cli.config import Config, load_config
 from cslr_cli.corpora import find_reader
-from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.corpora.registry import open_prepared_corpus
-from cslr_cli.corpora.synthetic import SyntheticOptions, make_release, write_clip_video
-from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.evaluation import SplitResult, evaluate, evaluation_folder, write_hypotheses
-from cslr_cli.evaluation.documents import SplitFigures, split_figures
-from cslr_cli.model.device import resolve_precision
-from cslr_cli.output.film_strip import draw_film_strip
-from cslr_cli.processes import available_cores
-from cslr_cli.recognition import Recognition
-from cslr_cli.recognizer import Recognizer
-from cslr_cli.training.loop import train
-from cslr_cli.training.monitoring.observer import NO_OBSERVER, TrainingObserver
+from cslr_cli.evaluation import evaluation_folder
+from cslr_cli.evaluation.documents import EvaluationDocument, SplitFigures
 from cslr_cli.training.run.folder import RunFolder
+from cslr_cli.training.run.runs import summarize_run
 
 CORPUS = "synthetic"
-CONFIG = "quickstart"
-# Pixels. Small frames make training fast; the crop has the same proportion as the published 224 of 256.
+# Pixels. Small frames make training fast; the recipe's crop is for this size.
 FRAME_SIZE = 72
-RUN = Path("runs") / CONFIG
+PREPARE = ("prepare", CORPUS, "--size", str(FRAME_SIZE))
+TRAIN = ("train", "--config", "quickstart")
+RUN = RunFolder(Path("runs/quickstart"))
+NUM_STAGES = 5
 # Number of glosses in the example video; they fit into one picture.
 _EXAMPLE_GLOSSES = 4
 # Number of example videos; `cslr demo` shows them.
 _NUM_EXAMPLES = 3
+
+_VIDEO = RUN.path / "example.mp4"
+_STRIP = RUN.path / "example.png"
+_MAPS = RUN.path / "cam"
 
 
 @dataclass(frozen=True)
@@ -48,38 +43,19 @@ class Stage:
     Attributes:
         number: from 1.
         title: short description.
-        command: equivalent `cslr` command.
+        command: words after `cslr` of the command to run; None if an earlier call has done the work.
+        notes: what to know about the step, one line each.
     """
 
     number: int
     title: str
-    command: str
+    command: tuple[str, ...] | None
+    notes: tuple[str, ...] = ()
 
-
-STAGES = (
-    Stage(1, "Draw and prepare a synthetic corpus", f"cslr prepare {CORPUS} --size {FRAME_SIZE}"),
-    Stage(2, "Train CorrNet", f"cslr train --config {CONFIG}"),
-    Stage(3, "Evaluate it on dev and test", f"cslr evaluate {RUN / 'best.pt'}"),
-    Stage(4, "Recognise a video", f"cslr predict {RUN / 'example.mp4'}"),
-    Stage(5, "Draw heat maps of each gloss", f"cslr cam {RUN / 'example.mp4'} --output {RUN / 'cam'}"),
-)
-
-
-@dataclass(frozen=True)
-class QuickstartResult:
-    """The results of the quickstart.
-
-    Attributes:
-        results: results on dev and test.
-        recognition: recognition of the example video.
-        example: sample of the example video.
-        made: descriptions and paths of the written files and folders, in order.
-    """
-
-    results: Sequence[SplitResult]
-    recognition: Recognition
-    example: Sample
-    made: Sequence[tuple[str, Path]]
+    @property
+    def command_line(self) -> str:
+        """The command as a user types it; empty without a command."""
+        return "" if self.command is None else shlex.join(("cslr", *self.command))
 
 
 class ExampleFigures(TypedDict):
@@ -112,91 +88,85 @@ class QuickstartDocument(TypedDict):
     made: dict[str, str]
 
 
-def quickstart_document(result: QuickstartResult, seconds: float) -> QuickstartDocument:
-    """Make the document of a quickstart that took so many seconds."""
+def iterate_stages(device: str = "auto", common: Sequence[str] = ()) -> Iterator[Stage]:
+    """Yield the steps of the quickstart in the current folder; run the command of each before you ask for the next.
+
+    Args:
+        device: `--device` of the commands that use a network.
+        common: options of every command, for example `--json`.
+    """
+
+    def command(*words: object) -> tuple[str, ...]:
+        return (*map(str, words), *common)
+
+    network_options = () if device == "auto" else ("--device", device)
+    yield Stage(1, "Draw and prepare a synthetic corpus", command(*PREPARE))
+    yield _training_stage(command, network_options)
+    yield Stage(3, "Evaluate it on dev and test", command("evaluate", RUN.best, *network_options))
+    of_run = ("--checkpoint", RUN.best, *network_options)
+    yield Stage(
+        4,
+        "Recognise a video",
+        command("predict", _VIDEO, *of_run, "--strip", _STRIP),
+        (f"{_VIDEO}, a clip of the test split, shows {' '.join(_write_examples().glosses)}",),
+    )
+    yield Stage(5, "Draw heat maps of each gloss", command("cam", _VIDEO, *of_run, "--output", _MAPS))
+
+
+def _training_stage(command: Callable[..., tuple[str, ...]], network_options: Sequence[str]) -> Stage:
+    """Return the training, or its continuation by the run's own configuration, or nothing to do if it is finished."""
+    if not RUN.config.is_file():
+        return Stage(2, "Train CorrNet", command(*TRAIN, *network_options))
+    summary = summarize_run(RUN)
+    warnings = tuple(f"warning: {warning}" for warning in summary.warnings)
+    if summary.finished and summary.checkpoint is not None:
+        return Stage(2, "Train CorrNet", None, (*warnings, f"{RUN.path} was finished before"))
+    return Stage(2, "Continue to train CorrNet", command("train", "--resume", RUN.path, *network_options), warnings)
+
+
+def _write_examples() -> Sample:
+    """Write example videos into the run's folder; return the clip of the first one, `example.mp4`."""
+    samples = choose_examples()
+    for number, sample in enumerate(samples, start=1):
+        path = _VIDEO if number == 1 else _VIDEO.with_stem(f"{_VIDEO.stem}-{number}")
+        write_clip_video(find_reader(CORPUS).default_source, sample.sample_id, path)
+    return samples[0]
+
+
+def choose_examples() -> list[Sample]:
+    """Choose test clips of the prepared corpus, first one with `_EXAMPLE_GLOSSES` glosses."""
+    samples = list(open_prepared_corpus(find_reader(CORPUS).default_output).samples("test"))
+    samples.sort(key=lambda sample: len(sample.glosses) != _EXAMPLE_GLOSSES)
+    return samples[:_NUM_EXAMPLES]
+
+
+def written_files() -> Mapping[str, Path]:
+    """Paths of what the quickstart writes, by description."""
+    reader = find_reader(CORPUS)
     return {
-        "schema_version": 1,
-        "seconds": seconds,
-        "splits": split_figures(result.results),
-        "example": {"signed": list(result.example.glosses), "recognised": result.recognition.text.split()},
-        "made": {what: str(where) for what, where in result.made},
+        "release, with the truth beside it": reader.default_source,
+        "prepared corpus": reader.default_output,
+        "run: configuration, metrics, log": RUN.path,
+        "checkpoint": RUN.best,
+        "report of the evaluation": evaluation_folder(RUN.best) / "report.html",
+        "example video": _VIDEO,
+        "its glosses, drawn": _STRIP,
+        "heat maps": _MAPS,
     }
 
 
-def quickstart(
-    *,
-    device: torch.device,
-    on_stage: Callable[[Stage], None],
-    observer: TrainingObserver = NO_OBSERVER,
-) -> QuickstartResult:
-    """Run the stages in the current folder; skip the finished work of an earlier call.
+def make_document(evaluation: EvaluationDocument, recognised: Sequence[str], seconds: float) -> QuickstartDocument:
+    """Make the document of a finished quickstart.
 
     Args:
-        device: device of the network.
-        on_stage: called with each stage before it starts.
-        observer: observer of the training and of the progress of all stages.
+        evaluation: what its `cslr evaluate --json` has printed.
+        recognised: glosses that its `cslr predict` has recognised.
+        seconds: time of the command.
     """
-    progress = observer.on_progress
-    stages = iter(STAGES)
-    on_stage(next(stages))
-    reader = find_reader(CORPUS)
-    release, cores = reader.default_source, available_cores()
-    make_release(release, SyntheticOptions(), workers=cores, progress=progress)
-    options = PreparationOptions(frame_size=FRAME_SIZE)
-    prepare(reader, release, reader.default_output, options, workers=cores, progress=progress)
-    corpus = open_prepared_corpus(reader.default_output)
-
-    on_stage(next(stages))
-    config = load_config(CONFIG)
-    run = _train_if_needed(config, device, observer)
-
-    on_stage(next(stages))
-    checkpoint = load_checkpoint(run.best)
-    dtype = resolve_precision(config.training.precision, device)
-    results = evaluate(checkpoint, corpus, ("dev", "test"), device=device, dtype=dtype, progress=progress)
-    for result in results:
-        write_hypotheses(result, corpus, evaluation_folder(run.best))
-
-    on_stage(next(stages))
-    example, *others = _choose_examples(corpus)
-    video, picture = run.path / "example.mp4", run.path / "example.png"
-    write_clip_video(release, example.sample_id, video)
-    for number, other in enumerate(others, start=2):
-        write_clip_video(release, other.sample_id, run.path / f"example-{number}.mp4")
-    recognizer = Recognizer(checkpoint, device=device, name=str(RUN / "best.pt"))
-    recognition = recognizer.recognize(video)
-    with recognizer.open(video) as clip:
-        draw_film_strip(clip.frames(), recognition, picture)
-
-    on_stage(next(stages))
-    maps = run.path / "cam" / "cam.png"
-    if recognition.glosses:
-        sentence = tuple(timed.gloss for timed in recognition.glosses)
-        write_sheet(explain(recognizer, video, CamOptions(reference=sentence)), maps)
-    made = (
-        ("release, with the truth beside it", release),
-        ("prepared corpus", corpus.path),
-        ("run: configuration, metrics, log", run.path),
-        ("checkpoint", run.best),
-        ("hypotheses and references", evaluation_folder(run.best)),
-        ("example video", video),
-        ("its glosses, drawn", picture),
-        *([("what speaks for them", maps)] if recognition.glosses else []),
-    )
-    return QuickstartResult(results, recognition, example, made)
-
-
-def _train_if_needed(config: Config, device: torch.device, observer: TrainingObserver) -> RunFolder:
-    """Train to the end, unless the run is finished."""
-    run = RunFolder(RUN)
-    history = run.read_metrics()
-    if history and history[-1].epoch >= config.training.epochs and run.best.is_file():
-        return run
-    return train(config, RUN, device=device, resume=run.path.exists(), observer=observer).run
-
-
-def _choose_examples(corpus: PreparedCorpus) -> list[Sample]:
-    """Choose test clips, first one with `_EXAMPLE_GLOSSES` glosses."""
-    samples = list(corpus.samples("test"))
-    samples.sort(key=lambda sample: len(sample.glosses) != _EXAMPLE_GLOSSES)
-    return samples[:_NUM_EXAMPLES]
+    return {
+        "schema_version": 1,
+        "seconds": seconds,
+        "splits": evaluation["splits"],
+        "example": {"signed": list(choose_examples()[0].glosses), "recognised": list(recognised)},
+        "made": {what: str(path) for what, path in written_files().items()},
+    }

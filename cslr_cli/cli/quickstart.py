@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import json
+import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+from typing import Any, cast
+
+import typer
 
 from cslr_cli.cli import options
-from cslr_cli.cli.console import duration, print_json, print_note, print_result, shown_progress, table
-from cslr_cli.cli.evaluate import results_table
-from cslr_cli.cli.train import epoch_line
-from cslr_cli.progress import Progress, ProgressCallback
-from cslr_cli.training.monitoring.epoch_record import EpochRecord
-from cslr_cli.training.monitoring.observer import TrainingObserver
-
-if TYPE_CHECKING:
-    from cslr_cli.quickstart import Stage
+from cslr_cli.cli.console import duration, print_json, print_note, print_result, table, verbosity
 
 
-def quickstart(device: options.Device = "auto", as_json: options.Json = False) -> None:
+def quickstart(context: typer.Context, device: options.Device = "auto", as_json: options.Json = False) -> None:
     """Run the whole pipeline on a small synthetic corpus.
 
     Draws and prepares the corpus, trains a network, evaluates it, recognises a video, and draws heat maps. It takes
-    5 to 12 minutes on two idle CPU cores, writes to the current folder, and prints the command of each step. If it is
-    interrupted, run it again: it continues where it stopped.
+    5 to 12 minutes on two idle CPU cores, and writes to the current folder. Each step is a command of cslr, which it
+    prints and runs; with --json, the commands run with --json. If it is interrupted, run it again: it continues where
+    it stopped.
 
     Examples:
         cslr quickstart
@@ -30,41 +30,38 @@ def quickstart(device: options.Device = "auto", as_json: options.Json = False) -
     """
     started = time.monotonic()
     print_note("The quickstart takes 5 to 12 minutes on two idle CPU cores.")
-    from cslr_cli.config import load_config
-    from cslr_cli.model.device import resolve_device
-    from cslr_cli.quickstart import CONFIG, STAGES, quickstart_document
-    from cslr_cli.quickstart import quickstart as run_quickstart
+    from cslr_cli.quickstart import NUM_STAGES, iterate_stages, make_document, written_files
 
-    epochs = load_config(CONFIG).training.epochs
-
-    def announce(stage: Stage) -> None:
-        print_note(f"\n{stage.number}/{len(STAGES)}  {stage.title}\n     $ {stage.command}")
-
-    with shown_progress() as progress:
-        result = run_quickstart(
-            device=resolve_device(device),
-            on_stage=announce,
-            observer=_QuickstartObserver(progress, epochs),
-        )
+    common = [f"--{verbosity()}"] if verbosity() != "normal" else []
+    results: dict[int, Any] = {}
+    for stage in iterate_stages(device, [*common, *(["--json"] if as_json else [])]):
+        print_note(f"\n{stage.number}/{NUM_STAGES}  {stage.title}")
+        for line in [*stage.notes, *([] if stage.command is None else [f"$ {stage.command_line}"])]:
+            print_note(f"     {line}")
+        if stage.command is not None:
+            results[stage.number] = _run_command(context, stage.command, as_json=as_json)
     seconds = time.monotonic() - started
     print_note(f"\nDone in {duration(seconds)}.\n")
     if as_json:
-        print_json(quickstart_document(result, seconds))
-        return
-    print_result(results_table(result.results))
-    signed, recognised = " ".join(result.example.glosses), result.recognition.text
-    print_result(table(["example", ""], [["signed", signed], ["recognised", recognised]]))
-    print_result(table(["output", "path"], [[what, str(where)] for what, where in result.made]))
+        recognised = [timed["gloss"] for timed in results[4]["glosses"]]
+        print_json(make_document(results[3], recognised, seconds))
+    else:
+        files = [[what, str(path)] for what, path in written_files().items()]
+        print_result(table(["output", "path"], files, left=(0, 1)))
 
 
-class _QuickstartObserver(TrainingObserver):
-    """Shows the progress bar, and one line per epoch."""
+def _run_command(context: typer.Context, command: Sequence[str], *, as_json: bool) -> Any:
+    """Run a command of `cslr` in this process; return what it prints with `--json`.
 
-    def __init__(self, progress: ProgressCallback, num_epochs: int) -> None:
-        self._progress, self._num_epochs = progress, num_epochs
-
-    def on_progress(self, progress: Progress) -> None:
-        self._progress(progress)
-
-    def on_epoch(self, record: EpochRecord) -> None:
-        print_note(f"     {epoch_line(record, self._num_epochs)}")
+    Raises:
+        typer.Exit: the command failed, and has reported why.
+    """
+    printed = io.StringIO()
+    group = cast("Any", context.find_root().command)
+    with redirect_stdout(printed) if as_json else nullcontext():
+        status = group.main(list(command), prog_name="cslr", standalone_mode=False)
+    if status:
+        sys.stdout.write(printed.getvalue())  # the error object
+        print_note("hint: to continue the quickstart, run the same command again: cslr quickstart")
+        raise typer.Exit(status)
+    return json.loads(printed.getvalue()) if as_json else None

@@ -34,6 +34,7 @@ class PreparationDocument(TypedDict):
         unseen_glosses: for each held-out split, the glosses that are not in train, and how often they occur.
         references: origin of each split's references.
         notes: messages about things that are not errors.
+        warnings: things that you should probably change, for example an empty split.
         expected_layout: expected layout of the release, if clips have no frames; else null.
         faults: faults of this copy of the release.
     """
@@ -47,6 +48,7 @@ class PreparationDocument(TypedDict):
     unseen_glosses: NotRequired[Mapping[str, Mapping[str, int]]]
     references: NotRequired[Mapping[str, str]]
     notes: NotRequired[Sequence[str]]
+    warnings: NotRequired[Sequence[str]]
     expected_layout: str | None
     faults: Sequence[Fault]
 
@@ -133,6 +135,7 @@ class PreparationReport:
             "unseen_glosses": self.unseen_glosses,
             "references": self.references,
             "notes": self.notes,
+            "warnings": self.warnings,
             "expected_layout": self.expected_layout,
             "faults": [Fault(f"{clip.split} clip {clip.sample_id}", clip.reason) for clip in self.faults],
         }
