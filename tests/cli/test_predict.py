@@ -239,7 +239,9 @@ def test_folders_patterns_and_standard_input_are_followed(
     assert "standard input: no paths" in outcome.stderr
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff.mp4\nother.mp4\n"), "utf-8"))
     outcome = cslr("predict", "-", "--json")
-    assert (outcome.status, json.loads(outcome.stdout)["source"]) == (1, "other.mp4")
+    failed, recognised = map(json.loads, outcome.stdout.splitlines())
+    assert (outcome.status, recognised["source"]) == (1, "other.mp4")
+    assert "udcff.mp4" in failed["error"]["message"]
     assert "\\udcff.mp4" in outcome.stderr
 
 
@@ -431,7 +433,8 @@ def test_invalid_outputs_are_refused_before_the_work(cslr: Command, videos: list
     assert_refused(cslr("predict", videos[0], "--preview", "seen.doc"), 2, ".png")
     assert_refused(cslr("predict", videos[0], "--strip", "strip.doc"), 2, ".png")
     assert_refused(cslr("predict", *both, "--strip", "strip.png"), 2, "one file for 2 inputs", "--strip strip/")
-    assert_refused(cslr("predict", videos[0], "--json", "--format", "srt"), 2, "--json with --format srt")
+    outcome = cslr("predict", videos[0], "--json", "--format", "srt")
+    assert (outcome.status, json.loads(outcome.stdout)["error"]["message"]) == (2, "--json with --format srt")
     assert_refused(cslr("predict", videos[2], "--render", videos[2]), 2, "would be overwritten")
     assert_refused(
         cslr("predict", videos[2], "--segment", "rests", "--window", 5), 2, "--window or --overlap with --segment rests"
@@ -508,7 +511,7 @@ def test_a_video_is_recognised_live_and_each_gloss_is_printed_once(cslr: Command
         check_document("live-gloss", json.loads(line))
     assert outcome.status == 0, outcome
     printed = [json.loads(line) for line in outcome.stdout.splitlines()]
-    assert all(gloss.keys() == {"gloss", "start", "end", "confidence", "delay"} for gloss in printed)
+    assert all(gloss.keys() == {"schema_version", "gloss", "start", "end", "confidence", "delay"} for gloss in printed)
     ends = [gloss["end"] for gloss in printed]
     assert ends == sorted(ends)
     num_frames = open_frames(videos[0]).num_frames
