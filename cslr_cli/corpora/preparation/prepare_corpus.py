@@ -33,6 +33,7 @@ from cslr_cli.corpora.preparation.report import (
     find_unseen_glosses,
     format_faults_json,
     select_faulty,
+    shorten_paths,
 )
 from cslr_cli.dataset.manifest import (
     CORPUS_FILE,
@@ -106,7 +107,8 @@ def prepare(
         vocabulary = Vocabulary.from_counts(count_sample_glosses(learned))
         report = _make_report(corpus, release, output, prepared, results, vocabulary)
         with translate_disk_errors(output):
-            write_text(output / REPORT_FILE, report.to_json() + "\n")
+            folders = _named_folders(corpus, source)
+            write_text(output / REPORT_FILE, shorten_paths(report.to_json(), folders) + "\n")
         _check_left_out(report.left_out, options, output / REPORT_FILE)
         _check_splits(prepared, report)
         info = CorpusInfo(
@@ -185,7 +187,8 @@ def _read_release(
     if is_preparation_folder(output):
         path = output / REPORT_FILE
         with translate_disk_errors(output):
-            write_text(path, format_faults_json(corpus, faults, release.left_out) + "\n")
+            text = format_faults_json(corpus, faults, release.left_out)
+            write_text(path, shorten_paths(text, _named_folders(corpus, paths)) + "\n")
         hint = "\n".join([*([hint] if hint else []), f"see all faults in {path}"])
     raise AnnotationError(faults, hint)
 
@@ -207,6 +210,13 @@ def _warn_about_empty_splits(corpus: CorpusReader, prepared: Mapping[str, Sequen
         for split, use in uses.items()
         if split in corpus.splits and split not in prepared
     )
+
+
+def _named_folders(corpus: CorpusReader, source: Path | ReleasePaths) -> list[Path]:
+    """Return the folders that the messages about a release may name."""
+    paths = source if isinstance(source, ReleasePaths) else ReleasePaths(source)
+    folders = (paths.source, paths.annotations, paths.references, corpus.default_source)
+    return [folder for folder in folders if folder is not None]
 
 
 def _find_reference_faults(release: Release) -> list[Fault]:

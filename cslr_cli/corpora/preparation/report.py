@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from cslr_cli.corpora import CorpusReader, Fault, LeftOutClip
 from cslr_cli.dataset.manifest import SplitCounts
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.documents import format_json
+from cslr_cli.files import relative_path
 
 REPORT_FILE = "prepare-report.json"
 
@@ -204,6 +207,21 @@ def format_faults_json(corpus: CorpusReader, faults: Sequence[Fault], left_out: 
         "faults": faults,
     }
     return format_json(document, indent=2)
+
+
+def shorten_paths(text: str, folders: Iterable[Path]) -> str:
+    """Replace absolute paths of folders in JSON text by paths relative to the current folder.
+
+    Args:
+        text: JSON.
+        folders: folders that the text may name; only absolute ones are replaced.
+    """
+    paths = {path for folder in folders for path in (folder, folder.resolve())}
+    absolute = {str(path) for path in paths if path.is_absolute() and path != path.parent}
+    for path in sorted(absolute, key=len, reverse=True):  # the innermost folder first
+        written, shortened = (json.dumps(part, ensure_ascii=False)[1:-1] for part in (path, relative_path(path)))
+        text = shortened.join(re.split(rf"{re.escape(written)}(?![\w.-])", text))
+    return text
 
 
 def count_sample_glosses(samples: Iterable[Sample]) -> Counter[str]:

@@ -15,6 +15,7 @@ import pytest
 
 from cslr_cli.corpora import AnnotationError, ReleasePaths, find_reader
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
+from cslr_cli.corpora.preparation.report import shorten_paths
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import UsageError
 from tests.corpora.phoenix_release import CLIPS, FRAMES, HEADER, clip_dir, write_annotation
@@ -45,7 +46,29 @@ def test_faults_of_annotation_references_and_frames_are_reported_together(releas
     ]
     assert caught.value.hint is not None
     assert caught.value.hint.endswith(f"see all faults in {output / 'prepare-report.json'}")
-    assert report_of(output)["faults"] == [dataclasses.asdict(fault) for fault in caught.value.faults]
+    relative = os.path.relpath(release)
+    assert report_of(output)["faults"] == [
+        {name: text.replace(str(release), relative) for name, text in dataclasses.asdict(fault).items()}
+        for fault in caught.value.faults
+    ]
+
+
+def test_the_report_of_a_corpus_has_no_absolute_paths(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = next(clip_dir(release, "train", CLIPS["train"][0][0]).glob("*.png"))
+    picture.write_bytes(b"not a picture")
+    prepare(find_reader("phoenix2014"), release, tmp_path / "prepared", SMALL, workers=1)
+    text = (tmp_path / "prepared" / "prepare-report.json").read_text(encoding="utf-8")
+    assert picture.name in text
+    assert str(tmp_path) not in text
+
+
+def test_only_whole_names_of_folders_are_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = f'"{tmp_path}/a.csv:3: {tmp_path}-2/b, {tmp_path}"'
+    assert shorten_paths(text, [tmp_path, Path("relative"), Path("/")]) == f'"./a.csv:3: {tmp_path}-2/b, ."'
 
 
 def test_of_many_faults_the_report_has_all(release: Path, tmp_path: Path) -> None:
