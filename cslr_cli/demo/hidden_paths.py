@@ -102,12 +102,12 @@ def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[
 
 
 async def _read_body(receive: Receive) -> bytes:
-    body: bytes = b""
+    parts = []
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        parts.append(message.get("body", b""))
         if not message.get("more_body"):
-            return body
+            return b"".join(parts)
 
 
 def _replay_body(body: bytes, receive: Receive) -> Receive:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cslr_cli.demo.checkpoint_menu import CheckpointMenu
+from cslr_cli.demo.request_limits import RequestLimits, limited_connections
 from cslr_cli.demo.service import DemoService, Limits
 from cslr_cli.errors import CslrError, MissingPackageError, UsageError, extra_hint
 
@@ -100,7 +101,7 @@ def serve_page(
                     "--share: the public link could not be created",
                     "check that this computer can reach gradio.live, or remove --share",
                 )
-            with _regular_cleanup(service):
+            with _regular_cleanup(service), limited_connections(page.server):
                 yield "\n".join(filter(None, [local_url, public_url]))
         finally:
             page.close(verbose=False)
@@ -113,6 +114,11 @@ def _launch(page: Any, address: Address, limits: Limits, folder: Path) -> tuple[
 
     from cslr_cli.demo.hidden_paths import HiddenPaths
     from cslr_cli.demo.page import HEAD, STYLE
+
+    upload_bytes = limits.megabytes * 10**6
+    request_limits = Middleware(
+        RequestLimits, folder=folder, upload_bytes=upload_bytes, folder_bytes=limits.uploads * upload_bytes
+    )
 
     # The fonts of other themes are loaded from the network.
     theme = Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
@@ -130,7 +136,7 @@ def _launch(page: Any, address: Address, limits: Limits, folder: Path) -> tuple[
             css=STYLE,
             head=HEAD,
             footer_links=[],
-            app_kwargs={"middleware": [Middleware(HiddenPaths, folder=folder)]},
+            app_kwargs={"middleware": [request_limits, Middleware(HiddenPaths, folder=folder)]},
         )
     return local_url, public_url
 

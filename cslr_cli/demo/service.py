@@ -40,12 +40,14 @@ class Limits:
         seconds: maximum duration of a video.
         jobs: number of recognitions at a time; others wait.
         waiting: number of jobs that may wait; more are refused.
+        uploads: number of uploads of the maximum size for which there is space on the server.
     """
 
     megabytes: int = 200
     seconds: float = 60.0
     jobs: int = 1
     waiting: int = 16
+    uploads: int = 20
 
 
 @dataclass(frozen=True)

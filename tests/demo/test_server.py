@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,6 +47,8 @@ class FakePage:
     def __init__(self) -> None:
         self.arguments: dict[str, Any] = {}
         self.closed = False
+        state = SimpleNamespace(connections=set())
+        self.server = SimpleNamespace(config=SimpleNamespace(), server_state=state)
 
     def launch(self, **arguments: Any) -> tuple[None, str, None]:
         self.arguments = arguments
