@@ -29,7 +29,8 @@ MAX_DOCUMENT_BYTES: Final = 16 * MIB  # one JSON document
 MAX_YAML_BYTES: Final = MIB  # PyYAML reads about 100 kB per second
 MAX_DEPTH: Final = 64  # nested lists and objects; far below Python's limit of recursion
 MAX_YAML_VALUES: Final = 100_000  # after references (`*name`) are replaced by what they refer to
-MAX_DIGITS: Final = 18  # of an integer: it fits into 64 bits
+MAX_DIGITS: Final = 18  # of a count
+_MAX_BITS = 63  # of an integer in JSON and YAML, without its sign
 
 MAX_ZIP_ENTRIES: Final = 1_000_000
 MAX_ZIP_ENTRY_BYTES: Final = (
@@ -212,9 +213,9 @@ def read_json(path: Path, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
 
 
 def _json_integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > MAX_DIGITS:
+    if len(digits) > MAX_DIGITS + 2 or (number := int(digits)).bit_length() > _MAX_BITS:
         raise UntrustedDataError(f"a number with {len(digits)} digits")
-    return int(digits)
+    return number
 
 
 _JSON = json.JSONDecoder(parse_int=_json_integer)
@@ -302,7 +303,7 @@ def _check_yaml_numbers(value: Any) -> None:
     elif isinstance(value, (list, tuple, set)):
         for item in value:
             _check_yaml_numbers(item)
-    elif isinstance(value, int) and value.bit_length() > 63:
+    elif isinstance(value, int) and value.bit_length() > _MAX_BITS:
         raise UntrustedDataError("a number with too many digits")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from cslr_cli.files import atomic_file
+from cslr_cli.untrusted import UntrustedDataError, parse_json
 
 LEDGER_FILE = "ledger.jsonl"
 _START_OF_LINE = b'{"schema_version": 1'
@@ -136,8 +137,8 @@ class LedgerEntry:
     def from_json(cls, line: str) -> LedgerEntry | None:
         """Read a line; None if it is cut off, or is no line of a ledger of this version."""
         try:
-            values = json.loads(line)
-        except ValueError:
+            values = parse_json(line)
+        except UntrustedDataError:
             return None
         if not isinstance(values, dict) or values.get("schema_version") != cls.schema_version:
             return None

@@ -17,6 +17,7 @@ from cslr_cli.choices import ExistingFiles
 from cslr_cli.files import write_text
 from cslr_cli.result_files.faults import OutputFault, find_path_faults, refusal_hint
 from cslr_cli.result_files.ledger import InputFile
+from cslr_cli.untrusted import UntrustedDataError, read_json
 from cslr_cli.version import __version__
 
 MARKER_FILE = ".cslr-output.json"
@@ -48,13 +49,13 @@ class OutputMarker:
     def read(cls, folder: Path) -> OutputMarker | None:
         """Read the marker of a folder; None if there is none of this version."""
         try:
-            values = json.loads((folder / MARKER_FILE).read_text(encoding="utf-8"))
+            values = read_json(folder / MARKER_FILE)
             if values["schema_version"] != cls.schema_version:
                 return None
             inputs = tuple(InputFile(each["path"], each["size"], each["modified"]) for each in values["inputs"])
             files, options = tuple(map(str, values["files"])), dict(values["options"])
             return cls(values["command"], values["version"], inputs, options, files, values["complete"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, UntrustedDataError, KeyError, TypeError):
             return None
 
     def write(self, folder: Path) -> None:

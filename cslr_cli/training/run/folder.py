@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -26,7 +25,7 @@ from cslr_cli.files import relative_path, write_text
 from cslr_cli.processes import available_cores
 from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.monitoring.observer import LOGGER
-from cslr_cli.untrusted import UntrustedDataError, parse_json, read_json
+from cslr_cli.untrusted import MAX_TEXT_BYTES, UntrustedDataError, parse_json, read_bytes, read_json
 from cslr_cli.version import __version__
 
 # The format of a run's folder; raised when an older version of cslr could not resume a run.
@@ -260,9 +259,10 @@ class RunFolder:
         if not self.metrics.is_file():
             return []
         try:
-            lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+            content = read_bytes(self.metrics, max_bytes=MAX_TEXT_BYTES)
         except OSError as error:
             raise DataError(f"{self.metrics}: cannot be read ({error.strerror or error})") from error
+        lines = content.decode(errors="replace").splitlines()
         if lines and not _is_json(lines[-1]):
             on_warning(f"{self.metrics}:{len(lines)}: the last line is cut off, so its epoch is ignored")
             del lines[-1]
@@ -326,8 +326,8 @@ def kept_epochs(history: Sequence[EpochRecord], *, best: int, newest: int) -> se
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
-    except ValueError:
+        parse_json(text)
+    except UntrustedDataError:
         return False
     return True
 

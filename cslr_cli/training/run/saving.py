@@ -18,6 +18,7 @@ from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.monitoring.observer import TrainingObserver
 from cslr_cli.training.run.folder import RunFolder, kept_epochs
 from cslr_cli.training.run.state import TrainingState
+from cslr_cli.untrusted import read_text
 
 
 class CheckpointSaver:
@@ -90,7 +91,7 @@ class CheckpointSaver:
             self._unwritten_epoch = None
         save_checkpoint(self._checkpoint(state, resumable=True), self._run.last)
         config = self._config.to_yaml()
-        if self._run.config.read_text(encoding="utf-8") != config:  # resumed with other settings: those of `last.pt`
+        if read_text(self._run.config) != config:  # resumed with other settings: those of `last.pt`
             write_text(self._run.config, config)
         self._run.write_metrics(state.history)
         self._run.remove_epoch_files(keep=self._kept_epochs(state))
