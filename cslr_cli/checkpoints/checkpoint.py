@@ -5,6 +5,8 @@ A checkpoint file contains only tensors and plain values; reading one runs no co
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import warnings
 from collections.abc import Mapping
@@ -98,6 +100,16 @@ class Checkpoint:
         wers = (record.get("wer") for record in self.history if record.get("epoch") == self.epoch)
         wer = next(wers, None)
         return float(wer) if isinstance(wer, int | float) else None
+
+    def describe(self) -> str:
+        """Describe the network by a text that no other network has: its name, its epoch, and a hash of its content."""
+        config = self.config.to_dict()
+        parts = [config["model"], config["data"], config["decoding"], self.vocabulary.hash]
+        content = hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=6)
+        for name, tensor in sorted(self.weights.items()):
+            content.update(name.encode())
+            content.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return f"{self.config.model.name}, epoch {self.epoch}, {content.hexdigest()}"
 
     def build_network(self) -> Network:
         """Build the network with its weights, on the CPU, in evaluation mode.

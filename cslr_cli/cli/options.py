@@ -54,8 +54,18 @@ def option(
 NETWORK = "Network"
 DECODING = "Decoding"
 SCORING = "Scoring"
+OUTPUT = "Output"
 VIDEO = "Video"
 
+Overwrite = Annotated[bool, option("--overwrite", "Replace existing files.", panel=OUTPUT)]
+SkipExisting = Annotated[
+    bool,
+    option(
+        "--skip-existing",
+        "Keep finished results. Make only those that are missing, that failed, or whose input has changed.",
+        panel=OUTPUT,
+    ),
+]
 Json = Annotated[bool, option("--json", "Print the result as JSON.")]
 UseSettings = Annotated[
     list[str] | None,

@@ -15,10 +15,12 @@ from cslr_cli.cli.console import print_error, print_note, report_error
 from cslr_cli.cli.decoding import apply_decoding_options
 from cslr_cli.cli.options import open_network, option
 from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
+from cslr_cli.cli.results import existing_files, keep_finished_results, print_kept_results, recorded_options
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.output.formats import FORMATS, FormatOptions, OutputFormat
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, LiveOptions, Segmentation, SegmentationMethod
+from cslr_cli.result_files import ResultPlan
 
 if TYPE_CHECKING:
     from cslr_cli.cli.predict_side_outputs import SideOutputs
@@ -26,13 +28,14 @@ if TYPE_CHECKING:
     from cslr_cli.recognition import Recognition
     from cslr_cli.recognizer import Recognizer
 
-_OUTPUT = "Output"
+_OUTPUT = options.OUTPUT
 _LONG = "Long recordings"
 # The formats that an option is for.
 _OPTION_FORMATS = {"--cues": ("srt", "vtt"), "--all-heads": ("eaf", "textgrid")}
 
 
 def predict(
+    context: typer.Context,
     videos: Annotated[
         list[str],
         typer.Argument(
@@ -107,6 +110,8 @@ def predict(
     preview: Annotated[
         str | None, option("--preview", "File or folder for pictures that show the network's input.", "PATH", _OUTPUT)
     ] = None,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     source_fps: options.SourceFps = None,
     start: options.Start = None,
     end: options.End = None,
@@ -202,7 +207,8 @@ def predict(
             "--overlap": overlap,
         }
         results = {"--segment": None if segment == "auto" else segment, "--nbest": num_best, "--format": format_name}
-        predict_live.refuse_options({**outputs, **reading, **results, **content_options})
+        existing_given = {"--overwrite": overwrite or None, "--skip-existing": skip_existing or None}
+        predict_live.refuse_options({**outputs, **existing_given, **reading, **results, **content_options})
         live_options = LiveOptions() if window is None else LiveOptions(window)
         predict_live.recognize_camera(
             videos[0], load_recognizer, live_options, frame_fit, as_json=as_json, confidence=confidence
@@ -217,11 +223,21 @@ def predict(
         raise UsageError("standard input: no paths", "write the path of one video or folder per line")
     read_options = ReadOptions(source_fps, start, end, frame_fit, max_frames)
     segmentation = _make_segmentation(segment, window, overlap)
-    results_output = plan_output(output_format, output, inputs)
-    side_outputs = plan_side_outputs(render, save_logits, preview, strip, inputs)
     content = FormatOptions(confidence, cues or FormatOptions.cues, all_heads)
+    recorded = {"--format": output_format.name, **recorded_options(context)}
+    plan = ResultPlan("predict", inputs, existing_files(overwrite, skip_existing), recorded)
+    results_output = plan_output(output_format, output, inputs, plan)
+    side_outputs = plan_side_outputs(render, save_logits, preview, strip, inputs, plan)
+    if not plan.has_outputs and (overwrite or skip_existing):
+        what = "--overwrite" if overwrite else "--skip-existing"
+        raise UsageError(f"{what}: no results are written to files", "add --output PATH")
+    plan.check()
+    print_kept_results(plan)
+    if not plan.todo:
+        with plan.open():  # an interrupted call may have left a file that only needs its name
+            return
     if not _recognize_inputs(
-        load_recognizer(), inputs, read_options, segmentation, results_output, side_outputs, content, as_json
+        load_recognizer(), inputs, read_options, segmentation, results_output, side_outputs, plan, content, as_json
     ):
         raise typer.Exit(EXIT_FAILED)
 
@@ -233,6 +249,7 @@ def _recognize_inputs(
     segmentation: Segmentation,
     output: Output,
     side_outputs: SideOutputs,
+    plan: ResultPlan,
     content: FormatOptions,
     as_json: bool,
 ) -> bool:
@@ -247,7 +264,8 @@ def _recognize_inputs(
         video = inputs[index] if is_video_file(inputs[index]) else None
         return replace(content, video=video, output_dir=output.folder(index), recording_name=names[index])
 
-    def recognize(index: int, clip: ClipReader) -> Recognition:
+    def recognize(place: int, clip: ClipReader) -> Recognition:
+        index = plan.todo[place]
         return recognizer.recognize(
             clip,
             segmentation=segmentation,
@@ -255,11 +273,17 @@ def _recognize_inputs(
             on_sentence=lambda sentence: results.write_sentence(index, inputs[index], sentence, format_options(index)),
         )
 
+    def report(index: int, error: CslrError) -> None:
+        report_error(error, inputs[index], as_json=as_json)
+        plan.record_failed(index, error.message)
+
     num_errors = 0
-    with output.open() as results:
-        for index, outcome in enumerate(recognize_files(recognizer, inputs, read_options, recognize)):
+    results = output.writer(plan)
+    with keep_finished_results(plan), plan.open(recognizer.checkpoint.describe()):
+        outcomes = recognize_files(recognizer, [inputs[index] for index in plan.todo], read_options, recognize)
+        for index, outcome in zip(plan.todo, outcomes, strict=True):
             if outcome.error is not None or outcome.recognition is None:
-                report_error(outcome.error or CslrError("no result"), outcome.path, as_json=as_json)
+                report(index, outcome.error or CslrError("no result"))
                 num_errors += 1
                 continue
             for warning in outcome.recognition.warnings:
@@ -269,8 +293,12 @@ def _recognize_inputs(
                 results.write(index, outcome.recognition, format_options(index))
                 side_outputs.write(index, outcome.recognition, recognizer, read_options, font)
             except CslrError as error:
-                report_error(error, outcome.path, as_json=as_json)
+                report(index, error)
                 num_errors += 1
+            else:
+                plan.record_done(index)
+    if isinstance(output.paths, Path) and output.paths.exists():
+        print_note(f"written: {output.paths}")
     return num_errors == 0
 
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cslr_cli.cli.console import duration, print_note
-from cslr_cli.errors import CslrError, UsageError
-from cslr_cli.files import atomic_file, write_text
+from cslr_cli.errors import UsageError
+from cslr_cli.files import write_text
 from cslr_cli.untrusted import escape_control_characters
 
 if TYPE_CHECKING:
     from cslr_cli.output.formats import FormatOptions, OutputFormat
     from cslr_cli.recognition import Recognition, Sentence
+    from cslr_cli.result_files import ResultPlan
 
 # Time between two notes about the progress of a long recording, seconds.
 _NOTE_INTERVAL = 15.0
@@ -43,26 +42,25 @@ class ResultWriter(ABC):
         """Write the recognition of an input, given its index."""
 
 
-class _DocumentWriter(ResultWriter):
-    """Writes all results to one document, by a function that writes text."""
+class _Printer(ResultWriter):
+    """Prints all results as one document."""
 
-    def __init__(self, output_format: OutputFormat, write_text: Callable[[str], object]) -> None:
+    def __init__(self, output_format: OutputFormat) -> None:
         super().__init__()
         self._chosen = output_format
-        self._write_text = write_text
         self._prefix = output_format.header
 
     def write(self, index: int, recognition: Recognition, options: FormatOptions) -> None:
-        """Append the result to the document."""
-        self._write_text(self._prefix + self._chosen.to_text(recognition, options))
+        """Print the result."""
+        _print(self._prefix + self._chosen.to_text(recognition, options))
         self._prefix = self._chosen.separator
 
 
-class _TextPrinter(_DocumentWriter):
+class _TextPrinter(_Printer):
     """Prints text, each sentence as soon as it is recognized."""
 
     def __init__(self, output_format: OutputFormat) -> None:
-        super().__init__(output_format, _print)
+        super().__init__(output_format)
         self._current_index: int | None = None  # index of the input whose sentences are being printed
 
     def write_sentence(self, index: int, path: Path, sentence: Sentence, options: FormatOptions) -> None:
@@ -78,6 +76,19 @@ class _TextPrinter(_DocumentWriter):
         """Print the result, unless its sentences were printed."""
         if index != self._current_index:
             super().write(index, recognition, options)
+
+
+class _AppendingWriter(ResultWriter):
+    """Writes all results to one file."""
+
+    def __init__(self, output_format: OutputFormat, plan: ResultPlan) -> None:
+        super().__init__()
+        self._chosen = output_format
+        self._plan = plan
+
+    def write(self, index: int, recognition: Recognition, options: FormatOptions) -> None:
+        """Append the result to the file."""
+        self._plan.append(index, self._chosen.to_text(recognition, options))
 
 
 class _FileWriter(ResultWriter):
@@ -112,32 +123,27 @@ class Output:
             return self.paths.parent
         return Path() if self.paths is None else self.paths[index].parent
 
-    @contextmanager
-    def open(self) -> Iterator[ResultWriter]:
+    def writer(self, plan: ResultPlan) -> ResultWriter:
         """Return the writer of the results."""
         if isinstance(self.paths, Path):
-            with atomic_file(self.paths) as unfinished, open(unfinished, "w", encoding="utf-8", newline="\n") as file:
-                yield _DocumentWriter(self.output_format, file.write)
-            print_note(f"written: {self.paths}")
-        elif self.paths is not None:
-            yield _FileWriter(self.output_format, self.paths)
-        elif self.output_format.name == "text":
-            yield _TextPrinter(self.output_format)
-        else:
-            yield _DocumentWriter(self.output_format, _print)
+            return _AppendingWriter(self.output_format, plan)
+        if self.paths is not None:
+            return _FileWriter(self.output_format, self.paths)
+        return _TextPrinter(self.output_format) if self.output_format.name == "text" else _Printer(self.output_format)
 
 
-def plan_output(output_format: OutputFormat, given: str | None, inputs: Sequence[Path]) -> Output:
-    """Determine the destination of the results and check that it can be written.
+def plan_output(output_format: OutputFormat, given: str | None, inputs: Sequence[Path], plan: ResultPlan) -> Output:
+    """Determine the destination of the results, and add it to the plan.
 
     Args:
         output_format: format of the results.
         given: value of `--output`, a file or a folder (see `is_file_name`); None for standard output.
         inputs: paths of the inputs.
+        plan: plan of all results of the command.
     """
     output_format.load_function()
     if given is not None and not is_file_name(given):
-        return Output(output_format, output_paths("--output", given, output_format.suffix, inputs))
+        return Output(output_format, plan_files("--output", given, output_format.suffix, inputs, plan))
     if len(inputs) > 1 and not output_format.holds_several:
         raise UsageError(
             f"--format {output_format.name}: {len(inputs)} inputs need one file each",
@@ -145,55 +151,37 @@ def plan_output(output_format: OutputFormat, given: str | None, inputs: Sequence
         )
     if given is None:
         return Output(output_format, None)
-    check_writable("--output", [Path(given)], inputs)
+    plan.add_appended("--output", Path(given), output_format.header, output_format.separator)
     return Output(output_format, Path(given))
 
 
-def output_paths(option: str, given: str, suffix: str, inputs: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the files, one per input, that an option writes; check that they can be written.
+def plan_files(option: str, given: str, suffix: str, inputs: Sequence[Path], plan: ResultPlan) -> tuple[Path, ...]:
+    """Return the files, one per input, that an option writes, and add them to the plan.
 
     Args:
         option: name of the option.
         given: value of the option: a folder, or a file if there is one input.
         suffix: suffix of the files in a folder.
         inputs: paths of the inputs.
+        plan: plan of all results of the command.
     """
     from cslr_cli.cli.inputs import output_names
 
     if not is_file_name(given):
-        paths = [Path(given) / f"{name}{suffix}" for name in output_names(inputs)]
-    elif len(inputs) == 1:
-        paths = [Path(given)]
-    else:
+        paths = tuple(Path(given) / f"{name}{suffix}" for name in output_names(inputs))
+        plan.add_folder(option, Path(given), paths)
+        return paths
+    if len(inputs) > 1:
         raise UsageError(
             f"{option} {given}: one file for {len(inputs)} inputs", f"use a folder: {option} {Path(given).stem}/"
         )
-    check_writable(option, paths, inputs)
-    return tuple(paths)
+    plan.add_file(option, Path(given))
+    return (Path(given),)
 
 
 def is_file_name(given: str) -> bool:
     """Return whether the value of an option is a file: it has a suffix and is not an existing folder."""
     return not (given.endswith(("/", os.sep)) or Path(given).is_dir()) and Path(given).suffix != ""
-
-
-def check_writable(option: str, paths: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Check before the work that files can be written and that none of them is an input or a folder."""
-    read = {os.path.realpath(path) for path in inputs}
-    for path in paths:
-        if os.path.realpath(path) in read:
-            raise UsageError(f"{option}: {path} is an input and would be overwritten", "choose another name or folder")
-        if path.is_dir():
-            raise UsageError(f"{option}: {path} is a folder", "choose another name, or move the folder")
-    for folder in dict.fromkeys(path.parent for path in paths):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise CslrError(
-                f"{option}: cannot write to {folder}: {error.strerror}", "fix the permissions, or choose another folder"
-            ) from error
 
 
 def choose_format(name: str | None, as_json: bool, output: str | None) -> OutputFormat:

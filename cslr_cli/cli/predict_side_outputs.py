@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cslr_cli.cli.console import print_error, print_note, shown_progress
-from cslr_cli.cli.predict_outputs import output_paths
+from cslr_cli.cli.predict_outputs import plan_files
 from cslr_cli.errors import UsageError
 from cslr_cli.files import atomic_file
 from cslr_cli.media.options import ReadOptions
@@ -24,6 +24,7 @@ from cslr_cli.recognizer.preview import write_preview
 
 if TYPE_CHECKING:
     from cslr_cli.recognizer import Recognizer
+    from cslr_cli.result_files import ResultPlan
 
 _PROGRESS_SECONDS = 60.0  # minimum duration of a video whose captioning shows progress
 _PREVIEW_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -92,17 +93,22 @@ class SideOutputs:
 
 
 def plan_side_outputs(
-    render: str | None, logits: str | None, preview: str | None, strip: str | None, inputs: Sequence[Path]
+    render: str | None,
+    logits: str | None,
+    preview: str | None,
+    strip: str | None,
+    inputs: Sequence[Path],
+    plan: ResultPlan,
 ) -> SideOutputs:
-    """Determine the paths of `--render`, `--save-logits`, `--preview` and `--strip`; check that they can be written."""
-    rendered = None if render is None else output_paths("--render", render, ".glosses.mp4", inputs)
+    """Determine the paths of `--render`, `--save-logits`, `--preview` and `--strip`, and add them to the plan."""
+    rendered = None if render is None else plan_files("--render", render, ".glosses.mp4", inputs, plan)
     for path in rendered or ():
         check_video_name(path)
-    saved = None if logits is None else output_paths("--save-logits", logits, ".npz", inputs)
+    saved = None if logits is None else plan_files("--save-logits", logits, ".npz", inputs, plan)
     _check_suffix("--save-logits", saved, (".npz",))
-    previews = None if preview is None else output_paths("--preview", preview, ".png", inputs)
+    previews = None if preview is None else plan_files("--preview", preview, ".png", inputs, plan)
     _check_suffix("--preview", previews, _PREVIEW_SUFFIXES)
-    strips = None if strip is None else output_paths("--strip", strip, ".strip.png", inputs)
+    strips = None if strip is None else plan_files("--strip", strip, ".strip.png", inputs, plan)
     _check_suffix("--strip", strips, _STRIP_SUFFIXES)
     return SideOutputs(rendered, saved, previews, strips)
 

@@ -66,7 +66,7 @@ def find_path_faults(option: str, paths: Iterable[Path], inputs: Iterable[Path])
         if os.path.realpath(path) in read:
             hint = "choose another name or folder"
             faults.append(OutputFault(f"{option}: {path} is an input and would be overwritten", hint))
-        elif path.is_dir():
+        elif os.path.isdir(path):  # False if the name is too long
             faults.append(OutputFault(f"{option}: {path} is a folder", "choose another name, or move the folder"))
     for folder in dict.fromkeys(path.parent for path in paths):
         if (reason := _find_reason_not_to_write(folder)) is not None:

@@ -88,7 +88,7 @@ class ResultFolder:
                 self.ledger.rewrite([])
             self._write_marker(options, complete=False)
             for index in todo:
-                if self.paths[index].exists():
+                if _is_file(self.paths[index]):
                     self.record(index, "pending", options)
             yield
             self._write_marker(options, complete=True)
@@ -144,7 +144,7 @@ class ResultFolder:
 
 
 def _is_file(path: Path) -> bool:
-    return os.path.lexists(path) and not path.is_dir()
+    return os.path.lexists(path) and not os.path.isdir(path)
 
 
 @contextmanager

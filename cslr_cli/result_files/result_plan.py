@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -34,7 +35,7 @@ class ResultPlan:
         >>> with plan.open():
         ...     for index in plan.todo:
         ...         ...  # write the file
-        ...         plan.record_done(index, seconds=1.5)
+        ...         plan.record_done(index)
 
     Args:
         command: name of the command.
@@ -61,6 +62,8 @@ class ResultPlan:
         self._folders: list[ResultFolder] = []
         self._files: list[tuple[str, Path]] = []
         self._appended: _AppendedResults | None = None
+        self._last_appended: int | None = None
+        self._last_time = 0.0  # end of the work on the input before
 
     @property
     def has_outputs(self) -> bool:
@@ -94,7 +97,7 @@ class ResultPlan:
         faults = [fault for folder in self._folders for fault in folder.find_faults()]
         for option, path in self._files:
             faults += find_path_faults(option, [path], self._inputs)
-            if self._existing == "refuse" and os.path.lexists(path) and not path.is_dir():
+            if self._existing == "refuse" and os.path.lexists(path) and not os.path.isdir(path):
                 faults.append(OutputFault(f"{option}: {path} exists", refusal_hint("refuse")))
         if self._appended is not None:
             faults += self._appended.find_faults()
@@ -118,6 +121,7 @@ class ResultPlan:
         if checkpoint is not None:
             self._options[CHECKPOINT] = checkpoint
             raise_output_faults(self._find_option_faults())
+        self._last_time = time.monotonic()
         with ExitStack() as stack:
             for folder in self._folders:
                 stack.enter_context(folder.open(self.todo, self._options))
@@ -125,36 +129,36 @@ class ResultPlan:
                 stack.enter_context(self._appended.open())
             yield
 
-    def append(self, index: int, text: str, seconds: float | None = None) -> None:
+    def append(self, index: int, text: str) -> None:
         """Append the result of an input to the file of all inputs."""
         assert self._appended is not None
-        state, occurrence = self._appended.key(index)
-        self._appended.file.append(
-            state, text, occurrence=occurrence, seconds=_round_seconds(seconds), options=self._options
-        )
+        self._appended.append(index, text, self._elapsed(), self._options)
+        self._last_appended = index
 
-    def record_done(self, index: int, seconds: float | None = None) -> None:
+    def record_done(self, index: int) -> None:
         """Record that the files of an input are complete."""
         for folder in self._folders:
-            folder.record(index, "done", self._options, seconds=_round_seconds(seconds))
+            folder.record(index, "done", self._options, seconds=self._elapsed())
         self.num_done += 1
+        self._last_time = time.monotonic()
 
-    def record_failed(self, index: int, reason: str, seconds: float | None = None) -> None:
-        """Record that an input failed."""
-        seconds = _round_seconds(seconds)
+    def record_failed(self, index: int, reason: str) -> None:
+        """Record that an input failed. What was already appended for it stays."""
         for folder in self._folders:
-            folder.record(index, "failed", self._options, reason, seconds)
-        if self._appended is not None:
-            state, occurrence = self._appended.key(index)
-            self._appended.file.append_failure(
-                state, reason, occurrence=occurrence, seconds=seconds, options=self._options
-            )
+            folder.record(index, "failed", self._options, reason, self._elapsed())
+        if self._appended is not None and self._last_appended != index:
+            self._appended.append_failure(index, reason, self._elapsed(), self._options)
+        self._last_time = time.monotonic()
+
+    def _elapsed(self) -> float:
+        """Return the seconds since the input before."""
+        return round(time.monotonic() - self._last_time, 3)
 
     def _is_done(self, index: int) -> bool:
         """Return whether all results of an input are finished, and are to be kept."""
         if not self.has_outputs or (self._appended is not None and not self._appended.is_done(index)):
             return False
-        files_exist = self._existing == "skip" and all(path.exists() for _, path in self._files)
+        files_exist = self._existing == "skip" and all(os.path.exists(path) for _, path in self._files)
         return files_exist and all(folder.is_done(index) for folder in self._folders)
 
     def _find_option_faults(self, ignored: Collection[str] = ()) -> list[OutputFault]:
@@ -186,9 +190,15 @@ class _AppendedResults:
         self._is_finished = existing == "skip" and file.is_finished
         self._results = file.read_results() if existing == "skip" else {}
 
-    def key(self, index: int) -> tuple[InputFile, int]:
-        """Return the state of an input, and how often it was named, from 1."""
-        return self._keys[index]
+    def append(self, index: int, text: str, seconds: float, options: Mapping[str, str]) -> None:
+        """Append the result of an input."""
+        state, occurrence = self._keys[index]
+        self.file.append(state, text, occurrence=occurrence, seconds=seconds, options=options)
+
+    def append_failure(self, index: int, reason: str, seconds: float, options: Mapping[str, str]) -> None:
+        """Record that an input failed."""
+        state, occurrence = self._keys[index]
+        self.file.append_failure(state, reason, occurrence=occurrence, seconds=seconds, options=options)
 
     def find_faults(self) -> list[OutputFault]:
         """Return why the file cannot be written."""
@@ -232,7 +242,3 @@ def _count_occurrences(states: Sequence[InputFile]) -> list[tuple[InputFile, int
         counts[state.path] += 1
         keys.append((state, counts[state.path]))
     return keys
-
-
-def _round_seconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

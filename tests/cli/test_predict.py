@@ -30,6 +30,7 @@ from cslr_cli.media.options import FitMode
 from cslr_cli.output.formats import FORMATS, OutputFormat
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.options import SegmentationMethod
+from cslr_cli.result_files import LEDGER_FILE, MARKER_FILE
 from cslr_cli.scoring import read_ctm
 from cslr_cli.training.loop import TrainingResult
 from tests.cli.conftest import Command, Outcome, started, without_checkpoint_lines
@@ -49,6 +50,11 @@ def videos(trained: Path, tiny_release: Path, tiny_corpus: PreparedCorpus) -> li
         path.parent.mkdir(exist_ok=True)
         write_clip_video(tiny_release, sample.sample_id, path)
     return paths
+
+
+def results_in(folder: str) -> list[str]:
+    """The names of the results in a folder, without the files that describe them."""
+    return sorted(path.name for path in Path(folder).iterdir() if path.name not in (LEDGER_FILE, MARKER_FILE))
 
 
 def glosses_of(outcome: Outcome) -> list[str]:
@@ -287,7 +293,7 @@ def test_each_input_gets_a_file_and_standard_output_nothing(cslr: Command, video
     assert (outcome.status, outcome.stdout) == (0, "")
     suffix = FORMATS[form].suffix
     names = [f"{name}{suffix}" for name in ("monday_talk", "tuesday_talk", "other")]
-    assert sorted(path.name for path in Path("out").iterdir()) == sorted(names)
+    assert results_in("out") == sorted(names)
     assert [line.split(": ")[1] for line in without_checkpoint_lines(outcome.stderr)] == [
         f"out/{name}" for name in names
     ]
@@ -380,7 +386,7 @@ def test_captions_are_burned_into_the_video(cslr: Command, videos: list[Path]) -
     change = np.abs(before.astype(int) - after)
     assert change[:, lower:].mean() > 5 * change[:, :lower].mean()
     assert cslr("predict", *videos, "--render", "captioned").status == 0
-    assert sorted(path.name for path in Path("captioned").iterdir()) == [
+    assert results_in("captioned") == [
         "monday_talk.glosses.mp4",
         "other.glosses.mp4",
         "tuesday_talk.glosses.mp4",
@@ -483,7 +489,7 @@ def test_a_bad_input_among_many_is_named_and_the_others_get_their_files(cslr: Co
     bad = ["text.mp4", "huge", "missing.mp4", nameless, too_long]
     outcome = cslr("predict", videos[0], *bad, videos[2], "--output", "out/")
     assert (outcome.status, outcome.stdout) == (1, "")
-    assert sorted(path.name for path in Path("out").iterdir()) == ["other.txt", "talk.txt"]
+    assert results_in("out") == ["other.txt", "talk.txt"]
     errors = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 5
     names = ("text.mp4", "huge/2.png", "missing.mp4", nameless.encode("ascii", "backslashreplace").decode(), too_long)

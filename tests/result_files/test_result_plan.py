@@ -45,10 +45,10 @@ def run(plan: ResultPlan, inputs: list[Path], *, fail: str = "", stop: int | Non
                 name = inputs[index].stem
                 made += name
                 if name in fail:
-                    plan.record_failed(index, "torn", 0.5)
+                    plan.record_failed(index, "torn")
                 else:
                     Path(f"out/{name}.txt").write_text(f"result {inputs[index].read_text()}")
-                    plan.record_done(index, 0.25)
+                    plan.record_done(index)
     except KeyboardInterrupt:
         pass
     return made
@@ -65,7 +65,7 @@ def test_the_ledger_has_one_line_per_input_with_what_the_contract_says(inputs: l
     assert [line["input"] for line in lines] == [f"../videos/{name}.mp4" for name in "abc"]
     assert [line["status"] for line in lines] == ["done", "failed", "done"]
     assert [line["reason"] for line in lines] == [None, "torn", None]
-    assert [line["seconds"] for line in lines] == [0.25, 0.5, 0.25]
+    assert all(0 <= line["seconds"] < 10 for line in lines)
     for line, path in zip(lines, inputs, strict=True):
         assert line["schema_version"] == 1
         assert line["size"] == path.stat().st_size

@@ -1,0 +1,99 @@
+"""Results on disk, as commands handle them: options, notes, and what to do after an interruption."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import ClassVar
+
+import typer
+
+from cslr_cli.choices import ExistingFiles
+from cslr_cli.cli.console import print_note
+from cslr_cli.errors import EXIT_STOPPED, CslrError, ErrorKind, UsageError
+from cslr_cli.result_files import ResultPlan
+
+# Options that do not change the content of a result, or that its record names in another way.
+_NOT_RECORDED = {"output", "render", "save_logits", "preview", "strip", "plot", "overwrite", "skip_existing"}
+_NOT_RECORDED |= {"as_json", "quiet", "verbose", "device", "workers", "corpus", "split", "sample_id"}
+_NOT_RECORDED |= {"checkpoint", "runs_dir", "single_file", "format_name"}
+
+
+class StoppedBySignalError(CslrError):
+    """SIGTERM has stopped a command; what is finished is kept."""
+
+    exit_status = EXIT_STOPPED
+    kind: ClassVar[ErrorKind] = "stopped"
+
+
+def existing_files(overwrite: bool, skip_existing: bool) -> ExistingFiles:
+    """Return what happens to existing files, by `--overwrite` and `--skip-existing`."""
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite with --skip-existing", "remove one of the two options")
+    return "overwrite" if overwrite else "skip" if skip_existing else "refuse"
+
+
+def recorded_options(context: typer.Context) -> dict[str, str]:
+    """Return the options of a command that its results depend on, as text by name; without those at their default."""
+    recorded = {}
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if parameter.param_type_name != "option" or parameter.name in _NOT_RECORDED:
+            continue
+        if value not in (None, False, [], ()) and value != parameter.default:
+            recorded[parameter.opts[0]] = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return recorded
+
+
+def print_kept_results(plan: ResultPlan) -> None:
+    """Print how many results are kept, if any."""
+    if plan.num_done:
+        print_note(f"kept {plan.num_done} of {plan.num_inputs} results, which are finished")
+
+
+@contextmanager
+def keep_finished_results(plan: ResultPlan) -> Iterator[None]:
+    """After Ctrl-C or SIGTERM during the block, say what is finished and how to continue.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, with a text to print.
+        StoppedBySignalError: SIGTERM.
+    """
+    try:
+        with _raise_on_sigterm():
+            yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(_describe_progress(plan)) from error
+    except _TerminatedError as error:
+        raise StoppedBySignalError("; ".join(filter(None, ["stopped by SIGTERM", _describe_progress(plan)]))) from error
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM; not an `Exception`, which would count as the failure of an input."""
+
+
+def _describe_progress(plan: ResultPlan) -> str:
+    if not plan.has_outputs or not plan.num_done:
+        return ""
+    return f"{plan.num_done} of {plan.num_inputs} results are finished; continue with --skip-existing"
+
+
+@contextmanager
+def _raise_on_sigterm() -> Iterator[None]:
+    """Raise an exception on SIGTERM during the block; works only in the main thread."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+        raise _TerminatedError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
