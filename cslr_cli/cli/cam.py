@@ -13,6 +13,7 @@ from cslr_cli.choices import Head
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress, table
 from cslr_cli.cli.options import find_corpus_and_report, open_network, option
+from cslr_cli.cli.results import plan_folder
 from cslr_cli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from cslr_cli.dataset.manifest import PreparedCorpus
     from cslr_cli.dataset.sample import Sample
     from cslr_cli.progress import ProgressCallback
+    from cslr_cli.result_files import MarkedFolder
+
+FILES = ("cam.png", "cam.mp4", "cam.npz")
+CORRELATION_FILE = "correlation.png"
 
 _MAPS = "Maps"
 _CORPUS = "Clip of a corpus instead of a video"
@@ -133,8 +138,14 @@ class ExplanationDocument(TypedDict):
 
 
 def cam(
+    context: typer.Context,
     video: Video = None,
-    output: Annotated[Path, option("--output", "Folder of the maps.", "FOLDER")] = Path("cam"),
+    output: Annotated[
+        Path | None,
+        option("--output", "Folder of the maps (default: cam/NAME/, by the video or clip).", "FOLDER", options.OUTPUT),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     as_json: options.Json = False,
     glosses: Glosses = None,
     reference: Reference = None,
@@ -168,7 +179,9 @@ def cam(
         raise UsageError("expected a video or --sample, not both", "cslr cam VIDEO, or cslr cam --sample ID")
     if corpus is not None and sample_id is None:
         raise UsageError("--corpus without --sample", "add --sample ID")
-    options.check_output_folder(output)
+    folder = _plan_folder(context, video, sample_id, corpus)
+    if folder.is_done:
+        return
     from cslr_cli.cam import explain
     from cslr_cli.media.options import ReadOptions
     from cslr_cli.model.device import resolve_device
@@ -189,12 +202,31 @@ def cam(
     recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")
     with shown_progress() as progress:
         explanation = explain(recognizer, source, cam_options, reading=reading, progress=progress)
-        files = _write_files(explanation, output, progress)
+        folder.begin()
+        files = _write_files(explanation, folder.path, progress)
+        folder.finish(path.name for path in files.values())
     _print_warnings(explanation, opened.config.model.name)
     if as_json:
         print_json(_explanation_document(explanation, source, files))
         return
     _print_tables(explanation, files)
+
+
+def _plan_folder(
+    context: typer.Context, video: Path | None, sample_id: str | None, corpus: Path | None
+) -> MarkedFolder:
+    """Plan the folder of the maps: by `--output`, otherwise by the name of the video or clip."""
+    from cslr_cli.cli.inputs import output_names  # imports OpenCV, which --help does not need
+
+    source: Path | str
+    if video is None:
+        source, name = f"--sample {sample_id}", str(sample_id).replace("/", "_")
+        if corpus is not None:
+            source = f"{source} --corpus {corpus.name}"
+    else:
+        source, (name,) = video, output_names([video])
+    path = context.params["output"] or Path("cam") / name
+    return plan_folder(context, path, [source], FILES, optional=[CORRELATION_FILE])
 
 
 def _parse_place(text: str) -> tuple[float, float]:
@@ -232,11 +264,11 @@ def _write_files(explanation: Explanation, folder: Path, progress: ProgressCallb
     """Write all files; return their paths by content."""
     from cslr_cli.cam import write_correlation_sheet, write_maps, write_sheet, write_video
 
-    files = {"sheet": folder / "cam.png", "video": folder / "cam.mp4", "maps": folder / "cam.npz"}
+    files = dict(zip(("sheet", "video", "maps"), (folder / name for name in FILES), strict=True))
     write_sheet(explanation, files["sheet"])
     write_video(explanation, files["video"], progress)
     write_maps(explanation, files["maps"])
-    correlations = folder / "correlation.png"
+    correlations = folder / CORRELATION_FILE
     if write_correlation_sheet(explanation, correlations):
         files["correlation maps"] = correlations
     else:

@@ -14,6 +14,7 @@ from cslr_cli.cli import options
 from cslr_cli.cli.completion import complete_checkpoint
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, table
 from cslr_cli.cli.options import find_checkpoint_and_report, option
+from cslr_cli.cli.results import plan_file
 from cslr_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class ConversionDocument(TypedDict):
 
 
 def convert(
+    context: typer.Context,
     checkpoint: Annotated[
         Path | None,
         typer.Argument(
@@ -61,8 +63,11 @@ def convert(
         ),
     ] = None,
     output: Annotated[
-        Path | None, option("--output", "File to write (default with --average: RUN/average-best-N.pt).", "FILE")
+        Path | None,
+        option("--output", "File to write (default with --average: RUN/average-best-N.pt).", "FILE", options.OUTPUT),
     ] = None,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     to: Annotated[
         CheckpointFormat, option("--to", "Format of the output. published: for the code that published the network.")
     ] = "cslr",
@@ -103,10 +108,10 @@ def convert(
     if average is not None:
         if checkpoint is not None or to == "published" or refused:
             raise UsageError(
-                "--average works only with --best, --output and --json",
+                "--average works only with --best, --output, --overwrite, --skip-existing and --json",
                 "remove the other arguments; convert the averaged checkpoint afterwards",
             )
-        _average(average, _DEFAULT_BEST if best is None else best, output, as_json=as_json)
+        _average(context, average, _DEFAULT_BEST if best is None else best, output, as_json=as_json)
         return
     if best is not None:
         raise UsageError("--best needs a run to average", "cslr convert --average runs/NAME --best 5")
@@ -114,7 +119,8 @@ def convert(
         raise UsageError("no checkpoint given", "cslr convert CHECKPOINT, or cslr convert --average RUN")
     if output is None:
         raise UsageError(f"{checkpoint}: no output file given", "add --output FILE")
-    _check_new(output)
+    if not plan_file(context, "--output", output, [checkpoint]):
+        return
     checkpoint = find_checkpoint_and_report(checkpoint)
     if to == "cslr":
         _from_published(checkpoint, output, vocabulary, corpus, settings or [], as_json=as_json)
@@ -122,11 +128,6 @@ def convert(
     if refused:
         raise UsageError(f"{', '.join(refused)} with --to published", "remove these options")
     _to_published(checkpoint, output, as_json=as_json)
-
-
-def _check_new(output: Path) -> None:
-    if output.exists():
-        raise UsageError(f"--output {output}: the file exists", "choose another name, or move the file")
 
 
 def _from_published(
@@ -150,7 +151,7 @@ def _from_published(
     _print_summary(conversion.checkpoint, {"checkpoint": output}, as_json=as_json)
 
 
-def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> None:
+def _average(context: typer.Context, path: Path, number: int, output: Path | None, *, as_json: bool) -> None:
     from cslr_cli.checkpoints.checkpoint import save_checkpoint
     from cslr_cli.training.averaging import average_best
     from cslr_cli.training.run.folder import RunFolder
@@ -158,7 +159,8 @@ def _average(path: Path, number: int, output: Path | None, *, as_json: bool) -> 
     run = RunFolder.existing(path)
     if output is None:
         output = run.path / f"average-best-{number}.pt"
-    _check_new(output)
+    if not plan_file(context, "--output", output, []):
+        return
     average = average_best(run, number)
     save_checkpoint(average.checkpoint, output)
     epochs = average.checkpoint.averaged_epochs

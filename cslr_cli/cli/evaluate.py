@@ -13,9 +13,11 @@ from cslr_cli.cli.completion import complete_checkpoint
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, shown_progress
 from cslr_cli.cli.decoding import apply_decoding_options, tuning_table
 from cslr_cli.cli.options import find_checkpoint_and_report, find_corpus_and_report, open_checkpoint_and_report, option
+from cslr_cli.cli.results import plan_folder
 from cslr_cli.cli.score_tables import errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import UsageError
 from cslr_cli.files import relative_path
+from cslr_cli.result_files import OutputMarker
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    context: typer.Context,
     checkpoint: Annotated[
         Path,
         typer.Argument(
@@ -82,8 +85,12 @@ def evaluate(
     ] = None,
     output: Annotated[
         Path | None,
-        option("--output", "Folder of the report (default: evaluation/NAME/ next to NAME.pt).", "FOLDER"),
+        option(
+            "--output", "Folder of the report (default: evaluation/NAME/ next to NAME.pt).", "FOLDER", options.OUTPUT
+        ),
     ] = None,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     as_json: options.Json = False,
 ) -> None:
     """Compute the WER of a checkpoint, and write a report.
@@ -97,12 +104,15 @@ def evaluate(
         cslr evaluate runs/phoenix2014/best.pt --split test --nbest 10
         cslr evaluate runs/phoenix2014/best.pt --lm gloss.arpa --tune-lm
     """
+    from cslr_cli.report import PAGE, report_files
+
+    if output is not None and not skip_existing and OutputMarker.read(output) is None:
+        plan_folder(context, output, [checkpoint], report_files(()))  # before anything is loaded
     from cslr_cli.corpora.registry import open_prepared_corpus
     from cslr_cli.evaluation import evaluation_folder, evaluation_warnings
     from cslr_cli.evaluation.documents import evaluation_document
-    from cslr_cli.evaluation.reports import decoding_facts, rescore, write_evaluation
+    from cslr_cli.evaluation.reports import decoding_facts, evaluation_files, rescore, write_evaluation
     from cslr_cli.model.device import resolve_device, resolve_precision
-    from cslr_cli.report import PAGE
     from cslr_cli.scoring.scoring_tool import require_tool
 
     require_tool(tool)
@@ -113,9 +123,6 @@ def evaluate(
     loaded = options.change_settings(loaded, settings)
     prepared = find_corpus_and_report(loaded, corpus)
     torch_device = resolve_device(device)
-    folder = output or evaluation_folder(checkpoint)
-    options.check_output_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
     decoding = apply_decoding_options(
         loaded.config.decoding,
         decoder=decoder,
@@ -130,6 +137,10 @@ def evaluate(
     splits = options.parse_splits(split) or [s for s in ("dev", "test") if s in prepared.splits]
     if not splits:
         raise UsageError(f"{prepared.path}: no dev and no test split", "use --split train")
+    inputs, files = [checkpoint, prepared.path], evaluation_files(splits)
+    folder = plan_folder(context, output or evaluation_folder(checkpoint), inputs, files)
+    if folder.is_done:
+        return
     for warning in evaluation_warnings(loaded, prepared, splits, decoding):
         print_error(warning, kind="warning")
     results, tuned = _evaluate_splits(
@@ -144,8 +155,10 @@ def evaluate(
     )
     results = [rescore(result, tool) for result in results]
     facts = {"checkpoint": relative_path(checkpoint), "corpus": relative_path(prepared.path), "tool": tool}
-    analyses = write_evaluation(results, prepared, folder, facts)
-    print_note(f"report, hypotheses and references: {folder / PAGE}")
+    folder.begin()
+    analyses = write_evaluation(results, prepared, folder.path, facts)
+    folder.finish(files)
+    print_note(f"report, hypotheses and references: {folder.path / PAGE}")
     if as_json:
         print_json(evaluation_document(results, prepared, facts, tuned))
         return

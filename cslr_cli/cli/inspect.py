@@ -13,6 +13,7 @@ from cslr_cli.cli import options
 from cslr_cli.cli.completion import complete_corpus_or_checkpoint
 from cslr_cli.cli.console import print_error, print_json, print_line, print_note, print_result, shown_progress, table
 from cslr_cli.cli.options import option
+from cslr_cli.cli.results import plan_file
 from cslr_cli.errors import EXIT_FAILED, FAULTS_SHOWN, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _BAR = 30  # characters of the longest bar of the histogram
 
 
 def inspect(
+    context: typer.Context,
     path: Annotated[
         Path,
         typer.Argument(
@@ -40,8 +42,11 @@ def inspect(
     settings: options.Settings = None,
     quick: Annotated[bool, option("--quick", "Count frames without reading the pictures.")] = False,
     plot: Annotated[
-        Path | None, option("--plot", "Picture file for plots of clip lengths and gloss frequencies.", "FILE")
+        Path | None,
+        option("--plot", "Picture file for plots of clip lengths and gloss frequencies.", "FILE", options.OUTPUT),
     ] = None,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     workers: Annotated[
         int | None, option("--workers", "Number of processes (default: the number of CPU cores).", "N", min=1)
     ] = None,
@@ -65,6 +70,8 @@ def inspect(
         from cslr_cli.corpora.inspection import check_plot_name
 
         check_plot_name(plot)
+        if not plan_file(context, "--plot", plot, []):
+            plot = None
     inspection = _inspected(path, config, settings or [], read_frames=not quick, workers=workers)
     if as_json:
         print_json(inspection.to_dict())

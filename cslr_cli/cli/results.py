@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ import typer
 from cslr_cli.choices import ExistingFiles
 from cslr_cli.cli.console import print_note
 from cslr_cli.errors import EXIT_STOPPED, CslrError, ErrorKind, UsageError
-from cslr_cli.result_files import ResultPlan
+from cslr_cli.result_files import MarkedFolder, ResultPlan, find_file_faults, raise_output_faults
 
 # Options that do not change the content of a result, or that its record names in another way.
 _NOT_RECORDED = {"output", "render", "save_logits", "preview", "strip", "plot", "overwrite", "skip_existing"}
@@ -52,6 +53,49 @@ def print_kept_results(plan: ResultPlan) -> None:
     """Print how many results are kept, if any."""
     if plan.num_done:
         print_note(f"kept {plan.num_done} of {plan.num_inputs} results, which are finished")
+
+
+def plan_folder(
+    context: typer.Context,
+    path: Path,
+    inputs: Sequence[Path | str],
+    names: Iterable[str],
+    *,
+    optional: Iterable[str] = (),
+) -> MarkedFolder:
+    """Plan the folder of a command's `--output`, by its `--overwrite` and `--skip-existing`; say if it is kept.
+
+    Args:
+        context: context of the command.
+        path: the folder.
+        inputs: inputs of the command.
+        names: names of the files that it writes.
+        optional: names of further files that it may write.
+
+    Raises:
+        UsageError: the folder has files that may not be replaced, or cannot be written.
+    """
+    existing = existing_files(context.params["overwrite"], context.params["skip_existing"])
+    command, recorded = str(context.command.name), recorded_options(context)
+    folder = MarkedFolder.plan(command, path, inputs, names, existing, recorded, optional=optional)
+    raise_output_faults(folder.find_faults("--output"))
+    if folder.is_done:
+        print_note(f"kept {path}, which is finished")
+    return folder
+
+
+def plan_file(context: typer.Context, option: str, path: Path, inputs: Sequence[Path]) -> bool:
+    """Check the only file that a command writes; return whether to write it, or say that it is kept.
+
+    Raises:
+        UsageError: the file exists and may not be replaced, or it cannot be written.
+    """
+    existing = existing_files(context.params["overwrite"], context.params["skip_existing"])
+    raise_output_faults(find_file_faults(option, path, inputs, existing))
+    is_kept = path.exists() and existing == "skip"
+    if is_kept:
+        print_note(f"kept {path}, which exists")
+    return not is_kept
 
 
 @contextmanager

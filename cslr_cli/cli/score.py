@@ -12,6 +12,7 @@ from cslr_cli.choices import MissingHypotheses
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
 from cslr_cli.cli.options import option
+from cslr_cli.cli.results import plan_folder
 from cslr_cli.cli.score_tables import errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import ScoringError, UsageError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def score(
+    context: typer.Context,
     references: Annotated[
         Path, typer.Argument(metavar="REFERENCES", help="STM file of references, one line per clip.")
     ],
@@ -57,7 +59,11 @@ def score(
             "FOLDER",
         ),
     ] = None,
-    output: Annotated[Path | None, option("--output", "Folder of the report (default: no report).", "FOLDER")] = None,
+    output: Annotated[
+        Path | None, option("--output", "Folder of the report (default: no report).", "FOLDER", options.OUTPUT)
+    ] = None,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     as_json: options.Json = False,
 ) -> None:
     """Compute the WER of hypotheses from any system, as sclite does.
@@ -77,12 +83,16 @@ def score(
         cslr score references.stm hypotheses.ctm --protocol phoenix2014
         cslr score references.stm first.ctm second.ctm --output comparison
     """
-    from cslr_cli.report import analyse, write_report
+    from cslr_cli.report import analyse, report_files, write_report
     from cslr_cli.report.figures import score_document
     from cslr_cli.scoring import find_protocol, read_ctm, read_stm, strip_times
     from cslr_cli.scoring import score as align_all
     from cslr_cli.scoring.scoring_tool import require_tool, score_with_tool
 
+    folder = None
+    if output is not None:
+        inputs = [path for path in (references, hypotheses, others) if path is not None]
+        folder = plan_folder(context, output, inputs, report_files([hypotheses.stem]))
     prepared = None
     if corpus is not None:
         from cslr_cli.corpora.registry import open_prepared_corpus  # imports OpenCV, which scoring alone does not need
@@ -90,7 +100,6 @@ def score(
         prepared = open_prepared_corpus(corpus)
     chosen = find_protocol(protocol or ("plain" if prepared is None else prepared.protocol))
     require_tool(tool)
-    options.check_output_folder(output)
     if others == hypotheses:
         raise UsageError(f"{others}: the same file twice", "use the hypotheses of another system")
     signed = read_stm(references)
@@ -107,9 +116,11 @@ def score(
     if prepared is not None:
         _check_clips_in_corpus(references, signed, prepared)
     analysis = analyse(_make_section(recognised, scores, prepared))
-    if output is not None:
+    if folder is not None and not folder.is_done:
+        folder.begin()
         facts = {"references": str(references), "hypotheses": ", ".join(map(str, recognised)), "tool": tool}
-        page = write_report(output, [analysis], title=f"Scores of {hypotheses.name}", facts=facts)
+        page = write_report(folder.path, [analysis], title=f"Scores of {hypotheses.name}", facts=facts)
+        folder.finish(folder.required)
         print_note(f"report: {page}")
     if as_json:
         print_json(score_document(analysis, tool))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from cslr_cli.report import (
     analyse,
     collect_clip_facts,
     collect_training_glosses,
+    report_files,
     write_report,
 )
 from cslr_cli.scoring import Score, read_stm, write_ctm, write_stm
@@ -32,6 +33,13 @@ def evaluation_folder(checkpoint: Path) -> Path:
     Each checkpoint has its own folder, so that evaluations of several checkpoints of a run never mix.
     """
     return checkpoint.parent / "evaluation" / checkpoint.name.removesuffix(".pt")
+
+
+def evaluation_files(splits: Iterable[str]) -> list[str]:
+    """Return the names of the files that `write_evaluation` writes for some splits."""
+    splits = list(splits)
+    suffixes = ("ctm", "conv.ctm", "stm", "hypotheses.json")
+    return [*report_files(splits), *(f"{split}.{suffix}" for split in splits for suffix in suffixes)]
 
 
 def rescore(result: SplitResult, tool: ScoringTool) -> SplitResult:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from cslr_cli.report.files import PAGE, write_report
+from cslr_cli.report.files import PAGE, report_files, write_report
 from cslr_cli.report.sections import (
     Analysis,
     ClipFacts,
@@ -26,5 +26,6 @@ __all__ = [
     "analyse",
     "collect_clip_facts",
     "collect_training_glosses",
+    "report_files",
     "write_report",
 ]

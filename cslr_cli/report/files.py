@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cslr_cli.documents import format_json
@@ -39,6 +39,11 @@ def write_report(
     write_text(folder / FIGURES, format_json(report_document(analyses, title, facts), compact=True) + "\n")
     write_text(folder / PAGE, page(analyses, folder, title=title, facts=facts))
     return folder / PAGE
+
+
+def report_files(sections: Iterable[str]) -> list[str]:
+    """Return the names of the files that `write_report` writes for sections of these names."""
+    return [PAGE, FIGURES, *(f"{_file_name(name)}.clips.csv" for name in sections)]
 
 
 def clips_csv(analysis: Analysis) -> str:

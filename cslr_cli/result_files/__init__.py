@@ -11,7 +11,7 @@ This package knows nothing about networks or about the command line:
 """
 
 from cslr_cli.result_files.appended_file import AppendedFile
-from cslr_cli.result_files.faults import OutputFault, raise_output_faults
+from cslr_cli.result_files.faults import OutputFault, find_file_faults, raise_output_faults
 from cslr_cli.result_files.ledger import LEDGER_FILE, InputFile, Ledger, LedgerEntry
 from cslr_cli.result_files.marked_folder import MARKER_FILE, MarkedFolder, OutputMarker
 from cslr_cli.result_files.result_plan import ResultPlan
@@ -27,5 +27,6 @@ __all__ = [
     "OutputFault",
     "OutputMarker",
     "ResultPlan",
+    "find_file_faults",
     "raise_output_faults",
 ]

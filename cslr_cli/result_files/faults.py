@@ -75,6 +75,14 @@ def find_path_faults(option: str, paths: Iterable[Path], inputs: Iterable[Path])
     return faults
 
 
+def find_file_faults(option: str, path: Path, inputs: Iterable[Path], existing: ExistingFiles) -> list[OutputFault]:
+    """Return why a file of its own cannot be written: it exists, or one of `find_path_faults`."""
+    faults = find_path_faults(option, [path], inputs)
+    if existing == "refuse" and os.path.lexists(path) and not os.path.isdir(path):
+        faults.append(OutputFault(f"{option}: {path} exists", REFUSAL_HINT))
+    return faults
+
+
 def _find_reason_not_to_write(folder: Path) -> str | None:
     """Return why nothing can be written to a folder, which may not exist yet; None if it can. Creates nothing."""
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))

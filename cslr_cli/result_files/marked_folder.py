@@ -53,7 +53,8 @@ class OutputMarker:
             if values["schema_version"] != cls.schema_version:
                 return None
             inputs = tuple(InputFile(each["path"], each["size"], each["modified"]) for each in values["inputs"])
-            files, options = tuple(map(str, values["files"])), dict(values["options"])
+            # A name without folders: files are removed by it.
+            files, options = tuple(Path(name).name for name in values["files"]), dict(values["options"])
             return cls(values["command"], values["version"], inputs, options, files, values["complete"])
         except (OSError, UntrustedDataError, KeyError, TypeError):
             return None
@@ -80,7 +81,8 @@ class MarkedFolder:
         command: name of the command.
         path: the folder.
         inputs: inputs of the command, as they are now.
-        names: names of all files that the command may write.
+        required: names of files that a finished call has written.
+        optional: names of files that it may have written.
         existing: what happens to files that exist.
         options: options that the results depend on, by name.
         found: marker that the folder has; None if it has none.
@@ -89,7 +91,8 @@ class MarkedFolder:
     command: str
     path: Path
     inputs: tuple[InputFile, ...]
-    names: tuple[str, ...]
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
     existing: ExistingFiles
     options: Mapping[str, str]
     found: OutputMarker | None
@@ -103,16 +106,19 @@ class MarkedFolder:
         names: Iterable[str],
         existing: ExistingFiles = "refuse",
         options: Mapping[str, str] | None = None,
+        *,
+        optional: Iterable[str] = (),
     ) -> MarkedFolder:
         """Look at a folder and the inputs of a command. A text among the inputs is not a path, and kept."""
         states = (InputFile(each) if isinstance(each, str) else InputFile.describe(each, path) for each in inputs)
-        return cls(command, path, tuple(states), tuple(names), existing, options or {}, OutputMarker.read(path))
+        found = OutputMarker.read(path)
+        return cls(command, path, tuple(states), tuple(names), tuple(optional), existing, options or {}, found)
 
     def find_faults(self, option: str) -> list[OutputFault]:
         """Return why the files cannot be written; `option` names the folder in the messages."""
         if self.path.exists() and not self.path.is_dir():
             return [OutputFault(f"{option} {self.path}: a file, not a folder", "choose another name")]
-        faults = find_path_faults(option, [self.path / name for name in self.names], [])
+        faults = find_path_faults(option, [self.path / name for name in (*self.required, *self.optional)], [])
         present = self._present_names()
         if self.existing == "overwrite" or not present:
             return faults
@@ -121,16 +127,16 @@ class MarkedFolder:
             inputs = ", ".join(each.path for each in self.found.inputs)
             whose = f"results of cslr {self.found.command} for {inputs}"
             return [*faults, OutputFault(f"{option}: {self.path} has {whose}", hint)]
-        if self.existing == "refuse" and self.found is None:
-            return [*faults, *(OutputFault(f"{option}: {self.path / name} exists", hint) for name in present)]
-        if self.existing == "skip" and self.is_done and self.found is not None:
-            return [*faults, *find_option_faults(option, self.path, self.found.options, self.options)]
+        if self.found is None:
+            return faults if self.is_done else [*faults, *_existing_faults(option, self.path, present, hint)]
+        if self.is_done:
+            faults += find_option_faults(option, self.path, self.found.options, self.options)
         return faults
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is to be done: the results exist, and may be kept."""
-        if self.existing != "skip" or not self._present_names():
+        if self.existing != "skip" or not set(self.required) <= set(self._present_names()):
             return False
         return self.found is None or (self.found.complete and self.found.inputs == self.inputs)
 
@@ -152,7 +158,7 @@ class MarkedFolder:
             for name in self.found.files:
                 if name not in written and fits:
                     written[name] = None
-                elif name not in written and name in self.names:
+                elif name not in written:
                     (self.path / name).unlink(missing_ok=True)
         dataclasses.replace(self._new_marker(), files=tuple(written), complete=True).write(self.path)
 
@@ -164,10 +170,14 @@ class MarkedFolder:
         return found is not None and found.command == self.command and same_paths
 
     def _present_names(self) -> list[str]:
-        return [name for name in self.names if (self.path / name).exists()]
+        return [name for name in (*self.required, *self.optional) if (self.path / name).exists()]
 
     def _new_marker(self) -> OutputMarker:
         return OutputMarker(self.command, __version__, self.inputs, self.options)
+
+
+def _existing_faults(option: str, folder: Path, names: Iterable[str], hint: str) -> list[OutputFault]:
+    return [OutputFault(f"{option}: {folder / name} exists", hint) for name in names]
 
 
 def find_option_faults(

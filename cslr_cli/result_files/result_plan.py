@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cslr_cli.choices import ExistingFiles
 from cslr_cli.result_files.appended_file import AppendedFile
-from cslr_cli.result_files.faults import OutputFault, find_path_faults, raise_output_faults, refusal_hint
+from cslr_cli.result_files.faults import OutputFault, find_file_faults, find_path_faults, raise_output_faults
 from cslr_cli.result_files.ledger import InputFile, LedgerEntry
 from cslr_cli.result_files.marked_folder import find_option_faults
 from cslr_cli.result_files.result_folder import ResultFolder
@@ -96,9 +96,7 @@ class ResultPlan:
         """
         faults = [fault for folder in self._folders for fault in folder.find_faults()]
         for option, path in self._files:
-            faults += find_path_faults(option, [path], self._inputs)
-            if self._existing == "refuse" and os.path.lexists(path) and not os.path.isdir(path):
-                faults.append(OutputFault(f"{option}: {path} exists", refusal_hint("refuse")))
+            faults += find_file_faults(option, path, self._inputs, self._existing)
         if self._appended is not None:
             faults += self._appended.find_faults()
         faults += self._find_option_faults(ignored=[CHECKPOINT])

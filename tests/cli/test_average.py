@@ -23,7 +23,7 @@ def test_the_best_checkpoints_of_a_run_are_averaged_and_evaluated_like_any_other
     )
     assert cslr("evaluate", run / "average-best-2.pt", "--split", "dev", "--workers", 0).status == 0
     assert "averaged epochs" in cslr("inspect", run / "average-best-2.pt").stdout
-    assert "the file exists" in cslr("convert", "--average", run, "--best", 2).stderr
+    assert "average-best-2.pt exists" in cslr("convert", "--average", run, "--best", 2).stderr
 
 
 def test_an_average_of_fewer_checkpoints_than_requested_is_reported(cslr: Command, trained: Path) -> None:
@@ -38,8 +38,17 @@ def test_wrong_uses_of_average_are_errors(cslr: Command, trained: Path) -> None:
     for command, message in {
         ("--average", "runs/none"): "runs/none: not a run: no such folder",
         ("--best", "3"): "cslr convert --average runs/NAME",
-        ("--average", run, trained): "--average works only with --best, --output and --json",
-        ("--average", run, "--to", "published"): "--average works only with --best, --output and --json",
+        (
+            "--average",
+            run,
+            trained,
+        ): "--average works only with --best, --output, --overwrite",
+        (
+            "--average",
+            run,
+            "--to",
+            "published",
+        ): "--average works only with --best, --output, --overwrite",
         (): "no checkpoint given",
         (trained, "--to", "published"): "add --output FILE",
     }.items():

@@ -12,6 +12,7 @@ from cslr_cli.checkpoints.checkpoint import Checkpoint
 from cslr_cli.cli.cam import find_sample
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError, UsageError
+from cslr_cli.result_files import MARKER_FILE
 from tests.cam.conftest import see_brightness
 from tests.cli.conftest import Command
 from tests.cli.test_bad_input import assert_error
@@ -20,7 +21,7 @@ FILES = ("cam.mp4", "cam.npz", "cam.png", "correlation.png")
 
 
 def names(folder: str) -> list[str]:
-    return sorted(path.name for path in Path(folder).iterdir())
+    return sorted(path.name for path in Path(folder).iterdir() if path.name != MARKER_FILE)
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_sample_of_the_corpus_gives_all_files(
     sample = tiny_corpus.samples("test")[0]
     outcome = cslr("cam", "--sample", sample.sample_id, "--reference", gloss, "--json")
     assert outcome.status == 0, outcome
-    assert names("cam") == list(FILES)
+    assert names(f"cam/{sample.sample_id}") == list(FILES)
     result = json.loads(outcome.stdout)
     assert [single["gloss"] for single in result["glosses"]] == result["sentence"] == [gloss]
     assert {Path(path).name for path in result["files"].values()} == set(FILES)
@@ -63,7 +64,7 @@ def test_a_network_without_correlation_blocks_removes_an_old_correlation_sheet(
     outcome = cslr("cam", pictures, "--reference", gloss, "--layer", "layer2", "--json")
     assert outcome.status == 0, outcome
     assert "has no correlation blocks" in outcome.stderr
-    assert names("cam") == list(FILES[:3])
+    assert names(f"cam/{pictures.stem}") == list(FILES[:3])
     assert json.loads(outcome.stdout)["warnings"] == []
 
 

@@ -166,7 +166,7 @@ def test_convert_reports_missing_options_and_overwrites_nothing(
 ) -> None:
     cases = {
         ("convert", published, "--output", "new.pt"): "add --vocabulary PATH: gloss_dict.npy",
-        ("convert", published, "--vocabulary", "gloss_dict.npy", "--output", "ours.pt"): "the file exists",
+        ("convert", published, "--vocabulary", "gloss_dict.npy", "--output", "ours.pt"): "--output: ours.pt exists",
         ("convert", published, "--vocabulary", "gloss_dict.npy", "--output", "new.pt"): "--corpus NAME",
         ("convert", converted, "--vocabulary", "gloss_dict.npy", "--output", "new.pt"): "--to published",
         ("convert", converted, "--to", "published", "--corpus", "csl", "--output", "new.pt"): "remove these options",

@@ -117,7 +117,8 @@ def test_the_report_is_written_to_the_given_folder(files: Path, cslr: Command) -
     outcome = cslr("score", "refs.stm", "ours.ctm", "--output", "out/report")
     assert outcome.status == 0
     assert "out/report/report.html" in outcome.stderr
-    assert {path.name for path in Path("out/report").iterdir()} == {"report.html", "report.json", "ours.clips.csv"}
+    names = {path.name for path in Path("out/report").iterdir()}
+    assert names == {"report.html", "report.json", "ours.clips.csv", ".cslr-output.json"}
     assert json.loads(Path("out/report/report.json").read_text())["sections"]["ours"]["by_signer"].keys() == {
         "s1",
         "s2",

@@ -31,7 +31,8 @@ def run(
     **options: str,
 ) -> bool:
     """Write the files as a command does; `stop` it after the first. Returns whether there was anything to do."""
-    folder = MarkedFolder.plan(command, Path("out"), [Path(video)], NAMES, existing, options)
+    required, optional = NAMES[:2], NAMES[2:]
+    folder = MarkedFolder.plan(command, Path("out"), [Path(video)], required, existing, options, optional=optional)
     raise_output_faults(folder.find_faults("--output"))
     if folder.is_done:
         return False
@@ -86,6 +87,9 @@ def test_files_of_unknown_origin_are_refused_all_at_once_or_kept() -> None:
         "--output: out/cam.png exists\n--output: out/correlation.png exists\n"
         "hint: use --overwrite, --skip-existing, or another name"
     )
+    with pytest.raises(UsageError, match=r"out/cam.png exists"):
+        run(existing="skip")  # a part of the results: not finished
+    Path("out/cam.npz").write_text("mine")
     assert not run(existing="skip")
     assert run(existing="overwrite")
     assert Path("out/notes.txt").read_text() == "mine"
