@@ -107,10 +107,10 @@ def iterate_stages(device: str = "auto", common: Sequence[str] = ()) -> Iterator
     yield Stage(
         4,
         "Recognise a video",
-        command("predict", _VIDEO, *of_run, "--strip", _STRIP),
+        command("predict", _VIDEO, *of_run, "--strip", _STRIP, "--overwrite"),
         (f"{_VIDEO}, a clip of the test split, shows {' '.join(_write_examples().glosses)}",),
     )
-    yield Stage(5, "Draw heat maps of each gloss", command("cam", _VIDEO, *of_run, "--output", _MAPS))
+    yield Stage(5, "Draw heat maps of each gloss", command("cam", _VIDEO, *of_run, "--output", _MAPS, "--overwrite"))
 
 
 def _training_stage(command: Callable[..., tuple[str, ...]], network_options: Sequence[str]) -> Stage:
