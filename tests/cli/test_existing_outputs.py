@@ -31,6 +31,7 @@ FILES: dict[str, tuple[str, str]] = {
     "predict, a folder": ("predict a.mp4 b.mp4 --output out/", "out/b.txt"),
     "predict --save-logits": ("predict a.mp4 --save-logits out/a.npz", "out/a.npz"),
     "predict --preview": ("predict a.mp4 --preview out/a.png", "out/a.png"),
+    "predict --strip": ("predict a.mp4 --strip out/a.png", "out/a.png"),
     "predict --render": ("predict a.mp4 --render out/", "out/a.glosses.mp4"),
     "cam": ("cam a.mp4 --reference {gloss} --output out", "out/cam.png"),
     "cam, by default": ("cam a.mp4 --reference {gloss}", "cam/a/cam.npz"),
