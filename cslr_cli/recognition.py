@@ -160,10 +160,10 @@ class Recognition:
     sentences: tuple[Sentence, ...] = ()
     warnings: tuple[str, ...] = ()
     logits: StepLogits | None = field(default=None, compare=False)
-    checkpoint: str | None = None
+    checkpoint: str | None = field(default=None, compare=False)
     network_fps: float | None = None
-    source_fps: float | None = None
-    source_num_frames: int | None = None
+    source_fps: float | None = field(default=None, compare=False)
+    source_num_frames: int | None = field(default=None, compare=False)
     segmentation: DivisionFacts | None = None
 
     @property

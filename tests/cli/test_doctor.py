@@ -8,6 +8,7 @@ import sys
 from collections import namedtuple
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,6 +119,32 @@ def test_a_full_disk_is_a_warning(cslr: Command, monkeypatch: pytest.MonkeyPatch
     assert outcome.status == 0
     kinds = [finding["severity"] for finding in findings(document, "only 0.1 GiB")]
     assert kinds == ["warning"] * len(document["disks"])
+
+
+def test_a_gpu_is_described_and_one_that_fails_is_a_warning(cslr: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def properties(index: int) -> object:
+        if index == 1:
+            raise RuntimeError("the driver is too old")
+        return SimpleNamespace(name="Old GPU")
+
+    ones = torch.ones
+    for name, value in {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "get_device_properties": properties,
+        "mem_get_info": lambda index: (2**32, 2**33),
+        "get_device_capability": lambda device: (7, 5),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(torch, "ones", lambda *shape, device=None: ones(*shape))
+    document = json.loads(cslr("doctor", "--json").stdout)
+    gpu = document["devices"][1]
+    assert (gpu["name"], gpu["description"], gpu["precision"], gpu["bf16"]) == ("cuda:0", "Old GPU", "fp16", False)
+    assert (gpu["memory_gib"], gpu["free_memory_gib"]) == (8.0, 4.0)
+    (finding,) = findings(document, "cuda:1 cannot be used: the driver is too old")
+    assert finding["severity"] == "warning"
 
 
 def test_a_check_that_fails_is_a_finding(cslr: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,24 @@ def assert_times_inside(recognition: Recognition) -> None:
     assert last_end <= recognition.duration
 
 
+def test_a_recognition_names_the_rates_and_the_frames_of_its_source(
+    recognizer: Recognizer, pictures: list[Path], tmp_path: Path
+) -> None:
+    frames = [cv2.imread(str(picture)) for picture in pictures]
+    video = write_video(tmp_path / "talk.mp4", frames, 30.0)
+    whole = recognizer.recognize(video)
+    assert (whole.source_fps, whole.source_num_frames) == (30.0, len(frames))
+    assert (whole.network_fps, whole.checkpoint) == (25.0, None)
+    # A wrong rate in the file stays its own rate.
+    assert recognizer.recognize(video, ReadOptions(source_fps=25.0)).source_fps == 30.0
+    part = recognizer.recognize(video, ReadOptions(start=0.0, end=1.0))
+    assert (part.source_fps, part.source_num_frames) == (30.0, None), "only this part was decoded"
+    of_pictures = recognizer.recognize(pictures[0].parent)
+    assert (of_pictures.source_fps, of_pictures.source_num_frames) == (None, len(frames))
+    in_memory = recognizer.recognize([frame[..., ::-1] for frame in frames])
+    assert (in_memory.source_fps, in_memory.source_num_frames) == (None, None)
+
+
 # The same as in evaluation
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,8 +15,9 @@ from cslr_cli.errors import MediaError, UsageError
 from cslr_cli.media.clip_reader import LoadedClip
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.options import ReadOptions
-from cslr_cli.recognition import Sentence
+from cslr_cli.recognition import DivisionFacts, Sentence
 from cslr_cli.recognizer import Recognizer, Segmentation, segmentation
+from cslr_cli.recognizer.options import SegmentationMethod
 from cslr_cli.recognizer.segmentation import SegmentFeatures, iterate_frame_features, iterate_segments
 
 CPU = torch.device("cpu")
@@ -87,6 +88,20 @@ def test_a_long_recording_is_split_at_rests_from_its_beginning(
     monkeypatch.setattr(segmentation, "MAX_UNDIVIDED_SECONDS", 12.2)
     assert len(found(recognizer, THREE_SENTENCES, Segmentation())) == 1
     assert len(found(recognizer, THREE_SENTENCES * 3, Segmentation("none"))) == 1
+
+
+def test_a_recognition_names_the_division_that_was_used(
+    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {"rests": DivisionFacts("rests"), "none": DivisionFacts("none"), "windows": DivisionFacts("windows", 4, 1)}
+    for method, facts in named.items():
+        asked = Segmentation(cast("SegmentationMethod", method), 4.0, 1.0)
+        assert recognizer.recognize(recording([2.0]), segmentation=asked).segmentation == facts
+    for limit, method in ((12.1, "rests"), (12.2, "none")):  # the recording has 12.2 s
+        monkeypatch.setattr(segmentation, "MAX_UNDIVIDED_SECONDS", limit)
+        recognition = recognizer.recognize(recording(THREE_SENTENCES))
+        assert recognition.segmentation == named[method]
+        assert len(recognition.sentences) == (3 if method == "rests" else 1)
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.9, 4.0, 4.04, 7.0, 11.3])
