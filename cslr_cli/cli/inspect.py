@@ -214,13 +214,13 @@ def _use_rows(inspection: CheckpointInspection) -> list[list[str]]:
         path, output = quote(str(inspection.path)), quote(f"{inspection.path.stem}-cslr.pt")
         command = f"cslr convert {path} --vocabulary gloss_dict.npy --output {output}"
         return [["glosses", f"{inspection.num_classes - 1}; the file has no vocabulary"], ["next", command]]
-    first = " ".join(vocabulary.glosses[:5])
+    first = " ".join(vocabulary.glosses[:5]) + (" …" if len(vocabulary.glosses) > 5 else "")
     frames = [f"{corpus.fps:g} per second", "all" if data.frame_interval == 1 else f"one in {data.frame_interval}"]
     pixels = [f"{corpus.frame_size} pixels, cropped to {data.crop_size}"]
     if data.input_size != data.crop_size:
         pixels.append(f"resized to {data.input_size}")
     return [
-        ["glosses", f"{len(vocabulary.glosses)}: {first} … (hash {vocabulary.hash})"],
+        ["glosses", f"{len(vocabulary.glosses)}: {first} (hash {vocabulary.hash})"],
         ["corpus", f"{corpus.name}, scored as {corpus.protocol}; prepared in {corpus.path}"],
         ["frames", ", ".join([*frames, *pixels])],
     ]

@@ -136,15 +136,23 @@ def _make_section(
     from cslr_cli.report import ClipFacts, Section, System, collect_clip_facts, collect_training_glosses
 
     paths = list(recognised)
-    # The files of two systems often have the same name, in two folders.
-    same_name = len({path.name for path in paths}) < len(paths)
-    systems = [System(str(path) if same_name else path.name, scores[path]) for path in paths]
+    systems = [System(name, scores[path]) for name, path in zip(_distinct_names(paths), paths, strict=True)]
     first = recognised[paths[0]]
     if corpus is None:
         clips = {sample_id: ClipFacts(recognised=glosses) for sample_id, glosses in first.items()}
         return Section(paths[0].stem, systems, clips)
     clips = collect_clip_facts(corpus, corpus.splits, first)
     return Section(paths[0].stem, systems, clips, collect_training_glosses(corpus))
+
+
+def _distinct_names(paths: Sequence[Path]) -> list[str]:
+    """Return file names with as many folders as make them differ: `best/dev.ctm`, `epoch-8/dev.ctm`."""
+    names: list[str] = []
+    for length in range(1, max(len(path.parts) for path in paths) + 1):
+        names = [Path(*path.parts[-length:]).as_posix() for path in paths]
+        if len(set(names)) == len(paths):
+            break
+    return names
 
 
 def _check_clips_in_corpus(path: Path, references: list[Reference], corpus: PreparedCorpus) -> None:

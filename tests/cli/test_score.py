@@ -113,6 +113,15 @@ def test_systems_with_equal_file_names_show_their_folders(files: Path, cslr: Com
     assert [row[0] for row in rows(outcome.stdout.partition("─")[2])[:2]] == ["ours.ctm", "theirs/ours.ctm"]
 
 
+def test_the_names_of_systems_leave_out_the_folders_that_they_share(files: Path, cslr: Command) -> None:
+    for name in ("first", "second"):
+        folder = Path("runs", "mine", name)
+        folder.mkdir(parents=True)
+        (folder / "dev.ctm").write_text(CTM)
+    outcome = cslr("score", "refs.stm", "runs/mine/first/dev.ctm", "runs/mine/second/dev.ctm")
+    assert [row[0] for row in rows(outcome.stdout.partition("─")[2])[:2]] == ["first/dev.ctm", "second/dev.ctm"]
+
+
 def test_the_report_is_written_to_the_given_folder(files: Path, cslr: Command) -> None:
     outcome = cslr("score", "refs.stm", "ours.ctm", "--output", "out/report")
     assert outcome.status == 0
