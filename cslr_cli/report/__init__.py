@@ -1,7 +1,8 @@
 """Reports of scores: one HTML page, the same figures as JSON, and a CSV by clip; without torch.
 
-`sections` has the records of a report and computes its figures. `files` writes the files; `page` builds the page from
-`summary`, `plots` and `page_data`. `score_text` describes scores in sentences.
+`sections` has the records of a report and computes its figures. `files` writes the files. `figures` makes the JSON
+documents, and `page` builds the page from `summary`, `plots` and `page_data`. `score_text` describes scores in
+sentences.
 """
 
 from __future__ import annotations
