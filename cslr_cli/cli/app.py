@@ -34,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    epilog="`cslr help COMMAND` explains a command and its options.",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Recognise continuous sign language: turn videos into glosses with times.",
 )

@@ -64,7 +64,7 @@ def convert(
     ] = None,
     output: Annotated[
         Path | None,
-        option("--output", "File to write (default with --average: RUN/average-best-N.pt).", "FILE", options.OUTPUT),
+        option("--output", "File to write (default: RUN/average-best-N.pt with --average).", "FILE", options.OUTPUT),
     ] = None,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from typer.main import get_command
 
@@ -54,6 +54,10 @@ def reference_page() -> str:
     group: Any = get_command(app)
     commands = {name: _rows(command) for name, command in group.commands.items()}
     parts = [_INTRODUCTION, _panels(group), "## Options and their commands", _index(commands)]
+    program = [
+        _row(parameter) for parameter in group.get_params(group.make_context("cslr", [], resilient_parsing=True))
+    ]
+    parts += ["## cslr", _rows_table("option", program)]
     for name, command in group.commands.items():
         parts += list(_section(name, command, commands[name]))
     return "\n\n".join(parts) + "\n"
@@ -109,15 +113,18 @@ def _section(name: str, command: Any, rows: Sequence[_Row]) -> Iterator[str]:
     arguments = " ".join(row.name if row.default == "required" else f"[{row.name}]" for row in rows if row.is_argument)
     yield f"```text\n{' '.join(filter(None, ['cslr', name, '[OPTIONS]', arguments]))}\n```"
     yield str(command.help)
-    for title, chosen in (("argument", True), ("option", False)):
-        shown = [row for row in rows if row.is_argument == chosen]
-        if shown:
-            columns = [title, *([] if chosen else ["value"]), "default", "meaning"]
-            cells = [
-                [_code(row.name), *([] if chosen else [_code(row.value)]), row.default, row.meaning] for row in shown
-            ]
-            yield _table(columns, cells)
+    arguments_shown = [row for row in rows if row.is_argument]
+    if arguments_shown:
+        yield _rows_table("argument", arguments_shown)
+    yield _rows_table("option", [row for row in rows if not row.is_argument])
     yield "```text\n" + "\n".join(command.examples) + "\n```"
+
+
+def _rows_table(title: Literal["argument", "option"], rows: Sequence[_Row]) -> str:
+    if title == "argument":
+        return _table([title, "default", "meaning"], [[_code(row.name), row.default, row.meaning] for row in rows])
+    cells = [[_code(row.name), _code(row.value), row.default, row.meaning] for row in rows]
+    return _table([title, "value", "default", "meaning"], cells)
 
 
 def _code(text: str) -> str:

@@ -41,7 +41,8 @@ def evaluate(
     """Score a checkpoint on some splits of a corpus.
 
     Example:
-        >>>         >>> import torch
+        >>> from pathlib import Path
+        >>> import torch
         >>> from cslr_cli import evaluate, load_checkpoint
         >>> from cslr_cli.corpora import open_prepared_corpus
         >>> checkpoint = load_checkpoint(Path("runs/quickstart/best.pt"))

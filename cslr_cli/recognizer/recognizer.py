@@ -90,7 +90,7 @@ class Recognizer:
 
         Args:
             path: path of the checkpoint.
-            device: `auto`, `cpu` or the number of a GPU.
+            device: `auto`, `cpu`, `cuda`, or the number of a GPU.
             precision: `auto`, `fp32`, `bf16` or `fp16`.
 
         Raises:

@@ -76,6 +76,7 @@ def test_every_option_has_a_help_text_and_a_metavar(command: str) -> None:
         assert parameter.help[0].isupper() or parameter.help.startswith("n-gram"), name
         assert parameter.help.endswith("."), name
         assert parameter.help.count("(default: ") <= 1, name
+        assert parameter.help.lower().count("default") == parameter.help.count("(default: "), name
         if getattr(parameter, "is_flag", False):
             assert parameter.metavar == "", name
         elif name == "--device":
@@ -129,6 +130,7 @@ def test_without_a_command_the_help_is_printed(cslr: Command) -> None:
     assert outcome.status in (0, 2)  # versions of Typer differ
     shown = outcome.stdout + outcome.stderr
     assert "Usage: cslr" in shown
+    assert "cslr help COMMAND explains a command" in shown
     for panel in ("Start", "Data", "Train and evaluate", "Use a network", "Checkpoints"):
         assert panel in shown
 
