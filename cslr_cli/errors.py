@@ -20,6 +20,7 @@ ErrorKind = Literal[
     "media",
     "checkpoint",
     "training",
+    "lost_process",
     "device",
     "scoring",
     "missing_package",
@@ -106,6 +107,12 @@ class TrainingError(CslrError):
     """A training failed: infinite losses, a failed process, or a signal of the system."""
 
     kind: ClassVar[ErrorKind] = "training"
+
+
+class LostProcessError(CslrError):
+    """The system ended a process that worked for this one, usually because memory was full."""
+
+    kind = "lost_process"
 
 
 class DeviceError(CslrError):

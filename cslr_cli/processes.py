@@ -26,7 +26,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from cslr_cli.errors import CslrError
+from cslr_cli.errors import LostProcessError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -42,6 +42,32 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def lost_worker_error(exit_codes: Iterable[int | None]) -> LostProcessError:
+    """Return the error about a worker process that has ended before its work was done.
+
+    Args:
+        exit_codes: Exit codes of all workers; None for one that is still running. The others may have been ended by
+            SIGTERM since.
+    """
+    codes = set(exit_codes) - {0, None}
+    code = next(iter(codes - {-signal.SIGTERM} or codes), None)
+    return LostProcessError(
+        f"a worker process {describe_end(code)} before its work was done",
+        "use fewer worker processes, for example --workers 1, and close other programs that need much memory",
+    )
+
+
+def describe_end(exit_code: int | None) -> str:
+    """Describe in words how a process ended; None for an unknown exit code."""
+    if exit_code is None:
+        return "ended, probably because memory was full,"
+    if exit_code >= 0:
+        return f"ended with status {exit_code}"
+    name = signal.Signals(-exit_code).name
+    reasons = {"SIGKILL": ", probably because memory was full,", "SIGBUS": ", probably because /dev/shm was full,"}
+    return f"was killed by {name}{reasons.get(name, '')}"
 
 
 class WorkerPool(Generic[Task, Result]):
@@ -74,7 +100,7 @@ class WorkerPool(Generic[Task, Result]):
                 while it computes the next task.
 
         Raises:
-            CslrError: A worker process was killed.
+            LostProcessError: A worker process was killed.
         """
         pending: deque[Future[Result]] = deque()
         try:
@@ -117,17 +143,12 @@ class WorkerPool(Generic[Task, Result]):
         self.close()
 
     def _submit(self, task: Task) -> Future[Result]:
-        with _hold_interruptions_back():  # the executor starts processes here, and threads that inherit the mask
+        with hold_interruptions_back():  # the executor starts processes here, and threads that inherit the mask
             return self._executor.submit(_call_function, task)
 
-    def _killed_worker_error(self) -> CslrError:
+    def _killed_worker_error(self) -> LostProcessError:
         self._executor.shutdown()  # now the exit codes are known; the executor has ended the other workers by SIGTERM
-        codes = {process.exitcode for process in self._context.processes} - {0, None}
-        code = next(iter(codes - {-signal.SIGTERM} or codes), None)
-        return CslrError(
-            f"a worker process ended before its work was done (status {code})",
-            "use fewer --workers if memory ran out; files that are already complete are kept",
-        )
+        return lost_worker_error(process.exitcode for process in self._context.processes)
 
 
 def run_tasks(
@@ -150,7 +171,7 @@ def run_tasks(
 
 
 @contextmanager
-def _hold_interruptions_back() -> Iterator[None]:
+def hold_interruptions_back() -> Iterator[None]:
     """Block SIGINT (Ctrl-C) while worker processes are started: they inherit the block, and never receive it.
 
     The parent handles Ctrl-C and ends its workers. A worker that received it while Python starts would print a

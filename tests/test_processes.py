@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cslr_cli.errors import CslrError, DataError
+from cslr_cli.errors import DataError, LostProcessError
 from cslr_cli.processes import WorkerPool, run_tasks
 
 from . import worker_tasks
@@ -44,7 +44,9 @@ def test_exceptions_of_tasks_keep_their_type(ordered: bool) -> None:
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_killed_worker_is_an_error_with_its_status(ordered: bool) -> None:
-    with pytest.raises(CslrError, match=r"ended before its work was done \(status 7\)") as caught:
+    with pytest.raises(
+        LostProcessError, match="a worker process ended with status 7 before its work was done"
+    ) as caught:
         list(run_tasks(worker_tasks.FailsAt(1, status=7), range(4), 2, ordered=ordered))
     assert "--workers" in str(caught.value.hint)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from typing import cast
 
 import cv2
@@ -15,9 +19,12 @@ from torch.utils.data import DataLoader
 
 from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
 from cslr_cli.dataset.collate import Batch, PaddedCollate
-from cslr_cli.errors import CslrError, DataError
-from cslr_cli.processes import available_cores
+from cslr_cli.errors import CslrError, LostProcessError
+from cslr_cli.processes import available_cores, hold_interruptions_back, lost_worker_error
 from cslr_cli.temporal_plan import TemporalPlan
+
+# Torch's messages about a batch for which /dev/shm has no space.
+_FULL_SHARED_MEMORY = re.compile(r"unable to [\w ]+ </torch_|unable to allocate shared memory")
 
 
 class Loader:
@@ -50,7 +57,7 @@ class Loader:
     def batches(self, keys: list[list[ClipKey]]) -> Iterator[Batch]:
         """Read the batches of these clips, in order."""
         self._order.batches = keys
-        batches = iter(self._loader)
+        batches = self._start_reading()
         while (batch := _next_batch(batches)) is not None:
             if isinstance(batch, CslrError):
                 try:
@@ -59,17 +66,55 @@ class Loader:
                     del batch  # breaks a reference cycle with the traceback; see `_BatchOrder`
             yield batch
 
+    def _start_reading(self) -> Iterator[Batch | CslrError]:
+        """Start a pass; starts the workers if there are none yet."""
+        # Workers inherit the blocked Ctrl-C; before `_init_worker`, it would end them with a traceback.
+        with hold_interruptions_back(), _keep_child_handler(), _translate_lost_workers(self._loader._iterator):
+            return iter(self._loader)
+
 
 def _next_batch(batches: Iterator[Batch | CslrError]) -> Batch | CslrError | None:
-    try:
+    with _translate_lost_workers(batches):
         return next(batches, None)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise DataError(
-            "the system ended a process that reads clips, probably because memory or /dev/shm was full",
-            "use fewer processes: --workers 1, or --workers 0",
-        ) from error
+
+
+@contextmanager
+def _translate_lost_workers(batches: object) -> Iterator[None]:
+    """Raise a LostProcessError if the block fails because a worker has ended or shared memory is full.
+
+    Args:
+        batches: torch's iterator over the batches.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError, EOFError) as error:  # `OSError`: a connection to a worker that dies
+        workers: Sequence[BaseProcess] = getattr(batches, "_workers", ())
+        wait([worker.sentinel for worker in workers], timeout=0 if isinstance(error, RuntimeError) else 1)
+        if any(not worker.is_alive() for worker in workers):
+            raise lost_worker_error(worker.exitcode for worker in workers) from error
+        if _FULL_SHARED_MEMORY.search(str(error)):
+            raise LostProcessError(
+                "a worker process that reads clips found no space in shared memory (/dev/shm)",
+                "use fewer worker processes: --workers 1 or --workers 0; in a container, give it more: --shm-size",
+            ) from error
+        raise
+
+
+@contextmanager
+def _keep_child_handler() -> Iterator[None]:
+    """Keep the handler of SIGCHLD, which torch replaces when it starts workers.
+
+    Torch's handler raises an exception when a worker has died, wherever the main process is: in a step, in a save, or
+    where Python ignores exceptions. Without it, the next wait for a batch raises it.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
 class _BatchOrder:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
+import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -23,7 +25,7 @@ from cslr_cli.dataset.collate import Batch, single_clip_batch
 from cslr_cli.dataset.loader import Loader, _init_worker
 from cslr_cli.dataset.manifest import CorpusInfo, PreparedCorpus, SplitCounts, write_samples
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.errors import CslrError, DataError, MediaError
+from cslr_cli.errors import CslrError, DataError, LostProcessError, MediaError
 from cslr_cli.media import pictures
 from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.vocabulary import Vocabulary
@@ -295,6 +297,23 @@ def test_a_loader_without_references_ends_its_workers_at_once(corpus: PreparedCo
     del loader, batches
     worker.join(60)
     assert not worker.is_alive()
+
+
+def test_a_killed_worker_is_an_error_where_its_batch_is_needed_and_nowhere_else(corpus: PreparedCorpus) -> None:
+    before, handler = set(multiprocessing.active_children()), signal.getsignal(signal.SIGCHLD)
+    loader = Loader(dataset_of(corpus), PLAN, num_workers=1)
+    batches = loader.batches([[ClipKey(0)]] * 9)
+    next(batches)
+    (worker,) = set(multiprocessing.active_children()) - before
+    worker.kill()
+    worker.join()
+    time.sleep(0.01)  # torch's own handler would raise a RuntimeError here
+    assert signal.getsignal(signal.SIGCHLD) == handler
+    with pytest.raises(LostProcessError, match="was killed by SIGKILL, probably because memory was full") as caught:
+        list(batches)
+    assert "--workers" in str(caught.value.hint)
+    with pytest.raises(LostProcessError):  # also the next pass, which cannot start
+        list(loader.batches([[ClipKey(0)]]))
 
 
 def begin_as_worker(parent: int | None) -> None:

@@ -64,7 +64,7 @@ def prepare_clips(
 
     Raises:
         DataError: a file cannot be written.
-        CslrError: a worker process was killed.
+        LostProcessError: a worker process was killed.
     """
     clip_format = options.clip_format
     tasks = [

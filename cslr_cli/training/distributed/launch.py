@@ -23,7 +23,8 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from cslr_cli.errors import EXIT_KEYBOARD_INTERRUPT, CslrError, TrainingError
+from cslr_cli.errors import EXIT_KEYBOARD_INTERRUPT, CslrError, LostProcessError
+from cslr_cli.processes import describe_end
 from cslr_cli.training.distributed.interruption import StoppedBySignalError
 from cslr_cli.training.distributed.ranks import RankLostError
 
@@ -49,7 +50,7 @@ def launch(function: Callable[[_Task], _Result], task: _Task, num_processes: int
 
     Raises:
         CslrError: the error of the process that failed first; the other processes are ended.
-        TrainingError: the system has killed a process.
+        LostProcessError: the system has killed a process.
     """
     with tempfile.TemporaryDirectory(prefix="cslr-ranks-") as folder, _silence_launcher(), _forward_user_signal():
         worker = _Worker(function, Path(folder))
@@ -129,13 +130,10 @@ def _read_first_error(folder: Path) -> Exception | None:
     return error
 
 
-def _killed_process_error(error: ChildFailedError) -> TrainingError:
+def _killed_process_error(error: ChildFailedError) -> LostProcessError:
     rank, failure = error.get_first_failure()
-    how = f"ended with status {failure.exitcode}"
-    if failure.exitcode < 0:
-        how = f"was killed by {signal.Signals(-failure.exitcode).name}"
-    return TrainingError(
-        f"process {rank} of the training {how}",
+    return LostProcessError(
+        f"process {rank} of the training {describe_end(failure.exitcode).rstrip(',')}",
         "use fewer --workers if the machine ran out of memory (see dmesg)\ncontinue from the last save with --resume",
     )
 

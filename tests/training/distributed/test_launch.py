@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cslr_cli.errors import DataError, TrainingError
+from cslr_cli.errors import DataError, LostProcessError
 from cslr_cli.training.distributed import launch as launcher
 from cslr_cli.training.distributed.interruption import Interruption
 from cslr_cli.training.distributed.launch import launch
@@ -51,11 +51,11 @@ def test_the_error_of_one_process_ends_all_and_is_raised_by_launch() -> None:
 
 
 def test_a_killed_process_ends_all_and_the_error_names_the_signal() -> None:
-    with pytest.raises(TrainingError, match="process 1 of the training was killed by SIGKILL"):
+    with pytest.raises(LostProcessError, match="process 1 of the training was killed by SIGKILL"):
         launch(second_rank_is_killed, None, 2)
 
 
 def test_a_process_with_a_stop_request_does_not_wait_for_the_launcher(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="process 1 of the training was killed by SIGKILL"):
+    with pytest.raises(LostProcessError, match="process 1 of the training was killed by SIGKILL"):
         launch(second_rank_is_killed_while_the_first_computes, tmp_path / "has waited", 2)
     assert not (tmp_path / "has waited").exists()
