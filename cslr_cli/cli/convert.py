@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -161,8 +162,10 @@ def _average(context: typer.Context, path: Path, number: int, output: Path | Non
         output = run.path / f"average-best-{number}.pt"
     if not plan_file(context, "--output", output, []):
         return
-    average = average_best(run, number)
-    save_checkpoint(average.checkpoint, output)
+    in_run = output.absolute().parent == run.path.absolute()
+    with run.lock("cslr convert", "use --output for a file in another folder") if in_run else nullcontext():
+        average = average_best(run, number)
+        save_checkpoint(average.checkpoint, output)
     epochs = average.checkpoint.averaged_epochs
     if average.missing:
         missing = ", ".join(map(str, average.missing))

@@ -263,7 +263,13 @@ def _draw_synthetic_release(
     from cslr_cli.processes import available_cores
 
     given = {name: value for name, value in drawing.items() if value is not None}
-    make_release(source, SyntheticOptions(**given), workers=workers or available_cores(), progress=progress)
+    make_release(
+        source,
+        SyntheticOptions(**given),
+        workers=workers or available_cores(),
+        progress=progress,
+        on_wait=print_note,
+    )
 
 
 def _print_faults(error: AnnotationError) -> DataError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -14,7 +15,7 @@ import torch
 from cslr_cli.config import Config
 from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.errors import CslrError
+from cslr_cli.errors import CslrError, LostProcessError
 from cslr_cli.evaluation import Evaluator, SplitResult
 from cslr_cli.media.clip_plan import describe_crop_change, scale_crop, small_crop_warning
 from cslr_cli.model.device import precision_name, resolve_precision, translate_out_of_memory, use_cpu_threads
@@ -113,30 +114,34 @@ def train(
         ConfigError: the ranks cannot share the batches, or settings do not fit the corpus or the network.
         DataError: the corpus cannot be read, or differs from the corpus of the run.
         CheckpointError: `last.pt` cannot be read, or cannot be written at the end of the training.
+        LockedError: another process trains the run.
         TrainingError: too many steps in a row were skipped, or another rank has ended.
         StoppedBySignalError: SIGTERM or SIGUSR1 has stopped the training; everything is saved.
     """
     check_tensorboard(config.training.track)
-    if resume:
-        run = RunFolder.existing(run_path)
-    else:
-        RunFolder.check_new(run_path)  # before the work of setting up
-        ranks.barrier()
-    trainer = Trainer(config, device, ranks, is_new=not resume, corpus=corpus)
-    if resume:
-        changes = trainer.resume(run)
-    else:
-        changes = ""
-        trainer.load_start_weights()
-        run = RunFolder.create(run_path, trainer.config) if ranks.is_first else RunFolder(run_path)
-
     with ExitStack() as stack:
+        if not resume:
+            RunFolder.check_new(run_path)  # before the work of setting up
+            ranks.barrier()
+        elif ranks.is_first:
+            stack.enter_context(RunFolder.existing(run_path).lock("cslr train"))
+        trainer = Trainer(config, device, ranks, is_new=not resume, corpus=corpus)
+        run, changes = RunFolder(run_path), ""
+        if resume:
+            run = RunFolder.existing(run_path)
+            changes = trainer.resume(run)
+        else:
+            trainer.load_start_weights()
+            if ranks.is_first:
+                RunFolder.create(run_path, trainer.config)
+                stack.enter_context(run.lock("cslr train"))
         if ranks.is_first:
             stack.enter_context(run.logging())
             tensorboard = stack.enter_context(
                 open_tensorboard(config.training.track, run.path / "tensorboard", trainer.state.step)
             )
             observer = Observers(LogObserver(), RunFilesObserver(run, trainer.corpus), tensorboard, observer)
+        stack.enter_context(_add_resume_hint(run))
         stack.enter_context(use_cpu_threads(config.training.num_threads))
         stack.enter_context(trainer.interruption.watch_signals())
         stack.callback(trainer.evaluator.close)
@@ -166,6 +171,16 @@ def train(
             trainer.save(record, dev)
             observer.on_epoch(record)
     return TrainingResult(run, tuple(trainer.state.history))
+
+
+@contextmanager
+def _add_resume_hint(run: RunFolder) -> Iterator[None]:
+    """Add to the error about a lost process how the training continues."""
+    try:
+        yield
+    except LostProcessError as error:
+        hint = f"{error.hint}\ncontinue with: cslr train --resume {run.path}"
+        raise LostProcessError(error.message, hint) from error
 
 
 class Trainer:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
+from cslr_cli.training.run.folder import RunFolder
 from tests.cli.conftest import Command
 
 
@@ -24,6 +25,16 @@ def test_the_best_checkpoints_of_a_run_are_averaged_and_evaluated_like_any_other
     assert cslr("evaluate", run / "average-best-2.pt", "--split", "dev", "--workers", 0).status == 0
     assert "averaged epochs" in cslr("inspect", run / "average-best-2.pt").stdout
     assert "average-best-2.pt exists" in cslr("convert", "--average", run, "--best", 2).stderr
+
+
+def test_an_average_is_not_written_into_a_run_in_use(cslr: Command, trained: Path, tmp_path: Path) -> None:
+    run = trained.parent
+    with RunFolder(run).lock("cslr train"):
+        outcome = cslr("convert", "--average", run, "--best", 2)
+        assert outcome.status == 1
+        assert "cslr train (process" in outcome.stderr
+        assert "use --output for a file in another folder" in outcome.stderr
+        assert cslr("convert", "--average", run, "--best", 2, "--output", tmp_path / "mean.pt").status == 0
 
 
 def test_an_average_of_fewer_checkpoints_than_requested_is_reported(cslr: Command, trained: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from cslr_cli.corpora.preparation.report import REPORT_FILE
 from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PROGRESS_FILE, CorpusInfo, with_new_keys
 from cslr_cli.errors import DataError
 from cslr_cli.files import relative_path, write_text
+from cslr_cli.locks import lock_folder
 from cslr_cli.untrusted import UntrustedDataError, read_json
 
 # Values that may differ when frames are added to a corpus that was prepared without them.
@@ -52,19 +52,16 @@ def lock_output(output: Path, identity: Mapping[str, Any], *, shared: bool = Fal
     """Lock `output` for this preparation, after checking that the folder has no other contents.
 
     Raises:
-        DataError: another call holds the lock, the folder has other contents, or it cannot be written.
+        LockedError: another call holds the lock.
+        DataError: the folder has other contents, or it cannot be written.
     """
-    with translate_disk_errors(output):
-        output.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(output, os.O_RDONLY)
-    try:
-        _lock(output, descriptor, shared)
+    with ExitStack() as stack:
         with translate_disk_errors(output):
+            output.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock_folder(output, "cslr prepare", "choose another --output", shared=shared))
             _check_identity(output, identity)
             _write_progress_file(output, identity)
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -96,17 +93,6 @@ def is_preparation_folder(output: Path) -> bool:
     known = {CORPUS_FILE, PROGRESS_FILE, REPORT_FILE}
     names = [path.name for path in output.iterdir()]
     return any(name in known for name in names) or all(name.startswith(".") for name in names)
-
-
-def _lock(output: Path, descriptor: int, shared: bool) -> None:
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DataError(
-            f"{output}: another cslr prepare is writing to this folder", "wait for it, or choose another --output"
-        ) from error
-    except OSError:
-        return  # some network disks have no locks; then the user must avoid two calls at the same time
 
 
 def _write_progress_file(output: Path, identity: Mapping[str, Any]) -> None:

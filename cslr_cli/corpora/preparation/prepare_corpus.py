@@ -87,9 +87,10 @@ def prepare(
     Raises:
         UsageError: a folder that was named does not exist.
         AnnotationError: the annotation has faults; the error and `prepare-report.json` list all of them.
-        DataError: the release was not found; `output` has other contents, is in use or cannot be written; no clip is
-            in train; no clip of a split can be read; or, with `options.strict`, a clip cannot be prepared. Finished
+        DataError: the release was not found; `output` has other contents or cannot be written; no clip is in
+            train; no clip of a split can be read; or, with `options.strict`, a clip cannot be prepared. Finished
             clips are kept.
+        LockedError: another process prepares a corpus in `output`.
     """
     options = options or PreparationOptions()
     release = _read_release(corpus, source, output, options)

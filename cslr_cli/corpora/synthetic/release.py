@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from cslr_cli.corpora.synthetic.scene import make_scene
 from cslr_cli.dataset.sample import SPLITS
 from cslr_cli.errors import ConfigError, DataError, MediaError
 from cslr_cli.files import write_text
+from cslr_cli.locks import lock_folder
 from cslr_cli.media.png import encode_png
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.processes import run_tasks
@@ -61,7 +62,12 @@ class SyntheticSummary:
 
 
 def make_release(
-    output: Path, options: SyntheticOptions, *, workers: int, progress: ProgressCallback = no_progress
+    output: Path,
+    options: SyntheticOptions,
+    *,
+    workers: int,
+    progress: ProgressCallback = no_progress,
+    on_wait: Callable[[str], None] | None = None,
 ) -> SyntheticSummary:
     """Make a synthetic corpus, or continue an unfinished one.
 
@@ -75,19 +81,23 @@ def make_release(
         options: size and seed of the corpus.
         workers: number of processes; 1 draws in this process.
         progress: called after every clip.
+        on_wait: called with a note before waiting for another process that draws in `output`; None to raise an error.
 
     Raises:
         DataError: `output` has another release, or cannot be written.
+        LockedError: another process draws in `output`, and `on_wait` is None.
     """
     if workers < 1:
         raise ConfigError(f"workers is {workers}", "use 1 or more")
     clips = plan_clips(options)
     try:
-        _check_options(output, options)
-        num_frames, truth = _make_clips(output, options.seed, clips, workers, progress)
-        # These come last: a release that has annotations is complete.
-        _write_annotations(output / RELEASE_FOLDER, clips)
-        write_text(output / _TRUTH_FILE, "".join(f"{line}\n" for line in truth))
+        output.mkdir(parents=True, exist_ok=True)
+        with lock_folder(output, "cslr prepare", "choose another folder", on_wait=on_wait):
+            _check_options(output, options)
+            num_frames, truth = _make_clips(output, options.seed, clips, workers, progress)
+            # These come last: a release that has annotations is complete.
+            _write_annotations(output / RELEASE_FOLDER, clips)
+            write_text(output / _TRUTH_FILE, "".join(f"{line}\n" for line in truth))
     except OSError as error:
         hint = "choose a folder that can be written, on a disk with enough space"
         raise DataError(f"{output}: cannot be written ({error})", hint) from error

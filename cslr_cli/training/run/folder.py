@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +22,7 @@ from cslr_cli.config import Config
 from cslr_cli.documents import format_json
 from cslr_cli.errors import CslrError, DataError, TrainingError, UsageError
 from cslr_cli.files import relative_path, write_text
+from cslr_cli.locks import lock_folder
 from cslr_cli.processes import available_cores
 from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.monitoring.observer import LOGGER
@@ -186,7 +187,11 @@ class RunFolder:
         """
         cls.check_new(path)
         record = {"schema_version": 1, "run_format": RUN_FORMAT, **current_environment()}
-        path.mkdir(parents=True)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            cls.check_new(path)  # another process has just made it
+            raise
         run = cls(path)
         try:
             write_text(run.config, config.to_yaml())  # makes it a run that can be resumed
@@ -231,6 +236,15 @@ class RunFolder:
                 f"use cslr {recorded.get('cslr', '(unknown version)')}, which made the run, or a newer version",
             )
         return run
+
+    def lock(self, command: str, hint: str = "stop it with Ctrl-C or SIGTERM") -> AbstractContextManager[None]:
+        """Lock the folder against other processes that write to it; raises a LockedError.
+
+        Args:
+            command: command that writes, such as `cslr train`.
+            hint: what to do if another process holds the lock, apart from waiting.
+        """
+        return lock_folder(self.path, command, hint)
 
     def _recorded_environment(self) -> dict[str, Any]:
         """Read `environment.json`; empty if it is missing or damaged, because training does not need it."""

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import multiprocessing
-import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +16,7 @@ from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
+from cslr_cli.locks import LockedError, lock_folder
 from cslr_cli.progress import Progress
 from tests.corpora.phoenix_release import CLIPS, write_annotation
 from tests.corpora.preparation.steps import SMALL, contents, interrupt_after, prepared, refused
@@ -161,12 +160,9 @@ def test_a_folder_with_other_things_in_it_is_not_written_to(release: Path, tmp_p
 def test_two_preparations_do_not_work_in_one_folder(release: Path, tmp_path: Path) -> None:
     output = tmp_path / "prepared"
     output.mkdir()
-    descriptor = os.open(output, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        assert "another cslr prepare is writing to this folder" in refused(release, output).message
-    finally:
-        os.close(descriptor)
+    with lock_folder(output, "cslr prepare", "wait"), pytest.raises(LockedError, match="is writing to this folder"):
+        prepared(release, output)
+    assert list(output.iterdir()) == []
 
 
 def test_an_output_that_cannot_be_made_is_reported(release: Path, tmp_path: Path) -> None:

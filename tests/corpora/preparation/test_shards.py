@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import os
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,9 @@ from cslr_cli.corpora.phoenix2014 import Phoenix2014
 from cslr_cli.corpora.preparation import PreparationOptions, Shard, ShardReport, prepare_shard
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError, UsageError
+from cslr_cli.locks import LOCK_FILE, LockedError, lock_folder
 from tests.corpora.phoenix_release import CLIPS, clip_dir
-from tests.corpora.preparation.steps import SMALL, contents, prepared, refused
+from tests.corpora.preparation.steps import SMALL, contents, prepared
 
 
 def part(release: Path, output: Path, number: int, count: int, options: PreparationOptions = SMALL) -> ShardReport:
@@ -54,13 +53,11 @@ def test_a_shard_that_is_done_is_not_done_again(release: Path, tmp_path: Path) -
 def test_shards_work_side_by_side_but_not_beside_the_whole(release: Path, tmp_path: Path) -> None:
     output = tmp_path / "parts"
     part(release, output, 1, 2)
-    descriptor = os.open(output, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # as another part does
+    with lock_folder(output, "cslr prepare", "wait", shared=True):  # as another part does
         part(release, output, 2, 2)
-        assert "another cslr prepare is writing to this folder" in refused(release, output).message
-    finally:
-        os.close(descriptor)
+        with pytest.raises(LockedError, match="cslr prepare"):
+            prepared(release, output)
+    assert not (output / LOCK_FILE).exists()
 
 
 def test_shards_of_different_preparations_do_not_mix(release: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
 from cslr_cli.config import Config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError
+from cslr_cli.locks import LockedError
 from cslr_cli.model.network import build_network
 from cslr_cli.training.loop import TrainingResult, train
 from cslr_cli.training.run.folder import RunFolder
@@ -77,6 +78,20 @@ def test_settings_of_a_resumption_are_saved_with_the_run(tiny_config: Config, tm
         )
     expected = changed(tiny_config, optimizer={"lr": 0.001}, training={"epochs": 3}).with_relative_paths()
     assert load_resumed_run(run).config == expected
+
+
+def test_a_run_in_use_is_not_resumed_by_a_second_process(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path
+) -> None:
+    run = RunFolder(shutil.copytree(tiny_training.run.path, tmp_path / "run"))
+    (unfinished := run.path / ".last.4711.unfinished.pt").write_bytes(b"being saved by the other one")
+    with run.lock("cslr train"):
+        with pytest.raises(LockedError, match=r"run: cslr train \(process [0-9]+ on"):
+            train(changed(tiny_config, training={"epochs": 3}), run.path, device=torch.device("cpu"), resume=True)
+        assert unfinished.exists()
+    result = train(changed(tiny_config, training={"epochs": 3}), run.path, device=torch.device("cpu"), resume=True)
+    assert len(result.history) == 3
+    assert not list(run.path.glob(".*"))
 
 
 def test_a_corpus_with_other_glosses_is_refused_and_they_are_named(
