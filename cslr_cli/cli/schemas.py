@@ -30,7 +30,7 @@ DOCUMENTS = {
     "doctor": "cslr_cli.installation:InstallationDocument",
     "evaluation": "cslr_cli.evaluation.documents:EvaluationDocument",
     "explanation": "cslr_cli.cli.cam:ExplanationDocument",
-    "features": "cslr_cli.cli.features:FeaturesDocument",
+    "features": "cslr_cli.cli.features_outputs:FeaturesDocument",
     "features-description": "cslr_cli.recognizer.features:FeaturesDescription",
     "hypotheses": "cslr_cli.evaluation.documents:HypothesesDocument",
     "ledger": "cslr_cli.result_files.ledger:LedgerEntry",

@@ -5,13 +5,12 @@ Axes: T frames of a clip, P frames with padding, T' steps, C features of a frame
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,6 +29,9 @@ from cslr_cli.recognizer.segmentation import iterate_frame_features
 
 # Describes the network whose features a folder contains.
 DESCRIPTION_FILE = "features.json"
+# Arrays of many clips: the arrays of the clips, joined; and names of texts, with their names in the file of a clip.
+_JOINED_ARRAYS = ("frame_features", "frame_times", "step_features", "step_times")
+_JOINED_TEXTS = {"sample_ids": "sample_id", "glosses": "glosses", "signers": "signer"}
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class FeaturesDescription(TypedDict):
         frames_per_step: number of frames between two output steps.
         frame_feature_size: size of a frame's feature.
         step_feature_size: size of a step's feature.
+        fingerprint: text that no other network has.
     """
 
     schema_version: Literal[1]
@@ -136,12 +139,12 @@ class FeaturesDescription(TypedDict):
     frames_per_step: int
     frame_feature_size: int
     step_feature_size: int
+    fingerprint: str
 
 
-def write_description(recognizer: Recognizer, checkpoint: Path | str, folder: Path) -> None:
-    """Write `features.json`: the network of the features, and the rates of their frames and steps."""
+def _describe_network(recognizer: Recognizer, checkpoint: Path | str) -> FeaturesDescription:
     plan = recognizer.network.plan
-    description: FeaturesDescription = {
+    return {
         "schema_version": 1,
         "checkpoint": relative_path(checkpoint),
         "network": recognizer.checkpoint.config.model.name,
@@ -150,99 +153,73 @@ def write_description(recognizer: Recognizer, checkpoint: Path | str, folder: Pa
         "frames_per_step": plan.stride,
         "frame_feature_size": recognizer.network.backbone.num_features,
         "step_feature_size": recognizer.network.temporal.num_features,
+        "fingerprint": recognizer.checkpoint.describe(),
     }
+
+
+def describes_same_network(recognizer: Recognizer, folder: Path) -> bool:
+    """Return whether `features.json` of a folder, if it exists, is about this network."""
+    try:
+        found = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    own = {name: value for name, value in _describe_network(recognizer, "").items() if name != "checkpoint"}
+    # Version 0.1 wrote neither a fingerprint nor a version of the document.
+    return isinstance(found, dict) and all(found.get(name, value) == value for name, value in own.items())
+
+
+def write_description(recognizer: Recognizer, checkpoint: Path | str, folder: Path) -> None:
+    """Write `features.json`: the network of the features, and the rates of their frames and steps."""
+    description = _describe_network(recognizer, checkpoint)
     try:
         write_text(folder / DESCRIPTION_FILE, format_json(description, indent=2) + "\n")
     except OSError as error:
         raise _translate_write_error(folder / DESCRIPTION_FILE, error) from error
 
 
-class FeaturesFile:
-    """An `.npz` with the features of many clips, of which one at a time is in memory.
+def join_features(clips: Sequence[Path], path: Path) -> tuple[int, int]:
+    """Join the files of single clips, in order, to one `.npz` of many clips; one array at a time is in memory.
 
-    Use it in a `with`; the file appears under its name when the block ends without an error.
+    Args:
+        clips: files that `write_features` has written, at least one.
+        path: file to write; it appears only when it is complete.
+
+    Returns:
+        The numbers of frames and steps.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._arrays: dict[str, _ArrayFile] = {}
-        self._clips: list[ClipFeatures] = []  # with empty feature arrays
-        self._folder: tempfile.TemporaryDirectory[str] | None = None  # for the array files
-
-    def add(self, features: ClipFeatures) -> None:
-        """Append a clip."""
-        arrays: Mapping[str, NDArray[Any]] = {
-            "frame_features": features.frame_features,
-            "frame_times": features.frame_times,
-            "step_features": features.step_features,
-            "step_times": features.step_times,
-        }
-        try:
-            if self._folder is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._folder = tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".unfinished")
-                self._arrays = {name: _ArrayFile(Path(self._folder.name) / name) for name in arrays}
-            for name, array in arrays.items():
-                self._arrays[name].append(array)
-        except OSError as error:
-            raise _translate_write_error(self.path, error) from error
-        empty = np.empty((0, 0), np.float32), np.empty((0, 2))
-        self._clips.append(ClipFeatures(features.sample_id, *empty, *empty, features.glosses, features.signer))
-
-    def __enter__(self) -> FeaturesFile:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if self._folder is None:
-            return
-        with self._folder:
-            if kind is None:
-                self._write()
-
-    def _write(self) -> None:
-        texts: Mapping[str, Sequence[str]] = {
-            "sample_ids": [clip.sample_id for clip in self._clips],
-            "glosses": [" ".join(clip.glosses) for clip in self._clips],
-            "signers": [clip.signer for clip in self._clips],
-        }
-        starts = {"frame_starts": "frame_times", "step_starts": "step_times"}
-        try:
-            with atomic_file(self.path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
-                for name, array_file in self._arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                        array_file.write_to(entry)
-                for name, values in texts.items():
-                    _write_array(archive, name, np.array(values, dtype=np.str_))
-                for name, array_name in starts.items():
-                    lengths = self._arrays[array_name].lengths
-                    _write_array(archive, name, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-        except OSError as error:
-            raise _translate_write_error(self.path, error) from error
+    try:
+        with atomic_file(path) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
+            num_rows = {name: _join_arrays(archive, name, clips) for name in _JOINED_ARRAYS}
+            for name, own_name in _JOINED_TEXTS.items():
+                values = (np.load(clip)[own_name] for clip in clips)
+                _write_array(archive, name, np.array([" ".join(value.flat) for value in values], dtype=np.str_))
+            for name, array_name in (("frame_starts", "frame_times"), ("step_starts", "step_times")):
+                _write_array(archive, name, np.concatenate([[0], np.cumsum(num_rows[array_name])]).astype(np.int64))
+    except OSError as error:
+        raise _translate_write_error(path, error) from error
+    return sum(num_rows["frame_times"]), sum(num_rows["step_times"])
 
 
-class _ArrayFile:
-    """A two-dimensional array that grows in a new file."""
+def _join_arrays(archive: zipfile.ZipFile, name: str, clips: Sequence[Path]) -> list[int]:
+    """Write an array (sum of n, width) of the arrays (n, width) of clips; return each n."""
+    shapes, dtypes = zip(*(_read_header(clip, name) for clip in clips), strict=True)
+    num_rows = [shape[0] for shape in shapes]
+    header = {"descr": npy_format.dtype_to_descr(dtypes[0]), "fortran_order": False}
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+        npy_format.write_array_header_1_0(entry, {**header, "shape": (sum(num_rows), shapes[0][1])})
+        for clip in clips:
+            entry.write(np.ascontiguousarray(np.load(clip)[name]).tobytes())
+    return num_rows
 
-    def __init__(self, path: Path) -> None:
-        self.lengths: list[int] = []
-        self._path = path
-        self._width = 0
-        self._dtype: np.dtype[Any] = np.dtype(np.float32)
 
-    def append(self, array: NDArray[Any]) -> None:
-        """Append rows (n, width)."""
-        self.lengths.append(len(array))
-        self._width, self._dtype = array.shape[1], array.dtype
-        with open(self._path, "ab") as file:
-            file.write(np.ascontiguousarray(array).tobytes())
-
-    def write_to(self, entry: IO[bytes]) -> None:
-        """Write all rows as an `.npy` file."""
-        shape = (sum(self.lengths), self._width)
-        header = {"descr": npy_format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
-        npy_format.write_array_header_1_0(entry, header)
-        with open(self._path, "rb") as file:
-            shutil.copyfileobj(file, entry)
+def _read_header(clip: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of an array without reading it."""
+    with zipfile.ZipFile(clip) as archive, archive.open(f"{name}.npy") as entry:
+        npy_format.read_magic(entry)
+        shape, _, dtype = npy_format.read_array_header_1_0(entry)
+        return shape, dtype
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:

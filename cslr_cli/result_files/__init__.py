@@ -11,7 +11,7 @@ This package knows nothing about networks or about the command line:
 """
 
 from cslr_cli.result_files.appended_file import AppendedFile
-from cslr_cli.result_files.faults import OutputFault, find_file_faults, raise_output_faults
+from cslr_cli.result_files.faults import OutputFault, find_file_faults, raise_output_faults, refusal_hint
 from cslr_cli.result_files.ledger import LEDGER_FILE, InputFile, Ledger, LedgerEntry
 from cslr_cli.result_files.marked_folder import MARKER_FILE, MarkedFolder, OutputMarker
 from cslr_cli.result_files.result_plan import ResultPlan
@@ -29,4 +29,5 @@ __all__ = [
     "ResultPlan",
     "find_file_faults",
     "raise_output_faults",
+    "refusal_hint",
 ]

@@ -142,8 +142,18 @@ class MarkedFolder:
 
     def begin(self) -> None:
         """Mark the folder, so that the same call can be repeated if this one is interrupted."""
-        marker = self.found if self.found is not None and self._is_of_same_call else self._new_marker()
+        marker = self.found if self.found is not None and self._fits else self._new_marker()
         dataclasses.replace(marker, complete=False).write(self.path)
+
+    def is_written(self, name: str) -> bool:
+        """Return whether a file is to be kept: an interrupted call has recorded it for the same state of the inputs."""
+        recorded = self.existing == "skip" and self.found is not None and self._fits and name in self.found.files
+        return recorded and (self.path / name).is_file()
+
+    def record(self, name: str) -> None:
+        """Record a file that is complete, so that it is kept if the command is interrupted."""
+        marker = OutputMarker.read(self.path) or self._new_marker()
+        dataclasses.replace(marker, files=tuple(dict.fromkeys((*marker.files, name)))).write(self.path)
 
     def finish(self, names: Iterable[str]) -> None:
         """Mark the folder as complete, and remove files of an earlier call that would no longer fit.
@@ -154,9 +164,8 @@ class MarkedFolder:
         """
         written = dict.fromkeys(names)
         if self.found is not None and self._is_of_same_call:
-            fits = self.found.inputs == self.inputs and self.found.options == self.options
             for name in self.found.files:
-                if name not in written and fits:
+                if name not in written and self._fits:
                     written[name] = None
                 elif name not in written:
                     (self.path / name).unlink(missing_ok=True)
@@ -168,6 +177,14 @@ class MarkedFolder:
         found = self.found
         same_paths = found is not None and [each.path for each in found.inputs] == [each.path for each in self.inputs]
         return found is not None and found.command == self.command and same_paths
+
+    @property
+    def _fits(self) -> bool:
+        """Whether the results of the earlier call fit to those of this one: equal inputs and options."""
+        found = self.found
+        return (
+            found is not None and self._is_of_same_call and (found.inputs, found.options) == (self.inputs, self.options)
+        )
 
     def _present_names(self) -> list[str]:
         return [name for name in (*self.required, *self.optional) if (self.path / name).exists()]

@@ -94,15 +94,19 @@ class ResultPlan:
         Raises:
             UsageError: outputs exist that may not be replaced, or cannot be written; all are named.
         """
+        raise_output_faults(self.find_faults())
+        self.todo = tuple(index for index in range(len(self._inputs)) if not self._is_done(index))
+        self.num_done = len(self._inputs) - len(self.todo)
+
+    def find_faults(self) -> list[OutputFault]:
+        """Return why outputs cannot be written."""
         faults = [fault for folder in self._folders for fault in folder.find_faults()]
         for option, path in self._files:
             faults += find_file_faults(option, path, self._inputs, self._existing)
         if self._appended is not None:
             faults += self._appended.find_faults()
         faults += self._find_option_faults(ignored=[CHECKPOINT])
-        raise_output_faults(list(dict.fromkeys(faults)))
-        self.todo = tuple(index for index in range(len(self._inputs)) if not self._is_done(index))
-        self.num_done = len(self._inputs) - len(self.todo)
+        return list(dict.fromkeys(faults))
 
     @contextmanager
     def open(self, checkpoint: str | None = None) -> Iterator[None]:

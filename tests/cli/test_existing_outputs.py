@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
@@ -33,6 +34,12 @@ FILES: dict[str, tuple[str, str]] = {
     "predict --preview": ("predict a.mp4 --preview out/a.png", "out/a.png"),
     "predict --strip": ("predict a.mp4 --strip out/a.png", "out/a.png"),
     "predict --render": ("predict a.mp4 --render out/", "out/a.glosses.mp4"),
+    "features": ("features a.mp4 b.mp4 --output out", "out/b.npz"),
+    "features, one file": ("features a.mp4 b.mp4 --single-file --output out", "out/videos.npz"),
+    "features, a corpus": (
+        "features --corpus prepared/synthetic --split dev --single-file",
+        "features/synthetic/dev.npz",
+    ),
     "cam": ("cam a.mp4 --reference {gloss} --output out", "out/cam.png"),
     "cam, by default": ("cam a.mp4 --reference {gloss}", "cam/a/cam.npz"),
     "evaluate": ("evaluate runs/tiny/best.pt --split dev --output out", "out/report.html"),
@@ -170,7 +177,8 @@ def test_options_without_an_output_are_refused(cslr: Command, project: Path) -> 
 KILLED = """
 import os, sys, signal
 from cslr_cli.recognizer.recognizer import Recognizer
-recognize, number = Recognizer.recognize, int(sys.argv.pop(1))
+method, number = sys.argv.pop(1), int(sys.argv.pop(1))
+recognize = getattr(Recognizer, method)
 kind, count = signal.Signals[sys.argv.pop(1)], 0
 def stopping(*args, **options):
     global count
@@ -178,16 +186,16 @@ def stopping(*args, **options):
     if count == number:
         os.kill(os.getpid(), kind)
     return recognize(*args, **options)
-Recognizer.recognize = stopping
+setattr(Recognizer, method, stopping)
 from cslr_cli.__main__ import main
 sys.argv[0] = "cslr"
 main()
 """
 
 
-def killed_at(number: int, kind: str, *arguments: str) -> tuple[int, str]:
-    """Run a command that is sent a signal at its input of this number, from 1."""
-    program = [sys.executable, "-c", KILLED, str(number), kind, *arguments]
+def killed_at(number: int, kind: str, *arguments: str, method: str = "recognize") -> tuple[int, str]:
+    """Run a command that is sent a signal at its input of this number, from 1, in this method of the recognizer."""
+    program = [sys.executable, "-c", KILLED, method, str(number), kind, *arguments]
     done = subprocess.run(program, env=environment(), capture_output=True, text=True)
     return done.returncode, done.stderr
 
@@ -243,6 +251,38 @@ def test_a_folder_is_continued_after_a_kill(kind: str, cslr: Command, project: P
     assert [(each["input"], each["output"], each["status"]) for each in lines] == [
         (f"../{name}.mp4", f"{name}.srt", "done") for name in "abc"
     ]
+
+
+@pytest.mark.parametrize(("kind", "single"), [("SIGKILL", True), ("SIGINT", True), ("SIGTERM", False)])
+def test_features_are_continued_after_a_kill(kind: str, single: bool, cslr: Command, project: Path) -> None:
+    command = ("features", "a.mp4", "b.mp4", "c.mp4", "--precision", "fp32", *(["--single-file"] if single else []))
+    assert cslr(*command, "--output", "whole").status == 0
+    status, stderr = killed_at(3, kind, *command, "--output", "out", method="open")
+    assert status == STATUS[kind], stderr
+    parts = Path("out/videos.npz.partial" if single else "out")
+    assert sorted(path.name for path in parts.glob("*.npz")) == ["a.npz", "b.npz"]
+    assert not Path("out/videos.npz").exists()
+    before = (parts / "a.npz").stat().st_mtime_ns if not single else 0
+    if single:
+        refused = cslr(*command, "--output", "out")
+        assert (refused.status, HINT in refused.stderr) == (2, True), refused
+    continued = cslr(*command, "--output", "out", "--skip-existing")
+    assert continued.status == 0, continued
+    assert "kept 2 of 3 results" in continued.stderr
+    if single:
+        with np.load("whole/videos.npz") as whole, np.load("out/videos.npz") as joined:
+            assert whole["sample_ids"].tolist() == joined["sample_ids"].tolist() == ["a.mp4", "b.mp4", "c.mp4"]
+            np.testing.assert_array_equal(whole["step_features"], joined["step_features"])
+        assert not parts.exists()
+    else:
+        assert (parts / "a.npz").stat().st_mtime_ns == before
+
+
+def test_features_of_two_networks_are_not_mixed(cslr: Command, project: Path) -> None:
+    assert cslr("features", "a.mp4", "--output", "out", "--checkpoint", "runs/tiny/epoch-1.pt").status == 0
+    outcome = cslr("features", "b.mp4", "--output", "out", "--overwrite")
+    assert (outcome.status, "out/a.npz has features of another network" in outcome.stderr) == (2, True), outcome
+    assert cslr("features", "a.mp4", "--output", "out").status == 0
 
 
 def test_a_second_run_makes_only_what_is_missing_changed_or_failed(

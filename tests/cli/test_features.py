@@ -22,13 +22,13 @@ def test_a_corpus_gives_one_file_per_clip_or_per_split(
     done = cslr("features", *corpus, *checkpoint)
     frames = sum(sample.num_frames or 0 for sample in tiny_corpus.samples("dev"))
     assert done.status == 0
-    assert done.stdout.startswith(f"features/dev: 4 clips, {frames} frames, ")
-    names = sorted(path.stem for path in Path("features/dev").iterdir())
+    assert done.stdout.startswith(f"features/synthetic/dev: 4 clips, {frames} frames, ")
+    names = sorted(path.stem for path in Path("features/synthetic/dev").glob("*.npz"))
     assert names == sorted(sample.sample_id for sample in tiny_corpus.samples("dev"))
     done = cslr("features", *corpus, *checkpoint, "--single-file", "--json")
     counts = json.loads(done.stdout)
-    assert counts["output"] == "features/dev.npz"
-    assert len(np.load("features/dev.npz")["frame_features"]) == counts["frames"] == frames
+    assert counts["output"] == "features/synthetic/dev.npz"
+    assert len(np.load("features/synthetic/dev.npz")["frame_features"]) == counts["frames"] == frames
 
 
 def test_videos_give_one_file_each_and_a_bad_one_is_skipped(
@@ -42,7 +42,7 @@ def test_videos_give_one_file_each_and_a_bad_one_is_skipped(
     assert "error: text.mp4" in done.stderr
     assert f"error: {too_long}" in done.stderr
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(
-        ["features.json", *(f"{clip.stem}.npz" for clip in clips)]
+        ["features.json", "ledger.jsonl", ".cslr-output.json", *(f"{clip.stem}.npz" for clip in clips)]
     )
 
 
@@ -57,7 +57,7 @@ def test_a_bad_clip_of_a_corpus_is_named_and_the_others_are_written(
     done = cslr("features", "--corpus", "damaged", "--split", "dev", *checkpoint)
     assert done.status == 1
     assert bad.sample_id in done.stderr
-    assert len(list(Path("features/dev").iterdir())) == 3
+    assert len(list(Path("features/damaged/dev").glob("*.npz"))) == 3
 
 
 @pytest.mark.parametrize(

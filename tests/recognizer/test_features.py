@@ -14,8 +14,9 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import DataError
 from cslr_cli.recognizer import ReadOptions, Recognizer
 from cslr_cli.recognizer.features import (
-    FeaturesFile,
+    describes_same_network,
     extract_features,
+    join_features,
     sample_features,
     write_description,
     write_features,
@@ -63,11 +64,10 @@ def test_frames_and_steps_have_their_times(recognizer: Recognizer, tiny_corpus: 
 def test_a_file_per_split_contains_the_same_as_files_per_clip(
     recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
-    with FeaturesFile(tmp_path / "dev.npz") as file:
-        for sample in tiny_corpus.samples("dev"):
-            features = sample_features(recognizer, tiny_corpus, sample)
-            write_features(features, tmp_path / "dev" / f"{sample.sample_id}.npz")
-            file.add(features)
+    clips = [tmp_path / "dev" / f"{sample.sample_id}.npz" for sample in tiny_corpus.samples("dev")]
+    for clip_file, sample in zip(clips, tiny_corpus.samples("dev"), strict=True):
+        write_features(sample_features(recognizer, tiny_corpus, sample), clip_file)
+    counts = join_features(clips, tmp_path / "dev.npz")
     split = np.load(tmp_path / "dev.npz")  # without pickles
     assert split["sample_ids"].tolist() == [sample.sample_id for sample in tiny_corpus.samples("dev")]
     for place, sample in enumerate(tiny_corpus.samples("dev")):
@@ -80,16 +80,12 @@ def test_a_file_per_split_contains_the_same_as_files_per_clip(
             np.testing.assert_array_equal(split[f"{kind}_features"][own], clip[f"{kind}_features"])
             np.testing.assert_array_equal(split[f"{kind}_times"][own], clip[f"{kind}_times"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dev", "dev.npz"]
-
-
-def test_an_unfinished_file_does_not_appear(
-    recognizer: Recognizer, tiny_corpus: PreparedCorpus, tmp_path: Path
-) -> None:
-    features = sample_features(recognizer, tiny_corpus, tiny_corpus.samples("dev")[0])
-    file = FeaturesFile(tmp_path / "dev.npz")
-    file.add(features)
-    file.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-    assert list(tmp_path.iterdir()) == []
+    assert counts == (len(split["frame_features"]), len(split["step_features"]))
+    assert {name: split[name].dtype.str for name in ("frame_features", "step_times", "frame_starts")} == {
+        "frame_features": "<f4",
+        "step_times": "<f8",
+        "frame_starts": "<i8",
+    }
 
 
 def test_the_folder_describes_its_network(recognizer: Recognizer, tmp_path: Path) -> None:
@@ -99,6 +95,23 @@ def test_the_folder_describes_its_network(recognizer: Recognizer, tmp_path: Path
     assert description["fps"] == 25.0
     assert description["network"] == "corrnet"
     assert (description["frame_feature_size"], description["step_feature_size"]) == (64, 16)
+
+
+def test_a_folder_knows_the_features_of_another_network(
+    recognizer: Recognizer, tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    assert describes_same_network(recognizer, tmp_path)
+    write_description(recognizer, "best.pt", tmp_path)
+    assert describes_same_network(recognizer, tmp_path)
+    weights = {name: value + 1 for name, value in tiny_checkpoint.weights.items()}
+    other = Recognizer(dataclasses.replace(tiny_checkpoint, weights=weights), device=CPU, precision="fp32")
+    assert not describes_same_network(other, tmp_path)
+    of_version_0_1 = json.loads((tmp_path / "features.json").read_text())
+    del of_version_0_1["fingerprint"], of_version_0_1["schema_version"]
+    (tmp_path / "features.json").write_text(json.dumps(of_version_0_1))
+    assert describes_same_network(other, tmp_path)
+    (tmp_path / "features.json").write_text("no JSON")
+    assert not describes_same_network(recognizer, tmp_path)
 
 
 def test_a_corpus_with_frames_of_another_size_is_refused(
@@ -115,7 +128,8 @@ def test_an_unwritable_output_is_an_error(recognizer: Recognizer, tiny_corpus: P
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="cannot be written"):
         write_features(features, tmp_path / "file" / "clip.npz")
+    write_features(features, tmp_path / "clip.npz")
     with pytest.raises(DataError, match="cannot be written"):
-        FeaturesFile(tmp_path / "file" / "dev.npz").add(features)
+        join_features([tmp_path / "clip.npz"], tmp_path / "file" / "dev.npz")
     with pytest.raises(DataError, match="cannot be written"):
         write_description(recognizer, "best.pt", tmp_path / "file")
