@@ -56,7 +56,7 @@ class OutputMarker:
             # A name without folders: files are removed by it.
             files, options = tuple(Path(name).name for name in values["files"]), dict(values["options"])
             return cls(values["command"], values["version"], inputs, options, files, values["complete"])
-        except (OSError, UntrustedDataError, KeyError, TypeError):
+        except (OSError, UntrustedDataError, KeyError, TypeError, ValueError):
             return None
 
     def write(self, folder: Path) -> None:

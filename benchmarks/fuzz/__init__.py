@@ -1,0 +1,1 @@
+"""Damaged and hostile inputs of every kind that the package reads: `python -m benchmarks.fuzz`."""
