@@ -59,7 +59,7 @@ def change_value(value: Any, seed: int) -> Any:
     elif kind == 2:
         holder[key] = [current] * rng.choice((0, 1, 2, 1000))
     elif kind == 3:
-        for _ in range(rng.choice((1, 5, 500))):
+        for _ in range(rng.choice((1, 5, 80))):
             holder[key] = [holder[key]]
     elif kind == 4 and isinstance(current, (int, float)) and not isinstance(current, bool):
         holder[key] = rng.choice((current * 1000, -current, current + 1, current / 3, str(current), bool(current)))
