@@ -108,6 +108,7 @@ def run_case(kind: Kind, case: Case, folder: Path) -> tuple[Result, str, str]:
 
 def _work(connection: Connection) -> None:
     """Answer each case that the connection sends with its result."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries print a line for each damaged picture
     with tempfile.TemporaryDirectory(prefix="cslr-fuzz-") as name:
         folder = Path(name)
         (folder / "seeds").mkdir()
