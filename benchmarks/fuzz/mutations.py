@@ -57,7 +57,7 @@ def change_value(value: Any, seed: int) -> Any:
     elif kind == 1 and isinstance(holder, dict):
         holder[rng.choice((*_TEXTS[:4], 3, key if not isinstance(key, str) else key + "2"))] = holder.pop(key)
     elif kind == 2:
-        holder[key] = [current] * rng.choice((0, 1, 2, 1000))
+        holder[key] = [current] * rng.choice((0, 1, 2, 30))
     elif kind == 3:
         for _ in range(rng.choice((1, 5, 80))):
             holder[key] = [holder[key]]

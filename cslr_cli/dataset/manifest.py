@@ -318,7 +318,8 @@ def _parse_info(values: dict[str, Any]) -> CorpusInfo:
         # As JSON, lists may stand for tuples although numbers may not be text.
         info = TypeAdapter(CorpusInfo).validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
-        wrong = {str(item["loc"][0]) for item in error.errors()}
+        wrong = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
+        faults += [] if wrong else ["its values are not those of a corpus"]  # such as invalid Unicode
         faults += [f"{key} is {abbreviate(values[key])}" if key in values else f"{key} is missing" for key in wrong]
     else:
         faults += info.range_faults()
