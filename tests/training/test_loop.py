@@ -238,11 +238,11 @@ def test_a_run_folder_has_checkpoints_configuration_metrics_log_and_environment(
     run = tiny_training.run
     assert {path.name for path in run.path.iterdir()} == {
         *("best.pt", "last.pt", "epoch-1.pt", "epoch-2.pt", "config.yaml", "metrics.jsonl", "train.log"),
-        *("environment.json", "curves.png", "hypotheses"),
+        *("environment.json", "curves.png", "augmentations.png", "hypotheses"),
     }
     assert load_config(run.config) == tiny_config
     records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
-    assert records == [record.to_dict() for record in tiny_training.history]
+    assert records == [record.metrics_line() for record in tiny_training.history]
     assert [(record["epoch"], record["step"]) for record in records] == [(1, 4), (2, 8)]
     for record in records:
         weighted = record["sequence_ctc"] + record["conv_ctc"] + 25 * record["distillation"]

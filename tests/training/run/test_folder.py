@@ -123,8 +123,8 @@ def test_metrics_have_one_json_line_per_epoch(tmp_path: Path) -> None:
     ]
     run.write_metrics(history)
     assert [json.loads(line) for line in run.metrics.read_text().splitlines()] == [
-        {"epoch": 1, "wer": None, "conv_wer": None, "skipped": ["SÜD"]},
-        {"epoch": 2, "wer": 30.5, "conv_wer": None, "skipped": []},
+        {"schema_version": 1, "epoch": 1, "wer": None, "conv_wer": None, "skipped": ["SÜD"]},
+        {"schema_version": 1, "epoch": 2, "wer": 30.5, "conv_wer": None, "skipped": []},
     ]
 
 
