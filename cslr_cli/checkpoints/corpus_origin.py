@@ -7,13 +7,14 @@ hashes of its contents, so that a different corpus is noticed.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from cslr_cli.config import DataConfig
 from cslr_cli.corpora.registry import CORPORA, open_prepared_corpus
@@ -147,6 +148,14 @@ def store_origin(origin: CorpusOrigin, vocabulary: Vocabulary, folder: Path) -> 
     return dataclasses.asdict(stored)
 
 
+def read_origin(values: Mapping[str, Any] | None, folder: Path) -> CorpusOrigin | None:
+    """Return the origin that `store_origin` gave for a JSON file in `folder`; None if the values are not one."""
+    try:
+        return StoredCorpus.model_validate_json(json.dumps(values)).to_origin(folder)
+    except ValidationError:
+        return None
+
+
 @dataclass(frozen=True)
 class FoundCorpus:
     """The corpus of a checkpoint, as it was found on this machine.
@@ -202,12 +211,12 @@ def _find_places(origin: CorpusOrigin) -> Iterator[tuple[Path, str]]:
     if origin.fingerprint is not None and origin.path:
         relative = Path(relative_path(origin.path))  # short in messages and reports
         place = Path(origin.path) if relative.parts[:1] == (os.pardir,) else relative
-        yield place, "path stored in the checkpoint, relative to it"
+        yield place, "stored relative path"
         if place == prepared:
             return
     yield prepared, "prepared/NAME in the current folder"
     if origin.fingerprint is None and Path(origin.path) != prepared:
-        yield Path(origin.path), "path stored in the old checkpoint"
+        yield Path(origin.path), "stored absolute path of an old checkpoint"
 
 
 def _compare(origin: CorpusOrigin, corpus: PreparedCorpus, rule: str) -> FoundCorpus:

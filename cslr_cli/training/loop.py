@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import torch
 
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin, store_origin
 from cslr_cli.config import Config
 from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.dataset.manifest import PreparedCorpus
@@ -133,7 +134,7 @@ def train(
         else:
             trainer.load_start_weights()
             if ranks.is_first:
-                RunFolder.create(run_path, trainer.config)
+                trainer.create_run(run_path)
                 stack.enter_context(run.lock("cslr train"))
         if ranks.is_first:
             stack.enter_context(run.logging())
@@ -233,6 +234,11 @@ class Trainer:
         if (warning := small_crop_warning(data, self.corpus.frame_size)) is not None:
             self.crop_notes.append(f"warning: {warning}")
         return config.model_copy(update={"data": data})
+
+    def create_run(self, path: Path) -> RunFolder:
+        """Create the folder of the run."""
+        origin = store_origin(CorpusOrigin.from_corpus(self.corpus), self.corpus.vocabulary, path)
+        return RunFolder.create(path, self.config, origin)
 
     def load_start_weights(self) -> None:
         """Load the weights that a new training starts from."""

@@ -61,7 +61,7 @@ def test_a_moved_project_uses_its_own_corpus_from_any_folder(
     monkeypatch.chdir(copy / "runs")
     found = find_corpus(origin_of(copy))
     assert found.corpus.path == copy / "prepared" / "synthetic"
-    assert "path stored in the checkpoint" in found.rule
+    assert found.rule == "stored relative path"
 
 
 def test_the_order_is_the_given_folder_the_relative_path_and_the_prepared_corpus_of_its_name(

@@ -54,8 +54,10 @@ def test_no_file_of_a_run_holds_an_absolute_path(project: Path, cslr: Command) -
         else:
             texts = [path.read_text(encoding="utf-8", errors="replace")]
         assert [text for text in texts if str(project) in text] == [], path
+    fingerprint = torch.load("runs/one/best.pt", weights_only=True)["corpus"]["fingerprint"]
     environment = json.loads(Path("runs/one/environment.json").read_text())
-    assert "runs/tiny/best.pt" in environment["command"][-1] or not Path(environment["command"][0]).is_absolute()
+    assert environment["corpus"]["path"] == "../../prepared/synthetic"
+    assert environment["corpus"]["fingerprint"] == fingerprint
     report = json.loads(Path("runs/one/evaluation/best/report.json").read_text())
     assert report["facts"]["checkpoint"] == "runs/one/best.pt"
     assert report["facts"]["corpus"] == "prepared/synthetic"
@@ -75,11 +77,11 @@ def test_a_copied_project_is_evaluated_and_resumed_on_its_own_corpus(
     outcome = cslr("evaluate", "copy/runs/one", "--split", "dev", "--json")
     assert outcome.status == 0, outcome.stderr
     assert json.loads(outcome.stdout)["splits"]["dev"]["clips"] == 3
-    assert "corpus: copy/prepared/synthetic (path stored in the checkpoint, relative to it)" in outcome.stderr
+    assert "corpus: copy/prepared/synthetic (stored relative path)" in outcome.stderr
     assert "warning: copy/prepared/synthetic: differs from the corpus of the training: split dev" in outcome.stderr
     outcome = cslr("train", "--resume", "copy/runs/one", "--set", "training.epochs=2")
     assert outcome.status == 0, outcome.stderr
-    assert "corpus: copy/prepared/synthetic (path stored in the checkpoint, relative to it)" in outcome.stderr
+    assert "corpus: copy/prepared/synthetic (stored relative path)" in outcome.stderr
     assert "differs from the corpus of the training: split dev" in outcome.stderr
     shutil.rmtree(project)
     shutil.rmtree(copy / "prepared" / "synthetic" / "frames" / "test")  # not needed to train
@@ -91,3 +93,15 @@ def test_a_copied_project_is_evaluated_and_resumed_on_its_own_corpus(
     assert "corpus: copy/corpora/synthetic (--corpus)" in outcome.stderr
     stored = torch.load("copy/runs/one/last.pt", weights_only=True)
     assert stored["corpus"]["path"] == "../../corpora/synthetic"
+
+
+def test_a_run_without_a_save_is_resumed_on_the_corpus_that_it_was_started_with(
+    project: Path, cslr: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("best.pt", "last.pt", "epoch-1.pt", "metrics.jsonl"):
+        Path("runs/one", name).unlink()
+    Path("runs/tiny").rename(tmp_path / "start")  # the initial weights
+    monkeypatch.chdir(tmp_path)
+    outcome = cslr("train", "--resume", project / "runs" / "one", "--set", "training.init_weights=start/best.pt")
+    assert outcome.status == 0, outcome.stderr
+    assert "stored relative path" in outcome.stderr

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -114,11 +114,13 @@ class EnvironmentDocument(EnvironmentFacts):
     Attributes:
         schema_version: version of this document.
         run_format: format of the run's folder.
+        corpus: name, path relative to the run, fingerprint and further facts of the corpus, as in a checkpoint.
         resumed: versions and hardware of each resumption.
     """
 
     schema_version: Literal[1]
     run_format: int
+    corpus: NotRequired[dict[str, Any]]
     resumed: NotRequired[list[ResumptionFacts]]
 
 
@@ -178,8 +180,13 @@ class RunFolder:
         return dict(sorted((int(match[1]), path) for path, match in found.items() if match))
 
     @classmethod
-    def create(cls, path: Path, config: Config) -> RunFolder:
+    def create(cls, path: Path, config: Config, corpus: Mapping[str, Any] | None = None) -> RunFolder:
         """Create the folder of a new run.
+
+        Args:
+            path: path of the folder.
+            config: configuration of the run.
+            corpus: facts about the corpus, as checkpoints store them.
 
         Raises:
             UsageError: the folder exists; nothing in it is changed.
@@ -187,6 +194,8 @@ class RunFolder:
         """
         cls.check_new(path)
         record = {"schema_version": 1, "run_format": RUN_FORMAT, **current_environment()}
+        if corpus is not None:
+            record["corpus"] = dict(corpus)
         try:
             path.mkdir(parents=True)
         except FileExistsError:
@@ -245,6 +254,11 @@ class RunFolder:
             hint: what to do if another process holds the lock, apart from waiting.
         """
         return lock_folder(self.path, command, hint)
+
+    def recorded_corpus(self) -> dict[str, Any] | None:
+        """Return the facts about the corpus that `create` got; None if there are none."""
+        corpus = self._recorded_environment().get("corpus")
+        return corpus if isinstance(corpus, dict) else None
 
     def _recorded_environment(self) -> dict[str, Any]:
         """Read `environment.json`; empty if it is missing or damaged, because training does not need it."""

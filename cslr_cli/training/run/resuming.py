@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from cslr_cli.checkpoints.corpus_origin import CorpusOrigin, FoundCorpus, find_corpus
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin, FoundCorpus, find_corpus, read_origin
 from cslr_cli.config import Config, load_config
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, DataError, join_faults
@@ -32,8 +32,8 @@ class ResumedRun:
 
     Attributes:
         config: configuration to continue with; its corpus is the one that was found.
-        corpus: corpus to continue with, and why this one; None if the run has no save yet, so that it is the
-            configuration's.
+        corpus: corpus to continue with, and why this one; None for that of the configuration, because the run stores
+            nothing about it: version 0.1 stopped it before the first save.
     """
 
     config: Config
@@ -61,14 +61,19 @@ def load_resumed_run(run: RunFolder, settings: Sequence[str] = (), other: str | 
             (other, run.path),
             "remove --config, since --resume uses the run's own configuration",
         )
-    if not run.last.is_file():
-        return ResumedRun(config, None)
-    last = load_checkpoint(run.last)
     keys = setting_keys(settings)
+    given = config.corpus.path if "corpus.path" in keys else None
+    if not run.last.is_file():
+        origin = read_origin(run.recorded_corpus(), run.path)
+        return ResumedRun(config, None) if origin is None else _with_corpus(config, find_corpus(origin, given))
+    last = load_checkpoint(run.last)
     edited = compare_configs(last.config.with_relative_paths(), load_config(run.config).with_relative_paths())
     unnamed = {key: values for key, values in edited.items() if key not in keys}
     _validate_same_config(unnamed, (run.config, run.last), "restore the values of the run's last save")
-    found = find_corpus(last.corpus, config.corpus.path if "corpus.path" in keys else None)
+    return _with_corpus(config, find_corpus(last.corpus, given))
+
+
+def _with_corpus(config: Config, found: FoundCorpus) -> ResumedRun:
     return ResumedRun(config.with_corpus_folder(found.corpus.path), found)
 
 

@@ -61,7 +61,7 @@ def test_an_edited_configuration_is_rejected_unless_settings_name_the_difference
     assert compare_configs(resumed, changed(edited, optimizer={"lr": 0.5})).keys() == {"corpus.path"}
     # Before the first save there is nothing that the file could contradict.
     run.last.unlink()
-    assert load_resumed_run(run).config == edited
+    assert compare_configs(load_resumed_run(run).config, edited).keys() == {"corpus.path"}
 
 
 def test_settings_of_a_resumption_are_saved_with_the_run(tiny_config: Config, tmp_path: Path) -> None:
