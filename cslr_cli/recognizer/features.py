@@ -5,7 +5,6 @@ Axes: T frames of a clip, P frames with padding, T' steps, C features of a frame
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from cslr_cli.files import atomic_file, relative_path, write_text
 from cslr_cli.media.clip_reader import ClipReader
 from cslr_cli.recognizer.recognizer import Recognizer
 from cslr_cli.recognizer.segmentation import iterate_frame_features
+from cslr_cli.untrusted import UntrustedDataError, read_json
 
 # Describes the network whose features a folder contains.
 DESCRIPTION_FILE = "features.json"
@@ -160,10 +160,10 @@ def _describe_network(recognizer: Recognizer, checkpoint: Path | str) -> Feature
 def describes_same_network(recognizer: Recognizer, folder: Path) -> bool:
     """Return whether `features.json` of a folder, if it exists, is about this network."""
     try:
-        found = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        found = read_json(folder / DESCRIPTION_FILE)
     except FileNotFoundError:
         return True
-    except (OSError, ValueError):
+    except (OSError, UntrustedDataError):
         return False
     own = {name: value for name, value in _describe_network(recognizer, "").items() if name != "checkpoint"}
     # Version 0.1 wrote neither a fingerprint nor a version of the document.

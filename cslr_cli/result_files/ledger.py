@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from cslr_cli.files import atomic_file
+from cslr_cli.files import atomic_file, relative_path
 from cslr_cli.untrusted import UntrustedDataError, parse_json
 
 LEDGER_FILE = "ledger.jsonl"
@@ -50,19 +50,17 @@ class InputFile:
         """
         if isinstance(source, str) and "://" in source:
             return cls(source)
-        path = relative_path(Path(source), folder)
+        path = path_in_ledger(Path(source), folder)
         try:
             return cls(path, *_size_and_time(Path(source)))
         except OSError:  # reading it reports the fault
             return cls(path)
 
 
-def relative_path(path: Path, folder: Path) -> str:
-    """Return a path as seen from a folder, with slashes. Links in the folders of both are resolved."""
-    absolute = Path(os.path.abspath(path))
-    return Path(
-        os.path.relpath(Path(os.path.realpath(absolute.parent), absolute.name), os.path.realpath(folder))
-    ).as_posix()
+def path_in_ledger(path: Path, folder: Path) -> str:
+    """Return a path relative to the folder of a ledger. Links in the folders of both are resolved."""
+    parent, name = os.path.split(os.path.abspath(path))
+    return relative_path(os.path.join(os.path.realpath(parent), name), os.path.realpath(folder))
 
 
 def modification_time(path: Path) -> float | None:
@@ -152,7 +150,14 @@ class LedgerEntry:
 
 def _has_valid_types(entry: LedgerEntry) -> bool:
     texts = all(isinstance(value, str) for value in (entry.command, entry.input, entry.output))
-    return texts and entry.status in get_args(ResultStatus) and isinstance(entry.options, dict)
+    numbers = all(value is None or isinstance(value, int) for value in (entry.start, entry.end))
+    return (
+        texts
+        and numbers
+        and isinstance(entry.occurrence, int)
+        and entry.status in get_args(ResultStatus)
+        and isinstance(entry.options, dict)
+    )
 
 
 def _is_unicode(text: str) -> bool:

@@ -52,10 +52,12 @@ class OutputMarker:
             values = read_json(folder / MARKER_FILE)
             if values["schema_version"] != cls.schema_version:
                 return None
-            inputs = tuple(InputFile(each["path"], each["size"], each["modified"]) for each in values["inputs"])
+            inputs = tuple(InputFile(str(each["path"]), each["size"], each["modified"]) for each in values["inputs"])
             # A name without folders: files are removed by it.
             files, options = tuple(Path(name).name for name in values["files"]), dict(values["options"])
-            return cls(values["command"], values["version"], inputs, options, files, values["complete"])
+            return cls(
+                str(values["command"]), str(values["version"]), inputs, options, files, values["complete"] is True
+            )
         except (OSError, UntrustedDataError, KeyError, TypeError, ValueError):
             return None
 
@@ -167,7 +169,7 @@ class MarkedFolder:
             for name in self.found.files:
                 if name not in written and self._fits:
                     written[name] = None
-                elif name not in written:
+                elif name not in written and (self.path / name).is_file():
                     (self.path / name).unlink(missing_ok=True)
         dataclasses.replace(self._new_marker(), files=tuple(written), complete=True).write(self.path)
 

@@ -18,7 +18,7 @@ from cslr_cli.result_files.ledger import (
     LedgerEntry,
     ResultStatus,
     modification_time,
-    relative_path,
+    path_in_ledger,
 )
 from cslr_cli.result_files.marked_folder import MARKER_FILE, OutputMarker
 from cslr_cli.version import __version__
@@ -52,7 +52,7 @@ class ResultFolder:
         self._command, self._existing = command, existing
         self._inputs = tuple(inputs)
         self._states = tuple(InputFile.describe(path, folder) for path in inputs)
-        self._names = [relative_path(path, folder) for path in paths]
+        self._names = [path_in_ledger(path, folder) for path in paths]
 
     def find_faults(self) -> list[OutputFault]:
         """Return why the files cannot be written."""

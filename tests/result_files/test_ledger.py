@@ -81,6 +81,11 @@ def test_another_file_of_that_name_is_not_taken_for_a_ledger(tmp_path: Path, tex
     assert Ledger(tmp_path / "ledger.jsonl").is_foreign
 
 
+@pytest.mark.parametrize("change", [{"output": 1}, {"end": "9"}, {"status": "perhaps"}, {"options": []}])
+def test_a_line_with_a_value_of_another_type_is_ignored(change: dict[str, object]) -> None:
+    assert LedgerEntry.from_json(json.dumps({**json.loads(entry().to_json()), **change})) is None
+
+
 def test_fields_of_a_later_version_are_ignored() -> None:
     line = json.dumps({**json.loads(entry().to_json()), "new": 1})
     assert LedgerEntry.from_json(line) == entry()

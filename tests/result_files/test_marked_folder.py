@@ -112,6 +112,14 @@ def test_skipping_keeps_what_is_complete_and_unchanged() -> None:
     assert run(existing="skip")
 
 
+def test_a_marker_names_no_files_of_other_folders() -> None:
+    run()
+    marker = json.loads(Path("out", MARKER_FILE).read_text())
+    Path("out", MARKER_FILE).write_text(json.dumps({**marker, "files": ["../talk.mp4", "..", "cam.png"]}))
+    run(layer="stem", names=NAMES[:2])
+    assert Path("talk.mp4").exists()
+
+
 def test_a_killed_call_may_be_repeated() -> None:
     run(stop=True)
     assert run()
