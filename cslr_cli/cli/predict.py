@@ -298,7 +298,8 @@ def _recognize_inputs(
             else:
                 plan.record_done(index)
     if isinstance(output.paths, Path) and output.paths.exists():
-        print_note(f"written: {output.paths}")
+        without = f", without {num_errors} that failed; --skip-existing adds them" if num_errors else ""
+        print_note(f"written: {output.paths}{without}")
     return num_errors == 0
 
 

@@ -63,6 +63,13 @@ def path_in_ledger(path: Path, folder: Path) -> str:
     return relative_path(os.path.join(os.path.realpath(parent), name), os.path.realpath(folder))
 
 
+def path_for_user(path: str, folder: Path) -> str:
+    """Return a path of a ledger or marker as the user types it: relative to the current folder."""
+    if "://" in path or path.startswith("--"):
+        return path
+    return relative_path(os.path.join(os.path.realpath(folder), path))
+
+
 def modification_time(path: Path) -> float | None:
     """Return a file's modification time in seconds since 1970; None if there is no such file."""
     try:

@@ -16,7 +16,7 @@ from typing import Literal
 from cslr_cli.choices import ExistingFiles
 from cslr_cli.files import write_text
 from cslr_cli.result_files.faults import OutputFault, find_path_faults, refusal_hint
-from cslr_cli.result_files.ledger import InputFile
+from cslr_cli.result_files.ledger import InputFile, path_for_user
 from cslr_cli.untrusted import UntrustedDataError, read_json
 from cslr_cli.version import __version__
 
@@ -126,7 +126,7 @@ class MarkedFolder:
             return faults
         hint = refusal_hint(self.existing)
         if self.found is not None and not self._is_of_same_call:
-            inputs = ", ".join(each.path for each in self.found.inputs)
+            inputs = ", ".join(path_for_user(each.path, self.path) for each in self.found.inputs)
             whose = f"results of cslr {self.found.command} for {inputs}"
             return [*faults, OutputFault(f"{option}: {self.path} has {whose}", hint)]
         if self.found is None:

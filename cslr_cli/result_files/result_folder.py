@@ -18,6 +18,7 @@ from cslr_cli.result_files.ledger import (
     LedgerEntry,
     ResultStatus,
     modification_time,
+    path_for_user,
     path_in_ledger,
 )
 from cslr_cli.result_files.marked_folder import MARKER_FILE, OutputMarker
@@ -124,7 +125,7 @@ class ResultFolder:
         if entry is None:
             return "exists" if self._existing == "refuse" else None
         if (entry.command, entry.input) != (self._command, self._states[index].path):
-            return f"is a result of cslr {entry.command} for {entry.input}"
+            return f"is a result of cslr {entry.command} for {path_for_user(entry.input, self.folder)}"
         if self._existing == "skip" and self._is_done(entry, index):
             return None
         was_edited = entry.status == "done" and entry.output_modified != modification_time(self.paths[index])

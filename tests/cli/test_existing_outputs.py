@@ -293,6 +293,7 @@ def test_a_second_run_makes_only_what_is_missing_changed_or_failed(
     for output in ("out/", "all.txt"):
         first = cslr(*command, output)
         assert first.status == 1
+        assert ("written: all.txt, without 1 that failed" in first.stderr) == (output == "all.txt")
     lines = [json.loads(line) for line in Path("out", LEDGER_FILE).read_text().splitlines()]
     assert [each["status"] for each in lines] == ["done", "done", "failed"]
     assert "broken.mp4" in lines[2]["reason"]

@@ -69,7 +69,7 @@ def test_the_same_command_for_the_same_input_may_replace_the_folder() -> None:
 @pytest.mark.parametrize("existing", ["refuse", "skip"])
 def test_another_command_or_input_may_not(existing: ExistingFiles) -> None:
     run()
-    with pytest.raises(UsageError, match=r"^--output: out has results of cslr cam for ../talk.mp4\nhint: use --overw"):
+    with pytest.raises(UsageError, match=r"^--output: out has results of cslr cam for talk.mp4\nhint: use --overw"):
         run("other.mp4", existing)
     with pytest.raises(UsageError, match="results of cslr cam"):
         run(command="score", existing=existing)
