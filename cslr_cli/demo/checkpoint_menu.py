@@ -116,6 +116,7 @@ def build_checkpoint_menu(
             change_decoding(checkpoint.config.decoding)  # reports wrong settings now, not to a visitor
             paths[name] = path
             descriptions.append(describe_checkpoint(path, checkpoint))
+            warnings += [f"{path}: {warning}" for warning in checkpoint.warnings]
             warnings += filter(None, [wer_warning(path, checkpoint)])
     if not paths:
         raise faults[0]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from cslr_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from cslr_cli.demo import CheckpointMenu, DemoService, Limits, build_checkpoint_menu
 from cslr_cli.errors import CslrError, MediaError, UsageError
 from cslr_cli.recognizer import Recognizer
@@ -264,6 +265,14 @@ def test_checkpoints_with_equal_names_are_numbered(runs: Path, tmp_path: Path) -
         paths.append(tmp_path / parent / "run" / "best.pt")
         shutil.copy(runs / "first" / "best.pt", paths[-1])
     assert build_checkpoint_menu(paths, runs, device=CPU).names == ["run", "run (2)"]
+
+
+def test_a_checkpoint_that_sees_little_of_the_frame_is_a_warning(runs: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(runs / "first" / "best.pt")
+    large = dataclasses.replace(checkpoint.corpus, frame_size=64)
+    save_checkpoint(dataclasses.replace(checkpoint, corpus=large), tmp_path / "old.pt")
+    warnings = build_checkpoint_menu([tmp_path / "old.pt"], runs, device=CPU).warnings
+    assert any(f"{tmp_path / 'old.pt'}: the network sees only the middle 25 %" in warning for warning in warnings)
 
 
 def test_no_checkpoint_is_an_error_with_a_hint(tmp_path: Path) -> None:
