@@ -123,10 +123,10 @@ def _checkpoint_kinds(paths: dict[str, Path], checkpoint: Checkpoint) -> list[Ki
         load_checkpoint(path).build_network()
         inspect_checkpoint(path)
 
+    state = TrainingState.create(checkpoint.config, checkpoint.vocabulary.num_classes, _CPU, torch.float32)
+
     def restore(path: Path) -> None:
-        loaded = load_checkpoint(path)
-        state = TrainingState.create(loaded.config, loaded.vocabulary.num_classes, _CPU, torch.float32)
-        state.restore(loaded, path)
+        state.restore(load_checkpoint(path), path)
         for parameter in state.network.parameters():
             parameter.grad = torch.zeros_like(parameter)
         state.optimizer.step()
