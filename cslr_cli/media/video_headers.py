@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+# Boxes or elements within another one that are read; a fragmented video of ten hours has 72,000.
+_MAX_PARTS = 100_000
+_MAX_POSITION = 2**62  # that a file can be read from; a damaged length may state more
+
 # Number of an unspecified matrix.
 _UNSPECIFIED = 2
 # Length of the fields before the boxes of a visual sample entry, ISO/IEC 14496-12, 12.1.3.
@@ -74,7 +78,9 @@ def _mp4_header(file: BinaryIO, size: int) -> ContainerHeader:
 
 def _iterate_boxes(file: BinaryIO, first: int, end: int) -> Iterator[tuple[str, int, int]]:
     """Yield the name, start of contents and end of each box between two positions."""
-    while first + 8 <= end:
+    for _ in range(_MAX_PARTS):
+        if first + 8 > min(end, _MAX_POSITION):
+            return
         file.seek(first)
         header = file.read(16)
         length, begin = int.from_bytes(header[:4], "big"), first + 8
@@ -143,7 +149,9 @@ def _matroska_matrix(file: BinaryIO, size: int) -> int | None:
 def _find_elements(file: BinaryIO, element: tuple[int, int], *names: int) -> Iterator[tuple[int, int]]:
     """Yield start and end of the contents of all elements with this path of names, up to the first cluster."""
     position, end = element
-    while position < end:
+    for _ in range(_MAX_PARTS):
+        if position >= min(end, _MAX_POSITION):
+            return
         file.seek(position)
         name, name_length = _read_variable_number(file, keep_length=True)
         length, length_length = _read_variable_number(file, keep_length=False)

@@ -6,6 +6,7 @@ import random
 import shutil
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,23 @@ def test_other_programs_see_the_colours_that_were_written(tmp_path: Path) -> Non
     other = np.frombuffer(shown.stdout, np.uint8).reshape(3, 64, 128, 3)[1]
     assert stripes_of(other) == pytest.approx(np.array(STRIPES), abs=4)
     assert stripes_of(open_frames(tmp_path / "written.mp4").read()[1]) == pytest.approx(np.array(STRIPES), abs=4)
+
+
+@pytest.mark.parametrize("length", [2**63 + 50, 2**64 - 100])
+def test_a_box_longer_than_any_file_is_no_error(tmp_path: Path, length: int) -> None:
+    def long_box(name: bytes, contents: bytes) -> bytes:
+        return struct.pack(">I4sQ", 1, name, length) + contents
+
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0" + long_box(b"moov", long_box(b"trak", bytes(64))))
+    assert read_container_header(path).is_cut_off
+
+
+@pytest.mark.parametrize("part", [b"\0\0\0\x08free", b"\xec\x80"])
+def test_a_file_of_empty_boxes_is_read_in_bounded_time(tmp_path: Path, part: bytes) -> None:
+    begin = b"\0\0\0\x10ftypisom\0\0\0\0" if part.endswith(b"free") else b"\x1a\x45\xdf\xa3\x80"
+    path = tmp_path / "a.mp4"
+    path.write_bytes(begin + part * (20 * 2**20 // len(part)))
+    started = time.process_time()
+    assert read_container_header(path) == ContainerHeader()
+    assert time.process_time() - started < 5
