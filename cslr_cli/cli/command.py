@@ -23,7 +23,7 @@ from cslr_cli.cli.options import option
 from cslr_cli.cli.renamed_options import accept_renamed_options, print_renamed_options
 from cslr_cli.cli.usage_errors import clarify_usage_error
 from cslr_cli.documents import error_document
-from cslr_cli.errors import EXIT_STOPPED, EXIT_USAGE, CslrError, FileError, InterruptedByUserError, UsageError
+from cslr_cli.errors import EXIT_USAGE, CslrError, FileError, InterruptedByUserError, UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ def with_errors_reported(
         try:
             function(*args, **options)
         except CslrError as error:
-            raise fail(error, kind="note" if error.exit_status == EXIT_STOPPED else "error") from error
+            raise fail(error, kind="note" if error.kind == "stopped" else "error") from error
         except UnicodeEncodeError as error:
             missing = ascii(error.object[error.start : error.end])
             message = f"the encoding of the output, {error.encoding}, has no {missing}"

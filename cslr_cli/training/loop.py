@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +15,7 @@ import torch
 from cslr_cli.checkpoints.corpus_origin import CorpusOrigin, store_origin
 from cslr_cli.config import Config
 from cslr_cli.corpora.registry import open_prepared_corpus
+from cslr_cli.dataset.clip_dataset import ClipKey
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CslrError, LostProcessError
 from cslr_cli.evaluation import Evaluator, SplitResult
@@ -31,7 +32,7 @@ from cslr_cli.training.batches import (
     unfit_clips,
 )
 from cslr_cli.training.distributed.evaluation import evaluate_with_all_ranks
-from cslr_cli.training.distributed.interruption import Interruption, StoppedBySignalError
+from cslr_cli.training.distributed.interruption import CTRL_C, Interruption, StopRequestedError, stopped_error
 from cslr_cli.training.distributed.ranks import SINGLE_PROCESS, Ranks
 from cslr_cli.training.monitoring.augmentations import draw_augmentations
 from cslr_cli.training.monitoring.divergence import DivergenceMonitor, describe_unfit_clips, memory_advice
@@ -117,7 +118,7 @@ def train(
         CheckpointError: `last.pt` cannot be read, or cannot be written at the end of the training.
         LockedError: another process trains the run.
         TrainingError: too many steps in a row were skipped, or another rank has ended.
-        StoppedBySignalError: SIGTERM or SIGUSR1 has stopped the training; everything is saved.
+        StoppedBySignalError: Ctrl-C, SIGTERM or SIGUSR1 has stopped the training; everything is saved.
     """
     check_tensorboard(config.training.track)
     with ExitStack() as stack:
@@ -150,7 +151,8 @@ def train(
         if changes:
             observer.on_warning(f"the configuration has changed since the last save: {changes}")
         if ranks.is_first and not resume:
-            trainer.write_augmentations()
+            with suppress(StopRequestedError), trainer.interruption.raise_on_request():
+                trainer.write_augmentations()
 
         for epoch in range(trainer.state.epoch + 1, config.training.epochs + 1):
             sums = trainer.train_epoch(epoch)
@@ -302,13 +304,13 @@ class Trainer:
         loaded = load_batches(self.loader, remaining, accumulation, ranks.rank, ranks.world_size)
         for _ in remaining:
             waiting_since = time.perf_counter()
-            batch = next(loaded)
+            batch = self._next_batch(loaded)
             sums.waited += time.perf_counter() - waiting_since
-            self._train_batch(batch, epoch)
+            keys = self._train_batch(batch, epoch)
             sums.batches += 1
-            sums.clips += len(batch.keys)
+            sums.clips += len(keys)
             sums.seconds = seconds_before + time.perf_counter() - started
-            self.estimate.add_batch(self.batches.num_frames(batch.keys))
+            self.estimate.add_batch(self.batches.num_frames(keys))
             if self.pending.is_full or sums.batches == len(batches):
                 self._read_figures()
             self.observer.on_progress(self.state.progress(self.config.training.epochs, self.batches.num_steps))
@@ -354,17 +356,23 @@ class Trainer:
             )
         return EpochSums(checksum)
 
-    def _train_batch(self, batch: LoadedBatch, epoch: int) -> None:
-        """Perform a step, unless a rank has been asked to stop."""
+    def _next_batch(self, loaded: Iterator[LoadedBatch]) -> LoadedBatch | None:
+        """Wait for the next batch; None if a stop request comes first."""
+        with suppress(StopRequestedError), self.interruption.raise_on_request():
+            return next(loaded)
+        return None
+
+    def _train_batch(self, batch: LoadedBatch | None, epoch: int) -> Sequence[ClipKey]:
+        """Perform a step, unless a rank has been asked to stop; return the clips of all ranks."""
         micro_batches = [
             (frames, self.stepper.count(frames, is_counted=micro_batch.is_counted))
-            for micro_batch, frames in batch.micro_batches
+            for micro_batch, frames in (() if batch is None else batch.micro_batches)
         ]
-        counts = [dataclasses.astuple(count) for _, count in micro_batches]
+        counts = [dataclasses.astuple(count) for count in (BatchCounts(0, 0), *(count for _, count in micro_batches))]
         *totals, stop_requested = self.ranks.sum(
             [*map(sum, zip(*counts, strict=True)), float(self.interruption.requested)]
         )
-        if stop_requested:
+        if stop_requested or batch is None:
             self._save_and_stop()
         batch_counts = BatchCounts(*totals)
         with translate_out_of_memory(memory_advice(self.config, self.device, self.run.path)):
@@ -379,6 +387,7 @@ class Trainer:
             sample_ids=tuple(self.samples[key.index].sample_id for key in batch.keys),
             unfit_clips=int(batch_counts.unfit_clips),
         )
+        return batch.keys
 
     def _read_figures(self) -> None:
         """Read the figures of the steps since the last reading; fail if too many of them were skipped."""
@@ -397,8 +406,11 @@ class Trainer:
         # All together: the launcher gives the other ranks little time once the first one has ended.
         reasons = self.ranks.gather(self.interruption.reason)
         reason = reasons[self.ranks.rank] or f"{next(filter(None, reasons), 'a signal')} to another process"
-        raise StoppedBySignalError(
-            f"stopped by {reason} in epoch {self.state.epoch + 1}, after step {self.state.step}; everything is saved",
+        # Ctrl-C for one process is Ctrl-C for all: they end with the same status.
+        reason = next((each for each in reasons if each == CTRL_C), None) or reason
+        raise stopped_error(
+            reason,
+            f"in epoch {self.state.epoch + 1}, after step {self.state.step}; everything is saved",
             f"continue with: cslr train --resume {self.run.path}",
         )
 

@@ -22,7 +22,12 @@ from tests.training.processes import run_launched
 from tests.training.test_loop import assert_same_state
 
 
-def test_a_training_on_two_devices_saves_after_a_signal_and_can_be_resumed(workplace: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "name", "status"), [(signal.SIGTERM, "SIGTERM", 75), (signal.SIGINT, "Ctrl-C", 130)]
+)
+def test_a_training_on_two_devices_saves_after_a_signal_and_can_be_resumed(
+    workplace: Path, number: signal.Signals, name: str, status: int
+) -> None:
     process = started(
         *("train", "--config", "tiny.yaml", "--device", "cpu,cpu", "--name", "two", "--json"),
         *("--set", "training.epochs=9000", "--set", "training.evaluation_interval=9000"),
@@ -31,11 +36,16 @@ def test_a_training_on_two_devices_saves_after_a_signal_and_can_be_resumed(workp
     last = Path("runs/two/last.pt")
     while not last.is_file() and process.poll() is None:
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
     stdout, stderr = process.communicate()
-    assert process.returncode == 75, stderr
-    assert stdout == ""
-    assert "stopped by SIGTERM" in stderr
+    assert process.returncode == status, stderr
+    error = json.loads(stdout)["error"]  # of --json
+    assert error["kind"] == "stopped"
+    assert f"note: stopped by {name} in epoch" in stderr
+    assert stderr.count("stopped by") == 1
     assert "cslr train --resume runs/two" in stderr
     assert "Traceback" not in stderr
     assert stderr.count("epoch 1/9000") == 1  # only the first process prints

@@ -7,12 +7,8 @@ from contextlib import suppress
 from cslr_cli.evaluation import ClipHypotheses, Evaluator, SplitResult
 from cslr_cli.model.network import Network
 from cslr_cli.progress import Progress, ProgressCallback
-from cslr_cli.training.distributed.interruption import Interruption
+from cslr_cli.training.distributed.interruption import Interruption, StopRequestedError
 from cslr_cli.training.distributed.ranks import Ranks
-
-
-class _StopRequestedError(Exception):
-    """A rank has a stop request."""
 
 
 def evaluate_with_all_ranks(
@@ -36,12 +32,14 @@ def evaluate_with_all_ranks(
 
     def report(clip_progress: Progress) -> None:
         if ranks.any_stop_requested(interruption.requested):
-            raise _StopRequestedError
+            raise StopRequestedError
         progress(clip_progress)
 
     own_shard: list[ClipHypotheses] | None = None
-    with suppress(_StopRequestedError):
+    with suppress(StopRequestedError), interruption.raise_on_request():
         own_shard = evaluator.recognize(network, report, shard=ranks.rank, num_shards=ranks.world_size)
+    if own_shard is None:
+        ranks.any_stop_requested(True)  # tells the others, which have not finished their share
     # Ranks that were done before the request stop as well: none may wait here for a rank that has left.
     (stopped,) = ranks.sum([float(own_shard is None)])
     if stopped or own_shard is None:

@@ -6,6 +6,7 @@ Pools of worker processes are in `cslr_cli.processes`.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import pickle
 import signal
@@ -14,18 +15,23 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
-from types import FrameType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from cslr_cli.errors import EXIT_KEYBOARD_INTERRUPT, CslrError, LostProcessError
+from cslr_cli.errors import CslrError, LostProcessError
 from cslr_cli.processes import describe_end
-from cslr_cli.training.distributed.interruption import StoppedBySignalError
+from cslr_cli.training.distributed.interruption import (
+    CTRL_C,
+    Interruption,
+    StoppedBySignalError,
+    stopped_error,
+)
 from cslr_cli.training.distributed.ranks import RankLostError
 
 _Task = TypeVar("_Task")
@@ -33,6 +39,8 @@ _Result = TypeVar("_Result")
 
 # Seconds that processes have for saving after a stop request; then they are killed.
 _SAVE_SECONDS = "300"
+# Seconds between two looks at stop requests.
+_POLL_SECONDS = 0.2
 # Seconds that a process waits for the launcher after it has lost another process.
 LAUNCHER_WAIT_SECONDS = 20
 
@@ -50,9 +58,21 @@ def launch(function: Callable[[_Task], _Result], task: _Task, num_processes: int
 
     Raises:
         CslrError: the error of the process that failed first; the other processes are ended.
+        StoppedBySignalError: a stop request to this process or another one; everything is saved.
+        KeyboardInterrupt: Ctrl-C before the first step, or twice.
         LostProcessError: the system has killed a process.
     """
-    with tempfile.TemporaryDirectory(prefix="cslr-ranks-") as folder, _silence_launcher(), _forward_user_signal():
+    # From here, not from the thread: started there, it would unblock Ctrl-C.
+    resource_tracker.ensure_running()
+    interruption = Interruption()
+    with (
+        tempfile.TemporaryDirectory(prefix="cslr-ranks-") as folder,
+        _silence_launcher(),
+        interruption.watch_signals(),
+        # In another thread, torch's launcher leaves the signals to this one. The processes inherit the thread's block
+        # of Ctrl-C, which a terminal sends to all: each stop request reaches them once, as SIGTERM of this process.
+        ThreadPoolExecutor(1, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, {signal.SIGINT})) as pool,
+    ):
         worker = _Worker(function, Path(folder))
         os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", _SAVE_SECONDS)
         config = LaunchConfig(
@@ -66,18 +86,44 @@ def launch(function: Callable[[_Task], _Result], task: _Task, num_processes: int
             max_restarts=0,  # an error would be the same again; after an interruption --resume goes on
             monitor_interval=0.2,
         )
+        launched = pool.submit(elastic_launch(config, worker), task)
         try:
-            results = elastic_launch(config, worker)(task)
-        except SignalException as error:
-            if error.sigval == signal.SIGINT:
-                raise KeyboardInterrupt from error
-            raise _read_first_error(Path(folder)) or StoppedBySignalError(
-                f"stopped by {error.sigval.name} before the first step", "start the training again"
-            ) from error
+            results = _wait_for_processes(launched, interruption)
         except ChildFailedError as error:
-            raise _read_first_error(Path(folder)) or _killed_process_error(error) from error
+            first = _read_first_error(Path(folder))
+            if interruption.reason is not None and (first is None or isinstance(first, StoppedBySignalError)):
+                raise _stop_error(interruption.reason, first) from error
+            raise first or _killed_process_error(error) from error
     result: _Result = results[0]
     return result
+
+
+def _wait_for_processes(launched: Future[Any], interruption: Interruption) -> Any:
+    """Wait for the launcher, and pass on a stop request to its processes; a second Ctrl-C kills them."""
+    asked: set[int | None] = set()
+    try:
+        while not wait([launched], timeout=_POLL_SECONDS).done:
+            for process in multiprocessing.active_children():
+                if interruption.requested and process.pid not in asked:
+                    asked.add(process.pid)
+                    process.terminate()
+        return launched.result()
+    except KeyboardInterrupt:
+        while not wait([launched], timeout=_POLL_SECONDS).done:
+            for process in multiprocessing.active_children():
+                process.kill()
+        raise
+
+
+def _stop_error(reason: str, first: Exception | None) -> BaseException:
+    """Return the error about a stop request to the launcher; `first` is the error of a process that has saved."""
+    if isinstance(first, StoppedBySignalError):
+        # This process has passed the request on as SIGTERM.
+        message = first.message.removeprefix("stopped by SIGTERM ").removeprefix("to another process ")
+        return stopped_error(reason, message, first.hint or "")
+    if reason == CTRL_C:
+        return KeyboardInterrupt()
+    return stopped_error(reason, "before the first step", "start the training again")
 
 
 class _Worker(Generic[_Task, _Result]):
@@ -98,9 +144,6 @@ class _Worker(Generic[_Task, _Result]):
         except CslrError as error:
             self._write_error(error)
             raise SystemExit(error.exit_status) from error
-        except KeyboardInterrupt as error:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher sends another one
-            raise SystemExit(EXIT_KEYBOARD_INTERRUPT) from error
         except Exception as error:
             self._write_error(RuntimeError("".join(traceback.format_exception(error))))
             raise
@@ -153,20 +196,3 @@ def _silence_launcher() -> Iterator[None]:
         for logger, propagate in zip(loggers, before, strict=True):
             logger.removeHandler(null_handler)
             logger.propagate = propagate
-
-
-@contextmanager
-def _forward_user_signal() -> Iterator[None]:
-    """Turn SIGUSR1 into SIGTERM, which the launcher passes on to the processes."""
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    if not hasattr(signal, "SIGUSR1"):
-        yield
-        return
-    before = signal.signal(signal.SIGUSR1, forward)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGUSR1, before)

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ import torch
 
 from cslr_cli.checkpoints.checkpoint import load_checkpoint
 from cslr_cli.config import Config
-from cslr_cli.errors import EXIT_STOPPED, CheckpointError
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
+from cslr_cli.errors import EXIT_KEYBOARD_INTERRUPT, EXIT_STOPPED, CheckpointError
 from cslr_cli.progress import Progress
 from cslr_cli.training import loop
 from cslr_cli.training.distributed.interruption import Interruption, StoppedBySignalError
@@ -77,17 +79,24 @@ def test_a_training_killed_at_random_moments_ends_at_the_same_weights(
 
 @pytest.mark.parametrize(
     ("name", "stage", "done", "batches"),
-    [("SIGTERM", "train", 3, 3), ("SIGUSR1", "train", 4, 4), ("SIGTERM", "evaluate dev", 1, 4)],
+    [
+        ("SIGTERM", "train", 3, 3),
+        ("SIGUSR1", "train", 4, 4),
+        ("SIGTERM", "evaluate dev", 1, 4),
+        ("SIGINT", "train", 2, 2),
+        ("SIGINT", "evaluate dev", 2, 4),
+    ],
 )
 def test_a_signal_saves_and_ends_with_a_status_of_its_own(
     tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, name: str, stage: str, done: int, batches: int
 ) -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in numbers}
     come = act_at(stage, done, lambda: os.kill(os.getpid(), getattr(signal, name)))
     with pytest.raises(StoppedBySignalError) as caught:
         train(tiny_config, tmp_path / "run", device=CPU, observer=come)
-    assert caught.value.exit_status == EXIT_STOPPED == 75
-    assert name in str(caught.value)
+    assert caught.value.exit_status == (EXIT_KEYBOARD_INTERRUPT if name == "SIGINT" else EXIT_STOPPED)
+    assert ("Ctrl-C" if name == "SIGINT" else name) in str(caught.value)
     assert f"cslr train --resume {tmp_path / 'run'}" in str(caught.value)
     assert {number: signal.getsignal(number) for number in handlers} == handlers
     training = load_checkpoint(tmp_path / "run" / "last.pt").training
@@ -98,6 +107,69 @@ def test_a_signal_saves_and_ends_with_a_status_of_its_own(
     # Nothing is done twice.
     assert [progress.done for progress in told if progress.stage == "train"] == list(range(batches + 1, 9))
     assert_same_state(tmp_path / "run" / "last.pt", tiny_training.run.last)
+
+
+def test_a_second_ctrl_c_ends_the_training_without_a_save(tiny_config: Config, tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+
+    def press_twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config, tmp_path / "run", device=CPU, observer=act_at("train", 2, press_twice))
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_ctrl_c_ends_the_wait_for_a_batch(
+    tiny_config: Config, tiny_training: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, calls = ClipDataset.__getitem__, []
+
+    def never_end(dataset: ClipDataset, key: ClipKey) -> Any:
+        calls.append(key)
+        if len(calls) == 5:  # the first clip of the third batch
+            threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+            time.sleep(600)
+        return read(dataset, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipDataset, "__getitem__", never_end)
+        with pytest.raises(StoppedBySignalError, match="stopped by Ctrl-C in epoch 1, after step 2"):
+            train(tiny_config, tmp_path / "run", device=CPU)
+    training = load_checkpoint(tmp_path / "run" / "last.pt").training
+    assert training is not None
+    assert training["unfinished"]["batches"] == 2
+    train(tiny_config, tmp_path / "run", device=CPU, resume=True)
+    assert_same_state(tmp_path / "run" / "last.pt", tiny_training.run.last)
+
+
+def test_of_torchrun_the_ctrl_c_of_the_terminal_and_its_own_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "LOCAL_RANK", "MASTER_PORT", "MASTER_ADDR"):
+        monkeypatch.setenv(name, "0")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    interruption = Interruption()
+    with interruption.watch_signals():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.reason == "Ctrl-C"
+        later = time.monotonic() + 2
+        monkeypatch.setattr(time, "monotonic", lambda: later)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_process_in_the_background_still_ignores_ctrl_c() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        interruption = Interruption()
+        with interruption.watch_signals():
+            signal.raise_signal(signal.SIGINT)
+            assert not interruption.requested
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_end_of_the_launcher_is_a_stop_request(monkeypatch: pytest.MonkeyPatch) -> None:
