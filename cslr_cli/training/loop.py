@@ -57,6 +57,10 @@ from cslr_cli.training.step import BatchCounts, PendingFigures, Stepper
 _UNREAD_STEPS = 16
 
 
+# Note after Ctrl-C in a long step.
+_STOPPING = "stopping after this step, with a save; press Ctrl-C again to stop at once without one"
+
+
 @dataclass(frozen=True)
 class TrainingResult:
     """The result of a training.
@@ -145,7 +149,7 @@ def train(
             observer = Observers(LogObserver(), RunFilesObserver(run, trainer.corpus), tensorboard, observer)
         stack.enter_context(_add_resume_hint(run))
         stack.enter_context(use_cpu_threads(config.training.num_threads))
-        stack.enter_context(trainer.interruption.watch_signals())
+        stack.enter_context(trainer.interruption.watch_signals(lambda: observer.on_warning(_STOPPING)))
         stack.callback(trainer.evaluator.close)
         trainer.start(run, observer)
         if changes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
 from cslr_cli.errors import EXIT_KEYBOARD_INTERRUPT, EXIT_STOPPED
@@ -19,6 +20,9 @@ CTRL_C = "Ctrl-C"
 # Seconds in which several SIGINT are one Ctrl-C for a process of `torchrun`: the terminal sends one, and so does
 # `torchrun`.
 _SAME_CTRL_C_SECONDS = 1.0
+# Seconds until a training that is still in its step says that it waits, and until it ends after a second Ctrl-C.
+_NOTE_SECONDS, _END_SECONDS = 1.0, 2.0
+_SHOW_CURSOR = b"\x1b[?25h"
 
 
 class StoppedBySignalError(CoordinatedStopError):
@@ -58,8 +62,8 @@ def stopped_error(reason: str, message: str, hint: str) -> StoppedBySignalError:
 class Interruption:
     """The stop request of this process: a signal, or the end of the launcher that started it.
 
-    A second Ctrl-C is a KeyboardInterrupt, and a third one ends the process at once. `torchrun` ends on SIGUSR1 and
-    SIGKILL without stopping its processes, which would train for ever.
+    A second Ctrl-C is a KeyboardInterrupt. `torchrun` ends on SIGUSR1 and SIGKILL without stopping its processes, which
+    would train for ever.
 
     Attributes:
         signal: name of the signal, or "Ctrl-C"; None without a signal.
@@ -84,10 +88,13 @@ class Interruption:
         return self.signal
 
     @contextmanager
-    def watch_signals(self) -> Iterator[None]:
+    def watch_signals(self, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
         """Record signals during the block, instead of ending the process; works only in the main thread.
 
         Sets `stop_requested` of a `RankLostError` that leaves the block.
+
+        Args:
+            on_wait: called in another thread if the block continues for a second after Ctrl-C, as in a long step.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -96,8 +103,10 @@ class Interruption:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has started this in the background
             watched.remove(signal.SIGINT)
         before = {number: signal.signal(number, self._record) for number in watched}
+        answers = nullcontext() if on_wait is None or self._launcher is not None else _answer_ctrl_c(on_wait)
         try:
-            yield
+            with answers:
+                yield
         except RankLostError as error:
             error.stop_requested = self.requested
             raise
@@ -130,3 +139,46 @@ class Interruption:
         if self._raises:
             self._raises = False
             raise StopRequestedError
+
+
+@contextmanager
+def _answer_ctrl_c(on_wait: Callable[[], None]) -> Iterator[None]:
+    """Answer Ctrl-C in another thread: Python calls a signal handler only between two operations of the main thread.
+
+    A step on a CPU has operations that take many seconds. A second Ctrl-C ends the process also during one.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    thread = threading.Thread(target=_wait_for_ctrl_c, args=[reader, on_wait], daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        with suppress(BlockingIOError):  # full of signals
+            os.write(writer, b"\0")
+        thread.join(_END_SECONDS)
+        os.close(writer)
+        os.close(reader)
+
+
+def _wait_for_ctrl_c(reader: int, on_wait: Callable[[], None]) -> None:
+    """Read the numbers of signals as they come, until a 0."""
+    presses, deadline = 0, float("inf")
+    while True:
+        seconds = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
+        if not select.select([reader], [], [], seconds)[0]:
+            if presses > 1:
+                if os.isatty(2):
+                    os.write(2, _SHOW_CURSOR)  # a progress bar hides it
+                os._exit(EXIT_KEYBOARD_INTERRUPT)
+            deadline = float("inf")
+            on_wait()
+            continue
+        numbers = os.read(reader, 64)
+        if 0 in numbers:
+            return
+        if more := numbers.count(signal.SIGINT):
+            presses += more
+            deadline = time.monotonic() + (_NOTE_SECONDS if presses == 1 else _END_SECONDS)

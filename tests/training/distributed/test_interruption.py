@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -159,6 +161,29 @@ def test_of_torchrun_the_ctrl_c_of_the_terminal_and_its_own_are_one(monkeypatch:
         monkeypatch.setattr(time, "monotonic", lambda: later)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+# `pbkdf2_hmac` is one operation of Python, as a step of torch is.
+BUSY = """
+import hashlib, os, signal, threading
+from cslr_cli.training.distributed.interruption import Interruption
+
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+
+def press_again():
+    print("waits", flush=True)
+    press()
+
+with Interruption().watch_signals(press_again):
+    threading.Timer(0.1, press).start()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+"""
+
+
+def test_ctrl_c_is_answered_in_the_middle_of_a_long_operation() -> None:
+    done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_KEYBOARD_INTERRUPT, "waits\n", "")
 
 
 def test_a_process_in_the_background_still_ignores_ctrl_c() -> None:
