@@ -76,6 +76,7 @@ class Command:
         results: describes the results of a finished command, by the name of the result.
         folder: folder of the result.
         has_workers: whether it has worker processes.
+        small_disk: size of a disk that is too small for its results.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Command:
     results: Callable[[str], Mapping[str, str]]
     folder: str
     has_workers: bool = True
+    small_disk: str = "200k"
 
 
 def _hash_files(*patterns: str) -> Callable[[str], dict[str, str]]:
@@ -144,6 +146,7 @@ COMMANDS = (
         _hash_files("out/{}/*"),
         "out/{}",
         has_workers=False,
+        small_disk="4k",
     ),
     Command(
         "predict-folder",
@@ -152,6 +155,7 @@ COMMANDS = (
         _hash_files("out/{}/*.srt"),
         "out/{}",
         has_workers=False,
+        small_disk="4k",
     ),
 )
 
@@ -393,7 +397,7 @@ class Campaign:
 
     def fill_disk(self, command: Command) -> None:
         """Run a command on a disk that is too small, then on the same disk with enough space."""
-        self._with_small_disk(command, "size=200k", "size=50m", "full disk")
+        self._with_small_disk(command, f"size={command.small_disk}", "size=50m", "full disk")
 
     def lock_folder(self, command: Command) -> None:
         """Run a command on a disk that is read-only, then on the same disk when it can be written."""
