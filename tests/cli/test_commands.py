@@ -161,7 +161,7 @@ def test_evaluate_uses_each_split_once_and_writes_to_the_given_folder(cslr: Comm
     assert list(json.loads(outcome.stdout)["splits"]) == ["dev"]
     assert {path.name for path in Path("here/it").iterdir()} == {
         *("dev.ctm", "dev.conv.ctm", "dev.stm", "dev.hypotheses.json"),
-        *("report.html", "report.json", "dev.clips.csv"),
+        *("report.html", "report.json", "dev.clips.csv", ".cslr-output.json"),
     }
     assert "here/it" in outcome.stderr
     assert not (trained.parent / "evaluation").exists()
@@ -198,7 +198,8 @@ def test_only_results_go_to_standard_output(trained: Path, workplace: Path, tiny
     videos = [clip(tiny_corpus), workplace / "missing.mp4", clip(tiny_corpus, 1)]
     outcome = in_a_process("predict", *videos, "--json", cwd=workplace)
     assert outcome.status == 1
-    assert [json.loads(line)["source"] for line in outcome.stdout.splitlines()] == [str(videos[0]), str(videos[2])]
+    first, failed, second = map(json.loads, outcome.stdout.splitlines())
+    assert [first["source"], failed["input"], second["source"]] == list(map(str, videos))
     assert "checkpoint: runs/tiny/best.pt" in outcome.stderr
     assert "missing.mp4" in outcome.stderr
     assert "\x1b" not in outcome.stderr  # no colours where there is no terminal
