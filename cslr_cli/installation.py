@@ -313,10 +313,22 @@ def _find_package(required: Requirement, extra: str | None) -> PackageState:
         if version is None and isinstance(error, ModuleNotFoundError):
             return PackageState(name, None, "missing", None, purpose, extra, install)
         if extra is None:
-            install = f"pip install --force-reinstall {name}"
+            install = _reinstall_command(name)
         return PackageState(name, version, "broken", _describe(error), purpose, extra, install)
     version = version or getattr(module, "__version__", None)
     return PackageState(name, None if version is None else str(version), "ok", None, purpose, extra, None)
+
+
+def _reinstall_command(name: str) -> str:
+    """Return the command that repairs a package; torch and torchvision only work together if built alike."""
+    command = f"pip install --force-reinstall {name}"
+    if name not in ("torch", "torchvision"):
+        return command
+    command += " torchvision" if name == "torch" else " torch"
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        if metadata.version("torch").endswith("+cpu"):
+            command += " --index-url https://download.pytorch.org/whl/cpu"
+    return command
 
 
 def _minimum_versions() -> dict[str, str]:

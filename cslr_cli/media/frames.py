@@ -45,7 +45,8 @@ def open_frames(path: Path | str, *, partial: bool = False) -> FrameSource:
     if path.is_dir():
         return FolderFrames(path)
     if not path.exists():
-        hint = f"{path.parent} holds {list_folder(path.parent)}" if path.parent.is_dir() else None
+        folder = "the current folder" if path.parent == Path() else path.parent
+        hint = f"{folder} holds {list_folder(path.parent)}" if path.parent.is_dir() else None
         raise NoFramesError(f"{path}: there is no such file or folder", hint)
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes)")

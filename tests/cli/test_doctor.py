@@ -82,6 +82,20 @@ def test_broken_packages_are_findings_and_not_the_end(tmp_path: Path) -> None:
     assert [device["name"] for device in document["devices"]] == ["cpu"]
 
 
+def test_torch_and_torchvision_are_reinstalled_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A torchvision of PyPI does not work with a torch from the index for CPUs."""
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('operator does not exist')\n")
+    monkeypatch.setattr(metadata, "version", lambda name: "2.13.0+cpu" if name == "torch" else "0.28.0")
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    state = installation._find_package(
+        installation.Requirement("torchvision", "torchvision", "initial weights of train"), None
+    )
+    assert state.install is not None
+    assert state.install.split()[-4:] == ["torchvision", "torch", "--index-url", "https://download.pytorch.org/whl/cpu"]
+
+
 def test_a_missing_extra_is_a_note_with_its_command(cslr: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     version = metadata.version
 

@@ -159,10 +159,14 @@ def _camera_error(argument: str) -> MediaError:
             f"{argument}: this address sends no video", f"check the address with: ffplay {quote(argument)}"
         )
     devices = sorted(str(path) for path in Path("/dev").glob("video*")) if os.name == "posix" else []
-    found = f"this machine has {', '.join(devices)}" if devices else "no camera was found on this machine"
+    advice = (
+        f"this machine has {', '.join(devices)}; close other programs that use the camera"
+        if devices
+        else "this machine has no camera; connect one"
+    )
     return MediaError(
         f"camera {argument}: cannot be opened, or sends no picture",
-        f"{found}; close other programs that use it;\nto use a video file as the camera: cslr predict --live talk.mp4",
+        f"{advice}\nto use a video file as the camera: cslr predict --live talk.mp4",
     )
 
 
