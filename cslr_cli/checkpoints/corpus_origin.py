@@ -179,21 +179,23 @@ class FoundCorpus:
         return [f"{self.corpus.path}: differs from the corpus of the training: {', '.join(self.differences)}"]
 
 
-def find_corpus(origin: CorpusOrigin, given: Path | None = None) -> FoundCorpus:
+def find_corpus(origin: CorpusOrigin, given: Path | None = None, run: Path | None = None) -> FoundCorpus:
     """Find the corpus of a checkpoint: `given`, else the stored relative path, else `prepared/NAME`.
 
-    For a checkpoint of version 0.1, the last choice is the absolute path that it stored.
+    A checkpoint of version 0.1 stores no relative path. If its run is in `PROJECT/runs/`, `PROJECT/prepared/NAME` takes
+    its place, and the last choice is the absolute path that it stores.
 
     Args:
         origin: what the checkpoint stores about its corpus.
         given: folder that the user has named with `--corpus`.
+        run: folder of the checkpoint; None if unknown.
 
     Raises:
         DataError: there is no corpus in any of these folders, or the given one cannot be read.
     """
     if given is not None:
         return _compare(origin, open_prepared_corpus(given), "--corpus")
-    places = dict(_find_places(origin))
+    places = dict(_find_places(origin, run))
     existing = [place for place in places if place.is_dir()]
     complete = [place for place in existing if (place / CORPUS_FILE).is_file()]
     for place in [*complete, *existing]:  # an unfinished corpus is an error, unless another place has a finished one
@@ -205,18 +207,27 @@ def find_corpus(origin: CorpusOrigin, given: Path | None = None) -> FoundCorpus:
     )
 
 
-def _find_places(origin: CorpusOrigin) -> Iterator[tuple[Path, str]]:
+def _find_places(origin: CorpusOrigin, run: Path | None) -> Iterator[tuple[Path, str]]:
     """Yield the folders in which the corpus may be, and the rule for each, in the order of preference."""
     prepared = Path("prepared") / origin.name
     if origin.fingerprint is not None and origin.path:
-        relative = Path(relative_path(origin.path))  # short in messages and reports
-        place = Path(origin.path) if relative.parts[:1] == (os.pardir,) else relative
+        place = _shorten(Path(origin.path))
         yield place, "stored relative path"
         if place == prepared:
             return
+    elif run is not None:
+        place = _shorten(Path(os.path.abspath(run)).parent.parent / prepared)
+        if place != prepared:
+            yield place, "prepared/NAME next to the folder of the runs"
     yield prepared, "prepared/NAME in the current folder"
     if origin.fingerprint is None and Path(origin.path) != prepared:
         yield Path(origin.path), "stored absolute path of an old checkpoint"
+
+
+def _shorten(path: Path) -> Path:
+    """Return an absolute path relative to the current folder if it is below it, for messages and reports."""
+    relative = Path(relative_path(path))
+    return path if relative.parts[:1] == (os.pardir,) else relative
 
 
 def _compare(origin: CorpusOrigin, corpus: PreparedCorpus, rule: str) -> FoundCorpus:

@@ -197,8 +197,8 @@ def cam(
         at=at,
     )
     reading = ReadOptions(source_fps, start, end, frame_fit)
-    _, opened = open_network(checkpoint, runs_dir, vocabulary, settings)
-    source = video if video is not None else _frames_of_sample(opened, corpus, str(sample_id))
+    path, opened = open_network(checkpoint, runs_dir, vocabulary, settings)
+    source = video if video is not None else _frames_of_sample(path, opened, corpus, str(sample_id))
     recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")
     with shown_progress() as progress:
         explanation = explain(recognizer, source, cam_options, reading=reading, progress=progress)
@@ -237,9 +237,9 @@ def _parse_place(text: str) -> tuple[float, float]:
     return x, y
 
 
-def _frames_of_sample(checkpoint: Checkpoint, corpus_path: Path | None, sample_id: str) -> Path:
+def _frames_of_sample(path: Path, checkpoint: Checkpoint, corpus_path: Path | None, sample_id: str) -> Path:
     """Return the path of a sample's frames, and print its reference."""
-    corpus = find_corpus_and_report(checkpoint, corpus_path)
+    corpus = find_corpus_and_report(path, checkpoint, corpus_path)
     sample = find_sample(corpus, sample_id)
     print_note(f"signed: {' '.join(sample.glosses)}")
     checkpoint.corpus.check_frame_size(corpus)

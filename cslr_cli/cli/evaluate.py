@@ -121,7 +121,7 @@ def evaluate(
         checkpoint, vocabulary, None if corpus is None else open_prepared_corpus(corpus)
     )
     loaded = options.change_settings(loaded, settings)
-    prepared = find_corpus_and_report(loaded, corpus)
+    prepared = find_corpus_and_report(checkpoint, loaded, corpus)
     torch_device = resolve_device(device)
     decoding = apply_decoding_options(
         loaded.config.decoding,

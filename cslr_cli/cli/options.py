@@ -280,11 +280,11 @@ def change_settings(checkpoint: Checkpoint, settings: Sequence[str] | None) -> C
     return replace(checkpoint, config=Config.from_dict(values, "the checkpoint with --set"))
 
 
-def find_corpus_and_report(checkpoint: Checkpoint, given: Path | None) -> PreparedCorpus:
-    """Find the corpus of a checkpoint; print which one is used and why, and a warning if it differs."""
+def find_corpus_and_report(path: Path, checkpoint: Checkpoint, given: Path | None) -> PreparedCorpus:
+    """Find the corpus of a checkpoint file; print which one is used and why, and a warning if it differs."""
     from cslr_cli.checkpoints.corpus_origin import find_corpus
 
-    found = find_corpus(checkpoint.corpus, given)
+    found = find_corpus(checkpoint.corpus, given, path.parent)
     report_corpus(found)
     return found.corpus
 

@@ -107,6 +107,22 @@ def test_the_absolute_path_of_an_old_checkpoint_comes_last_and_is_not_compared(
     assert "old checkpoint" in found.rule
 
 
+def test_an_old_checkpoint_of_a_copied_project_uses_the_corpus_of_the_copy_from_any_folder(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(project, tmp_path / "copy")
+    run = copy / "runs" / "tiny"
+    origin = as_of_version_0_1(origin_of(project))
+    monkeypatch.chdir(tmp_path)
+    assert find_corpus(origin, run=run).corpus.path == Path("copy/prepared/synthetic")
+    monkeypatch.chdir(run)
+    assert find_corpus(origin, run=Path()).corpus.path == copy / "prepared" / "synthetic"
+    monkeypatch.chdir(copy)
+    assert find_corpus(origin, run=run).rule == "prepared/NAME in the current folder"
+    shutil.rmtree(copy / "prepared")
+    assert find_corpus(origin, run=run).corpus.path == project / "prepared" / "synthetic"
+
+
 def test_an_old_checkpoint_is_written_anew_without_its_absolute_path(
     project: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:

@@ -70,7 +70,7 @@ def load_resumed_run(run: RunFolder, settings: Sequence[str] = (), other: str | 
     edited = compare_configs(last.config.with_relative_paths(), load_config(run.config).with_relative_paths())
     unnamed = {key: values for key, values in edited.items() if key not in keys}
     _validate_same_config(unnamed, (run.config, run.last), "restore the values of the run's last save")
-    return _with_corpus(config, find_corpus(last.corpus, given))
+    return _with_corpus(config, find_corpus(last.corpus, given, run.path))
 
 
 def _with_corpus(config: Config, found: FoundCorpus) -> ResumedRun:
