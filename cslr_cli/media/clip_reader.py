@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -191,8 +192,11 @@ class ClipReader:
         return self
 
     def close(self) -> None:
-        """Stop the prefetching thread."""
-        if self._prefetcher is not None:
+        """Stop the prefetching thread, also in the middle of its pass over a long video."""
+        if self._prefetcher is None:
+            return
+        source = self._source
+        with source.stop_decoding() if isinstance(source, VideoFrames) else nullcontext():
             self._prefetcher.close()
 
     def __enter__(self) -> ClipReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,6 +97,16 @@ class VideoFrames(FrameSource):
     def __init__(self, path: Path, *, partial: bool = False) -> None:
         super().__init__(path)
         self._partial = partial
+        self._is_stopped = threading.Event()
+
+    @contextmanager
+    def stop_decoding(self) -> Iterator[None]:
+        """During the block, let threads that decode this video raise a MediaError at their next frame."""
+        self._is_stopped.set()
+        try:
+            yield
+        finally:
+            self._is_stopped.clear()
 
     @property
     def num_frames(self) -> int:
@@ -158,7 +169,7 @@ class VideoFrames(FrameSource):
         """The times of all frames that decode."""
         milliseconds = []
         with self._open_capture() as capture:
-            decoded = _FrameCursor(capture)
+            decoded = self._cursor(capture)
             while decoded.grab():
                 milliseconds.append(capture.get(cv2.CAP_PROP_POS_MSEC))
         if not milliseconds:
@@ -216,12 +227,12 @@ class VideoFrames(FrameSource):
         """
         milliseconds = []
         with self._open_capture() as capture:
-            decoded = _FrameCursor(capture)
+            decoded = self._cursor(capture)
             if not decoded.grab() or decoded.num_damaged:
                 return None
             beginning = capture.get(cv2.CAP_PROP_POS_MSEC)
             if self._seek_before(capture, start):
-                decoded = _FrameCursor(capture)
+                decoded = self._cursor(capture)
             else:
                 milliseconds.append(beginning)
             while is_within := decoded.grab():
@@ -249,7 +260,7 @@ class VideoFrames(FrameSource):
         with self._open_capture() as capture:
             position = -1
             self._seek_before(capture, seek_to)
-            decoded, shown = _FrameCursor(capture), find_presentation(capture, self._header.matrix)
+            decoded, shown = self._cursor(capture), find_presentation(capture, self._header.matrix)
             for index in indices:
                 name = f"{self.path}, frame {index}"
                 while position < index:
@@ -260,6 +271,9 @@ class VideoFrames(FrameSource):
                 if not found:
                     raise MediaError(f"{name}: cannot be decoded")
                 yield name, shown.to_frame(picture)
+
+    def _cursor(self, capture: cv2.VideoCapture) -> _FrameCursor:
+        return _FrameCursor(capture, self._is_stopped)
 
     @contextmanager
     def _open_capture(self) -> Iterator[cv2.VideoCapture]:
@@ -325,12 +339,17 @@ class _FrameCursor:
 
     OpenCV reports a damaged packet like the end of the video; after another call it continues with the next packet.
 
+    Args:
+        capture: the video.
+        is_stopped: event that ends the decoding.
+
     Attributes:
         num_damaged: number of damaged packets so far.
         first_damaged: number of frames before the first damaged packet.
     """
 
-    def __init__(self, capture: cv2.VideoCapture) -> None:
+    def __init__(self, capture: cv2.VideoCapture, is_stopped: threading.Event) -> None:
+        self._is_stopped = is_stopped
         self.num_damaged = 0
         self.first_damaged = 0
         self._capture = capture
@@ -339,6 +358,8 @@ class _FrameCursor:
 
     def grab(self) -> bool:
         """Move to the next frame that decodes; return False at the end of the video."""
+        if self._is_stopped.is_set():
+            raise MediaError("the video was closed while it was read")
         damaged = 0
         while damaged <= _MAX_DAMAGED_PACKETS:
             if not self._capture.grab():

@@ -252,6 +252,41 @@ def test_closing_stops_the_thread_with_items_waiting() -> None:
     assert set(threading.enumerate()) <= before
 
 
+def test_closing_ends_the_pass_that_counts_the_frames_of_a_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = video_of(numbered(40), tmp_path / "clip.mp4", 25.0)
+    counted: list[str] = []
+    has_begun, may_go_on = threading.Event(), threading.Event()
+    capture = cv2.VideoCapture
+
+    class SlowCapture:
+        def __init__(self, *arguments: Any) -> None:
+            self.capture = capture(*arguments)
+
+        def grab(self) -> bool:
+            counted.append("frame")
+            has_begun.set()
+            may_go_on.wait(10)
+            return bool(self.capture.grab())
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.capture, name)
+
+    monkeypatch.setattr(cv2, "VideoCapture", SlowCapture)
+    clip = reader(video).read_ahead()
+    assert has_begun.wait(10)
+    closing = threading.Thread(target=clip.close)
+    closing.start()
+    while not clip._source._is_stopped.is_set():  # type: ignore[union-attr]
+        assert closing.is_alive()
+    may_go_on.set()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert len(counted) <= 2  # of 40
+    assert len(list(reader(video))) == 40
+
+
 def test_no_more_items_than_the_limit_are_prefetched() -> None:
     made: list[int] = []
 

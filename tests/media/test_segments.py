@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 from pathlib import Path
 
 import cv2
@@ -254,7 +255,7 @@ class ScriptedCapture:
 )
 def test_late_frames_after_a_damaged_packet_are_skipped(times: list[float | None], expected: list[float]) -> None:
     capture = ScriptedCapture(times)
-    decoded = _FrameCursor(capture)  # type: ignore[arg-type]
+    decoded = _FrameCursor(capture, threading.Event())  # type: ignore[arg-type]
     seen = []
     while decoded.grab():
         seen.append(capture.time)
