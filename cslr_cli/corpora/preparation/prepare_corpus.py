@@ -179,7 +179,7 @@ def _read_release(
     faults = [*release.faults, *_find_reference_faults(release)]
     left_out = [Fault(f"{clip.split} clip {clip.sample_id}", clip.reason) for clip in select_faulty(release.left_out)]
     if not faults and not (options.strict and left_out):
-        _check_train_clips(release)
+        _check_train_clips(corpus, release)
         return release
     faults += left_out
     if options.frames:
@@ -194,12 +194,12 @@ def _read_release(
     raise AnnotationError(faults, hint)
 
 
-def _check_train_clips(release: Release) -> None:
+def _check_train_clips(corpus: CorpusReader, release: Release) -> None:
     """Raise an error if no clip is in train, before the work of preparing the others."""
     if release.samples and not any(sample.split == "train" for sample in release.samples):
         advice = "add training clips; for your own corpus, fill the column split or change --split-shares or --split-by"
         raise DataError(
-            f"{release.root}: no clip is in the split train, out of {len(release.samples)}",
+            f"{corpus.name}: no clip is in the split train, out of {len(release.samples)}",
             "\n".join([*release.notes, advice]),
         )
 
