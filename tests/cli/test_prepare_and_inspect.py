@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -259,12 +260,24 @@ def test_plots_that_cannot_be_written_are_refused_before_the_work(corpus: Path, 
     assert "plots.docx: unknown picture format" in outcome.stderr
 
 
-def test_a_result_is_reported_before_its_plots_fail(corpus: Path, cslr: Command) -> None:
-    Path("file").touch()
-    outcome = cslr("inspect", corpus, "--quick", "--plot", "file/plots.png")
+def test_a_result_is_reported_before_its_plots_fail(
+    corpus: Path, cslr: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "plots.png")
+
+    monkeypatch.setattr("cslr_cli.corpora.inspection.draw_plots", fail)
+    outcome = cslr("inspect", corpus, "--quick", "--plot", "plots.png")
     assert outcome.status == 1
     assert "note: glosses of dev that are not in train" in outcome.stdout
-    assert "error: file" in outcome.stderr
+    assert "error: plots.png: No space left" in outcome.stderr
+
+
+def test_a_folder_of_plots_that_is_a_file_is_refused_before_the_work(corpus: Path, cslr: Command) -> None:
+    Path("file").touch()
+    outcome = cslr("inspect", corpus, "--quick", "--plot", "file/plots.png")
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert "error: --plot: cannot write to file" in outcome.stderr
 
 
 def test_inspect_of_another_folder_says_what_it_looks_like(corpus: Path, cslr: Command) -> None:

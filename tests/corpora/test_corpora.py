@@ -144,7 +144,7 @@ def test_references_that_are_given_are_preferred_to_those_of_the_release(name: s
     options = PreparationOptions(frames=False)
     paths = ReleasePaths(source, references=given)
     report = prepare(find_reader(name), paths, tmp_path / "prepared", options)
-    assert report.references["dev"] == f"official: {given / 'dev.stm'}"
+    assert report.references["dev"] == "official: ../stm/dev.stm"
     references = read_stm(PreparedCorpus.open(tmp_path / "prepared").references("dev"))
     assert [reference.glosses for reference in references] == [("GIVEN",)] * clips["dev"]
 
