@@ -206,6 +206,8 @@ class OwnCorpus(CorpusReader):
         split_of = {row.where: row.values["split"] for row in rows if "split" in row.values}
         drawing = SplitDrawing() if self.drawing is None and not split_of else self.drawing
         without = [row for row in rows if "split" not in row.values]
+        if self.drawing is not None and rows and not without:
+            collector.notes.append("options for random splits have no effect: each clip has a split in the manifest")
         if drawing is None or not without or (drawing.unit == "signer" and any(map(_has_no_signer, without))):
             return split_of
         # By the contents of the line, not its number: another order of lines must not change the split.

@@ -196,6 +196,13 @@ def splits(release: Release) -> dict[str, str]:
     return {sample.sample_id: sample.split for sample in release.samples}
 
 
+def test_options_for_random_splits_are_noted_if_the_manifest_has_all_splits(tmp_path: Path) -> None:
+    manifest = written(tmp_path, "path,glosses,split\na.mp4,A,train\nb.mp4,A,dev\n")
+    assert read(manifest).notes == ()
+    (note,) = read(manifest, drawing=SplitDrawing(seed=1)).notes
+    assert "have no effect" in note
+
+
 def test_a_manifest_without_splits_is_divided_with_a_note(tmp_path: Path) -> None:
     release = read(written(tmp_path, CLIPS))
     assert release.notes == ("splits drawn for 40 clips, shares 80,10,10 by clip, seed 0: 32 train, 4 dev, 4 test",)
