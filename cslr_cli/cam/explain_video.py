@@ -24,6 +24,7 @@ from cslr_cli.media.options import ReadOptions
 from cslr_cli.model.backbone import ResNet
 from cslr_cli.model.device import translate_out_of_memory
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
+from cslr_cli.recognition import confidence_warnings
 from cslr_cli.recognizer import Recognizer
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS
 from cslr_cli.scoring import TimedGloss
@@ -91,7 +92,8 @@ def explain(
                 "try another layer (--layer layer2) or the other head (--head conv)",
             )
         correlations = _make_correlations(clip, film, gloss_maps, options) if clip.stages else None
-    warnings = (*reader.warnings, *blank_warnings)
+    doubts = confidence_warnings(sentence) if options.reference is None else ()
+    warnings = (*reader.warnings, *doubts, *blank_warnings)
     return Explanation(film, sentence, tuple(gloss_maps), layer, options.head, options.method, correlations, warnings)
 
 

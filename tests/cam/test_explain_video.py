@@ -193,6 +193,18 @@ def test_a_blank_map_is_reported_with_its_reason(recognizer: Recognizer, video: 
         explain(without_gradient, video, CamOptions(reference=(gloss,)))
 
 
+def test_a_low_mean_confidence_is_a_warning_unless_the_sentence_is_given(
+    recognizer: Recognizer, square_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cslr_cli.recognition.LOW_CONFIDENCE", 1.01)  # nothing is as confident
+    explanation = explain(recognizer, square_clip)
+    confidences = [timed.confidence for timed in explanation.sentence if timed.confidence is not None]
+    expected = f"confidence of the glosses is only {sum(confidences) / len(confidences):.2f}"
+    assert [expected in warning for warning in explanation.warnings] == [True]
+    reference = tuple(timed.gloss for timed in explanation.sentence)
+    assert explain(recognizer, square_clip, CamOptions(reference=reference)).warnings == ()
+
+
 def test_other_maps_are_made_when_some_are_blank(
     recognizer: Recognizer, square_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
