@@ -81,7 +81,7 @@ def main() -> None:
     rows = [
         {
             "side": side,
-            "milliseconds_a_picture": round(1000 * statistics.median(of), 3),
+            "milliseconds_per_picture": round(1000 * statistics.median(of), 3),
             "times_as_fast": round(statistics.median(a / b for a, b in zip(seconds["OpenCV"], of, strict=True)), 2),
         }
         for side, of in seconds.items()
