@@ -11,8 +11,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -23,7 +26,15 @@ from cslr_cli.cli.options import option
 from cslr_cli.cli.renamed_options import accept_renamed_options, print_renamed_options
 from cslr_cli.cli.usage_errors import clarify_usage_error
 from cslr_cli.documents import error_document
-from cslr_cli.errors import EXIT_USAGE, CslrError, FileError, InterruptedByUserError, UsageError
+from cslr_cli.errors import (
+    EXIT_STOPPED,
+    EXIT_USAGE,
+    CslrError,
+    ErrorKind,
+    FileError,
+    InterruptedByUserError,
+    UsageError,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -145,6 +156,42 @@ def _print_examples(examples: tuple[str, ...]) -> None:
     Console(highlight=False).print(panel)
 
 
+class StoppedBySignalError(CslrError):
+    """SIGTERM has stopped a command; what is finished is kept.
+
+    Args:
+        what_next: what is finished, and how to continue; may be empty.
+    """
+
+    exit_status = EXIT_STOPPED
+    kind: ClassVar[ErrorKind] = "stopped"
+
+    def __init__(self, what_next: str) -> None:
+        super().__init__("; ".join(filter(None, ["stopped by SIGTERM", what_next])))
+
+
+class TerminatedError(BaseException):
+    """SIGTERM; not an `Exception`, which would count as the failure of an input."""
+
+
+@contextmanager
+def _raise_on_sigterm() -> Iterator[None]:
+    """Raise a TerminatedError on SIGTERM during the block; works only in the main thread."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+        raise TerminatedError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def with_errors_reported(
     function: Callable[..., None], name: str, after_interruption: str, input_option: str | None = None
 ) -> Callable[..., None]:
@@ -173,7 +220,10 @@ def with_errors_reported(
             return typer.Exit(error.exit_status)
 
         try:
-            function(*args, **options)
+            with _raise_on_sigterm():
+                function(*args, **options)
+        except TerminatedError as error:
+            raise fail(StoppedBySignalError(after_interruption), kind="note") from error
         except CslrError as error:
             raise fail(error, kind="note" if error.kind == "stopped" else "error") from error
         except UnicodeEncodeError as error:

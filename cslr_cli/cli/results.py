@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import ClassVar
 
 import typer
 
 from cslr_cli.choices import ExistingFiles
+from cslr_cli.cli.command import StoppedBySignalError, TerminatedError
 from cslr_cli.cli.console import print_note
-from cslr_cli.errors import EXIT_STOPPED, CslrError, ErrorKind, UsageError
+from cslr_cli.errors import UsageError
 from cslr_cli.result_files import MarkedFolder, ResultPlan, find_file_faults, raise_output_faults
 
 # Options that do not change the content of a result, or that its record names in another way.
 _NOT_RECORDED = {"output", "render", "save_logits", "preview", "strip", "plot", "overwrite", "skip_existing"}
 _NOT_RECORDED |= {"as_json", "quiet", "verbose", "device", "workers", "corpus", "split", "sample_id"}
 _NOT_RECORDED |= {"checkpoint", "runs_dir", "single_file", "format_name"}
-
-
-class StoppedBySignalError(CslrError):
-    """SIGTERM has stopped a command; what is finished is kept."""
-
-    exit_status = EXIT_STOPPED
-    kind: ClassVar[ErrorKind] = "stopped"
 
 
 def existing_files(overwrite: bool, skip_existing: bool) -> ExistingFiles:
@@ -107,37 +97,14 @@ def keep_finished_results(plan: ResultPlan) -> Iterator[None]:
         StoppedBySignalError: SIGTERM.
     """
     try:
-        with _raise_on_sigterm():
-            yield
+        yield
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(_describe_progress(plan)) from error
-    except _TerminatedError as error:
-        raise StoppedBySignalError("; ".join(filter(None, ["stopped by SIGTERM", _describe_progress(plan)]))) from error
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM; not an `Exception`, which would count as the failure of an input."""
+    except TerminatedError as error:
+        raise StoppedBySignalError(_describe_progress(plan)) from error
 
 
 def _describe_progress(plan: ResultPlan) -> str:
     if not plan.has_outputs or not plan.num_done:
         return ""
     return f"{plan.num_done} of {plan.num_inputs} results are finished; continue with --skip-existing"
-
-
-@contextmanager
-def _raise_on_sigterm() -> Iterator[None]:
-    """Raise an exception on SIGTERM during the block; works only in the main thread."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
-        raise _TerminatedError
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
