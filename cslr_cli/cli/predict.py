@@ -58,7 +58,7 @@ def predict(
         str | None,
         option(
             "--output",
-            "File of all results, or folder for one file per input (default: standard output).",
+            "File of all results, or folder for one file per input (default: -, standard output).",
             "PATH",
             _OUTPUT,
         ),
@@ -194,6 +194,8 @@ def predict(
         decoding = apply_decoding_options(loaded.config.decoding, **changes)
         return Recognizer(loaded, device=resolve_device(device), precision=precision, decoding=decoding, name=str(path))
 
+    if output == "-":  # as in other programs
+        output = None
     output_format = choose_format(format_name, as_json, output)
     content_options: dict[str, Any] = {"--cues": cues, "--all-heads": all_heads or None}
     if predict_live.is_live(videos, live):
