@@ -93,7 +93,12 @@ def _hash_files(*patterns: str) -> Callable[[str], dict[str, str]]:
 
     def describe(name: str) -> dict[str, str]:
         found = [path for pattern in patterns for path in sorted(Path().glob(pattern.format(name))) if path.is_file()]
-        return {str(path).replace(name, "{}"): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+        contents = {str(path).replace(name, "{}"): path.read_bytes() for path in found}
+        # A result on another disk is one folder further away from the release.
+        return {
+            path: hashlib.sha256(content.replace(b"../../../", b"../../")).hexdigest()
+            for path, content in contents.items()
+        }
 
     return describe
 
@@ -501,6 +506,7 @@ def main() -> int:
     parser.add_argument("--no-disks", action="store_true", help="do not try full and read-only disks")
     parser.add_argument("--smoke", action="store_true", help="a short campaign, for the tests")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets programs in the background ignore it
     if arguments.smoke:
         arguments.kills, arguments.commands, arguments.no_disks = 3, ["prepare", "train", "predict"], True
     report = run_campaign(
