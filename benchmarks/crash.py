@@ -299,7 +299,7 @@ class Campaign:
     def run_undisturbed(self, command: Command) -> None:
         """Make the results that all others must equal, and measure the duration."""
         for fresh in (False, True):
-            name = "whole" if not fresh else "again"
+            name = "again" if fresh else "whole" if command in COMMANDS[:2] else command.name
             process = Process(command.start.format(name), fresh=fresh)
             if (status := process.wait(10 * END_SECONDS)) != 0:
                 raise SystemExit(f"{command.name} ended with {status}:\n{process.output}")
@@ -368,11 +368,11 @@ class Campaign:
         found = command.results(name)
         differing = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
         if differing:
-            self.report.problems.append(f"{command.name}: results differ: {', '.join(differing[:5])}")
+            self._report(f"{command.name}: results differ: {', '.join(differing[:5])}")
         left = sorted({path for pattern in UNFINISHED for path in folder.rglob(pattern)})
         left += sorted({path for pattern in UNFINISHED for path in Path("release").rglob(pattern)})
         if left:
-            self.report.problems.append(f"{command.name}: files left: {', '.join(map(str, left[:5]))}")
+            self._report(f"{command.name}: files left: {', '.join(map(str, left[:5]))}")
         shutil.rmtree(folder, ignore_errors=True)
 
     def _arguments(self, command: Command, name: str) -> str:
@@ -398,7 +398,11 @@ class Campaign:
             time.sleep(0.05)
 
     def _add(self, what: str, problem: str, process: Process) -> None:
-        self.report.problems.append(f"{what}: {problem}\n{process.output[-2000:]}")
+        self._report(f"{what}: {problem}\n{process.output[-2000:]}")
+
+    def _report(self, problem: str) -> None:
+        self.report.problems.append(problem)
+        print(f"PROBLEM {problem}", file=sys.stderr, flush=True)
 
     def fill_disk(self, command: Command) -> None:
         """Run a command on a disk that is too small, then on the same disk with enough space."""
@@ -488,7 +492,8 @@ def run_campaign(commands: Sequence[str], kinds: Sequence[str], kills: int, seed
                 number += 1
                 campaign.interrupt(command, left[:size], f"run{number}")
                 del left[:size]
-                print(f"{command.name}: {kills - len(left)}/{kills}", file=sys.stderr, flush=True)
+                longest = f", longest answer {max(answers):.1f} s" if (answers := campaign.report.answers) else ""
+                print(f"{command.name}: {kills - len(left)}/{kills}{longest}", file=sys.stderr, flush=True)
             if disks:
                 campaign.fill_disk(command)
                 campaign.lock_folder(command)
