@@ -23,7 +23,7 @@ def test_a_short_campaign_finds_no_problem(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "9 interruptions, 0 problems" in done.stdout
+    assert "6 interruptions, 0 problems" in done.stdout
 
 
 class EndedProcess(Process):
