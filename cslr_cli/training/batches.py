@@ -10,9 +10,11 @@ import math
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
+from typing import TypeAlias
 
 from cslr_cli.config import Config, DataConfig
+from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.dataset.augmentation import max_augmented_length
 from cslr_cli.dataset.batching import batches_by_frames, training_batches
 from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
@@ -21,9 +23,29 @@ from cslr_cli.dataset.loader import Loader
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import ConfigError, DataError
-from cslr_cli.media.clip_plan import max_crop_offset
+from cslr_cli.media.clip_plan import describe_crop_change, max_crop_offset, scale_crop, small_crop_warning
 from cslr_cli.model.network import build_temporal_plan
 from cslr_cli.temporal_plan import TemporalPlan
+
+ClipKeys: TypeAlias = Sequence[ClipKey]
+
+
+def open_training_corpus(config: Config) -> PreparedCorpus:
+    """Open the corpus of a configuration."""
+    return open_prepared_corpus(config.corpus.folder)
+
+
+def scale_crop_to_corpus(config: Config, corpus: PreparedCorpus) -> tuple[Config, list[str]]:
+    """Scale the crop of a recipe to the frames of a corpus.
+
+    Returns:
+        The configuration with the crop, and notes and warnings for the user.
+    """
+    data = scale_crop(config.data, corpus.frame_size)
+    notes = [] if data == config.data else [f"note: {describe_crop_change(config.data, data)}"]
+    if (warning := small_crop_warning(data, corpus.frame_size)) is not None:
+        notes.append(f"warning: {warning}")
+    return config.model_copy(update={"data": data}), notes
 
 
 @dataclass(frozen=True)
@@ -99,6 +121,10 @@ class EpochBatches:
     def num_frames(self, batch: Sequence[ClipKey]) -> int:
         """Number of frames of a batch in the corpus; clips of unknown length count as one frame."""
         return sum(self._lengths[key.index] or 1 for key in batch)
+
+    def keys(self) -> Iterator[ClipKey]:
+        """Yield the keys of the clips in the order of the training, epoch after epoch without end."""
+        return (key for epoch in count(1) for batch in self.epoch_batches(epoch) for key in batch)
 
     def epoch_batches(self, epoch: int) -> list[list[ClipKey]]:
         """The batches of an epoch; only short clips in the first epochs, if configured."""

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import torch
 
-from cslr_cli.checkpoints.corpus_origin import CorpusOrigin, store_origin
 from cslr_cli.config import Config
-from cslr_cli.corpora.registry import open_prepared_corpus
-from cslr_cli.dataset.clip_dataset import ClipKey
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.errors import CslrError, LostProcessError
 from cslr_cli.evaluation import Evaluator, SplitResult
-from cslr_cli.media.clip_plan import describe_crop_change, scale_crop, small_crop_warning
 from cslr_cli.model.device import precision_name, resolve_precision, translate_out_of_memory, use_cpu_threads
 from cslr_cli.training.batches import (
+    ClipKeys,
     EpochBatches,
     LoadedBatch,
     batches_checksum,
     evaluation_config,
     load_batches,
+    open_training_corpus,
+    scale_crop_to_corpus,
     training_loader,
     training_samples,
     unfit_clips,
@@ -34,7 +32,6 @@ from cslr_cli.training.batches import (
 from cslr_cli.training.distributed.evaluation import evaluate_with_all_ranks
 from cslr_cli.training.distributed.interruption import CTRL_C, Interruption, StopRequestedError, stopped_error
 from cslr_cli.training.distributed.ranks import SINGLE_PROCESS, Ranks
-from cslr_cli.training.monitoring.augmentations import draw_augmentations
 from cslr_cli.training.monitoring.divergence import DivergenceMonitor, describe_unfit_clips, memory_advice
 from cslr_cli.training.monitoring.epoch_record import EpochRecord, EpochSums
 from cslr_cli.training.monitoring.observer import (
@@ -48,7 +45,13 @@ from cslr_cli.training.monitoring.observer import (
 from cslr_cli.training.monitoring.tensorboard import check_tensorboard, open_tensorboard
 from cslr_cli.training.run.folder import RunFolder
 from cslr_cli.training.run.resuming import resume_state
-from cslr_cli.training.run.saving import CheckpointSaver, RunFilesObserver
+from cslr_cli.training.run.saving import (
+    CheckpointSaver,
+    RunFilesObserver,
+    create_run,
+    resume_hint,
+    write_augmentations,
+)
 from cslr_cli.training.run.state import TrainingState
 from cslr_cli.training.start_points import load_start_weights, set_training_mode, trained_parameters
 from cslr_cli.training.step import BatchCounts, PendingFigures, Stepper
@@ -139,7 +142,7 @@ def train(
         else:
             trainer.load_start_weights()
             if ranks.is_first:
-                trainer.create_run(run_path)
+                create_run(run_path, trainer.config, trainer.corpus)
                 stack.enter_context(run.lock("cslr train"))
         if ranks.is_first:
             stack.enter_context(run.logging())
@@ -147,7 +150,7 @@ def train(
                 open_tensorboard(config.training.track, run.path / "tensorboard", trainer.state.step)
             )
             observer = Observers(LogObserver(), RunFilesObserver(run, trainer.corpus), tensorboard, observer)
-        stack.enter_context(_add_resume_hint(run))
+        stack.enter_context(resume_hint(run))
         stack.enter_context(use_cpu_threads(config.training.num_threads))
         stack.enter_context(trainer.interruption.watch_signals(lambda: observer.on_warning(_STOPPING)))
         stack.callback(trainer.evaluator.close)
@@ -156,7 +159,7 @@ def train(
             observer.on_warning(f"the configuration has changed since the last save: {changes}")
         if ranks.is_first and not resume:
             with suppress(StopRequestedError), trainer.interruption.raise_on_request():
-                trainer.write_augmentations()
+                write_augmentations(run, trainer.loader.dataset, trainer.batches, observer)
 
         for epoch in range(trainer.state.epoch + 1, config.training.epochs + 1):
             sums = trainer.train_epoch(epoch)
@@ -180,16 +183,6 @@ def train(
     return TrainingResult(run, tuple(trainer.state.history))
 
 
-@contextmanager
-def _add_resume_hint(run: RunFolder) -> Iterator[None]:
-    """Add to the error about a lost process how the training continues."""
-    try:
-        yield
-    except LostProcessError as error:
-        hint = f"{error.hint}\ncontinue with: cslr train --resume {run.path}"
-        raise LostProcessError(error.message, hint) from error
-
-
 class Trainer:
     """The objects of one training, and the parts of an epoch.
 
@@ -204,12 +197,12 @@ class Trainer:
     def __init__(
         self, config: Config, device: torch.device, ranks: Ranks, *, is_new: bool, corpus: PreparedCorpus | None = None
     ) -> None:
-        self.corpus = corpus or open_prepared_corpus(config.corpus.folder)
+        self.corpus = corpus or open_training_corpus(config)
         # The configuration may name another corpus than the one that `--corpus` points to.
         config = config.with_corpus_name(self.corpus.name).with_relative_paths()
         self.crop_notes: list[str] = []
         if is_new:
-            config = self._scale_crop(config)
+            config, self.crop_notes = scale_crop_to_corpus(config, self.corpus)
         self.config = config
         self.device, self.ranks = device, ranks
         self.dtype = resolve_precision(config.training.precision, device)
@@ -231,20 +224,6 @@ class Trainer:
         self.pending = PendingFigures(_UNREAD_STEPS if on_gpu else 1)
         self.divergence = DivergenceMonitor(config.optimizer.lr)
         self.interruption = Interruption()
-
-    def _scale_crop(self, config: Config) -> Config:
-        """Scale the recipe's crop to the corpus' frames; keep notes for the user."""
-        data = scale_crop(config.data, self.corpus.frame_size)
-        if data != config.data:
-            self.crop_notes.append(f"note: {describe_crop_change(config.data, data)}")
-        if (warning := small_crop_warning(data, self.corpus.frame_size)) is not None:
-            self.crop_notes.append(f"warning: {warning}")
-        return config.model_copy(update={"data": data})
-
-    def create_run(self, path: Path) -> RunFolder:
-        """Create the folder of the run."""
-        origin = store_origin(CorpusOrigin.from_corpus(self.corpus), self.corpus.vocabulary, path)
-        return RunFolder.create(path, self.config, origin)
 
     def load_start_weights(self) -> None:
         """Load the weights that a new training starts from."""
@@ -288,14 +267,6 @@ class Trainer:
         if clips:
             log_text = f"clips with fewer output steps than their glosses need ({len(clips)}): {', '.join(clips)}"
             observer.on_warning(describe_unfit_clips(clips), log_text)
-
-    def write_augmentations(self) -> None:
-        """Draw the first training frames as the network sees them; a failure is a warning."""
-        path = self.run.augmentations
-        try:
-            draw_augmentations(self.loader.dataset, self.batches, path)
-        except (CslrError, OSError) as error:
-            self.observer.on_warning(f"{path}: not written ({error})")
 
     def train_epoch(self, epoch: int) -> EpochSums:
         """Train on each clip once, or on the rest of an interrupted epoch."""
@@ -366,7 +337,7 @@ class Trainer:
             return next(loaded)
         return None
 
-    def _train_batch(self, batch: LoadedBatch | None, epoch: int) -> Sequence[ClipKey]:
+    def _train_batch(self, batch: LoadedBatch | None, epoch: int) -> ClipKeys:
         """Perform a step, unless a rank has been asked to stop; return the clips of all ranks."""
         micro_batches = [
             (frames, self.stepper.count(frames, is_counted=micro_batch.is_counted))

@@ -140,7 +140,7 @@ def test_a_sheet_that_cannot_be_written_is_a_warning(
     def fail(*arguments: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(loop, "draw_augmentations", fail)
+    monkeypatch.setattr(saving, "draw_augmentations", fail)
     told: list[str] = []
     config = changed(tiny_config, training={"epochs": 1})
     train(config, tmp_path / "run", device=CPU, observer=CallbackObserver(warning=told.append))

@@ -105,7 +105,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_what_differs_and_nothin
     with pytest.raises(CheckpointError) as caught:
         load_shared_weights(network, config.model, tiny_corpus.vocabulary, tiny_checkpoint, PATH)
     told = str(caught.value)
-    assert "start.pt: the checkpoint's network has other shapes" in told
+    assert "start.pt: the network in this checkpoint and the network to train have different shapes" in told
     assert "unexpected: backbone.correlation.layer2" in told
     assert "model.hidden_size is 16 in the checkpoint and 32 here" in told
     assert '--set model.correlation_after=["layer2","layer3","layer4"] --set model.hidden_size=16' in told

@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from cslr_cli.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from cslr_cli.checkpoints.corpus_origin import CorpusOrigin
+from cslr_cli.checkpoints.corpus_origin import CorpusOrigin, store_origin
 from cslr_cli.config import Config
+from cslr_cli.dataset.augmentation_sheet import draw_augmentations
+from cslr_cli.dataset.clip_dataset import ClipDataset
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.errors import CheckpointError
+from cslr_cli.errors import CheckpointError, CslrError, LostProcessError
 from cslr_cli.evaluation import SplitResult, write_hypotheses
 from cslr_cli.files import write_text
+from cslr_cli.training.batches import EpochBatches
 from cslr_cli.training.monitoring.curves import draw_curves
 from cslr_cli.training.monitoring.epoch_record import EpochRecord
 from cslr_cli.training.monitoring.observer import TrainingObserver
 from cslr_cli.training.run.folder import RunFolder, kept_epochs
 from cslr_cli.training.run.state import TrainingState
 from cslr_cli.untrusted import read_text
+
+
+def create_run(path: Path, config: Config, corpus: PreparedCorpus) -> RunFolder:
+    """Create the folder of a run, with its configuration and the facts of its corpus."""
+    return RunFolder.create(path, config, store_origin(CorpusOrigin.from_corpus(corpus), corpus.vocabulary, path))
+
+
+def write_augmentations(
+    run: RunFolder, dataset: ClipDataset, batches: EpochBatches, observer: TrainingObserver
+) -> None:
+    """Draw the first training frames as the network sees them; a failure is a warning."""
+    try:
+        draw_augmentations(dataset, batches.keys(), run.augmentations)
+    except (CslrError, OSError) as error:
+        observer.on_warning(f"{run.augmentations}: not written ({error})")
+
+
+@contextmanager
+def resume_hint(run: RunFolder) -> Iterator[None]:
+    """Add to an error about a lost process how the training continues."""
+    try:
+        yield
+    except LostProcessError as error:
+        hint = f"{error.hint}\ncontinue with: cslr train --resume {run.path}"
+        raise LostProcessError(error.message, hint) from error
 
 
 class CheckpointSaver:

@@ -13,6 +13,7 @@ from PIL import Image
 from cslr_cli.corpora import find_reader
 from cslr_cli.corpora.inspection import CorpusInspection, Finding, draw_plots, inspect_corpus
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
+from cslr_cli.documents import format_json
 from cslr_cli.errors import DataError, UsageError
 from cslr_cli.progress import Progress
 from cslr_cli.temporal_plan import TemporalPlan
@@ -64,7 +65,7 @@ def test_the_histogram_has_every_clip_in_the_bin_of_its_length(folder: Path) -> 
 
 
 def test_json_has_the_same_values(folder: Path) -> None:
-    values = json.loads(json.dumps(inspected(folder).to_dict()))
+    values = json.loads(format_json(inspected(folder).to_dict()))
     assert values["splits"]["train"]["frames_per_clip"] == {"min": 9, "median": 10, "mean": 10, "max": 11}
     assert values["splits"]["dev"]["glosses_per_clip"] == {"min": 1, "median": 2, "mean": 2, "max": 3}
     assert values["splits"]["test"]["signers"] == {"Signer03": 1}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-from itertools import count, islice
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
-from cslr_cli.dataset.clip_dataset import ClipDataset
+from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
 from cslr_cli.files import atomic_file
-from cslr_cli.training.batches import EpochBatches
 
 _NUM_FRAMES = 8
 _COLUMNS = 4
@@ -18,14 +18,14 @@ _DPI = 100
 _MAX_LABEL = 34  # characters under a frame
 
 
-def draw_augmentations(dataset: ClipDataset, batches: EpochBatches, path: Path) -> None:
+def draw_augmentations(dataset: ClipDataset, keys: Iterable[ClipKey], path: Path) -> None:
     """Draw the middle frames of the first training clips to a PNG file.
 
     The random choices of a clip follow from its key, so drawing it here does not change the training.
 
     Args:
         dataset: the training clips.
-        batches: the batches of the training; a small corpus is repeated, as its next epochs do.
+        keys: keys of at least eight clips, in the order of the training.
         path: file to write; it appears only when it is complete.
 
     Raises:
@@ -36,7 +36,6 @@ def draw_augmentations(dataset: ClipDataset, batches: EpochBatches, path: Path) 
     from matplotlib.figure import Figure
 
     data, size = dataset.config, dataset.corpus.frame_size
-    keys = (key for epoch in count(1) for batch in batches.epoch_batches(epoch) for key in batch)
     rows = _NUM_FRAMES // _COLUMNS
     height = rows * (_SIDE_INCHES + _LABEL_INCHES) + _LABEL_INCHES
     figure = Figure(figsize=(_COLUMNS * _SIDE_INCHES, height), dpi=_DPI)

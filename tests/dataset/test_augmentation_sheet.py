@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from cslr_cli.config import Config
+from cslr_cli.dataset.augmentation_sheet import draw_augmentations
 from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.training.batches import EpochBatches
-from cslr_cli.training.monitoring.augmentations import draw_augmentations
 
 
 class RecordingDataset(ClipDataset):
@@ -32,7 +32,7 @@ def sheet_of(config: Config, corpus: PreparedCorpus, num_clips: int, path: Path)
     samples = corpus.samples("train")[:num_clips]
     dataset = RecordingDataset(corpus, samples, config.data, training=True, seed=config.training.seed)
     plan = TemporalPlan.parse(config.model.temporal_layers)
-    draw_augmentations(dataset, EpochBatches(samples, config, plan), path)
+    draw_augmentations(dataset, EpochBatches(samples, config, plan).keys(), path)
     return dataset.keys
 
 
