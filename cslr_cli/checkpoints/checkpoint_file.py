@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import pickle
 import pickletools
@@ -176,40 +177,67 @@ _TENSOR_TYPES = frozenset(
 # Safe unpickling
 
 # Numpy's type codes: booleans, integers, floats, text, bytes, and Python objects.
-_PLAIN_TYPES = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdUSO"]
+_PLAIN_KINDS = frozenset("?bBhHiIlLqQefdUSO")
 
 
 class ForbiddenContentError(pickle.UnpicklingError):
     """A pickle contains something other than plain values."""
 
 
-def _dtype(code: str, *_: object) -> np.dtype[Any]:
-    """Return a new dtype, because the pickle then sets its byte order."""
-    dtype = np.dtype(code, False, True) if isinstance(code, str) else None
-    if dtype is None or type(dtype) not in _PLAIN_TYPES:
-        raise ForbiddenContentError(f"an array of {code!r}")
-    return dtype
+class _PlainType:
+    """Stands for `numpy.dtype` in a pickle: numpy's own reader of a type believes any size and flags.
+
+    Attributes:
+        dtype: the type; only its byte order can be set.
+    """
+
+    def __init__(self, code: str, *_: object) -> None:
+        dtype = np.dtype(code) if isinstance(code, str) else None
+        if dtype is None or dtype.char not in _PLAIN_KINDS:
+            raise ForbiddenContentError(f"an array of {code!r}")
+        self.dtype: np.dtype[Any] = dtype
+
+    def __setstate__(self, state: Any) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
 
 
-def _empty_array(*_: object) -> np.ndarray[Any, Any]:
-    """Return an array, of which the pickle then sets shape and content."""
-    array: np.ndarray[Any, Any] = np.ndarray((0,), np.int8)
-    return array
+class _PlainArray(np.ndarray[Any, Any]):
+    """Stands for `numpy.ndarray` in a pickle: numpy's own reader of an array reads beyond a list that is too short."""
+
+    def __new__(cls, *_: object) -> _PlainArray:
+        """Return an empty array, of which the pickle then sets shape and content."""
+        return super().__new__(cls, (0,), np.int8)
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, plain, is_fortran, content = state
+        size = math.prod(_length(side) for side in shape)
+        expected = size if plain.dtype.hasobject else size * plain.dtype.itemsize
+        if type(content) is not (list if plain.dtype.hasobject else bytes) or not size <= len(content) == expected:
+            raise ForbiddenContentError(f"an array of shape {shape} without its values")
+        super().__setstate__((1, tuple(shape), plain.dtype, bool(is_fortran), content))
 
 
-def _number(dtype: np.dtype[Any], content: bytes) -> Any:
+def _length(side: Any) -> int:
+    if type(side) is not int or side < 0:
+        raise ForbiddenContentError(f"an array of length {side!r}")
+    return side
+
+
+def _make_array(*_: object) -> _PlainArray:
+    return _PlainArray()
+
+
+def _number(plain: _PlainType, content: bytes) -> Any:
     """Convert a numpy scalar to a Python number."""
-    return np.frombuffer(content, dtype, count=1)[0].item()
+    return np.frombuffer(content, plain.dtype, count=1)[0].item()
 
 
 # Replacement by the name in the pickle.
 PLAIN_GLOBALS: Mapping[str, Callable[..., Any]] = {
-    "numpy.ndarray": np.ndarray,
-    "numpy.dtype": _dtype,
-    **{f"numpy.{core}.multiarray._reconstruct": _empty_array for core in ("core", "_core")},
+    "numpy.ndarray": _PlainArray,
+    "numpy.dtype": _PlainType,
+    **{f"numpy.{core}.multiarray._reconstruct": _make_array for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray.scalar": _number for core in ("core", "_core")},
-    # Pickles do not use these names, but torch's reader checks the types of its results against them.
-    **{f"{dtype.__module__}.{dtype.__qualname__}": dtype for dtype in _PLAIN_TYPES},
 }
 
 

@@ -11,7 +11,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -117,6 +117,55 @@ def test_a_place_for_more_values_than_there_are_bytes_makes_no_room_for_them() -
 def test_a_number_type_with_fields_is_refused() -> None:
     with pytest.raises(ForbiddenContentError, match="an array of"):
         loaded(np.zeros(2, dtype=[("a", "i4"), ("b", "O")]))
+
+
+class Stated:
+    """Pickled as an object of numpy with a chosen state."""
+
+    def __init__(self, make: Callable[..., object], arguments: tuple[Any, ...], state: object) -> None:
+        self.reduced = make, arguments, state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reduced
+
+
+def array_with(shape: object, dtype: object, values: object) -> Stated:
+    make, arguments, _ = cast("tuple[Any, Any, Any]", np.zeros(1).__reduce__())
+    return Stated(make, arguments, (1, shape, dtype, False, values))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        array_with((), np.dtype("O"), []),  # numpy reads the first value of this list: a segmentation fault
+        array_with((3,), np.dtype("O"), [1, 2]),
+        array_with((2**62,), np.dtype("O"), [1]),
+        array_with((-1,), np.dtype("O"), []),
+        array_with((2.0,), np.dtype("i4"), b"12345678"),
+        array_with((3,), np.dtype("i4"), b"12345678"),
+        array_with((2**40,), np.dtype("U0"), b""),
+        array_with((1,), np.dtype("O"), b"12345678"),  # numbers as addresses of objects
+        array_with((1,), np.dtype("i8"), [1]),
+    ],
+)
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_an_array_without_all_of_its_values_is_refused(array: Stated, protocol: int) -> None:
+    with pytest.raises(ForbiddenContentError, match="an array of"):
+        loaded(array, protocol)
+
+
+def test_a_pickle_cannot_change_the_size_of_a_number_type() -> None:
+    lying = Stated(np.dtype, ("O", False, True), (3, "|", None, None, None, 1, 1, 0))
+    found = loaded(array_with((2,), lying, ["a", "b"]))
+    assert found.dtype == np.dtype("O")
+    assert found.tolist() == ["a", "b"]
+
+
+def test_arrays_in_a_checkpoint_come_back_as_they_were(tmp_path: Path) -> None:
+    torch.save({"array": np.arange(6.0).reshape(2, 3), "number": np.float32(0.5)}, tmp_path / "a.pt")
+    found = read_checkpoint_file(tmp_path / "a.pt")
+    np.testing.assert_array_equal(found["array"], np.arange(6.0).reshape(2, 3))
+    assert found["number"] == 0.5
 
 
 # Tensors of a network
