@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from cslr_cli.checkpoints.checkpoint_file import ForbiddenContentError, load_plain_pickle
 from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.errors import DataError, join_faults
 from cslr_cli.files import atomic_file
+from cslr_cli.plain_pickle import ForbiddenContentError, load_plain_pickle
 from cslr_cli.untrusted import abbreviate, has_control_characters, read_text
 from cslr_cli.vocabulary import Vocabulary
 

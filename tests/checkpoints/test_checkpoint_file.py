@@ -17,13 +17,9 @@ import numpy as np
 import pytest
 import torch
 
-from cslr_cli.checkpoints.checkpoint_file import (
-    ForbiddenContentError,
-    load_plain_pickle,
-    non_finite_warnings,
-    read_checkpoint_file,
-)
+from cslr_cli.checkpoints.checkpoint_file import non_finite_warnings, read_checkpoint_file
 from cslr_cli.errors import CheckpointError
+from cslr_cli.plain_pickle import ForbiddenContentError, load_plain_pickle
 
 
 def loaded(value: object, protocol: int = 4) -> Any:
