@@ -14,7 +14,7 @@ from cslr_cli.config import Config
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-FILES = {"yaml", "md"}  # as in `corpus.yaml`, which is no setting
+FILES = {"yaml", "md", "txt"}  # as in `corpus.yaml`, which is no setting
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 
 documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -14,16 +15,17 @@ from cslr_cli.cli import options
 from cslr_cli.cli.completion import complete_corpus_name
 from cslr_cli.cli.console import print_error, print_json, print_note, print_remarks, print_result, shown_progress, table
 from cslr_cli.cli.options import option
-from cslr_cli.errors import FAULTS_SHOWN, DataError, UsageError
+from cslr_cli.errors import EXIT_FAILED, FAULTS_SHOWN, DataError, UsageError
 from cslr_cli.media.options import FitMode, Interpolation
 
 if TYPE_CHECKING:
-    from cslr_cli.corpora import AnnotationError, CorpusReader, LeftOutClip, SplitDrawing
+    from cslr_cli.corpora import AnnotationError, CorpusReader, LeftOutClip, ReleasePaths, SplitDrawing
     from cslr_cli.corpora.preparation import PreparationReport, ShardReport
     from cslr_cli.progress import ProgressCallback
 
 _FRAMES = "Frames"
 _OWN_CORPUS = "Your own corpus"
+_CSL = "CSL"
 _SYNTHETIC = "Synthetic corpus"
 _PROCESSES = "Processes"
 
@@ -42,7 +44,7 @@ def prepare(
         Path | None,
         option(
             "--source",
-            "Folder of the release, or a folder one or two levels above it (default: dataset/CORPUS). The release "
+            "Folder of the release, or a folder up to four levels above it (default: dataset/CORPUS). The release "
             "is never changed.",
             "FOLDER",
         ),
@@ -60,6 +62,13 @@ def prepare(
         str,
         option("--vocabulary-splits", "Splits whose glosses the vocabulary contains; train is required.", "SPLIT,…"),
     ] = "train,dev,test",
+    check: Annotated[
+        bool,
+        option(
+            "--check",
+            "Only say, in a few seconds, what the release has and lacks. The exit status is 1 if something is missing.",
+        ),
+    ] = False,
     strict: Annotated[bool, option("--strict", "Stop at a clip that cannot be read, instead of skipping it.")] = False,
     size: Annotated[int, option("--size", "Height and width of prepared frames in pixels.", "PIXELS", _FRAMES)] = 256,
     interpolation: Annotated[
@@ -149,6 +158,16 @@ def prepare(
     seed: Annotated[
         int | None, option("--seed", "Random seed of the splits or of the synthetic corpus (default: 0).", "N")
     ] = None,
+    dev_signers: Annotated[
+        str | None,
+        option(
+            "--dev-signers",
+            "Number or names of the signers in dev, for the download without lists of clips (default: one in five, "
+            "drawn with --seed).",
+            "N|P01,P02,…",
+            _CSL,
+        ),
+    ] = None,
     glosses: Annotated[
         int | None, option("--glosses", "Size of the vocabulary, an even number (default: 16).", "N", _SYNTHETIC)
     ] = None,
@@ -174,6 +193,7 @@ def prepare(
     source folder.
 
     Examples:
+        cslr prepare phoenix2014 --source /data/phoenix2014-release --check
         cslr prepare phoenix2014 --source /data/phoenix2014-release
         cslr prepare my-corpus --manifest videos/clips.csv --fps 25
         cslr prepare synthetic --size 72  # draws its own videos
@@ -186,11 +206,12 @@ def prepare(
 
     if manifest is None:
         _check_manifest_options({"--fps": fps, "--split-shares": split_shares, "--split-by": split_by})
-        reader = find_reader(corpus)
+        reader = _set_dev_signers(find_reader(corpus), dev_signers, seed)
     else:
         reader = _make_own_corpus(corpus, manifest, fps, _make_split_drawing(split_shares, split_by, seed))
     if reader.name != "synthetic":
-        _check_synthetic_options({**synthetic, "seed": seed if manifest is None else None}, reader.name)
+        seed_unused = manifest is None and reader.name != "csl"
+        _check_synthetic_options({**synthetic, "seed": seed if seed_unused else None}, reader.name)
     preparation = PreparationOptions(
         frame_size=size,
         interpolation=cast("Interpolation", interpolation),  # `PreparationOptions` checks all choices at once
@@ -205,6 +226,9 @@ def prepare(
     )
     run = prepare_corpus if shard is None else functools.partial(prepare_shard, shard=Shard.parse(shard))
     paths = ReleasePaths(source or reader.default_source, annotations, references)
+    if check:
+        _check_release(reader, replace(paths, need_frames=not no_frames), as_json=as_json)
+        return
     output = output or reader.default_output
     options.check_output_folder(output)
     with shown_progress() as progress:
@@ -217,6 +241,16 @@ def prepare(
     _print_report(report, as_json=as_json)
 
 
+def _check_release(reader: CorpusReader, paths: ReleasePaths, *, as_json: bool) -> None:
+    from cslr_cli.cli.prepare_check import print_check
+    from cslr_cli.corpora.preparation.release_check import check_release
+
+    found = check_release(reader, paths)
+    print_check(found, as_json=as_json)
+    if not found.is_complete:
+        raise typer.Exit(EXIT_FAILED)
+
+
 def _make_own_corpus(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | None) -> CorpusReader:
     from cslr_cli.corpora import CORPORA, OwnCorpus
 
@@ -226,6 +260,22 @@ def _make_own_corpus(name: str, manifest: Path, fps: float | None, drawing: Spli
         raise UsageError(f"--fps {fps:g}: not a frame rate", "use a number above 0, at most 1000")
     reader = OwnCorpus(name, manifest=manifest, drawing=drawing)
     return reader if fps is None else OwnCorpus(name, fps=fps, manifest=manifest, drawing=drawing)
+
+
+def _set_dev_signers(reader: CorpusReader, dev_signers: str | None, seed: int | None) -> CorpusReader:
+    """Set the options of CSL, which has no lists of clips in its download."""
+    from cslr_cli.corpora.csl import CSL
+
+    if not isinstance(reader, CSL):
+        if dev_signers is not None:
+            raise UsageError(f"--dev-signers: only for csl, not for {reader.name}", "remove the option")
+        return reader
+    names = [name.strip() for name in (dev_signers or "").split(",") if name.strip()]
+    number = int(names[0]) if len(names) == 1 and names[0].isascii() and names[0].isdigit() else None
+    if number == 0 or (dev_signers is not None and not names):
+        raise UsageError(f"--dev-signers {dev_signers}: no signers", "give their number, such as 10, or their names")
+    chosen = number if number is not None else tuple(names) or None
+    return replace(reader, dev_signers=chosen, seed=seed or 0)
 
 
 def _make_split_drawing(shares: str | None, unit: str | None, seed: int | None) -> SplitDrawing | None:

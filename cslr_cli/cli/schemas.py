@@ -39,6 +39,7 @@ DOCUMENTS = {
     "output-marker": "cslr_cli.result_files.marked_folder:OutputMarker",
     "preparation": "cslr_cli.corpora.preparation.report:PreparationDocument",
     "preparation-shard": "cslr_cli.corpora.preparation.report:ShardDocument",
+    "release-check": "cslr_cli.corpora.preparation.release_check:ReleaseCheckDocument",
     "quickstart": "cslr_cli.quickstart:QuickstartDocument",
     "recognition": "cslr_cli.output.text:RecognitionDocument",
     "report": "cslr_cli.report.figures:ReportDocument",

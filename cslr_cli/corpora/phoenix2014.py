@@ -24,7 +24,7 @@ _SI5 = "phoenix-2014-signerindependent-SI5"
 _LAYOUT = f"""\
 phoenix2014-release/{_MULTISIGNER}/
 ├── annotations/manual/{{train,dev,test}}.corpus.csv
-├── {FRAMES_DIR}/{{train,dev,test}}/ID/1/*.png
+├── {FRAMES_DIR}/{{train,dev,test}}/ID/1/*.png   (or ID.zip, ID.mp4; or videos/{{train,dev,test}}/ID.mp4)
 └── evaluation/phoenix2014-groundtruth-{{dev,test}}.stm   (optional)"""
 
 _SI5_LAYOUT = f"""\
@@ -63,6 +63,7 @@ class Phoenix2014(CorpusReader):
     vocabulary_size: int | None = 1295
     release_marks: tuple[str, ...] = ("annotations/manual/train.corpus.csv",)
     annotation_header: str = "|".join(_COLUMNS)
+    published_clips: Mapping[str, int] = field(default_factory=lambda: {"train": 5671, "dev": 540, "test": 629})
     unusable: Mapping[str, str] = field(default_factory=_unusable)
     reference_names: tuple[str, ...] = ("evaluation/phoenix2014-groundtruth-{split}.stm", "{split}.stm")
     release_folders: tuple[str, ...] = ("phoenix2014-release", _MULTISIGNER)
@@ -76,9 +77,9 @@ class Phoenix2014(CorpusReader):
         for split in self.splits:
             name = self.annotation_name.format(split=split)
             path = self.find_annotation(paths, [root], [name], collector)
-            frames = self._find_frames(root, split, paths, collector)
             if path is not None:
-                self._read_split(path, split, frames, collector)
+                self._read_split(path, split, self._find_frames(root, split), collector)
+        self.locate_clips(root, paths, {split: self._find_frames(root, split) for split in self.splits}, collector)
         homes = [root / home for home in self.frame_homes]
         references = self.find_references(paths, homes, collector)
         if collector.faults:
@@ -92,20 +93,16 @@ class Phoenix2014(CorpusReader):
             # The annotations are elsewhere: find the release by its frames.
             homes = [f"{home}/{FRAMES_DIR}" for home in self.frame_homes]
             root = find_root(paths.source, self.release_folders, homes)
-            if root is None and not paths.need_frames:
-                root = paths.source
+            if root is None and (paths.source.is_dir() or not paths.need_frames):
+                root = paths.source  # its frames may be elsewhere, as videos
         if root is None:
             raise self.release_not_found(paths.source)
         return root
 
-    def _find_frames(self, root: Path, split: str, paths: ReleasePaths, collector: SampleCollector) -> str:
-        """Find the folder of a split's frames, relative to `root`."""
+    def _find_frames(self, root: Path, split: str) -> str:
+        """Find the folder of a split's frames, relative to `root`; without one, return the first possible folder."""
         folders = [os.path.normpath(f"{home}/{FRAMES_DIR}/{split}") for home in self.frame_homes]
-        found = next((folder for folder in folders if os.path.isdir(root / folder)), None)
-        if found is None and paths.need_frames:
-            collector.add_fault(str(root / folders[0]), "folder not found")
-            collector.add_hint(self.expected_layout)
-        return found or folders[0]
+        return next((folder for folder in folders if os.path.isdir(root / folder)), folders[0])
 
     def _read_split(self, path: Path, split: str, frames: str, collector: SampleCollector) -> None:
         for where, (sample_id, pattern, signer, annotation) in collector.read_table(path, _COLUMNS):
@@ -132,6 +129,7 @@ class Phoenix2014SI5(Phoenix2014):
     title: str = "PHOENIX2014's signer-independent part (SI5)"
     layout: str = _SI5_LAYOUT
     vocabulary_size: int | None = None
+    published_clips: Mapping[str, int] = field(default_factory=dict)
     release_marks: tuple[str, ...] = ("annotations/manual/*.SI5.corpus.csv",)
     release_folders: tuple[str, ...] = ("phoenix2014-release", _SI5)
     annotation_name: str = "annotations/manual/{split}.SI5.corpus.csv"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cslr_cli.corpora.annotation_files import SampleCollector, is_inside_release
@@ -18,7 +18,8 @@ _ANNOTATION = "annotations/manual/PHOENIX-2014-T.{split}.corpus.csv"
 _LAYOUT = f"""\
 PHOENIX-2014-T/
 ├── {_ANNOTATION.format(split="{train,dev,test}")}
-└── {_FRAMES_DIR}/{{train,dev,test}}/ID/*.png   (or ID/1/*.png)"""
+└── {_FRAMES_DIR}/{{train,dev,test}}/ID/*.png   (or ID/1/*.png)
+or, instead of folders of pictures, zips or videos: ID.zip, ID.mp4, also in videos/{{train,dev,test}}/"""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Phoenix2014T(CorpusReader):
     vocabulary_size: int | None = 1115
     release_marks: tuple[str, ...] = (_ANNOTATION.format(split="*"),)
     annotation_header: str = "|".join(_COLUMNS)
+    published_clips: Mapping[str, int] = field(default_factory=lambda: {"train": 7096, "dev": 519, "test": 642})
 
     def read(self, paths: ReleasePaths) -> Release:
         """Find the release and read its annotations."""
@@ -42,12 +44,9 @@ class Phoenix2014T(CorpusReader):
         collector = self.make_collector()
         for split in self.splits:
             path = self.find_annotation(paths, [root], [_ANNOTATION.format(split=split)], collector)
-            frames = f"{_FRAMES_DIR}/{split}"
-            if paths.need_frames and not os.path.isdir(root / frames):
-                collector.add_fault(str(root / frames), "folder not found")
-                collector.add_hint(self.expected_layout)
             if path is not None:
-                self._read_split(path, split, root, collector)
+                self._read_split(path, split, collector)
+        self.locate_clips(root, paths, {split: f"{_FRAMES_DIR}/{split}" for split in self.splits}, collector)
         references = self.find_references(paths, [], collector)
         if collector.faults:
             collector.add_hint(f"expected lines of the form {'|'.join(_COLUMNS)}, with a video such as ID/*.png")
@@ -59,15 +58,15 @@ class Phoenix2014T(CorpusReader):
         if root is None and paths.annotations is not None:
             # The annotations are elsewhere: find the release by its frames.
             root = find_root(paths.source, ("PHOENIX-2014-T",), [_FRAMES_DIR])
-            if root is None and not paths.need_frames:
-                root = paths.source
+            if root is None and (paths.source.is_dir() or not paths.need_frames):
+                root = paths.source  # its frames may be elsewhere, as videos
         if root is None:
             raise self.release_not_found(paths.source)
         return root
 
-    def _read_split(self, path: Path, split: str, root: Path, collector: SampleCollector) -> None:
+    def _read_split(self, path: Path, split: str, collector: SampleCollector) -> None:
         frames = f"{_FRAMES_DIR}/{split}"
-        for where, (sample_id, video, _, _, speaker, orth, translation) in collector.read_table(path, _COLUMNS):
+        for where, (sample_id, video, start, end, speaker, orth, translation) in collector.read_table(path, _COLUMNS):
             folder, slash, _ = video.rpartition("/")  # ID/*.png -> ID
             if not slash or not is_inside_release(folder):
                 collector.add_fault(where, f"{video!r} is not a folder of pictures below {frames}")
@@ -75,16 +74,11 @@ class Phoenix2014T(CorpusReader):
             sample = Sample(
                 sample_id=sample_id,
                 split=split,
-                frames=_clip_folder(root, f"{frames}/{folder}"),
+                frames=f"{frames}/{folder.removesuffix('/1')}",  # the frames may be there or in a folder `1` in it
                 num_frames=None,
                 signer=speaker or None,
                 glosses=tuple(orth.split()),
                 translation=translation or None,
+                fields={key: value for key, value in (("start", start), ("end", end)) if value not in ("", "-1")},
             )
             collector.add(sample, where)
-
-
-def _clip_folder(root: Path, folder: str) -> str:
-    """Find the folder of a clip's frames: in some copies the annotation has `ID/1` and the disk `ID`, or vice versa."""
-    outer = folder.removesuffix("/1")
-    return f"{outer}/1" if os.path.isdir(root / outer / "1") else outer

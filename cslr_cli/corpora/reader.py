@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cslr_cli.corpora.annotation_files import AnnotationError, Fault, LeftOutClip, SampleCollector
-from cslr_cli.corpora.release_paths import ReleasePaths, find_file
+from cslr_cli.corpora.archives import describe_unusable_source
+from cslr_cli.corpora.clip_locations import locate_clips
+from cslr_cli.corpora.release_paths import SEARCHED_LEVELS, ReleasePaths, find_file
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import DataError
 from cslr_cli.media.frame_source import list_folder
@@ -73,6 +75,7 @@ class CorpusReader(ABC):
         release_marks: globs of files and folders, relative to the release's root, that identify the release.
         annotation_header: first line of the annotation files; empty if they have no such line.
         splits: splits of the corpus.
+        published_clips: number of clips of each split in the published corpus; empty if it is unknown.
         unusable: clips known to be unusable, each with the reason.
         reference_names: names of the STM files, `{split}` for the name of the split.
     """
@@ -88,6 +91,7 @@ class CorpusReader(ABC):
     release_marks: tuple[str, ...] = ()
     annotation_header: str = ""
     splits: tuple[str, ...] = SPLITS
+    published_clips: Mapping[str, int] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
     reference_names: tuple[str, ...] = ("{split}.stm",)
 
@@ -115,10 +119,14 @@ class CorpusReader(ABC):
 
     def release_not_found(self, source: Path) -> ReleaseNotFoundError:
         """Make the error for a `source` that does not hold this release."""
-        expected = f"expected this layout of {self.title}, in the folder or one or two levels below:\n{self.layout}"
+        where = f"in the folder or up to {SEARCHED_LEVELS} levels below"
+        expected = f"expected this layout of {self.title}, {where}:\n{self.layout}"
         if not source.exists():
             hint = f"{expected}\nname the folder of the release with --source"
             return ReleaseNotFoundError(f"{source}: folder not found", hint)
+        unusable = describe_unusable_source(source)
+        if unusable is not None:
+            return ReleaseNotFoundError(*unusable)
         if not source.is_dir():
             return ReleaseNotFoundError(f"{source}: this is a file, not the folder of a release", expected)
         hint = f"{expected}\nthe folder holds {list_folder(source)}"
@@ -151,6 +159,32 @@ class CorpusReader(ABC):
     def expected_layout(self) -> str:
         """The layout of the release as part of a message."""
         return f"expected this layout of {self.title}:\n{self.layout}"
+
+    def locate_clips(
+        self, root: Path, paths: ReleasePaths, frame_folders: Mapping[str, str], collector: SampleCollector
+    ) -> None:
+        """Find the frames of the collected clips on disk; zips and videos stand for folders of pictures.
+
+        Args:
+            root: folder of the release.
+            paths: folders that the user named.
+            frame_folders: folder of the frames of each split, relative to `root`, for messages.
+            collector: receives the paths, faults for splits without frames, and a note if clips are in another folder.
+        """
+        if not paths.need_frames:
+            return
+        located = locate_clips(root, collector.samples)
+        collector.samples = located.samples
+        # Missing clips are left out later; only a missing folder is a fault.
+        missing = dict.fromkeys(frame_folders[split] for split in located.missing_splits)
+        found = {sample.split for sample in located.samples} - set(located.missing_splits)
+        usable = {frame_folders[split] for split in found}  # CSL-Daily has one folder for all splits
+        for folder in missing:
+            if folder not in usable and not (root / folder).is_dir():
+                collector.add_fault(str(root / folder), "folder not found")
+                collector.add_hint(self.expected_layout)
+        if located.folder is not None:
+            collector.notes.append(f"frames are read from {located.folder or '.'}, a folder of {root}")
 
     def find_references(
         self, paths: ReleasePaths, folders: Sequence[Path], collector: SampleCollector

@@ -29,7 +29,9 @@ CORPORA: dict[str, CorpusReader] = {
         CSL(),
         CSLDaily(),
         # The synthetic corpus has PHOENIX2014's layout, and all of its clips are usable.
-        Phoenix2014("synthetic", "the synthetic corpus", vocabulary_size=None, release_marks=(), unusable={}),
+        Phoenix2014(
+            "synthetic", "the synthetic corpus", vocabulary_size=None, release_marks=(), published_clips={}, unusable={}
+        ),
     )
 }
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from cslr_cli.corpora.clip_locations import DiskNames
+
 _MAX_FOLDERS_PER_LEVEL = 50  # subfolders of one folder that the search for a release looks into
+_MAX_FOLDERS = 3000  # that it looks into in total
+SEARCHED_LEVELS = 4  # below the folder that the user named; archives often unpack into doubled folders
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class ReleasePaths:
 
 
 def find_root(source: Path, names: Sequence[str], marks: Sequence[str]) -> Path | None:
-    """Find the root folder of a release: `source`, a folder of that name below it, or one up to two levels below it.
+    """Find the root folder of a release: `source`, a folder of that name in it, or one `SEARCHED_LEVELS` below it.
 
     Args:
         source: folder that the user named.
@@ -36,7 +41,8 @@ def find_root(source: Path, names: Sequence[str], marks: Sequence[str]) -> Path 
         marks: files and folders, relative to the root; a folder that has any of them is the root.
     """
     for folder in _candidate_folders(source, names):
-        if any(os.path.exists(folder / mark) for mark in marks):
+        found = DiskNames(folder).find
+        if any(os.path.exists(folder / mark) or (not mark.isascii() and found(mark)) for mark in marks):
             return folder
     return None
 
@@ -52,8 +58,8 @@ def _candidate_folders(source: Path, names: Sequence[str]) -> Iterator[Path]:
     yield source
     for first in reversed(range(len(names))):
         yield source.joinpath(*names[first:])
-    yield from folders_below(source, 1)
-    yield from folders_below(source, 2)
+    below = (folder for level in range(1, SEARCHED_LEVELS + 1) for folder in folders_below(source, level))
+    yield from islice(below, _MAX_FOLDERS)
 
 
 def folders_below(folder: Path, level: int) -> Iterator[Path]:

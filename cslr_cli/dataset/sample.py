@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from cslr_cli.errors import DataError
 from cslr_cli.temporal_plan import TemporalPlan, ctc_steps_needed
@@ -23,6 +24,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "glosses": list,
     "translation": (str, type(None)),
 }
+_OPTIONAL_KEY = "fields"  # only in lines of clips that have further fields
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Sample:
         signer: name of the signer; None if unknown.
         glosses: signed glosses, in order, as written in the annotation.
         translation: sentence in the spoken language; None if unknown.
+        fields: further fields of the annotation by name, such as the parts of speech of CSL-Daily.
     """
 
     sample_id: str
@@ -47,6 +50,7 @@ class Sample:
     signer: str | None
     glosses: tuple[str, ...]
     translation: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def missing_steps(self, plan: TemporalPlan, frame_interval: int) -> int:
         """Return how many steps the clip has too few for CTC to output its glosses; 0 if it has enough.
@@ -62,7 +66,10 @@ class Sample:
 
     def to_json(self) -> str:
         """Format the sample as one line of JSON, without the line end."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        values = dataclasses.asdict(self)
+        if not self.fields:
+            del values[_OPTIONAL_KEY]
+        return json.dumps(values, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str, where: str) -> Sample:
@@ -71,16 +78,22 @@ class Sample:
             values = parse_json(line)
         except UntrustedDataError as error:
             raise DataError(f"{where}: {error.message}") from error
-        if not isinstance(values, dict) or set(values) != set(_KINDS):
+        if not isinstance(values, dict) or set(values) - {_OPTIONAL_KEY} != set(_KINDS):
             raise DataError(f"{where}: not a sample", f"expected an object with the keys {', '.join(_KINDS)}")
         wrong = [
             f"{key} is {abbreviate(values[key])}" for key, kind in _KINDS.items() if not isinstance(values[key], kind)
         ]
         if not wrong and not all(isinstance(gloss, str) for gloss in values["glosses"]):
             wrong = [f"glosses is {abbreviate(values['glosses'])}"]
+        if not wrong and not _is_text_mapping(values.get(_OPTIONAL_KEY, {})):
+            wrong = [f"{_OPTIONAL_KEY} is {abbreviate(values[_OPTIONAL_KEY])}"]
         if wrong:
             raise DataError(
                 f"{where}: not a sample: {', '.join(wrong)}", "expected a line that cslr prepare has written"
             )
         values["glosses"] = tuple(values["glosses"])
         return cls(**values)
+
+
+def _is_text_mapping(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())

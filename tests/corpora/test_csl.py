@@ -95,6 +95,12 @@ def test_a_line_of_the_map_becomes_a_sample(tmp_path: Path) -> None:
         signer="P0000",
         glosses=("他", "今天", "年龄", "4"),
         translation="他今年四岁。",
+        fields={
+            "characters": "他 今 年 四 岁 。",
+            "words": "他 今年 四 岁 。",
+            "parts_of_speech": "r t m q w",
+            "length": "54",
+        },
     )
     assert [sample.split for sample in release.samples] == ["train"] * 5 + ["dev", "test"]
 

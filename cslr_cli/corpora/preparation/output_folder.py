@@ -32,7 +32,8 @@ def preparation_identity(
     """Return the values of `CorpusInfo` that must be equal for a call to continue an earlier one."""
     annotation = hashlib.sha256()
     for sample in release.samples:
-        annotation.update(f"{sample.to_json()}\n".encode())
+        # Without further fields, which do not change training; version 0.1 did not keep them.
+        annotation.update(f"{dataclasses.replace(sample, fields={}).to_json()}\n".encode())
         if sample.sample_id in release.segments:
             segment = release.segments[sample.sample_id]
             annotation.update(f"{segment.start} {segment.end}\n".encode())
