@@ -12,6 +12,7 @@ import codecs
 import json
 import re
 import reprlib
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -154,6 +155,25 @@ def count_values(
         return size
 
     return count(root, max_depth)
+
+
+def normalize_label(text: str) -> str:
+    r"""Return the one spelling of a gloss or a name: Unicode NFC without invisible characters.
+
+    `Ü` can be one character or two, and zero-width spaces, soft hyphens and byte-order marks are not visible: without
+    this, texts that look equal would be different glosses.
+
+    Example:
+        >>> normalize_label("U\u0308BER\u200b") == "ÜBER"
+        True
+    """
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+
+
+# Soft hyphens; zero-width spaces, joiners and direction marks; byte-order marks.
+_INVISIBLE = re.compile(r"[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
 
 def has_control_characters(text: str) -> bool:

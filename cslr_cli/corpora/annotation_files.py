@@ -6,7 +6,9 @@ sees all faults at once instead of only the first. (`cslr_cli.output.elan_praat`
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,8 @@ from shlex import quote
 
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, join_faults
-from cslr_cli.untrusted import read_text
+from cslr_cli.media.frame_source import shorten_list
+from cslr_cli.untrusted import normalize_label, read_text
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,10 @@ class SampleCollector:
 
     Args:
         unusable: clips known to be unusable, each with the reason.
+        nested_names: whether a clip's name may contain folders (`anna/001`).
     """
 
-    def __init__(self, unusable: Mapping[str, str]) -> None:
+    def __init__(self, unusable: Mapping[str, str], *, nested_names: bool = False) -> None:
         self.samples: list[Sample] = []
         self.left_out: list[LeftOutClip] = []
         self.faults: list[Fault] = []
@@ -120,6 +124,8 @@ class SampleCollector:
         self.notes: list[str] = []
         self.unknown_headers: dict[str, str] = {}
         self._unusable = unusable
+        self._nested_names = nested_names
+        self._normalized: dict[str, None] = {}  # texts of the annotation that have another spelling now, in order
         self._positions: dict[str, str] = {}  # of the clips so far, by name
 
     def add_fault(self, where: str, what: str) -> None:
@@ -177,13 +183,17 @@ class SampleCollector:
     def add(self, sample: Sample, where: str) -> bool:
         """Add a clip, or add why it cannot be used: its name is invalid or occurs twice, or it has no glosses.
 
+        Glosses, the name and the signer are normalised (`normalize_label`).
+
         Returns:
             Whether the clip was added to `samples`.
         """
+        sample = self._normalize(sample)
         sample_id = sample.sample_id
         first_position = self._positions.get(sample_id)
         self._positions.setdefault(sample_id, where)
-        if not is_plain_name(sample_id):
+        parts = sample_id.split("/") if self._nested_names else [sample_id]
+        if not all(map(is_plain_name, parts)):
             self.add_fault(where, f"invalid name of a clip: {sample_id!r} (it must be usable as a file name)")
             return False
         if sample.signer is not None and not is_plain_name(sample.signer):
@@ -200,6 +210,34 @@ class SampleCollector:
             return False
         self.samples.append(sample)
         return True
+
+    def _normalize(self, sample: Sample) -> Sample:
+        texts = (sample.sample_id, sample.signer or "", *sample.glosses)
+        if all(text.isascii() for text in texts):
+            return sample
+        self._normalized |= dict.fromkeys(text for text in texts if normalize_label(text) != text)
+        return dataclasses.replace(
+            sample,
+            sample_id=normalize_label(sample.sample_id),
+            signer=None if sample.signer is None else normalize_label(sample.signer) or None,
+            glosses=tuple(gloss for gloss in map(normalize_label, sample.glosses) if gloss),
+        )
+
+    def describe_normalized(self) -> list[str]:
+        """Return a note about the texts of the annotation that were normalised; nothing if there are none."""
+        if not self._normalized:
+            return []
+        shown = [f"{normalize_label(text)!r} ({_describe_spelling(text)})" for text in self._normalized]
+        what = "glosses or names with invisible characters or another Unicode form than NFC, now normalised"
+        return [f"{what}: {shorten_list(shown)}"]
+
+
+def _describe_spelling(text: str) -> str:
+    """Describe how a text differs from its normalised form."""
+    invisible = sorted({character for character in text if not normalize_label(character)})
+    names = [unicodedata.name(character, f"U+{ord(character):04X}").lower() for character in invisible]
+    is_nfc = unicodedata.normalize("NFC", text) == text
+    return " and ".join([*([f"with {', '.join(names)}"] if names else []), *([] if is_nfc else ["not in NFC"])])
 
 
 def is_plain_name(text: str) -> bool:

@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
@@ -23,6 +23,7 @@ from cslr_cli.corpora.annotation_files import (
     is_plain_name,
     read_annotation_text,
 )
+from cslr_cli.corpora.clip_locations import DiskNames
 from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.corpora.release_paths import ReleasePaths
 from cslr_cli.dataset.sample import SPLITS, Sample
@@ -123,11 +124,18 @@ class SplitDrawing:
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A line of the manifest: its position for messages, and its values as text, without empty ones."""
+class Row:
+    """A clip of a manifest.
+
+    Attributes:
+        where: position for messages: file and line.
+        values: values by column as text, without empty ones.
+        sample_id: name of the clip; `assign_ids` sets it.
+    """
 
     where: str
     values: Mapping[str, str]
+    sample_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,19 +171,20 @@ class OwnCorpus(CorpusReader):
         if paths.need_frames and not paths.source.is_dir():
             hint = "name the folder that the manifest's paths are relative to with --source"
             raise DataError(f"{paths.source}: folder not found", hint)
-        collector = self.make_collector()
-        rows = list(self._rows(collector))
+        collector = SampleCollector(self.unusable, nested_names=True)
+        rows = assign_ids(list(self._rows(collector)))
         split_of = self._find_splits(rows, collector)
         segments: dict[str, Segment] = {}
+        names = DiskNames(paths.source)
         for row in rows:
-            self._add(row, paths.source, split_of, segments, collector)
+            self._add(row, paths.source, split_of, segments, names if paths.need_frames else None, collector)
         collector.samples.sort(key=lambda sample: self.splits.index(sample.split))
         references = self.find_references(paths, [], collector)
         if collector.faults:
             collector.add_hint(f"expected a manifest like this:\n{self.layout}")
         return self.make_release(paths.source, collector, references, segments)
 
-    def _rows(self, collector: SampleCollector) -> Iterator[_Row]:
+    def _rows(self, collector: SampleCollector) -> Iterator[Row]:
         suffix = self.manifest.suffix.lower()
         if suffix not in _JSON_SUFFIXES + _CSV_SUFFIXES:
             expected = f"use CSV ({', '.join(_CSV_SUFFIXES)}) or JSON lines ({', '.join(_JSON_SUFFIXES)})"
@@ -190,7 +199,7 @@ class OwnCorpus(CorpusReader):
         num_rows = 0
         for number, values in read(text, self.manifest, collector):
             num_rows += 1
-            row = _Row(f"{self.manifest}:{number}", {key: value for key, value in values.items() if value})
+            row = Row(f"{self.manifest}:{number}", {key: value for key, value in values.items() if value})
             missing = [name for name in _NEEDED if name not in values]
             if missing:
                 collector.add_fault(row.where, f"{' and '.join(map(repr, missing))} missing")
@@ -201,7 +210,7 @@ class OwnCorpus(CorpusReader):
         if not num_rows and not collector.faults:
             collector.add_fault(str(self.manifest), "the file has no clips")
 
-    def _find_splits(self, rows: list[_Row], collector: SampleCollector) -> dict[str, str]:
+    def _find_splits(self, rows: list[Row], collector: SampleCollector) -> dict[str, str]:
         """Find the split of each clip, by its position; draw the splits of clips without one if requested."""
         split_of = {row.where: row.values["split"] for row in rows if "split" in row.values}
         drawing = SplitDrawing() if self.drawing is None and not split_of else self.drawing
@@ -211,7 +220,7 @@ class OwnCorpus(CorpusReader):
         if drawing is None or not without or (drawing.unit == "signer" and any(map(_has_no_signer, without))):
             return split_of
         # By the contents of the line, not its number: another order of lines must not change the split.
-        names = {row.where: "\0".join([_sample_id(row), *row.values.values()]) for row in without}
+        names = {row.where: "\0".join([row.sample_id, *row.values.values()]) for row in without}
         drawn = drawing.draw({names[row.where]: row.values.get("signer") for row in without})
         split_of.update({row.where: drawn[names[row.where]] for row in without})
         counts = Counter(drawn.values())
@@ -222,10 +231,11 @@ class OwnCorpus(CorpusReader):
 
     def _add(
         self,
-        row: _Row,
+        row: Row,
         root: Path,
         split_of: Mapping[str, str],
         segments: dict[str, Segment],
+        names: DiskNames | None,
         collector: SampleCollector,
     ) -> None:
         faults = []
@@ -246,43 +256,52 @@ class OwnCorpus(CorpusReader):
         collector.faults += [Fault(row.where, fault) for fault in faults]
         if faults or not split or path is None:
             return
+        found = None if names is None else names.find_clip(path)
         sample = Sample(
-            sample_id=_sample_id(row),
+            sample_id=row.sample_id,
             split=split,
-            frames=path,
+            frames=found or path,
             num_frames=None,
             signer=row.values.get("signer"),
             glosses=tuple(row.values.get("glosses", "").split()),
             translation=row.values.get("translation"),
         )
         if collector.add(sample, row.where) and segment is not None:
-            segments[sample.sample_id] = segment
+            segments[collector.samples[-1].sample_id] = segment
 
 
-def _has_no_signer(row: _Row) -> bool:
+def _has_no_signer(row: Row) -> bool:
     return "signer" not in row.values
 
 
 def _csv_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows of a CSV file, each with the number of its last line."""
-    first, _, _ = text.partition("\n")
+    first, _, rest = text.partition("\n")
+    stated = re.fullmatch(r'"?sep=(.)"?[\s,;|]*', first)  # Excel's own line
+    num_skipped = 1 if stated else 0
+    if stated:
+        text, first = rest, rest.partition("\n")[0]
     # Spreadsheets of many countries write semicolons.
-    separator = max(_SEPARATORS, key=first.count)
+    separator = stated[1] if stated else max(_SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        if not _check_columns(header, f"{path}:1", collector):
+        while header and not header[-1]:  # empty columns at the end
+            header.pop()
+        if not _check_columns(header, f"{path}:{1 + num_skipped}", collector):
             return
-        for fields in reader:
-            if not any(field.strip() for field in fields):
+        for row in reader:
+            fields = [field.strip() for field in row]
+            if not any(fields):
                 continue
-            if len(fields) != len(header):
-                where = f"{path}:{reader.line_num}"
-                collector.add_fault(where, f"{len(fields)} fields, but the first line has {len(header)}")
+            number = reader.line_num + num_skipped
+            if len(fields) < len(header) or any(fields[len(header) :]):
+                what = f"{len(fields)} fields, but the first line has {len(header)}"
+                collector.add_fault(f"{path}:{number}", what)
                 continue
-            yield reader.line_num, dict(zip(header, (field.strip() for field in fields), strict=True))
+            yield number, dict(zip(header, fields, strict=False))
     except csv.Error as error:
-        collector.add_fault(f"{path}:{reader.line_num}", f"cannot be read as CSV ({error})")
+        collector.add_fault(f"{path}:{reader.line_num + num_skipped}", f"cannot be read as CSV ({error})")
 
 
 def _json_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tuple[int, dict[str, str]]]:
@@ -336,16 +355,34 @@ def _inner_path(path: str, root: Path) -> str | None:
     return path.rstrip("/") if is_inside_release(path) else None
 
 
-def _sample_id(row: _Row) -> str:
-    """Return the clip's id; without one, the name of its file and its times, if any."""
-    if "id" in row.values:
-        return row.values["id"]
+def assign_ids(rows: Sequence[Row]) -> list[Row]:
+    """Give each clip without an id the name of its file and its times, after as many folders as make it unique."""
+    ids = {row.where: row.values["id"] for row in rows if "id" in row.values}
+    taken = set(ids.values())
+    open_rows = [row for row in rows if "id" not in row.values]
+    for num_folders in range(max((row.values["path"].count("/") for row in open_rows), default=0) + 1):
+        names = {row.where: _name_of(row, num_folders) for row in open_rows}
+        counts = Counter(names.values())
+        unique = [row for row in open_rows if counts[names[row.where]] == 1 and names[row.where] not in taken]
+        ids |= {row.where: names[row.where] for row in unique}
+        taken |= {names[row.where] for row in unique}
+        open_rows = [row for row in open_rows if row.where not in ids]
+    # The same folder and name: files of different types, or really the same clip.
+    ids |= {row.where: _name_of(row, row.values["path"].count("/"), with_suffix=True) for row in open_rows}
+    return [replace(row, sample_id=ids[row.where]) for row in rows]
+
+
+def _name_of(row: Row, num_folders: int, *, with_suffix: bool = False) -> str:
+    """Return the last parts of a clip's path without suffix, and its times: `anna/001`, `lecture-12.4-15.2`."""
     path = PurePosixPath(row.values["path"])
+    folders = [part for part in path.parent.parts if part != "/"]
+    kept = folders[len(folders) - num_folders :] if num_folders else []
     times = [row.values[name] for name in ("start", "end") if name in row.values]
-    return re.sub(r"\s+", "_", "-".join([path.stem, *times]).replace(":", "."))
+    name = "-".join([path.name if with_suffix else path.stem, *times]).replace(":", ".")
+    return re.sub(r"\s+", "_", "/".join([*kept, name]))
 
 
-def _parse_segment(row: _Row, faults: list[str]) -> Segment | None:
+def _parse_segment(row: Row, faults: list[str]) -> Segment | None:
     """Return the segment of the file that is the clip; None if the clip is the whole file or its times are invalid."""
     if "start" not in row.values and "end" not in row.values:
         return None

@@ -223,6 +223,6 @@ class CorpusReader(ABC):
             segments or {},
             tuple(collector.faults),
             "\n".join(collector.hints) or None,
-            tuple(collector.notes),
+            (*collector.notes, *collector.describe_normalized()),
             collector.unknown_headers,
         )

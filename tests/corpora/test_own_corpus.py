@@ -74,6 +74,71 @@ def test_spreadsheets_of_every_country_are_read(tmp_path: Path, text: str) -> No
     assert read(written(tmp_path, text)).samples == (Sample("a", "train", "a.mp4", None, None, ("HELLO",)),)
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\npath;glosses;split\na.mp4;A, B;train\n",
+        '"sep=;"\npath;glosses;split\na.mp4;A, B;train\n',
+        "sep=\t\npath\tglosses\tsplit\na.mp4\tA, B\ttrain\n",
+        "path;glosses;split;;;\na.mp4;A, B;train;;;\n;;;;;\n",
+        "path;glosses;split\na.mp4;A, B;train;;\n",
+    ],
+)
+def test_what_spreadsheets_add_changes_nothing(tmp_path: Path, text: str, line_end: str) -> None:
+    samples = read(written(tmp_path, text.replace("\n", line_end))).samples
+    assert samples == (Sample("a", "train", "a.mp4", None, None, ("A,", "B")),)
+
+
+def test_the_line_with_the_separator_counts_in_messages(tmp_path: Path) -> None:
+    assert refused(written(tmp_path, "sep=;\npath;glosses;split\na.mp4;A;train;x\n")) == [
+        "3: 4 fields, but the first line has 3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("paths", "ids"),
+    [
+        (["anna/001.mp4", "ben/001.mp4"], ["anna/001", "ben/001"]),
+        (["anna/001.mp4", "ben/002.mp4"], ["001", "002"]),
+        (["x/a/1.mp4", "y/a/1.mp4", "y/b/1.mp4"], ["x/a/1", "y/a/1", "b/1"]),
+        (["1.mp4", "a/1.mp4"], ["1", "a/1"]),
+        (["a/1.mp4", "a/1.zip"], ["a/1.mp4", "a/1.zip"]),
+        (["my clips/a b.mp4", "c/a b.mp4"], ["my_clips/a_b", "c/a_b"]),
+    ],
+)
+def test_ids_have_as_much_of_the_path_as_makes_them_unique(tmp_path: Path, paths: list[str], ids: list[str]) -> None:
+    rows = [f"{path},A,train" for path in paths]
+    release = read(written(tmp_path, "\n".join(["path,glosses,split", *rows])))
+    assert [sample.sample_id for sample in release.samples] == ids
+
+
+def test_parts_of_equally_named_videos_have_the_folder_in_their_ids(tmp_path: Path) -> None:
+    rows = ["a/1.mp4,A,train,0,1", "a/1.mp4,A,train,1,2", "b/1.mp4,A,train,0,1"]
+    release = read(written(tmp_path, "\n".join(["path,glosses,split,start,end", *rows])))
+    assert [sample.sample_id for sample in release.samples] == ["a/1-0-1", "1-1-2", "b/1-0-1"]
+
+
+def test_a_given_id_is_not_taken_by_another_clip(tmp_path: Path) -> None:
+    release = read(written(tmp_path, "path,glosses,split,id\na/1.mp4,A,train,\nb/2.mp4,A,train,1\n"))
+    assert [sample.sample_id for sample in release.samples] == ["a/1", "1"]
+
+
+def test_clips_with_folders_in_their_ids_are_prepared_and_read(tmp_path: Path) -> None:
+    for name in ("anna/001", "ben/001"):
+        write_frames(tmp_path / name)
+    manifest = written(tmp_path, "path,glosses,split\nanna/001,A,train\nben/001,A,train\n")
+    options = PreparationOptions(frame_size=16)
+    report = prepare(OwnCorpus("mine", manifest=manifest), tmp_path, tmp_path / "out", options, workers=1)
+    assert report.faults == ()
+    corpus = PreparedCorpus.open(tmp_path / "out")
+    assert [sample.frames for sample in corpus.samples("train")] == [
+        "frames/train/anna/001.zip",
+        "frames/train/ben/001.zip",
+    ]
+    assert all(open_frames(corpus.frames_path(sample)).num_frames == 3 for sample in corpus.samples("train"))
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_a_spreadsheets_unicode_text_is_read(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "clips.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,19 @@ def check_vocabulary(vocabulary: Vocabulary, corpus: PreparedCorpus, samples: Sa
         yield Finding("unused_glosses", False, f"glosses of the vocabulary that no clip has: {len(unused)}", unused)
     if list(vocabulary.glosses) != sorted(vocabulary.glosses):
         yield Finding("unsorted_vocabulary", False, "the vocabulary is not sorted by code points")
+
+
+def check_spelling(vocabulary: Vocabulary) -> Iterator[Finding]:
+    """Find glosses that differ only in upper and lower case, or in the width of their characters."""
+    spellings: dict[str, list[str]] = {}
+    for gloss in vocabulary.glosses:
+        spellings.setdefault(unicodedata.normalize("NFKC", gloss).casefold(), []).append(gloss)
+    counts = dict(zip(vocabulary.glosses, vocabulary.counts, strict=True))
+    similar = [glosses for glosses in spellings.values() if len(glosses) > 1]
+    if similar:
+        what = f"groups of glosses that differ only in case or width: {len(similar)}; each is a class of its own"
+        details = (", ".join(f"{gloss} ({counts[gloss]})" for gloss in glosses) for glosses in similar)
+        yield Finding("similar_glosses", False, what, tuple(details))
 
 
 def check_unseen_glosses(vocabulary: Vocabulary, samples: Samples) -> Iterator[Finding]:

@@ -256,6 +256,7 @@ def inspect_corpus(
     )
     if vocabulary is not None:
         findings += checks.check_vocabulary(vocabulary, corpus, samples)
+        findings += checks.check_spelling(vocabulary)
         findings += checks.check_unseen_glosses(vocabulary, samples)
     findings += checks.check_sentences(samples)
     findings += checks.check_frames(

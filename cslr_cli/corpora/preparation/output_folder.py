@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from cslr_cli.corpora import CorpusReader, Release
 from cslr_cli.corpora.preparation.options import PreparationOptions
 from cslr_cli.corpora.preparation.report import REPORT_FILE
 from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PROGRESS_FILE, CorpusInfo, with_new_keys
+from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError
 from cslr_cli.files import relative_path, write_text
 from cslr_cli.locks import lock_folder
@@ -77,9 +78,10 @@ def translate_disk_errors(output: Path) -> Iterator[None]:
         ) from error
 
 
-def remove_unfinished_files(output: Path) -> None:
-    """Remove the unfinished files of calls that were killed."""
-    for folder in (output, output / "references", *(output / "frames").glob("*/")):
+def remove_unfinished_files(output: Path, samples: Iterable[Sample]) -> None:
+    """Remove the unfinished files of calls that were killed, beside the files of the corpus and of these clips."""
+    homes = {(output / sample.frames).parent for sample in samples}  # names of clips can contain folders
+    for folder in (output, output / "references", *(output / "frames").glob("*/"), *homes):
         for path in [*folder.glob(".*.unfinished*"), *folder.glob(".preparing.*.json")]:
             if path.is_dir():
                 shutil.rmtree(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from cslr_cli.corpora import AnnotationError, CorpusReader, Fault, LeftOutClip, Release, ReleasePaths, read_release
@@ -49,6 +50,7 @@ from cslr_cli.files import relative_path, write_text
 from cslr_cli.processes import available_cores
 from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.scoring.transcripts import Reference, write_stm
+from cslr_cli.untrusted import normalize_label
 from cslr_cli.vocabulary import Vocabulary
 
 
@@ -225,7 +227,7 @@ def _find_reference_faults(release: Release) -> list[Fault]:
     faults: list[Fault] = []
     for split, path in release.official_references.items():
         try:
-            known = {line.text.split()[0] for line in read_annotation_lines(path)}
+            known = {normalize_label(line.text.split()[0]) for line in read_annotation_lines(path)}
         except AnnotationError as error:
             faults += error.faults
             continue
@@ -304,7 +306,7 @@ def _write_corpus(
         write_samples(output, split, samples)
         _write_references(release, output, split, samples)
     vocabulary.write(output / VOCABULARY_FILE)
-    remove_unfinished_files(output)
+    remove_unfinished_files(output, chain.from_iterable(prepared.values()))
     write_text(output / CORPUS_FILE, info.to_yaml())
     (output / PROGRESS_FILE).unlink(missing_ok=True)
 
@@ -317,8 +319,9 @@ def _write_references(release: Release, output: Path, split: str, samples: Seque
         write_stm(target, [Reference(clip.sample_id, clip.glosses, clip.signer) for clip in samples])
         return
     kept = {sample.sample_id for sample in samples}
-    lines = [line.text for line in read_annotation_lines(official) if line.text.split()[0] in kept]
-    write_text(target, "".join(f"{line}\n" for line in lines))
+    lines = [(line.text.split()[0], line.text) for line in read_annotation_lines(official)]
+    named = [text.replace(name, normalize_label(name), 1) for name, text in lines if normalize_label(name) in kept]
+    write_text(target, "".join(f"{line}\n" for line in named))
 
 
 def _describe_references(release: Release, split: str, output: Path) -> str:
