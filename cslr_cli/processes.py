@@ -18,11 +18,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
+from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -31,6 +32,8 @@ from cslr_cli.errors import LostProcessError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+# Time between two looks whether all workers live, seconds.
+_CHECK_SECONDS = 1.0
 # Tasks per worker that `WorkerPool.map` submits in advance, so that no worker waits for a task.
 _TASKS_AHEAD = 4
 # The pool has one process per core, so libraries start no threads of their own in it.
@@ -107,9 +110,9 @@ class WorkerPool(Generic[Task, Result]):
             for task in tasks:
                 pending.append(self._submit(task))
                 while pending and (pending[0].done() or len(pending) > self._num_workers * _TASKS_AHEAD):
-                    yield pending.popleft().result()
+                    yield self._wait_for(pending.popleft())
             while pending:
-                yield pending.popleft().result()
+                yield self._wait_for(pending.popleft())
         except BrokenProcessPool as error:
             raise self._killed_worker_error() from error
         finally:
@@ -119,11 +122,13 @@ class WorkerPool(Generic[Task, Result]):
     def map_unordered(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Yield each result as soon as it is ready; the exceptions are those of `map`."""
         futures: list[Future[Result]] = []
+        finished: SimpleQueue[Future[Result]] = SimpleQueue()
         try:
             for task in tasks:
                 futures.append(self._submit(task))
-            for future in as_completed(futures):
-                yield future.result()
+                futures[-1].add_done_callback(finished.put)
+            for _ in futures:
+                yield self._next(finished).result()
         except BrokenProcessPool as error:
             raise self._killed_worker_error() from error
         finally:
@@ -144,10 +149,35 @@ class WorkerPool(Generic[Task, Result]):
 
     def _submit(self, task: Task) -> Future[Result]:
         with hold_interruptions_back():  # the executor starts processes here, and threads that inherit the mask
-            return self._executor.submit(_call_function, task)
+            try:
+                return self._executor.submit(_call_function, task)
+            except OSError:  # the executor closes its pipes for a lost worker while it starts another one
+                self._check_workers()
+                raise
+
+    # The executor misses a worker that ends while another one is being started: it would wait for ever.
+
+    def _wait_for(self, future: Future[Result]) -> Result:
+        while not wait([future], _CHECK_SECONDS).done:
+            self._check_workers()
+        return future.result()
+
+    def _next(self, finished: SimpleQueue[Future[Result]]) -> Future[Result]:
+        while True:
+            try:
+                return finished.get(timeout=_CHECK_SECONDS)
+            except Empty:
+                self._check_workers()
+
+    def _check_workers(self) -> None:
+        if any(process.exitcode is not None for process in self._context.processes):
+            raise BrokenProcessPool("a worker process has ended")
 
     def _killed_worker_error(self) -> LostProcessError:
-        self._executor.shutdown()  # now the exit codes are known; the executor has ended the other workers by SIGTERM
+        for process in self._context.processes:
+            if process.pid is not None:  # it was started
+                process.terminate()
+        self._executor.shutdown()  # now the exit codes are known
         return lost_worker_error(process.exitcode for process in self._context.processes)
 
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from cslr_cli import processes
 from cslr_cli.errors import DataError, LostProcessError
 from cslr_cli.processes import WorkerPool, run_tasks
 
@@ -49,6 +51,30 @@ def test_killed_worker_is_an_error_with_its_status(ordered: bool) -> None:
     ) as caught:
         list(run_tasks(worker_tasks.FailsAt(1, status=7), range(4), 2, ordered=ordered))
     assert "--workers" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("num_tasks", [2, 5])
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("seconds", [(0.5, 0.0), (0.0, 0.5)], ids=["before", "after"])
+def test_a_worker_that_ends_while_another_one_starts_is_an_error(
+    seconds: tuple[float, float], ordered: bool, num_tasks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's executor waits for ever, for the second worker or for the last task, or reports its own pipes."""
+    started: list[processes._WorkerProcess] = []
+    start = processes._WorkerProcess.start
+
+    def kill_the_first_and_start(process: processes._WorkerProcess) -> None:
+        if len(started) == 1:
+            started[0].kill()
+            time.sleep(seconds[0])  # the executor notices it
+        start(process)
+        time.sleep(seconds[1] * len(started))
+        started.append(process)
+
+    monkeypatch.setattr(processes._WorkerProcess, "start", kill_the_first_and_start)
+    with pytest.raises(LostProcessError, match="killed by SIGKILL"):
+        list(run_tasks(worker_tasks.slow_if_even, range(num_tasks), 2, ordered=ordered))
+    assert not any(process.is_alive() for process in started)
 
 
 def test_libraries_start_no_threads_in_workers() -> None:
