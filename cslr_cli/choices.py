@@ -8,6 +8,11 @@ DecoderName = Literal["beam", "greedy", "pyctcdecode"]
 ScoringTool = Literal["builtin", "sclite", "jiwer", "published-python"]
 # Treatment of clips without a hypothesis: an error, or an empty hypothesis.
 MissingHypotheses = Literal["error", "empty"]
+# Form of a file of references or hypotheses.
+TranscriptForm = Literal["stm", "ctm", "trn", "text", "bar", "csv", "tsv", "jsonl", "json"]
+# Meaning of the fourth field of a CTM line: a duration (NIST), an end (published systems for sign language), or found
+# out from the times of the whole file.
+CtmTimes = Literal["auto", "duration", "end"]
 Tracker = Literal["tensorboard"]
 # The head on the LSTM, which is decoded, and the head on the temporal convolution.
 Head = Literal["sequence", "conv"]

@@ -45,6 +45,8 @@ DOCUMENTS = {
     "report": "cslr_cli.report.figures:ReportDocument",
     "run": "cslr_cli.training.run.runs:RunDocument",
     "score": "cslr_cli.report.figures:ScoreDocument",
+    "transcript": "cslr_cli.scoring.json_forms:TranscriptDocument",
+    "transcripts": "cslr_cli.scoring.json_forms:TranscriptsDocument",
     "training": "cslr_cli.cli.train:TrainingDocument",
 }
 

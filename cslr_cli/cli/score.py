@@ -8,30 +8,73 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cslr_cli.choices import MissingHypotheses
+from cslr_cli.choices import CtmTimes, MissingHypotheses
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
 from cslr_cli.cli.options import option
 from cslr_cli.cli.results import plan_folder
+from cslr_cli.cli.score_inputs import (
+    ReadOptions,
+    check_clips_in_corpus,
+    check_same_clips,
+    convert_file,
+    distinct_names,
+    parse_forms,
+    read_hypotheses,
+    read_references,
+    warn_of_similar_glosses,
+)
 from cslr_cli.cli.score_tables import errors_table, facts_text, intervals_text, scores_table
 from cslr_cli.errors import ScoringError, UsageError
 
 if TYPE_CHECKING:
     from cslr_cli.dataset.manifest import PreparedCorpus
     from cslr_cli.report import Analysis, Section
-    from cslr_cli.scoring import Reference, Score, TimedGloss
+    from cslr_cli.scoring import Score, TimedGloss
+    from cslr_cli.scoring.segments import ReferenceSet
 
 
 def score(
     context: typer.Context,
     references: Annotated[
-        Path, typer.Argument(metavar="REFERENCES", help="STM file of references, one line per clip.")
+        Path,
+        typer.Argument(metavar="REFERENCES", help="File of references: STM, CTM, trn, text, CSV, TSV or JSON."),
     ],
     hypotheses: Annotated[
-        Path, typer.Argument(metavar="HYPOTHESES", help="CTM file of hypotheses, one line per recognised gloss.")
-    ],
-    others: Annotated[
-        Path | None, typer.Argument(metavar="OTHERS", help="CTM file of another system, to compare the two systems.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="HYPOTHESES",
+            help="File of hypotheses in any of these forms; a second file of another system, to compare the two.",
+        ),
+    ] = None,
+    format_name: Annotated[
+        str | None,
+        option(
+            "--format",
+            "Form of the files (default: recognised by the content). FORM,FORM: those of references and hypotheses; "
+            "with --convert, those of input and output.",
+            "stm|ctm|trn|text|bar|csv|tsv|jsonl|json",
+        ),
+    ] = None,
+    channel: Annotated[
+        str | None, option("--channel", "Channel of the recordings to score (default: all channels).", "NAME")
+    ] = None,
+    ctm_times: Annotated[
+        CtmTimes,
+        option(
+            "--ctm-times",
+            "Meaning of the fourth field of a CTM line. auto: a duration if it is smaller than the start in any line, "
+            "otherwise the end.",
+        ),
+    ] = "auto",
+    convert: Annotated[
+        Path | None,
+        option(
+            "--convert",
+            "Do not score. Write REFERENCES, a file in any form, to this file; its suffix or --format names the form.",
+            "FILE",
+            options.OUTPUT,
+        ),
     ] = None,
     protocol: Annotated[
         str | None,
@@ -50,6 +93,14 @@ def score(
             panel=options.SCORING,
         ),
     ] = "error",
+    optional_glosses: Annotated[
+        bool,
+        option(
+            "--optional-glosses",
+            "Treat glosses in parentheses, (A), as optional: correct if only one side has them (sclite -D).",
+            panel=options.SCORING,
+        ),
+    ] = False,
     tool: options.Tool = "builtin",
     corpus: Annotated[
         Path | None,
@@ -68,31 +119,42 @@ def score(
 ) -> None:
     """Compute the WER of hypotheses from any system, as sclite does.
 
-    A line of the references is `ID 1 SIGNER START END GLOSS GLOSS …`. A line of the hypotheses is
-    `ID 1 START END GLOSS`. The command does not import PyTorch.
+    Each file can be STM, CTM, trn (`GLOSS GLOSS (ID)`), lines `ID GLOSS GLOSS` or `ID|GLOSS GLOSS`, CSV or TSV with a
+    header, JSON lines, or a JSON or CSV file that `predict` or `evaluate` wrote. The content decides. If the references
+    have several segments per recording, recognised glosses go to segments by the middle of their times, as in sclite.
+    The command does not import PyTorch.
 
     The protocol normalises hypotheses, not references. `phoenix2014` removes annotation marks such as `loc-`,
     `cl-` and `-PLUSPLUS`. `csl` and `csl-daily` have the same rules, which change no Chinese gloss. `plain` changes
     nothing. To compare with published figures, use the protocol of the corpus, score the whole split, and merge
     adjacent repeats in the decoder.
 
-    With OTHERS, the command compares two systems: difference in WER with its confidence interval, matched-pairs
-    test as in sc_stats, and the number of clips on which each system is better.
+    With two files of hypotheses, the command compares two systems: difference in WER with its confidence interval,
+    matched-pairs test as in sc_stats, and the number of clips on which each system is better.
 
     Examples:
         cslr score references.stm hypotheses.ctm --protocol phoenix2014
         cslr score references.stm first.ctm second.ctm --output comparison
+        cslr score references.csv hypotheses.jsonl
+        cslr score hypotheses.trn --convert hypotheses.ctm
     """
     from cslr_cli.report import analyse, report_files, write_report
     from cslr_cli.report.figures import score_document
-    from cslr_cli.scoring import find_protocol, read_ctm, read_stm, strip_times
+    from cslr_cli.scoring import find_protocol, strip_times
     from cslr_cli.scoring import score as align_all
     from cslr_cli.scoring.scoring_tool import require_tool, score_with_tool
 
+    how = ReadOptions(parse_forms(format_name), channel, ctm_times)
+    paths = list(hypotheses or ())
+    if convert is not None:
+        if paths or output is not None:
+            raise UsageError("--convert with hypotheses or --output", "give only the file to convert")
+        convert_file(context, references, convert, how)
+        return
+    _check_systems(paths)
     folder = None
     if output is not None:
-        inputs = [path for path in (references, hypotheses, others) if path is not None]
-        folder = plan_folder(context, output, inputs, report_files([hypotheses.stem]))
+        folder = plan_folder(context, output, [references, *paths], report_files([paths[0].stem]))
     prepared = None
     if corpus is not None:
         from cslr_cli.corpora.registry import open_prepared_corpus  # imports OpenCV, which scoring alone does not need
@@ -100,26 +162,26 @@ def score(
         prepared = open_prepared_corpus(corpus)
     chosen = find_protocol(protocol or ("plain" if prepared is None else prepared.protocol))
     require_tool(tool)
-    if others == hypotheses:
-        raise UsageError(f"{others}: the same file twice", "use the hypotheses of another system")
-    signed = read_stm(references)
-    recognised = {path: read_ctm(path) for path in (hypotheses, others) if path is not None}
-    if missing == "error":
-        _check_same_clips(recognised)
+    signed = read_references(references, how)
+    recognised = {path: read_hypotheses(path, signed, how) for path in paths}
+    check_same_clips(recognised, missing)
+    warn_of_similar_glosses(signed.references, recognised)
     scores = {}
     for path, glosses in recognised.items():
         try:
-            aligned = align_all(signed, strip_times(glosses), chosen, missing)
+            aligned = align_all(
+                signed.references, strip_times(glosses), chosen, missing, optional_glosses=optional_glosses
+            )
         except ScoringError as error:
             raise ScoringError(f"{path} against {references}: {error.message}", error.hint) from error
         scores[path] = score_with_tool(tool, aligned)
     if prepared is not None:
-        _check_clips_in_corpus(references, signed, prepared)
-    analysis = analyse(_make_section(recognised, scores, prepared))
+        check_clips_in_corpus(signed, prepared)
+    analysis = analyse(_make_section(signed, recognised, scores, prepared))
     if folder is not None and not folder.is_done:
         folder.begin()
         facts = {"references": str(references), "hypotheses": ", ".join(map(str, recognised)), "tool": tool}
-        page = write_report(folder.path, [analysis], title=f"Scores of {hypotheses.name}", facts=facts)
+        page = write_report(folder.path, [analysis], title=f"Scores of {paths[0].name}", facts=facts)
         folder.finish(folder.required)
         print_note(f"report: {page}")
     if as_json:
@@ -128,7 +190,18 @@ def score(
         _print_scores(analysis, tool)
 
 
+def _check_systems(paths: Sequence[Path]) -> None:
+    """Check the number of files of hypotheses."""
+    if not paths:
+        raise UsageError("no hypotheses given", "cslr score REFERENCES HYPOTHESES")
+    if len(paths) > 2:
+        raise UsageError(f"{len(paths)} files of hypotheses, expected one or two", "compare two systems at a time")
+    if len(set(paths)) < len(paths):
+        raise UsageError(f"{paths[1]}: the same file twice", "use the hypotheses of another system")
+
+
 def _make_section(
+    references: ReferenceSet,
     recognised: Mapping[Path, Mapping[str, Sequence[TimedGloss]]],
     scores: Mapping[Path, Score],
     corpus: PreparedCorpus | None,
@@ -136,51 +209,15 @@ def _make_section(
     from cslr_cli.report import ClipFacts, Section, System, collect_clip_facts, collect_training_glosses
 
     paths = list(recognised)
-    systems = [System(name, scores[path]) for name, path in zip(_distinct_names(paths), paths, strict=True)]
+    systems = [System(name, scores[path]) for name, path in zip(distinct_names(paths), paths, strict=True)]
     first = recognised[paths[0]]
     if corpus is None:
         clips = {sample_id: ClipFacts(recognised=glosses) for sample_id, glosses in first.items()}
-        return Section(paths[0].stem, systems, clips)
+        return Section(paths[0].stem, systems, clips, label_titles=references.label_titles)
     clips = collect_clip_facts(corpus, corpus.splits, first)
-    return Section(paths[0].stem, systems, clips, collect_training_glosses(corpus))
-
-
-def _distinct_names(paths: Sequence[Path]) -> list[str]:
-    """Return file names with as many folders as make them differ: `best/dev.ctm`, `epoch-8/dev.ctm`."""
-    names: list[str] = []
-    for length in range(1, max(len(path.parts) for path in paths) + 1):
-        names = [Path(*path.parts[-length:]).as_posix() for path in paths]
-        if len(set(names)) == len(paths):
-            break
-    return names
-
-
-def _check_clips_in_corpus(path: Path, references: list[Reference], corpus: PreparedCorpus) -> None:
-    """Check that the clips of all references are in a prepared corpus."""
-    from cslr_cli.scoring.scorer import format_clips
-
-    known = {sample.sample_id for split in corpus.splits for sample in corpus.samples(split)}
-    unknown = [reference.sample_id for reference in references if reference.sample_id not in known]
-    if unknown:
-        raise ScoringError(
-            f"{path}: {format_clips(unknown)} no line in the corpus {corpus.path}",
-            "use the corpus of these references, or remove --corpus",
-        )
-
-
-def _check_same_clips(recognised: Mapping[Path, Mapping[str, object]]) -> None:
-    """Check that the hypotheses of two systems are of the same clips."""
-    from cslr_cli.scoring.scorer import format_clips
-
-    for path in recognised:
-        for other in recognised:
-            unpaired = [sample_id for sample_id in recognised[path] if sample_id not in recognised[other]]
-            if unpaired:
-                raise ScoringError(
-                    f"the two systems have different clips: {format_clips(unpaired)} hypotheses in {path} "
-                    f"and none in {other}",
-                    "use hypotheses of the same clips, or count missing ones as empty: --missing empty",
-                )
+    return Section(
+        paths[0].stem, systems, clips, collect_training_glosses(corpus), label_titles=references.label_titles
+    )
 
 
 def _print_scores(analysis: Analysis, tool: str) -> None:
@@ -191,6 +228,8 @@ def _print_scores(analysis: Analysis, tool: str) -> None:
     section = analysis.section
     rows = [(system.name, total) for system, total in zip(section.systems, analysis.totals, strict=True)]
     print_result(scores_table(rows))
+    if analysis.breakdown.by_label:
+        print_result(scores_table([(each.name, each) for each in analysis.breakdown.by_label], "category"))
     protocol = section.systems[0].score.protocol
     print_result(intervals_text(rows))
     print_result(facts_text({"protocol": protocol.name, "tool": tool}))

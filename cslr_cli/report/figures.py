@@ -87,6 +87,7 @@ class SectionFigures(GroupFigures):
         beside: totals of further scores, such as greedy decoding, by name.
         comparison: comparison of two systems; null with one system.
         by_signer: totals by signer.
+        by_label: totals by category of the references (`<…>` in an STM file).
         by_clip_length: totals by length of the clips.
         by_reference_length: totals by number of reference glosses.
         confusions: pairs of different glosses, most frequent first.
@@ -103,6 +104,7 @@ class SectionFigures(GroupFigures):
     beside: dict[str, GroupFigures]
     comparison: ComparisonFigures | None
     by_signer: dict[str, GroupFigures]
+    by_label: dict[str, GroupFigures]
     by_clip_length: dict[str, GroupFigures]
     by_reference_length: dict[str, GroupFigures]
     confusions: Sequence[Confusion]
@@ -135,11 +137,15 @@ class _OptionalScores(TypedDict, total=False):
         unseen_glosses: reference glosses that are not in training; only with `--corpus`.
         systems: totals of both systems, by name; only with two systems.
         comparison: comparison of the two systems; only with two systems.
+        labels: totals by category; only if the references have categories.
+        ignored: clips and segments that the references exclude; only if there are any.
     """
 
     unseen_glosses: UnseenFigures
     systems: dict[str, GroupFigures]
     comparison: ComparisonFigures
+    labels: dict[str, GroupFigures]
+    ignored: list[str]
 
 
 class ScoreDocument(GroupFigures, _OptionalScores):
@@ -181,6 +187,10 @@ def score_document(analysis: Analysis, tool: ScoringTool) -> ScoreDocument:
     if analysis.comparison:
         optional["systems"] = _system_figures(analysis)
         optional["comparison"] = analysis.comparison.as_dict()
+    if breakdown.by_label:
+        optional["labels"] = group_figures(breakdown.by_label)
+    if first.ignored:
+        optional["ignored"] = list(first.ignored)
     return {
         "schema_version": 1,
         **breakdown.total.as_dict(),
@@ -217,6 +227,7 @@ def _section_figures(analysis: Analysis) -> SectionFigures:
         "beside": group_figures(analysis.further_scores),
         "comparison": None if analysis.comparison is None else analysis.comparison.as_dict(),
         "by_signer": group_figures(breakdown.by_signer),
+        "by_label": group_figures(breakdown.by_label),
         "by_clip_length": group_figures(breakdown.by_clip_length),
         "by_reference_length": group_figures(breakdown.by_reference_length),
         "confusions": breakdown.confusions,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from cslr_cli.report.score_text import round_figure
 from cslr_cli.report.sections import Analysis
 from cslr_cli.scoring import GroupScore, Score
-from cslr_cli.scoring.alignment import fold_case
+from cslr_cli.scoring.alignment import AlignedPair, fold_case
 
 NOTHING = -1  # instead of the number of a gloss: a deletion has no hypothesis, an insertion no reference
 
@@ -45,6 +45,7 @@ def section_data(analysis: Analysis, folder: Path) -> dict[str, Any]:
         },
         "tables": {
             "signer": _parts(breakdown.by_signer),
+            "category": _parts(breakdown.by_label),
             "clip_length": _parts(breakdown.by_clip_length),
             "reference_length": _parts(breakdown.by_reference_length),
             "confusions": [
@@ -79,10 +80,19 @@ def section_data(analysis: Analysis, folder: Path) -> dict[str, Any]:
 def _pairs(score: Score, order: Iterable[str], number: _Numbers) -> list[list[int]]:
     """Return for each clip: reference, hypothesis, reference, hypothesis, and so on."""
     by_id = {clip.sample_id: clip for clip in score.clips}
-    return [
-        [number(gloss) for pair in by_id[sample_id].pairs for gloss in (pair.reference, pair.hypothesis)]
-        for sample_id in order
-    ]
+    return [[number(gloss) for pair in by_id[sample_id].pairs for gloss in _shown_glosses(pair)] for sample_id in order]
+
+
+def _shown_glosses(pair: AlignedPair) -> tuple[str | None, ...]:
+    """Return both glosses of a pair; the page takes two equal glosses for correct.
+
+    An optional gloss can be correct with another spelling, `(A)`, or without a counterpart, which is then left out.
+    """
+    if pair.operation != "correct" or pair.reference is None or pair.hypothesis is None:
+        return () if pair.operation == "correct" else (pair.reference, pair.hypothesis)
+    if fold_case(pair.reference) != fold_case(pair.hypothesis):
+        return pair.reference, pair.reference
+    return pair.reference, pair.hypothesis
 
 
 def _same(glosses: Iterable[str]) -> list[int] | None:

@@ -46,6 +46,8 @@ def describe_special_clips(scored: Score) -> dict[str, str]:
     facts = {}
     if scored.missing:
         facts["clips without hypothesis"] = f"{len(scored.missing)}, scored as empty hypotheses"
+    if scored.ignored:
+        facts["ignored clips or segments"] = f"{len(scored.ignored)}, excluded by the references"
     empty = sum(not clip.reference for clip in scored.clips)
     if empty:
         facts["clips with an empty reference"] = (

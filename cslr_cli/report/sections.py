@@ -50,6 +50,7 @@ class Section:
         training_glosses: glosses of the first system's training split; None if unknown.
         facts: other facts as text, by name.
         further_systems: other scores of the same clips, of which the report shows only the word error rate.
+        label_titles: titles of the categories of clips, by name.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Section:
     training_glosses: Collection[str] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     further_systems: Sequence[System] = ()
+    label_titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -88,7 +90,7 @@ def analyse(section: Section) -> Analysis:
     """Compute all figures of a section; raises a ScoringError if two systems were scored on different clips."""
     first, *others = section.systems
     comparison = compare(first.score, others[0].score) if others else None
-    breakdown = break_down(first.score, section.seconds, section.training_glosses)
+    breakdown = break_down(first.score, section.seconds, section.training_glosses, section.label_titles)
     totals = (breakdown.total, *(score_group("all", other.score.clips) for other in others))
     further_scores = tuple(score_group(system.name, system.score.clips) for system in section.further_systems)
     return Analysis(section, breakdown, totals, further_scores, comparison)

@@ -126,6 +126,7 @@ def _plots(analysis: Analysis) -> str:
         _card(f"Word error rate by {what}", note, rate_plot(parts, what))
         for parts, what, note in (
             (breakdown.by_signer, "signer", "Dots with 95 % bootstrap intervals over clips."),
+            (breakdown.by_label, "category", "Categories of the references; a clip can be in several."),
             (breakdown.by_clip_length, "clip length", "Length of the clips in seconds."),
             (breakdown.by_reference_length, "reference length", "Number of signed glosses per clip."),
         )

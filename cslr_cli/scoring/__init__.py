@@ -1,7 +1,9 @@
 """Scoring of hypotheses against references, with the counts of NIST's sclite, without torch.
 
-`transcripts` reads and writes STM and CTM files, `normalisation` has the scoring protocols, `alignment` aligns one
-clip and `scorer` all clips. `scoring_tool` aligns with other tools; `sclite` is one of them. Computed from the
+`forms` reads and writes files of any form: STM and CTM (`transcripts`), other lines (`text_forms`), tables
+(`table_forms`) and JSON (`json_forms`). `segments` divides recordings, and `spelling` finds glosses that look alike.
+`normalisation` has the scoring protocols, `alignment` aligns one clip, `gloss_network` one with alternatives, and
+`scorer` all clips. `scoring_tool` aligns with other tools; `sclite` is one of them. Computed from the
 alignments: tables of errors (`breakdown`, `gloss_counts`), intervals (`bootstrap`) and the `comparison` of systems.
 """
 

@@ -1,14 +1,14 @@
 """The built-in alignment of a hypothesis with its reference, and the counts computed from it.
 
 Each pair is the same as in the alignment of NIST's sclite: with its costs, its choice among equally cheap alignments,
-and without the case of ASCII letters (of other letters, case matters). sclite's syntax inside a transcript
-(alternatives in braces, `@` for no word) is not interpreted: every token is a gloss. `transcripts` rejects files with
-alternatives.
+and without the case of ASCII letters (of other letters, case matters). Every token is a gloss here; `gloss_network`
+aligns references with alternatives.
 """
 
 from __future__ import annotations
 
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -129,8 +129,10 @@ def count(pairs: Iterable[AlignedPair]) -> Counts:
 
 
 def fold_case(gloss: str) -> str:
-    """Convert a gloss to the form for comparison: ASCII letters in lower case, other letters unchanged."""
-    return gloss.translate(_ASCII_LOWER)
+    """Convert a gloss to the form for comparison: NFC, ASCII letters in lower case, other letters unchanged."""
+    if gloss.isascii():
+        return gloss.lower()
+    return unicodedata.normalize("NFC", gloss).translate(_ASCII_LOWER)
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[AlignedPair, ...]:

@@ -88,6 +88,8 @@ class Breakdown:
     Attributes:
         total: score of all clips.
         by_signer: scores by signer, sorted by name; empty if no signer is known.
+        by_label: scores by category, sorted by name, as in sclite's report `lur`; empty without categories. A clip can
+            be in several categories.
         by_clip_length: scores by clip length, short clips first; empty if lengths are unknown.
         by_reference_length: scores by number of reference glosses.
         confusions: confusions, most frequent first.
@@ -98,6 +100,7 @@ class Breakdown:
 
     total: GroupScore
     by_signer: tuple[GroupScore, ...]
+    by_label: tuple[GroupScore, ...]
     by_clip_length: tuple[GroupScore, ...]
     by_reference_length: tuple[GroupScore, ...]
     confusions: tuple[Confusion, ...]
@@ -110,6 +113,7 @@ def break_down(
     scored: Score,
     seconds: Mapping[str, float] | None = None,
     training_glosses: Collection[str] | None = None,
+    label_titles: Mapping[str, str] | None = None,
 ) -> Breakdown:
     """Compute all tables of a score.
 
@@ -117,6 +121,7 @@ def break_down(
         scored: score with the alignments.
         seconds: lengths of clips by name; `by_clip_length` has only clips with a length.
         training_glosses: glosses of the training split, normalised or as annotated.
+        label_titles: titles of categories, by their names.
     """
     clips = scored.clips
     seen = None if training_glosses is None else fold_glosses(training_glosses, scored.protocol)
@@ -125,6 +130,7 @@ def break_down(
     return Breakdown(
         total=score_group("all", clips),
         by_signer=_by_signer(clips),
+        by_label=_by_label(clips, label_titles or {}),
         by_clip_length=_by_seconds(timed, [(seconds or {})[clip.sample_id] for clip in timed]),
         by_reference_length=_by_glosses(clips),
         confusions=count_confusions(clips, glosses),
@@ -158,6 +164,19 @@ def _by_signer(clips: Sequence[ClipScore]) -> tuple[GroupScore, ...]:
         return ()
     groups = _group_clips(clips, [clip.signer or UNKNOWN_SIGNER for clip in clips])
     return tuple(score_group(signer, groups[signer]) for signer in sorted(groups))
+
+
+def _by_label(clips: Sequence[ClipScore], titles: Mapping[str, str]) -> tuple[GroupScore, ...]:
+    """Score categories; as for sclite, upper and lower case of their names are equal."""
+    members: dict[str, list[ClipScore]] = {}
+    names: dict[str, str] = {}
+    for clip in clips:
+        for folded in dict.fromkeys(label.lower() for label in clip.labels):
+            members.setdefault(folded, []).append(clip)
+        for label in clip.labels:
+            names.setdefault(label.lower(), label)
+    shown = {label.lower(): f"{label} ({title})" for label, title in titles.items() if title != label}
+    return tuple(score_group(shown.get(folded, names[folded]), members[folded]) for folded in sorted(members))
 
 
 def _by_glosses(clips: Sequence[ClipScore]) -> tuple[GroupScore, ...]:

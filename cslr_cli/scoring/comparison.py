@@ -136,7 +136,7 @@ def matched_pairs(first: Score, second: Score) -> MatchedPairs:
     sc_stats writes 0.
     """
     pairs = _pair_clips(first, second)
-    differences = [difference for clip, other in pairs for difference in _segments(clip.pairs, other.pairs)]
+    differences = [difference for clip, other in pairs for difference in _clip_segments(clip, other)]
     segments = len(differences)
     mean = sum(differences) / segments if segments else 0.0
     squares = sum((difference - mean) ** 2 for difference in differences)
@@ -147,6 +147,19 @@ def matched_pairs(first: Score, second: Score) -> MatchedPairs:
         z = None if mean else 0.0
     p = None if z is None else math.erfc(abs(z) / math.sqrt(2))
     return MatchedPairs(segments, mean, deviation, z, p)
+
+
+def _clip_segments(first: ClipScore, second: ClipScore) -> Iterator[int]:
+    """Yield the differences of the segments of a clip.
+
+    If the two systems are aligned with different readings of the reference, the clip is one segment.
+    """
+    is_optional = any(pair.reference is None and pair.operation == "correct" for pair in (*first.pairs, *second.pairs))
+    if is_optional or _fold(first.reference) != _fold(second.reference):
+        if first.counts.errors or second.counts.errors:
+            yield first.counts.errors - second.counts.errors
+        return
+    yield from _segments(first.pairs, second.pairs)
 
 
 def _segments(first: tuple[AlignedPair, ...], second: tuple[AlignedPair, ...]) -> Iterator[int]:
@@ -201,13 +214,18 @@ def _pair_clips(first: Score, second: Score) -> list[tuple[ClipScore, ClipScore]
                 "score both systems on the same clips",
             )
     pairs = [(clip, second_clips[clip.sample_id]) for clip in first.clips]
-    different = [clip.sample_id for clip, other in pairs if _fold(clip.reference) != _fold(other.reference)]
+    different = [clip.sample_id for clip, other in pairs if _signed(clip) != _signed(other)]
     if different:
         raise ScoringError(
             f"the two systems have different references: {format_clips(different)} two references",
             "score both systems against the same STM file",
         )
     return pairs
+
+
+def _signed(clip: ClipScore) -> tuple[str, ...]:
+    """Return the reference as written, for comparison."""
+    return _fold(clip.reference if clip.tokens is None else clip.tokens)
 
 
 def _fold(glosses: tuple[str, ...]) -> tuple[str, ...]:

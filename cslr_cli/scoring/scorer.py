@@ -9,6 +9,7 @@ from functools import cached_property
 from cslr_cli.choices import MissingHypotheses
 from cslr_cli.errors import ScoringError
 from cslr_cli.scoring.alignment import AlignedPair, Counts, align, count, fold_case
+from cslr_cli.scoring.gloss_network import align_network, align_optional, build_network, is_optional
 from cslr_cli.scoring.normalisation import ScoringProtocol
 from cslr_cli.scoring.transcripts import EMPTY_HYPOTHESIS, Reference
 
@@ -22,12 +23,19 @@ class ClipScore:
     Attributes:
         sample_id: name of the clip.
         signer: name of the signer; None if unknown.
-        pairs: alignment of the normalised hypothesis with the reference.
+        pairs: alignment of the normalised hypothesis with the reference. An optional gloss that only one side has is
+            correct, and the other side is None.
+        tokens: glosses and alternatives of the reference as written; None without alternatives.
+        labels: categories of the clip.
+        recording: name of the recording that the clip is a segment of; None if it is no segment.
     """
 
     sample_id: str
     signer: str | None
     pairs: tuple[AlignedPair, ...]
+    tokens: tuple[str, ...] | None = None
+    labels: tuple[str, ...] = ()
+    recording: str | None = None
 
     @cached_property
     def counts(self) -> Counts:
@@ -36,12 +44,12 @@ class ClipScore:
 
     @property
     def reference(self) -> tuple[str, ...]:
-        """Glosses of the reference."""
+        """Glosses of the reference; with alternatives, those of the reading that is nearest to the hypothesis."""
         return tuple(pair.reference for pair in self.pairs if pair.reference is not None)
 
     @property
     def hypothesis(self) -> tuple[str, ...]:
-        """Glosses of the normalised hypothesis; `[EMPTY]` if it had none."""
+        """Glosses of the normalised hypothesis; `[EMPTY]` if it had none, except for a segment."""
         return tuple(pair.hypothesis for pair in self.pairs if pair.hypothesis is not None)
 
 
@@ -53,11 +61,15 @@ class Score:
         protocol: scoring protocol that normalised the hypotheses.
         clips: one per reference, in the same order.
         missing: names of the clips without hypothesis, which were scored as empty.
+        optional_glosses: whether glosses in parentheses were optional.
+        ignored: names of the clips and segments that the references exclude from scoring.
     """
 
     protocol: ScoringProtocol
     clips: tuple[ClipScore, ...]
     missing: tuple[str, ...] = ()
+    optional_glosses: bool = False
+    ignored: tuple[str, ...] = ()
 
     @cached_property
     def counts(self) -> Counts:
@@ -77,6 +89,8 @@ def score(
     hypotheses: Mapping[str, Sequence[str]],
     protocol: ScoringProtocol,
     missing: MissingHypotheses = "error",
+    *,
+    optional_glosses: bool = False,
 ) -> Score:
     """Align each hypothesis with its reference.
 
@@ -90,13 +104,16 @@ def score(
     A hypothesis without glosses, before or after normalisation, becomes the one gloss `[EMPTY]`, as in published
     systems: the sum of errors is the same, but one deletion becomes a substitution. An empty hypothesis for an empty
     reference stays empty, which is correct. Glosses recognised in a clip with an empty reference are insertions; the
-    word error rate of such a clip is undefined (None).
+    word error rate of such a clip is undefined (None). The hypothesis of a segment of a recording stays empty, as for
+    sclite.
 
     Args:
         references: one reference per clip; never normalised.
         hypotheses: decoded glosses of each clip, by its name, in any order.
         protocol: scoring protocol that normalises the hypotheses.
         missing: what to do if `hypotheses` lacks clips: `error` raises, `empty` scores them as empty hypotheses.
+        optional_glosses: whether glosses in parentheses, `(A)`, are optional: correct if only one side has them, as
+            with sclite's option -D. Otherwise the parentheses are a part of the gloss.
 
     Raises:
         ScoringError: no reference has a gloss; a clip has two references; a hypothesis has no reference, or (with
@@ -114,7 +131,7 @@ def score(
             f"{format_clips(unknown)} a hypothesis but no reference",
             f"use the same clip names in both files; {_unknown_clips_hint(unknown, known)}",
         )
-    absent = [sample_id for sample_id in known if sample_id not in hypotheses]
+    absent = [name for name, each in known.items() if name not in hypotheses and not each.is_ignored]
     if absent and missing == "error":
         raise ScoringError(
             f"{format_clips(absent)} a reference but no hypothesis",
@@ -122,14 +139,39 @@ def score(
         )
     clips = []
     for reference in references:
-        hypothesis = _normalise_hypothesis(hypotheses.get(reference.sample_id, ()), reference, protocol)
-        clips.append(ClipScore(reference.sample_id, reference.signer, align(reference.glosses, hypothesis)))
-    return Score(protocol, tuple(clips), tuple(absent))
+        if reference.is_ignored:
+            continue
+        hypothesis = protocol.normalise(hypotheses.get(reference.sample_id, ()))
+        if not hypothesis and _needs_empty_mark(reference, optional_glosses):
+            hypothesis = (EMPTY_HYPOTHESIS,)
+        pairs = _align(reference, hypothesis, optional_glosses)
+        clips.append(
+            ClipScore(
+                reference.sample_id, reference.signer, pairs, reference.tokens, reference.labels, reference.recording
+            )
+        )
+    ignored = tuple(reference.sample_id for reference in references if reference.is_ignored)
+    return Score(protocol, tuple(clips), tuple(absent), optional_glosses, ignored)
+
+
+def _align(reference: Reference, hypothesis: Sequence[str], optional_glosses: bool) -> tuple[AlignedPair, ...]:
+    if reference.tokens is not None:
+        return align_network(build_network(reference.tokens), hypothesis, optional=optional_glosses)
+    if optional_glosses:
+        return align_optional(reference.glosses, hypothesis)
+    return align(reference.glosses, hypothesis)
+
+
+def _needs_empty_mark(reference: Reference, optional_glosses: bool) -> bool:
+    """Return whether an empty hypothesis becomes `[EMPTY]`: where something must be signed, but not in segments."""
+    if reference.recording is not None or reference.tokens is not None:
+        return False
+    return bool(reference.glosses) and not (optional_glosses and any(map(is_optional, reference.glosses)))
 
 
 def _check_references(references: Sequence[Reference]) -> dict[str, Reference]:
     """Check the references, and return them by name."""
-    if not any(reference.glosses for reference in references):
+    if not any(reference.glosses and not reference.is_ignored for reference in references):
         what = "all references are empty" if references else "there are no references"
         raise ScoringError(f"nothing to score: {what}", "use references with at least one gloss")
     known: dict[str, Reference] = {}
@@ -150,14 +192,6 @@ def _unknown_clips_hint(unknown: Iterable[str], known: Iterable[str]) -> str:
         if fold_case(sample_id) in original_names:
             return f"{sample_id} and {original_names[fold_case(sample_id)]} differ in case"
     return "check that both are of the same split"
-
-
-def _normalise_hypothesis(glosses: Sequence[str], reference: Reference, protocol: ScoringProtocol) -> tuple[str, ...]:
-    """Normalise a hypothesis, and mark an empty one."""
-    normalised = protocol.normalise(glosses)
-    if normalised or not reference.glosses:
-        return normalised
-    return (EMPTY_HYPOTHESIS,)
 
 
 def format_clips(sample_ids: Sequence[str]) -> str:

@@ -107,7 +107,7 @@ NOT_RUN = {
     r"cslr quickstart|--config quickstart": "minutes; run by test_quickstart",
     r"cslr demo": "a visitor; run by tests/demo",
     r"--gloss |--reference |--sample ": "the network of the quickstart",
-    r"refs\.stm|references\.stm|fp32/": "hypotheses of your own; run by test_score",
+    r"refs\.stm|references\.(stm|csv)|hypotheses\.trn|fp32/": "hypotheses of your own; run by test_score",
     r"cslr train": "a real corpus",
 }
 

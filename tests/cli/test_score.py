@@ -294,3 +294,114 @@ def test_ten_thousand_clips_are_scored_without_torch_in_seconds_and_little_memor
     assert modules == []
     assert float(seconds) < 10
     assert int(kilobytes) < 500_000
+
+
+FORMS_OF_HYPOTHESES = {
+    "h.gls": "a|REGEN WIND\nb|WIND\n",
+    "h.txt": "a REGEN WIND\nb WIND\n",
+    "h.trn": "REGEN WIND (a)\nWIND (b)\n",
+    "h.csv": "id,hypothesis\na,REGEN WIND\nb,WIND\n",
+    "h.tsv": "id\thypothesis\na\tREGEN WIND\nb\tWIND\n",
+    "h.jsonl": '{"source": "in/a.mp4", "hypothesis": "REGEN WIND"}\n{"source": "in/b.mp4", "hypothesis": "WIND"}\n',
+    "h.json": '{"a": ["REGEN", "WIND"], "b": ["WIND"]}',
+    "h.stm": "a 1 s 0 9 REGEN WIND\nb 1 s 0 9 WIND\n",
+}
+
+
+@pytest.mark.parametrize("name", FORMS_OF_HYPOTHESES)
+def test_hypotheses_and_references_of_every_form_are_scored(name: str, files: Path, cslr: Command) -> None:
+    Path(name).write_text(FORMS_OF_HYPOTHESES[name])
+    figures = json.loads(cslr("score", "refs.stm", name, "--json").stdout)
+    assert (figures["correct"], figures["substitutions"]) == (2, 1)
+    Path(name).write_text(FORMS_OF_HYPOTHESES[name].replace("hypothesis", "reference"))
+    figures = json.loads(cslr("score", name, "ours.ctm", "--protocol", "phoenix2014", "--json").stdout)
+    assert figures["correct"] == 3
+
+
+def test_the_csv_of_a_report_is_read_on_both_sides(files: Path, cslr: Command) -> None:
+    cslr("score", "refs.stm", "ours.ctm", "--output", "out")
+    figures = json.loads(cslr("score", "refs.stm", "ours.ctm", "--json").stdout)
+    for name in ("out/ours.clips.csv", "out/report.json"):
+        again = json.loads(cslr("score", name, name, "--json").stdout)
+        assert again["wer"] == figures["wer"]
+        assert again["signers"].keys() == {"s1", "s2"}
+
+
+def test_the_form_can_be_named(files: Path, cslr: Command) -> None:
+    Path("numbers.txt").write_text("a 1 2 3 4\nb 1 2 3 4\n")
+    figures = json.loads(cslr("score", "numbers.txt", "numbers.txt", "--format", "text", "--json").stdout)
+    assert figures["correct"] == 8
+    outcome = cslr("score", "refs.stm", "ours.ctm", "--format", "stm,trn")
+    assert outcome.status == 1
+    assert "ours.ctm, line 1: no (ID) at the end of the line" in outcome.stderr
+    assert "example: MORGEN REGEN (clip-1)" in outcome.stderr
+    outcome = cslr("score", "refs.stm", "ours.ctm", "--format", "srt")
+    assert outcome.status == 2
+    assert "unknown form" in outcome.stderr
+
+
+def test_a_file_is_converted(files: Path, cslr: Command) -> None:
+    outcome = cslr("score", "ours.ctm", "--convert", "ours.csv")
+    assert outcome.status == 0
+    assert "2 clips or segments: ours.ctm (ctm) written as csv to ours.csv" in outcome.stderr
+    assert Path("ours.csv").read_text().splitlines()[1] == "a,1,0.000,0.500,REGEN,"
+    assert cslr("score", "ours.csv", "--convert", "again.ctm").status == 0
+    assert Path("again.ctm").read_text() == ("a 1 0.000 0.500 REGEN\na 1 0.500 1.000 loc-WIND\nb 1 0.000 0.500 WIND\n")
+    outcome = cslr("score", "refs.stm", "--convert", "refs.ctm")
+    assert "placeholders" in outcome.stderr
+    refused = cslr("score", "ours.ctm", "--convert", "ours.csv")
+    assert refused.status == 2
+    assert "--overwrite" in refused.stderr
+    assert cslr("score", "ours.ctm", "--convert", "ours.data", "--format", "ctm,bar").status == 0
+    assert Path("ours.data").read_text() == "a|REGEN loc-WIND\nb|WIND\n"
+    assert cslr("score", "ours.ctm", "--convert", "ours.doc").status == 2
+    assert cslr("score", "ours.ctm", "ours.csv", "--convert", "x.csv").status == 2
+    assert cslr("score", "refs.stm").status == 2
+
+
+def test_segments_categories_and_ignored_time_are_shown(files: Path, cslr: Command) -> None:
+    Path("talk.stm").write_text(
+        ';; LABEL "f" "Women" "-"\ntalk 1 s1 0 2 <o,f> X Y\ntalk 1 s2 2 4 <o,m> Z\ntalk 1 x 4 5 '
+        "IGNORE_TIME_SEGMENT_IN_SCORING\n"
+    )
+    Path("talk.ctm").write_text("talk 1 0.2 0.3 X\ntalk 1 0.8 0.3 Y\ntalk 1 2.5 0.3 W\ntalk 1 4.5 0.3 Q\n")
+    outcome = cslr("score", "talk.stm", "talk.ctm", "--output", "out")
+    assert outcome.status == 0
+    assert "f (Women)" in outcome.stdout
+    assert "ignored clips or segments: 1" in outcome.stdout
+    figures = json.loads(cslr("score", "talk.stm", "talk.ctm", "--json").stdout)
+    assert {name: each["wer"] for name, each in figures["labels"].items()} == {"f (Women)": 0, "m": 100, "o": 100 / 3}
+    assert figures["ignored"] == ["talk@4.00-5.00"]
+    report = json.loads(Path("out/report.json").read_text())["sections"]["talk"]
+    assert report["by_label"].keys() == figures["labels"].keys()
+    assert [each["sample_id"] for each in report["alignments"]] == ["talk@0.00-2.00", "talk@2.00-4.00"]
+
+
+def test_optional_glosses_are_optional_with_the_option(files: Path, cslr: Command) -> None:
+    Path("optional.stm").write_text("a 1 s1 0 9 REGEN (WIND) SEHR\nb 1 s2 0 9 { SCHNEE / WIND }\n")
+    Path("h.ctm").write_text("a 1 0 1 REGEN\na 1 1 2 SEHR\nb 1 0 1 WIND\n")
+    figures = json.loads(cslr("score", "optional.stm", "h.ctm", "--json").stdout)
+    assert (figures["correct"], figures["deletions"]) == (3, 1)
+    figures = json.loads(cslr("score", "optional.stm", "h.ctm", "--optional-glosses", "--json").stdout)
+    assert (figures["correct"], figures["wer"]) == (4, 0)
+
+
+def test_two_systems_with_different_alternatives_are_compared(files: Path, cslr: Command) -> None:
+    Path("alternatives.stm").write_text("a 1 s1 0 9 { REGEN / WIND NORD } X\nb 1 s2 0 9 Y\n")
+    Path("first.txt").write_text("a REGEN X\nb Y\n")
+    Path("second.txt").write_text("a WIND NORD\nb Y\n")
+    figures = json.loads(cslr("score", "alternatives.stm", "first.txt", "second.txt", "--json").stdout)
+    assert [each["references"] for each in figures["systems"].values()] == [3, 4]
+    assert figures["comparison"]["first_wins"] == 1
+    assert figures["comparison"]["matched_pairs"]["segments"] == 1
+
+
+def test_glosses_that_differ_only_in_form_give_a_warning(files: Path, cslr: Command) -> None:
+    Path("refs.stm").write_text("a 1 s1 0.0 9.0 ÜBER\n")
+    Path("nfd.txt").write_text("a U\u0308BER\n")
+    outcome = cslr("score", "refs.stm", "nfd.txt", "--json")
+    assert (json.loads(outcome.stdout)["wer"], outcome.stderr) == (0, "")
+    Path("lower.txt").write_text("a über\n")
+    outcome = cslr("score", "refs.stm", "lower.txt", "--json")
+    assert json.loads(outcome.stdout)["wer"] == 100
+    assert "lower.txt: 'ÜBER' and 'über' differ only in form (upper and lower case)" in outcome.stderr
