@@ -23,6 +23,9 @@ Layout = Literal["zip", "folder"]
 ImageFormat = Literal["png", "jpeg"]
 # Unit that is drawn into a split.
 SplitUnit = Literal["clip", "signer"]
+# Where an annotation document has the name of a signer: the participant or the name of a tier, the name of the document
+# or of its folder, or nowhere.
+SignerOrigin = Literal["participant", "tier", "file", "folder", "none"]
 # Code that a checkpoint is for.
 CheckpointFormat = Literal["cslr", "published"]
 # Treatment of files that exist: an error; replaced; or kept, so that only missing results are made.

@@ -1,4 +1,4 @@
-"""Read data from outside: text, JSON, YAML and zip files of any origin, within limits.
+"""Read data from outside: text, JSON, YAML, XML and zip files of any origin, within limits.
 
 A file from outside can be damaged, huge by mistake, or made to exhaust the memory of its reader. Every other module
 reads such data through these functions. They check sizes before they allocate, and raise `UntrustedDataError` for
@@ -20,14 +20,19 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cslr_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 MIB: Final = 2**20
 MAX_TEXT_BYTES: Final = 512 * MIB  # manifests and annotation files; 100,000 clips take about 40 MB
 MAX_DOCUMENT_BYTES: Final = 16 * MIB  # one JSON document
 MAX_YAML_BYTES: Final = MIB  # PyYAML reads about 100 kB per second
+MAX_XML_BYTES: Final = 64 * MIB  # an annotation document of ELAN; an hour of signing takes about 5 MB
+MAX_XML_ELEMENTS: Final = 2_000_000
 MAX_DEPTH: Final = 64  # nested lists and objects; far below Python's limit of recursion
 MAX_YAML_VALUES: Final = 100_000  # after references (`*name`) are replaced by what they refer to
 MAX_DIGITS: Final = 18  # of a count
@@ -332,6 +337,62 @@ def _describe_yaml_error(error: Exception) -> str:
     problem = getattr(error, "problem", None) or abbreviate(str(error))
     mark = getattr(error, "problem_mark", None)
     return f"{problem}" if mark is None else f"{problem} at line {mark.line + 1}, column {mark.column + 1}"
+
+
+# XML
+
+
+def read_xml(path: Path) -> Element:
+    """Read an XML file into a tree of elements.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+        UntrustedDataError: the file is not XML, declares entities (a few lines of them can stand for gigabytes), or
+            exceeds a limit; the message names it.
+    """
+    with _naming(path):
+        return _parse_xml(read_bytes(path, max_bytes=MAX_XML_BYTES))
+
+
+def _parse_xml(content: bytes) -> Element:
+    from xml.etree.ElementTree import TreeBuilder
+    from xml.parsers import expat
+
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    num_elements = depth = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal num_elements, depth
+        num_elements, depth = num_elements + 1, depth + 1
+        if num_elements > MAX_XML_ELEMENTS:
+            raise UntrustedDataError(f"more than {MAX_XML_ELEMENTS:,} elements")
+        if depth > MAX_DEPTH:
+            raise UntrustedDataError(f"nested more than {MAX_DEPTH} levels deep")
+        builder.start(name, attributes)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(name)
+
+    def refuse_entity(*_: object) -> None:
+        raise UntrustedDataError("it declares entities, which are not read")
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = refuse_entity
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:
+        problem = expat.ErrorString(error.code)
+        place = f"line {error.lineno}, column {error.offset + 1}"
+        raise UntrustedDataError(f"not XML: {problem} at {place}") from error
+    except (LookupError, ValueError) as error:  # an unknown encoding
+        raise UntrustedDataError(f"not XML: {abbreviate(str(error))}") from error
+    return builder.close()
 
 
 # Zip files

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import struct
+import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -31,6 +33,7 @@ from cslr_cli.untrusted import (
     parse_yaml,
     read_json,
     read_text,
+    read_xml,
     read_yaml,
     read_zip_entry,
 )
@@ -169,6 +172,52 @@ def test_control_characters_are_found(character: str) -> None:
     assert not has_control_characters("MORGEN-ÜBER 他 ­")
 
 
+# XML
+
+
+def test_xml_means_what_the_standard_library_says(tmp_path: Path) -> None:
+    text = '<?xml version="1.0" encoding="ISO-8859-1"?><a x="1">\xfc<b/>&amp;<!-- c --><c>d</c>e</a>'
+    (tmp_path / "a.xml").write_bytes(text.encode("latin-1"))
+    assert ElementTree.tostring(read_xml(tmp_path / "a.xml")) == ElementTree.tostring(
+        ElementTree.fromstring(text.encode("latin-1"))
+    )
+
+
+_BOMB = "<!DOCTYPE a [<!ENTITY b0 'x'>" + "".join(f"<!ENTITY b{n} '{f'&b{n - 1};' * 10}'>" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (f"{_BOMB}]><a>&b11;</a>".encode(), "declares entities"),
+        (b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>', "declares entities"),
+        (b"<a>" * 100_000, "levels deep"),
+        (b"<a>&nothing;</a>", "undefined entity at line 1, column 4"),
+        (b"", "no element found"),
+        (b"\x00\xff", "not XML"),
+        (b'<?xml version="1.0" encoding="unknown-9"?><a/>', "not XML"),
+        (b"<a>" + b" " * 80 * MIB, "larger than 64 MiB"),
+    ],
+    ids=range(8),
+)
+def test_xml_beyond_the_limits_is_an_error(content: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(UntrustedDataError, match=problem) as caught:
+        read_xml(tmp_path / "a.xml")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.message.startswith(f"{tmp_path / 'a.xml'}: ")
+    assert peak < 80 * MIB
+
+
+@given(st.binary() | st.text(alphabet="<>/a&;!'\"[] ").map(str.encode))
+def test_any_content_is_xml_or_one_kind_of_error(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder, suppress(UntrustedDataError):
+        (Path(folder) / "a.xml").write_bytes(content)
+        read_xml(Path(folder) / "a.xml")
+
+
 # Zip files
 
 
@@ -245,7 +294,10 @@ def test_a_missing_zip_is_an_oserror(tmp_path: Path) -> None:
 def test_no_other_module_parses_data_from_outside() -> None:
     """`pickle.loads` of our own worker processes and zips that are written are no data from outside."""
     package = Path(cslr_cli.__file__).parent
-    parsers = re.compile(r"json\.loads?\(|yaml\.(safe_)?load\(|\.read_text\(|torch\.load\(|np\.load\(|Image\.open\(")
+    parsers = re.compile(
+        r"json\.loads?\(|yaml\.(safe_)?load\(|\.read_text\(|torch\.load\(|np\.load\(|Image\.open\("
+        r"|ParserCreate\(|ElementTree\.(parse|fromstring|iterparse|XML)\(|minidom|pickle\.load\("
+    )
     allowed = {
         "untrusted.py": "this door",
         "media/pictures.py": "the door of pictures",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from cslr_cli.choices import ImageFormat, Layout, SplitUnit
+from cslr_cli.choices import ImageFormat, Layout, SignerOrigin, SplitUnit
 from cslr_cli.cli import options
 from cslr_cli.cli.completion import complete_corpus_name
 from cslr_cli.cli.console import print_error, print_json, print_note, print_remarks, print_result, shown_progress, table
@@ -19,7 +19,7 @@ from cslr_cli.errors import EXIT_FAILED, FAULTS_SHOWN, DataError, UsageError
 from cslr_cli.media.options import FitMode, Interpolation
 
 if TYPE_CHECKING:
-    from cslr_cli.corpora import AnnotationError, CorpusReader, LeftOutClip, ReleasePaths, SplitDrawing
+    from cslr_cli.corpora import AnnotationError, CorpusReader, LeftOutClip, OwnCorpus, ReleasePaths, SplitDrawing
     from cslr_cli.corpora.preparation import PreparationReport, ShardReport
     from cslr_cli.progress import ProgressCallback
 
@@ -37,7 +37,7 @@ def prepare(
             metavar="CORPUS",
             autocompletion=complete_corpus_name,
             help="Name of the corpus: phoenix2014, phoenix2014-si5, phoenix2014-T, csl, csl-daily or synthetic, in "
-            "upper or lower case. With --manifest: a new name for your own corpus.",
+            "upper or lower case. With --manifest or --transcripts: a new name for your own corpus.",
         ),
     ],
     source: Annotated[
@@ -128,6 +128,56 @@ def prepare(
             _OWN_CORPUS,
         ),
     ] = None,
+    transcripts: Annotated[
+        Path | None,
+        option(
+            "--transcripts",
+            "Folder of annotation documents and their videos: ELAN, Praat TextGrid, SRT, VTT, or JSON of predict.",
+            "FOLDER|FILE",
+            _OWN_CORPUS,
+        ),
+    ] = None,
+    tiers: Annotated[
+        list[str] | None,
+        option(
+            "--tier",
+            "Tier of the glosses, or of one hand; may contain * (default: glosses, or the only tier). Repeatable.",
+            "NAME",
+            _OWN_CORPUS,
+        ),
+    ] = None,
+    sentence_tier: Annotated[
+        str | None,
+        option(
+            "--sentence-tier",
+            "Tier with one annotation per sentence; may contain * (default: the tier above the glosses, or pauses).",
+            "NAME",
+            _OWN_CORPUS,
+        ),
+    ] = None,
+    pause: Annotated[
+        float | None,
+        option(
+            "--pause",
+            "Time without a gloss that ends a sentence, in seconds, for documents without sentences (default: 1).",
+            "SECONDS",
+            _OWN_CORPUS,
+        ),
+    ] = None,
+    media: Annotated[
+        int | None,
+        option("--media", "Number of the video in documents that name several (default: 1).", "N", _OWN_CORPUS),
+    ] = None,
+    signer_from: Annotated[
+        str | None,
+        option(
+            "--signer-from",
+            "Source of the signer's name: the participant of the tier, the tier (the part that * stands for), the name "
+            "of the document or of its folder (default: participant).",
+            "|".join(get_args(SignerOrigin)),
+            _OWN_CORPUS,
+        ),
+    ] = None,
     fps: Annotated[
         float | None,
         option(
@@ -196,6 +246,7 @@ def prepare(
         cslr prepare phoenix2014 --source /data/phoenix2014-release --check
         cslr prepare phoenix2014 --source /data/phoenix2014-release
         cslr prepare my-corpus --manifest videos/clips.csv --fps 25
+        cslr prepare my-corpus --transcripts videos --tier Glosses
         cslr prepare synthetic --size 72  # draws its own videos
     """
     synthetic = {"num_glosses": glosses, "num_signers": signers, "num_train_clips": train_clips}
@@ -204,13 +255,24 @@ def prepare(
     from cslr_cli.corpora.preparation import PreparationOptions, Shard, prepare_shard
     from cslr_cli.corpora.preparation import prepare as prepare_corpus
 
-    if manifest is None:
-        _check_manifest_options({"--fps": fps, "--split-shares": split_shares, "--split-by": split_by})
-        reader = _set_dev_signers(find_reader(corpus), dev_signers, seed)
+    documents = {"--tier": tiers or None, "--sentence-tier": sentence_tier, "--pause": pause}
+    documents |= {"--media": media, "--signer-from": signer_from}
+    is_own = manifest is not None or transcripts is not None
+    if manifest is not None and transcripts is not None:
+        raise UsageError("--manifest with --transcripts", "use one of the two options")
+    if transcripts is None:
+        _check_own_options(documents, "for annotation documents", "add --transcripts FOLDER")
+    reader: CorpusReader
+    if is_own:
+        drawing = _make_split_drawing(split_shares, split_by, seed)
+        own = _make_own_corpus(corpus, manifest, transcripts, documents, drawing)
+        reader = own if fps is None else replace(own, fps=_check_fps(fps))
     else:
-        reader = _make_own_corpus(corpus, manifest, fps, _make_split_drawing(split_shares, split_by, seed))
+        options_of_own = {"--fps": fps, "--split-shares": split_shares, "--split-by": split_by}
+        _check_own_options(options_of_own, "for your own corpus", "add --manifest FILE or --transcripts FOLDER")
+        reader = _set_dev_signers(find_reader(corpus), dev_signers, seed)
     if reader.name != "synthetic":
-        seed_unused = manifest is None and reader.name != "csl"
+        seed_unused = not is_own and reader.name != "csl"
         _check_synthetic_options({**synthetic, "seed": seed if seed_unused else None}, reader.name)
     preparation = PreparationOptions(
         frame_size=size,
@@ -251,15 +313,36 @@ def _check_release(reader: CorpusReader, paths: ReleasePaths, *, as_json: bool) 
         raise typer.Exit(EXIT_FAILED)
 
 
-def _make_own_corpus(name: str, manifest: Path, fps: float | None, drawing: SplitDrawing | None) -> CorpusReader:
+def _make_own_corpus(
+    name: str,
+    manifest: Path | None,
+    transcripts: Path | None,
+    documents: Mapping[str, Any],
+    drawing: SplitDrawing | None,
+) -> OwnCorpus:
+    """Make the reader of a manifest or of annotation documents; `documents` are the options of the latter."""
     from cslr_cli.corpora import CORPORA, OwnCorpus
+    from cslr_cli.corpora.transcripts import SentenceOptions, TranscriptCorpus
 
     if name.lower() in (known.lower() for known in CORPORA):
         raise UsageError(f"{name} is the name of a published corpus", "choose another name for your own corpus")
-    if fps is not None and not 0 < fps <= 1000:
+    if transcripts is None:
+        return OwnCorpus(name, manifest=manifest or Path(), drawing=drawing)
+    default = SentenceOptions()
+    options_of_sentences = SentenceOptions(
+        tiers=tuple(documents["--tier"] or ()),
+        sentence_tier=documents["--sentence-tier"],
+        media=documents["--media"] if documents["--media"] is not None else default.media,
+        signer_from=documents["--signer-from"] or default.signer_from,
+        pause=documents["--pause"] if documents["--pause"] is not None else default.pause,
+    )
+    return TranscriptCorpus(name, transcripts=transcripts, options=options_of_sentences, drawing=drawing)
+
+
+def _check_fps(fps: float) -> float:
+    if not 0 < fps <= 1000:
         raise UsageError(f"--fps {fps:g}: not a frame rate", "use a number above 0, at most 1000")
-    reader = OwnCorpus(name, manifest=manifest, drawing=drawing)
-    return reader if fps is None else OwnCorpus(name, fps=fps, manifest=manifest, drawing=drawing)
+    return fps
 
 
 def _set_dev_signers(reader: CorpusReader, dev_signers: str | None, seed: int | None) -> CorpusReader:
@@ -292,10 +375,10 @@ def _make_split_drawing(shares: str | None, unit: str | None, seed: int | None) 
     )
 
 
-def _check_manifest_options(options_given: Mapping[str, object]) -> None:
+def _check_own_options(options_given: Mapping[str, object], purpose: str, hint: str) -> None:
     given = [name for name, value in options_given.items() if value is not None]
     if given:
-        raise UsageError(f"{', '.join(given)}: only for your own corpus", "add --manifest FILE")
+        raise UsageError(f"{', '.join(given)}: only {purpose}", hint)
 
 
 def _check_synthetic_options(options_given: Mapping[str, int | None], name: str) -> None:

@@ -4,7 +4,9 @@
 - `reader`: `CorpusReader`, the facts of a corpus and the reading of its release.
 - `phoenix2014`, `phoenix2014_t`, `csl`, `csl_daily`: the readers with the facts of each corpus.
 - `own_corpus`: a corpus that a manifest describes.
-- `annotation_files`, `release_paths`: reading annotation files, and where they are on disk.
+- `transcripts`: a corpus from annotation documents of ELAN, Praat and others.
+- `annotation_files`, `release_paths`, `clip_locations`, `archives`: reading annotation files, and where they and the
+  frames are on disk.
 - `preparation`, `inspection`, `synthetic`: prepare a release, inspect a prepared corpus, draw a corpus.
 """
 

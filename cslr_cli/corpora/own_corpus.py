@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import get_args
+from typing import ClassVar, get_args
 
 from cslr_cli.choices import SplitUnit
 from cslr_cli.corpora.annotation_files import (
@@ -131,11 +131,14 @@ class Row:
         where: position for messages: file and line.
         values: values by column as text, without empty ones.
         sample_id: name of the clip; `assign_ids` sets it.
+        frames: path of the clip on disk, relative to the folder of the corpus; None if it is the value of `path`,
+            which must be inside that folder.
     """
 
     where: str
     values: Mapping[str, str]
     sample_id: str = ""
+    frames: str | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ class OwnCorpus(CorpusReader):
     protocol: str = "plain"
     layout: str = _LAYOUT
     frame_pattern: str = ""
+    input_name: ClassVar[str] = "a manifest"
     manifest: Path = field(default=Path("clips.csv"))
     drawing: SplitDrawing | None = None
 
@@ -166,13 +170,12 @@ class OwnCorpus(CorpusReader):
         """Read the manifest; its faults are part of the result."""
         if not is_plain_name(self.name):
             raise UsageError(f"invalid name of a corpus: {self.name!r}", "use a name without spaces or slashes")
-        if not self.manifest.is_file():
-            raise DataError(f"{self.manifest}: manifest not found", f"expected a file like this:\n{self.layout}")
+        self.check_input()
         if paths.need_frames and not paths.source.is_dir():
             hint = "name the folder that the manifest's paths are relative to with --source"
             raise DataError(f"{paths.source}: folder not found", hint)
         collector = SampleCollector(self.unusable, nested_names=True)
-        rows = assign_ids(list(self._rows(collector)))
+        rows = assign_ids(list(self.find_rows(paths, collector)))
         split_of = self._find_splits(rows, collector)
         segments: dict[str, Segment] = {}
         names = DiskNames(paths.source)
@@ -181,10 +184,16 @@ class OwnCorpus(CorpusReader):
         collector.samples.sort(key=lambda sample: self.splits.index(sample.split))
         references = self.find_references(paths, [], collector)
         if collector.faults:
-            collector.add_hint(f"expected a manifest like this:\n{self.layout}")
+            collector.add_hint(f"expected {self.input_name} like this:\n{self.layout}")
         return self.make_release(paths.source, collector, references, segments)
 
-    def _rows(self, collector: SampleCollector) -> Iterator[Row]:
+    def check_input(self) -> None:
+        """Raise an error if the manifest does not exist."""
+        if not self.manifest.is_file():
+            raise DataError(f"{self.manifest}: manifest not found", f"expected a file like this:\n{self.layout}")
+
+    def find_rows(self, paths: ReleasePaths, collector: SampleCollector) -> Iterator[Row]:
+        """Yield the clips of the manifest; wrong lines are added as faults."""
         suffix = self.manifest.suffix.lower()
         if suffix not in _JSON_SUFFIXES + _CSV_SUFFIXES:
             expected = f"use CSV ({', '.join(_CSV_SUFFIXES)}) or JSON lines ({', '.join(_JSON_SUFFIXES)})"
@@ -216,7 +225,9 @@ class OwnCorpus(CorpusReader):
         drawing = SplitDrawing() if self.drawing is None and not split_of else self.drawing
         without = [row for row in rows if "split" not in row.values]
         if self.drawing is not None and rows and not without:
-            collector.notes.append("options for random splits have no effect: each clip has a split in the manifest")
+            collector.notes.append(
+                f"options for random splits have no effect: each clip has a split in {self.input_name}"
+            )
         if drawing is None or not without or (drawing.unit == "signer" and any(map(_has_no_signer, without))):
             return split_of
         # By the contents of the line, not its number: another order of lines must not change the split.
@@ -247,8 +258,8 @@ class OwnCorpus(CorpusReader):
             faults.append("the clip has neither a split nor a signer; --split-by signer needs one of them")
         elif split and split not in self.splits:
             faults.append(f"unknown split {split!r}; expected one of {', '.join(self.splits)}")
-        path = _inner_path(row.values["path"], root)
-        if "\\" in row.values["path"]:
+        path = row.frames or _inner_path(row.values["path"], root)
+        if row.frames is None and "\\" in row.values["path"]:
             faults.append(f"'{row.values['path']}' has a backslash; write / between folders, on Windows too")
         elif path is None:
             faults.append(f"{row.values['path']!r} is outside of the corpus' folder, {root}")

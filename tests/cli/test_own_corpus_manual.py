@@ -19,6 +19,7 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from tests.cli.conftest import REPOSITORY, Command
 from tests.corpora.releases import write_frames
 from tests.corpora.test_own_corpus import write_counting_video
+from tests.corpora.test_transcripts import Aligned, write_eaf
 
 MANUAL = (REPOSITORY / "docs" / "own-corpus.md").read_text(encoding="utf-8")
 SMALL = ["--workers", "1", "--size", "16"]
@@ -52,7 +53,7 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_its_manifest_is_prepared_by_its_commands(manifest: Path, cslr: Command) -> None:
     for command in commands():
-        if command[0] == "prepare" and "--output" not in command and "--split-shares" not in command:
+        if command[0] == "prepare" and not {"--output", "--split-shares", "--transcripts"} & set(command):
             outcome = cslr(*command, *SMALL)
             assert outcome.status == 0, outcome.stderr
             assert "left out" not in outcome.stderr
@@ -76,28 +77,21 @@ def test_its_json_says_what_its_csv_says(manifest: Path, tmp_path: Path) -> None
     assert (same.sample_id, same.split, same.glosses) == (first.sample_id, first.split, first.glosses)
 
 
-def test_its_instructions_for_elan_makes_a_manifest(manifest: Path) -> None:
+def test_its_command_for_documents_works(manifest: Path, cslr: Command) -> None:
     manifest.unlink()
-    document = pytest.importorskip("pympi.Elan").Eaf()
-    document.add_tier("sentences")
-    document.add_annotation("sentences", 1000, 3000, "today, the weather is good")
-    document.add_annotation("sentences", 3000, 4000, "")
-    document.add_tier("glosses")
-    for start, end, gloss in [
-        (2000, 3100, "GOOD"),
-        (900, 1500, "TODAY"),
-        (1500, 1900, "WEATHER REPORT"),
-        (3100, 3900, "ÜBER"),
-    ]:
-        document.add_annotation("glosses", start, end, gloss)
-    document.to_file("videos/lecture.eaf")
-    (program,) = blocks("python")
-    exec(program, {})
-    samples = OwnCorpus("mine", manifest=manifest).read(ReleasePaths(manifest.parent)).check().samples
-    first, second = sorted(samples, key=lambda sample: sample.sample_id)
-    assert (first.sample_id, first.frames, first.signer) == ("lecture-1.0-3.0", "lecture.mp4", "lecture")
+    (command,) = (command for command in commands() if "--transcripts" in command)
+    tiers: dict[str, list[Aligned]] = {
+        "Sentences": [(1000, 3000, "today, the weather is good"), (3000, 4000, "")],
+        "Glosses": [(2000, 3000, "GOOD"), (900, 1500, "TODAY"), (1500, 1900, "WEATHER REPORT"), (3100, 3900, "ÜBER")],
+    }
+    write_eaf(Path("videos/lecture.eaf"), tiers)
+    outcome = cslr(*command, "--split-shares", "1,1,0", *SMALL)
+    assert outcome.status == 0, outcome.stderr
+    corpus = PreparedCorpus.open("prepared/my-corpus")
+    samples = {sample.sample_id: sample for split in corpus.splits for sample in corpus.samples(split)}
+    first, second = samples["lecture-1-3"], samples["lecture-3-4"]
     assert (first.glosses, first.translation) == (("TODAY", "WEATHER-REPORT", "GOOD"), "today, the weather is good")
-    assert (second.glosses, second.translation) == (("ÜBER",), None)
+    assert (second.glosses, second.translation, second.num_frames) == (("ÜBER",), None, 25)
 
 
 def test_its_instructions_for_drawing_splits_work(manifest: Path, cslr: Command) -> None:
