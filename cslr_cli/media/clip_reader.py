@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_fit import Box, FrameFit
-from cslr_cli.media.frame_source import Frame, FrameSource, check_segment_within
+from cslr_cli.media.frame_source import Frame, FrameSource, cut_segment
 from cslr_cli.media.frames import FrameArrays, open_frames, validate_frames
-from cslr_cli.media.options import ReadOptions, Segment
-from cslr_cli.media.resampling import resample_stream
+from cslr_cli.media.options import ReadOptions
+from cslr_cli.media.resampling import Resampling, resample_stream
 from cslr_cli.media.video import VideoFrames
 
 # Sources of frames: a path, or arrays.
@@ -227,38 +227,31 @@ class ClipReader:
             yield from self._select_array_frames(source)
             return
         segment, limit = self.options.segment, self.options.max_frames
-        # How much of a truncated video is left is known only after a pass over the whole file.
-        is_bounded = (
-            segment is not None and segment.end is not None and limit is None and self.options.source_fps is None
-        )
-        if segment is not None and is_bounded and isinstance(source, VideoFrames) and not source.is_cut_off:
-            # Only the segment is decoded.
+        if segment is not None and segment.end is not None and limit is None and self.options.source_fps is None:
+            # Only the segment of a video is decoded.
             excerpt = source.read_segment(segment, self._corpus_fps)
-            self._warnings += filter(None, [excerpt.missing])
-            yield from self._every_nth(excerpt.frames)
+            self._warnings += [*filter(None, [excerpt.missing]), *excerpt.warnings]
+            self._num_decoded = excerpt.num_positions
+            numbered = zip(excerpt.positions.tolist(), excerpt.frames, strict=True)
+            yield from islice(numbered, None, None, self._interval)
             return
-        indices = self._resampled_indices(source)
-        self._num_decoded = len(indices)
-        positions = np.arange(0, len(indices), self._interval)
+        chosen = self._resample(source)
+        self._num_decoded = chosen.num_positions - self._first
+        places = np.arange(0, len(chosen.indices), self._interval)
         if limit is not None:
-            positions = positions[evenly_spaced_indices(len(positions), limit)]
-        yield from zip(positions.tolist(), source.iterate(indices[positions]), strict=True)
+            places = places[evenly_spaced_indices(len(places), limit)]
+        positions = chosen.positions[places] - self._first
+        yield from zip(positions.tolist(), source.iterate(chosen.indices[places]), strict=True)
 
-    def _resampled_indices(self, source: FrameSource) -> NDArray[np.int64]:
-        """Return the indices of the frames that show the wanted segment at the corpus' rate; they never decrease."""
+    def _resample(self, source: FrameSource) -> Resampling:
+        """Choose the frames that show the wanted segment at the corpus' rate."""
         self.source_num_frames = source.num_frames
-        indices = source.resampled_indices(self._corpus_fps, self.options.source_fps)
-        missing = source.missing if isinstance(source, VideoFrames) else None
-        if missing is not None:
-            self._warnings.append(missing)
-        segment = self.options.segment
-        if segment is None:
-            return indices
-        # The segment may exceed a truncated video, about which there is a warning.
-        needed = segment if missing is None else Segment(segment.start)
-        check_segment_within(source.path, needed, len(indices), self._corpus_fps)
-        first, last = segment.frame_range(self._corpus_fps)
-        return indices[first:last]
+        everything = source.resample(self._corpus_fps, self.options.source_fps)
+        missing = source.missing
+        self._warnings += [*filter(None, [missing]), *source.warnings]
+        if self.options.segment is None:
+            return everything
+        return cut_segment(source.path, everything, self.options.segment, self._corpus_fps, is_complete=missing is None)
 
     def _select_array_frames(self, arrays: FrameArrays) -> Iterator[tuple[int, Frame]]:
         """Do the same as `_select_frames` for frames in memory."""

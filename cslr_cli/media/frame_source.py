@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 import cv2
 import numpy as np
@@ -18,20 +18,18 @@ from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media.options import Segment
-from cslr_cli.media.resampling import resample_indices
+from cslr_cli.media.resampling import Resampling, resample
 
 # uint8 (H, W, 3), RGB.
 Frame = NDArray[np.uint8]
 
-# Silence the libraries' messages: a MediaError reports the faults of a file.
-# OpenCV's FFmpeg reads the variable when it opens its first video.
+# Silence OpenCV's messages: a MediaError reports the faults of a file.
+# Its FFmpeg, which reads some cameras, reads the variable when it opens the first one.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 5 has it there
 
-# Longest time that one frame is shown, seconds; programs that record a screen store no frames while nothing moves.
-MAX_GAP_SECONDS: Final = 60.0
-# The same on average, over a whole recording.
-_MAX_SECONDS_PER_FRAME = 2.0
+# Most seconds between two frames of half of a recording; slower ones show no signing.
+_MAX_FRAME_INTERVAL = 2.0
 
 _NAMES_SHOWN = 5
 # Seconds by which a segment may end after its clip; annotated times are not exact.
@@ -48,11 +46,18 @@ class ResampledSegment:
 
     Attributes:
         frames: uint8 (H, W, 3), RGB, all of one size, decoded on demand; may raise a MediaError.
+        positions: place of each frame on the even clock, from 0 at the start of the segment, int64 (n,). They increase
+            by 1, except over a long gap in which the source has no frames.
+        num_positions: length of the segment on the even clock, including long gaps.
         missing: description of the frames that do not decode; None if all do.
+        warnings: what else is unusual about the source, a sentence each.
     """
 
     frames: Iterator[Frame]
+    positions: NDArray[np.int64]
+    num_positions: int
     missing: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class FrameSource(ABC):
@@ -79,6 +84,16 @@ class FrameSource(ABC):
     @abstractmethod
     def fps(self) -> float | None:
         """Average frames per second; None if the source does not state it."""
+
+    @property
+    def missing(self) -> str | None:
+        """Description of what is missing if the source is cut off or damaged; else None."""
+        return None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What else is unusual about the source and changes what is seen, a sentence each."""
+        return ()
 
     @abstractmethod
     def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
@@ -107,22 +122,27 @@ class FrameSource(ABC):
         unique, repeats = np.unique(chosen, return_counts=True)
         yield from repeat_frames(self._decode(unique.tolist()), repeats.tolist())
 
-    def resampled_indices(self, fps: float, source_fps: float | None = None) -> NDArray[np.int64]:
-        """Return the indices of the frames that show the clip at an even frame rate; they never decrease.
+    def resample(self, fps: float, source_fps: float | None = None) -> Resampling:
+        """Choose the frames that show the clip at an even frame rate.
 
         Args:
             fps: wanted rate, frames per second; sources without times are taken to have it.
             source_fps: rate of the source instead of its own times, frames per second.
 
         Raises:
-            MediaError: the times have gaps that would be filled with thousands of copies of a frame.
+            MediaError: the frames are too far apart for a video of signing.
         """
         times = self.timestamps if source_fps is None else np.arange(self.num_frames) / source_fps
         if times is None:
-            return np.arange(self.num_frames)
+            everything = np.arange(self.num_frames)
+            return Resampling(everything, everything, len(everything))
         if source_fps is None:
-            check_gaps(self.path, times)
-        return resample_indices(times, fps)
+            check_rate(self.path, times)
+        return resample(times, fps)
+
+    def resampled_indices(self, fps: float, source_fps: float | None = None) -> NDArray[np.int64]:
+        """Return the indices of the frames that `resample` chooses; they never decrease."""
+        return self.resample(fps, source_fps).indices
 
     def read_segment(self, segment: Segment, fps: float) -> ResampledSegment:
         """Read a segment of the clip at an even frame rate.
@@ -134,12 +154,17 @@ class FrameSource(ABC):
             fps: wanted rate, frames per second; pictures without times are taken to have this rate.
 
         Raises:
-            MediaError: the clip ends long before the segment does.
+            MediaError: the clip ends long before the segment does, unless that is a part that is `missing`, or the
+                segment lies in a gap without frames.
         """
-        indices = self.resampled_indices(fps)
-        first, last = segment.frame_range(fps)
-        check_segment_within(self.path, segment, len(indices), fps)
-        return ResampledSegment(self.iterate(indices[first:last]))
+        missing = self.missing
+        chosen = cut_segment(self.path, self.resample(fps), segment, fps, is_complete=missing is None)
+        return self._read_chosen(chosen, segment, fps, missing)
+
+    def _read_chosen(self, chosen: Resampling, segment: Segment, fps: float, missing: str | None) -> ResampledSegment:
+        first = segment.frame_range(fps)[0]
+        positions, end = chosen.positions - first, chosen.num_positions - first
+        return ResampledSegment(self.iterate(chosen.indices), positions, end, missing, self.warnings)
 
     def read(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
         """Read frames into one array.
@@ -165,22 +190,19 @@ class FrameSource(ABC):
         return cast("NDArray[np.uint8]", frames)
 
 
-def check_gaps(path: Path, times: NDArray[np.float64]) -> None:
-    """Raise a MediaError if the times of frames have gaps that no recording has.
-
-    A gap is filled with copies of a frame. Damaged time stamps can jump by days.
+def check_rate(path: Path, times: NDArray[np.float64]) -> None:
+    """Raise a MediaError if frames are so far apart that they show no signing.
 
     Args:
         path: path of the source.
         times: increasing times of its frames, seconds, float64 (T,).
     """
-    gaps = np.diff(times)
-    hint = "repair its time stamps with ffmpeg, or give the real frame rate: --source-fps FPS"
-    if len(gaps) and gaps.max() > MAX_GAP_SECONDS:
-        frame = int(gaps.argmax())
-        raise MediaError(f"{path}: the time stamps jump by {gaps[frame]:,.0f} s after frame {frame}", hint)
-    if len(gaps) and times[-1] - times[0] > _MAX_SECONDS_PER_FRAME * len(times) + MAX_GAP_SECONDS:
-        raise MediaError(f"{path}: {len(times)} frames in {times[-1] - times[0]:,.0f} s are no video of signing", hint)
+    interval = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    if interval > _MAX_FRAME_INTERVAL:
+        raise MediaError(
+            f"{path}: one frame every {interval:,.1f} s is no video of signing",
+            "repair its time stamps with ffmpeg, or give the real frame rate: --source-fps FPS",
+        )
 
 
 def repeat_frames(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[int]) -> Iterator[Frame]:
@@ -199,6 +221,29 @@ def repeat_frames(named_frames: Iterable[tuple[str, Frame]], repeats: Sequence[i
         shape = frame.shape
         for _ in range(repeat):
             yield frame
+
+
+def cut_segment(
+    path: Path, resampling: Resampling, segment: Segment, fps: float, *, is_complete: bool = True
+) -> Resampling:
+    """Return the frames of a segment of a clip.
+
+    Args:
+        path: path of the clip.
+        resampling: all frames of the clip at `fps`.
+        segment: the wanted segment.
+        fps: frames per second.
+        is_complete: whether the clip has all its frames. One that is cut off may end before the segment does.
+
+    Raises:
+        MediaError: the clip lacks more than half a second, or all, of the segment.
+    """
+    check_segment_within(path, segment if is_complete else Segment(segment.start), resampling.num_positions, fps)
+    chosen = resampling.within(*segment.frame_range(fps))
+    if not len(chosen.positions):
+        end = "its end" if segment.end is None else f"{segment.end:g} s"
+        raise MediaError(f"{path}: the video has no frames from {segment.start:g} s to {end}")
+    return chosen
 
 
 def check_segment_within(path: Path, segment: Segment, num_frames: int, fps: float) -> None:

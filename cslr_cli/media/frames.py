@@ -25,23 +25,19 @@ FrameArrays = NDArray[Any] | Iterable[NDArray[Any]]
 _EXPECTED_ARRAYS = "expected frames as uint8 arrays (H, W, 3), RGB, 0 to 255, all of one size"
 
 
-def open_frames(path: Path | str, *, partial: bool = False) -> FrameSource:
+def open_frames(path: Path | str, *, partial: bool = False, stream: int | None = None) -> FrameSource:
     """Open the frames of a clip.
 
     Args:
         path: a folder of pictures, a `.zip` of pictures, or a video file.
         partial: read a truncated video as far as possible instead of raising an error.
+        stream: number of the stream of a video; None for the default one, or else the largest.
 
     Raises:
         NoFramesError: there is no such file or folder.
-        MediaError: the file is empty, or its name is not UTF-8. Faults of its contents are found when frames are read.
+        MediaError: the file is empty. Faults of its contents are found when frames are read.
     """
     path = Path(path)
-    try:
-        str(path).encode()  # OpenCV aborts the program on some names that are not UTF-8
-    except UnicodeEncodeError as error:
-        name = ascii(str(path)).strip("'")
-        raise MediaError(f"{name}: the name is not UTF-8 text", "rename the file or folder") from error
     if path.is_dir():
         return FolderFrames(path)
     if not path.exists():
@@ -50,7 +46,7 @@ def open_frames(path: Path | str, *, partial: bool = False) -> FrameSource:
         raise NoFramesError(f"{path}: there is no such file or folder", hint)
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes)")
-    return ZipFrames(path) if path.suffix.lower() == ".zip" else VideoFrames(path, partial=partial)
+    return ZipFrames(path) if path.suffix.lower() == ".zip" else VideoFrames(path, partial=partial, stream=stream)
 
 
 def iterate_frames(path: Path, fps: float, segment: Segment | None = None) -> Iterator[Frame]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,22 +16,48 @@ from numpy.typing import ArrayLike, NDArray
 # Tolerance for the rounding of frame times, seconds.
 _MICROSECOND = 1e-6
 
+# Longest time for which one frame stands, seconds. Programs that record a screen store no frames while nothing moves.
+MAX_GAP_SECONDS: Final = 5.0
+
 _Frame = TypeVar("_Frame")
 
 
-def resample_indices(timestamps: ArrayLike, fps: float) -> NDArray[np.int64]:
+@dataclass(frozen=True)
+class Resampling:
+    """The frames that show a video at an even frame rate.
+
+    Attributes:
+        positions: place of each chosen frame on the even clock, int64 (n,), increasing: it is shown at position / fps
+            seconds. Positions within a long gap between two frames are left out.
+        indices: index of each chosen frame in the video, int64 (n,), never decreasing.
+        num_positions: number of positions up to the end of the video, including those that are left out.
+    """
+
+    positions: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    num_positions: int
+
+    def within(self, first: int, last: int | None) -> Resampling:
+        """Return the frames from position `first` to the one before `last`; None for the end of the video."""
+        end = self.num_positions if last is None else min(last, self.num_positions)
+        chosen = slice(*np.searchsorted(self.positions, [first, max(first, end)]))
+        return Resampling(self.positions[chosen], self.indices[chosen], end)
+
+
+def resample(timestamps: ArrayLike, fps: float, origin: float | None = None) -> Resampling:
     """Choose the frames that show a video at another, even frame rate.
 
-    The k-th chosen frame is the one whose time is nearest to k/fps. A video that already has this rate, except for
-    the rounding of its times, is kept frame by frame.
+    The frame at position k is the one whose time is nearest to k / fps. A video that already has this rate, except for
+    the rounding of its times, is kept frame by frame. A gap between two frames is filled with copies of them, but not
+    a gap of more than `MAX_GAP_SECONDS`: nothing was filmed there.
 
     Args:
         timestamps: display time of each frame, seconds, increasing, shape (T,).
         fps: wanted rate, frames per second.
+        origin: time of position 0, seconds; None for the first time.
 
     Returns:
-        int64, indices into `timestamps` that never decrease. Their number is the video's length times
-        `fps`, rounded, and at least one. The last frame is assumed to last as long as the median frame.
+        The chosen frames, at least one. The last frame, or one before a long gap, is shown as long as the median one.
 
     Raises:
         ValueError: there are no times, they do not increase, or `fps` is not positive.
@@ -38,9 +65,21 @@ def resample_indices(timestamps: ArrayLike, fps: float) -> NDArray[np.int64]:
     times = np.asarray(timestamps, dtype=np.float64)
     if len(times) == 0 or (np.diff(times) <= 0).any() or not fps > 0:
         raise ValueError("expected increasing times and a positive frame rate")
-    times = times - times[0]
-    wanted = np.arange(max(1, round((times[-1] + median_frame_interval(times, fps)) * fps))) / fps
-    return nearest_frames(times, wanted)
+    times = times - (times[0] if origin is None else origin)
+    interval = min(median_frame_interval(times, fps), MAX_GAP_SECONDS)
+    ends = np.append(np.flatnonzero(np.diff(times) > MAX_GAP_SECONDS), len(times) - 1)
+    starts = np.append(0, ends[:-1] + 1)
+    stretches = []
+    for start, end in zip(times[starts].tolist(), times[ends].tolist(), strict=True):
+        first = round(start * fps)
+        stretches.append(np.arange(first, max(first + 1, round((end + interval) * fps))))
+    positions = np.concatenate(stretches)
+    return Resampling(positions, nearest_frames(times, positions / fps), int(positions[-1]) + 1)
+
+
+def resample_indices(timestamps: ArrayLike, fps: float) -> NDArray[np.int64]:
+    """Return the `Resampling.indices` of `resample`."""
+    return resample(timestamps, fps).indices
 
 
 def median_frame_interval(times: NDArray[np.float64], fps: float) -> float:

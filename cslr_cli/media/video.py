@@ -1,44 +1,47 @@
-"""Video files: decode frames, find their times, and read segments of long videos without decoding the rest."""
+"""Video files: find the times of their frames, decode frames, and read segments without decoding the rest."""
 
 from __future__ import annotations
 
+import math
+import re
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from typing import cast
 
-import cv2
+import av
 import numpy as np
+from av.sidedata.sidedata import SideData
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
-from cslr_cli.media.frame_source import (
-    Frame,
-    FrameSource,
-    ResampledSegment,
-    check_gaps,
-    check_segment_within,
-    repeat_frames,
+from cslr_cli.media.frame_conversion import (
+    UPRIGHT,
+    FrameConverter,
+    Orientation,
+    Presentation,
+    deinterlace,
+    parse_display_matrix,
 )
+from cslr_cli.media.frame_source import Frame, FrameSource, ResampledSegment, check_rate, cut_segment, repeat_frames
+from cslr_cli.media.frame_times import FrameTimes, duration_of, times_from_stamps
 from cslr_cli.media.options import Segment
-from cslr_cli.media.pictures import check_frame_size_limit
-from cslr_cli.media.presentation import find_presentation
-from cslr_cli.media.resampling import median_frame_interval, nearest_frames
-from cslr_cli.media.video_headers import ContainerHeader, read_container_header
+from cslr_cli.media.resampling import resample
+from cslr_cli.media.tone_mapping import TRANSFERS
+from cslr_cli.media.video_stream import VideoDecoder, open_video, stamp_of
 
 _MAX_PLAUSIBLE_FPS = 1000.0
 # A seek lands on a key frame before its target. Segments that begin this early are reached without one. Seconds.
 _SEEK_MARGIN_SECONDS = 2.0
 # Seconds that may be missing or damaged, compared with the length that the container states.
-_ALLOWED_SHORTFALL = 0.5
-# Consecutive damaged packets after which a video counts as ended.
-_MAX_DAMAGED_PACKETS = 300
-# A gap between two frames of this many median intervals counts as a fault, not as an uneven rate.
-_MIN_GAP_FRAMES = 5
-# Fraction of frames whose times may not increase, and the step by which they are then increased, seconds.
-_MAX_LATE_FRACTION, _LATE_STEP = 0.02, 1e-5
+_ALLOWED_SHORTFALL, _ALLOWED_SHORTFALL_FRACTION = 0.5, 0.02
 
 
 @dataclass(frozen=True)
@@ -46,45 +49,117 @@ class _FrameIndex:
     """The result of one decoding pass over a video or a part of it.
 
     Attributes:
-        times: times of all frames that decode, seconds after the first, float64 (T,).
-        are_known: whether the file states the times.
+        times: times of all frames that decode.
+        size: decoded width and height of most frames.
+        has_other_sizes: whether other frames have another size.
+        is_interlaced: whether some frames are marked as interlaced.
+        transfers: transfer curves of HDR video that occur.
+        is_careful: whether frames must be decoded with one thread, because packets are damaged.
         num_damaged: number of packets that do not decode, followed by frames that do.
-        damaged_at: time of the last frame before the first damaged packet, seconds after the first frame.
+        damaged_at: time of the last frame before the first damaged packet; negative if there is none.
+        has_ended_early: whether reading the file failed before its end.
+        end_of_packets: latest end of a packet of any stream, seconds after the start of the container.
     """
 
-    times: NDArray[np.float64]
-    are_known: bool
+    times: FrameTimes
+    size: tuple[int, int]
+    has_other_sizes: bool
+    is_interlaced: bool
+    transfers: frozenset[str]
+    is_careful: bool
     num_damaged: int
     damaged_at: float
+    has_ended_early: bool
+    end_of_packets: float
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """Times of all frames that decode, seconds after the first frame of the video, float64 (T,)."""
+        return self.times.seconds
 
     @property
     def damage(self) -> str | None:
         """Description of the frames that are missing or do not decode; None if there are none."""
         if self.num_damaged == 0:
-            return self._gap_description
+            return self.times.gap_warning
         where = "before its first frame" if self.damaged_at < 0 else f"after {self.damaged_at:.2f} s"
         packets = "1 packet" if self.num_damaged == 1 else f"{self.num_damaged} packets"
-        details = f"{packets} cannot be decoded, first {where}; {len(self.times)} frames can, and keep their times"
+        details = f"{packets} cannot be decoded, first {where}; {len(self.seconds)} frames can, and keep their times"
         return f"the video is damaged: {details}"
 
-    @property
-    def _gap_description(self) -> str | None:
-        """Description of the longest unusual gap between two frames; None if there is none.
+    def warnings(self, tilt: float) -> tuple[str, ...]:
+        """Return what changes the frames that are seen, a sentence each.
 
-        FFmpeg silently skips a damaged Matroska file up to its next cluster.
+        Args:
+            tilt: see `Orientation`.
         """
-        gaps = np.diff(self.times)
-        long = np.flatnonzero(gaps > max(_ALLOWED_SHORTFALL, _MIN_GAP_FRAMES * np.median(gaps))) if len(gaps) else gaps
-        if not len(long):
-            return None
-        place = int(long[np.argmax(gaps[long])])
-        others = "" if len(long) == 1 else f", and {len(long) - 1} more such gaps"
-        where = f"between {self.times[place]:.2f} and {self.times[place + 1]:.2f} s{others}"
-        return f"no frame {where}: the video is frozen there, or is damaged"
+        found = [self.times.jump_warning]
+        if self.has_other_sizes:
+            found.append(f"the size of the frames changes; all are scaled to {self.size[0]}×{self.size[1]} pixels")
+        if self.transfers:
+            names = " and ".join(sorted(self.transfers)).upper()
+            found.append(f"the video is HDR ({names}); its brightness is brought to the scale of ordinary video")
+        if tilt:
+            found.append(f"the file wants its frames turned by {tilt:+.0f}° more; only quarter turns are made")
+        return tuple(filter(None, found))
+
+
+class _IndexBuilder:
+    """Collects what the decoded frames of one pass state."""
+
+    def __init__(self) -> None:
+        self.stamps: list[int | None] = []
+        self.sizes: Counter[tuple[int, int]] = Counter()
+        self.is_interlaced = False
+        self.transfers: set[str] = set()
+
+    def add(self, frame: VideoFrame) -> None:
+        self.stamps.append(stamp_of(frame))
+        self.sizes[frame.width, frame.height] += 1
+        self.is_interlaced |= frame.interlaced_frame
+        if frame.color_trc in TRANSFERS:
+            self.transfers.add(TRANSFERS[int(frame.color_trc)])
+
+    def build(self, decoder: VideoDecoder, times: FrameTimes, *, is_careful: bool) -> _FrameIndex:
+        before = decoder.num_before_damage
+        [(size, _)] = self.sizes.most_common(1)
+        return _FrameIndex(
+            times,
+            size,
+            len(self.sizes) > 1,
+            self.is_interlaced,
+            frozenset(self.transfers),
+            is_careful,
+            decoder.num_damaged,
+            float(times.seconds[before - 1]) if before > 0 else -1.0,
+            decoder.has_ended_early,
+            decoder.end_of_packets,
+        )
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a container states about its video; None for what it does not state.
+
+    Attributes:
+        fps: average frames per second.
+        seconds: length of the video.
+        total_seconds: length of the longest stream.
+        num_frames: number of frames.
+        pixel_aspect: width of a pixel divided by its height.
+        orientation: how frames are turned.
+    """
+
+    fps: float | None
+    seconds: float | None
+    total_seconds: float | None
+    num_frames: int | None
+    pixel_aspect: float
+    orientation: Orientation
 
 
 class VideoFrames(FrameSource):
-    """The frames of a video file as OpenCV's FFmpeg decodes them: upright, with correct colours and square pixels.
+    """The frames of a video file as they were filmed: upright, with correct colours and square pixels.
 
     The number of frames is the number that decodes, whatever the container states; finding it takes
     one pass over the file, reading frames another. Damaged packets are skipped; the frames after them keep their times.
@@ -92,11 +167,13 @@ class VideoFrames(FrameSource):
     Args:
         path: path of the file.
         partial: read a truncated or damaged video as far as possible instead of raising an error; see `missing`.
+        stream: number of the stream; None for the default one, or else the largest.
     """
 
-    def __init__(self, path: Path, *, partial: bool = False) -> None:
+    def __init__(self, path: Path, *, partial: bool = False, stream: int | None = None) -> None:
         super().__init__(path)
         self._partial = partial
+        self._stream = stream
         self._is_stopped = threading.Event()
 
     @contextmanager
@@ -111,12 +188,13 @@ class VideoFrames(FrameSource):
     @property
     def num_frames(self) -> int:
         """Number of frames that decode."""
-        return len(self._index.times)
+        return len(self._index.seconds)
 
     @property
     def timestamps(self) -> NDArray[np.float64] | None:
         """Display time of each frame, seconds after the first; None if the file does not state it."""
-        return self._index.times if self._index.are_known else None
+        index = self._index
+        return index.seconds if index.times.are_stamped or self._facts.fps is not None else None
 
     @property
     def fps(self) -> float | None:
@@ -124,79 +202,103 @@ class VideoFrames(FrameSource):
         times = self.timestamps
         if times is not None and len(times) > 1:
             return float((len(times) - 1) / times[-1])
-        return self._declared[0]
-
-    @property
-    def is_cut_off(self) -> bool:
-        """Whether an MP4, MOV or AVI file ends before its data does; False for other formats."""
-        return self._header.is_cut_off
+        return self._facts.fps
 
     @property
     def missing(self) -> str | None:
         """Description of what is missing if the video is truncated or damaged; else None."""
-        fps, count = self._declared
-        times = self._index.times
-        if fps is None or not self._index.are_known:
-            return self._index.damage
-        seconds, declared = float(times[-1]) + median_frame_interval(times, fps), count / fps
-        is_short = seconds < declared - max(_ALLOWED_SHORTFALL, 0.02 * declared)
-        if not is_short and (len(times) >= count or not self.is_cut_off):
-            return self._index.damage
-        seconds_read = f"{seconds:.2f} s of {declared:.2f} s, {len(times)} frames"
+        index = self._index
+        if not self._is_cut_off(index):
+            return index.damage
+        of_all = "" if (expected := self._expected_seconds(index)) is None else f" of {expected:.2f} s"
+        seconds_read = f"{self._duration(index):.2f} s{of_all}, {len(index.seconds)} frames"
         return f"the video is cut off or damaged: only {seconds_read} can be read"
 
-    @cached_property
-    def _header(self) -> ContainerHeader:
-        try:
-            return read_container_header(self.path)
-        except OSError:
-            return ContainerHeader()  # decoding reports the fault
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What else is unusual about the video and changes what is seen, a sentence each."""
+        return self._index.warnings(self._facts.orientation.tilt)
+
+    @property
+    def presentation(self) -> Presentation:
+        """How the frames of the video are shown."""
+        return self._presentation(self._index)
+
+    def _presentation(self, index: _FrameIndex) -> Presentation:
+        return Presentation(*index.size, self._facts.pixel_aspect, self._facts.orientation)
 
     @cached_property
-    def _declared(self) -> tuple[float | None, int]:
-        """Return the container's frame rate, frames per second (None if absurd), and its number of frames."""
-        with self._open_capture() as capture:
-            fps = capture.get(cv2.CAP_PROP_FPS)
-            count = int(max(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0))
-        if not 0 < fps <= _MAX_PLAUSIBLE_FPS:
-            return None, count
-        # A video that was trimmed without encoding it anew holds more frames than it shows.
-        seconds = self._header.seconds
-        return fps, count if seconds is None else min(count, round(seconds * fps))
+    def _facts(self) -> _Facts:
+        with self._open() as decoder:
+            return _read_facts(decoder, self._find_orientation(decoder))
+
+    def _find_orientation(self, decoder: VideoDecoder) -> Orientation:
+        """Return how the container wants frames to be turned; H.264 and HEVC data may say something else."""
+        found = _first_orientation(decoder.frames())
+        if found == UPRIGHT or not decoder.has_messages:
+            return found
+        with self._open(without_messages=True) as cleaned:
+            return _first_orientation(cleaned.frames())
 
     @cached_property
     def _index(self) -> _FrameIndex:
         """The times of all frames that decode."""
-        milliseconds = []
-        with self._open_capture() as capture:
-            decoded = self._cursor(capture)
-            while decoded.grab():
-                milliseconds.append(capture.get(cv2.CAP_PROP_POS_MSEC))
-        if not milliseconds:
-            raise MediaError(f"{self.path}: the video has no frames that can be decoded", self._explain_failure())
-        declared_fps, _ = self._declared
-        first = decoded.first_damaged
-        times = _times_since_first(milliseconds, begins_damaged=first == 0 and decoded.num_damaged > 0)
-        increasing = _enforce_increasing(times)
-        are_known = increasing is not None or declared_fps is not None
-        # Raw streams have no times: use the rate that the container states.
-        times = np.arange(len(times)) / (declared_fps or 1.0) if increasing is None else increasing
-        found = _FrameIndex(times, are_known, decoded.num_damaged, float(times[first - 1]) if first > 0 else -1.0)
+        index = self._index_all(careful=False)
+        if index is None or index.num_damaged or index.has_ended_early:
+            index = self._index_all(careful=True)
+        if index is None:
+            raise MediaError(f"{self.path}: the video has no frames that can be decoded", "copy or download it again")
         if not self._partial:
-            self._check_damage(found)
-        return found
+            self._check_damage(index)
+        return index
+
+    def _index_all(self, *, careful: bool) -> _FrameIndex | None:
+        """Index the whole video; None if no frame decodes."""
+        found = _IndexBuilder()
+        with self._open(careful=careful, quick=True) as decoder:
+            for frame in self._decode_all(decoder):
+                found.add(frame)
+            if not found.stamps:
+                return None
+            # Frames after a damaged beginning keep their times; the first of them also stands for the beginning.
+            begins_damaged = decoder.num_damaged > 0 and decoder.num_before_damage == 0
+            origin = decoder.first_stamp if begins_damaged else None
+            times = times_from_stamps(found.stamps, decoder.time_base, origin=origin, fps=self._facts.fps)
+            if begins_damaged:
+                times = replace(times, seconds=np.append(0.0, times.seconds[1:]))
+            return found.build(decoder, times, is_careful=careful)
+
+    def _duration(self, index: _FrameIndex) -> float:
+        return duration_of(index.seconds, self._facts.fps or 1.0)
+
+    def _expected_seconds(self, index: _FrameIndex) -> float | None:
+        """Return the length that the video should have by what its container states; None if it states none."""
+        facts = self._facts
+        if facts.seconds is not None or facts.total_seconds is None:
+            return facts.seconds
+        # The longest stream may be the sound.
+        is_whole = index.end_of_packets >= facts.total_seconds - _allowed_shortfall(facts.total_seconds)
+        return None if is_whole else facts.total_seconds
+
+    def _is_cut_off(self, index: _FrameIndex) -> bool:
+        if index.has_ended_early:
+            return True
+        expected = self._expected_seconds(index)
+        if expected is None or self._facts.fps is None or not index.times.are_stamped or index.times.jumps:
+            return False
+        return self._duration(index) < expected - _allowed_shortfall(expected)
 
     def _check_damage(self, index: _FrameIndex) -> None:
         """Raise a MediaError if too much of a truncated or damaged video is missing."""
-        fps, count = self._declared
-        found = f"{len(index.times)} of {count} frames decode"
-        if len(index.times) < count and self.is_cut_off:
-            raise MediaError(
-                f"{self.path}: the video is cut off, {found}",
-                "the file is incomplete; copy or download it again",
-            )
-        if index.num_damaged and count - len(index.times) > _ALLOWED_SHORTFALL * (fps or 1.0):
+        num_frames, declared = len(index.seconds), self._facts.num_frames
+        found = f"{num_frames} of {declared} frames decode" if declared else f"{num_frames} frames decode"
+        lost = ((declared or num_frames) - num_frames) / (self._facts.fps or 1.0)
+        if index.num_damaged and (lost > _ALLOWED_SHORTFALL or self._is_cut_off(index)):
             raise MediaError(f"{self.path}: the video is damaged, {found}", "copy or download it again")
+        if self._is_cut_off(index):
+            raise MediaError(
+                f"{self.path}: the video is cut off, {found}", "the file is incomplete; copy or download it again"
+            )
 
     def read_segment(self, segment: Segment, fps: float) -> ResampledSegment:
         """Read a segment of the video at an even frame rate.
@@ -204,179 +306,127 @@ class VideoFrames(FrameSource):
         Decodes only the segment and some frames around it, if the video is seekable.
         """
         first, last = segment.frame_range(fps)
-        around = None if last is None else self._index_segment(first / fps, last / fps)
-        if last is None or around is None:
-            return ResampledSegment(super().read_segment(segment, fps).frames, self._index.damage)
-        index, is_end = around
-        if is_end:
-            length = round((float(index.times[-1]) + median_frame_interval(index.times, fps)) * fps)
-            check_segment_within(self.path, segment, length, fps)
-            last = min(last, length)
-        check_gaps(self.path, index.times)
-        wanted = np.arange(first, last) / fps
-        unique, repeats = np.unique(nearest_frames(index.times, wanted), return_counts=True)
-        decoded = self._decode(unique.tolist(), seek_to=first / fps)
-        return ResampledSegment(repeat_frames(decoded, repeats.tolist()), index.damage)
+        index = None if last is None else self._index_segment(first / fps, last / fps)
+        if index is None:
+            return super().read_segment(segment, fps)
+        check_rate(self.path, index.seconds)
+        chosen = cut_segment(self.path, resample(index.seconds, fps, origin=0.0), segment, fps)
+        unique, repeats = np.unique(chosen.indices, return_counts=True)
+        decoded = self._decode_indexed(index, unique.tolist(), seek_to=first / fps)
+        return ResampledSegment(
+            repeat_frames(decoded, repeats.tolist()),
+            chosen.positions - first,
+            chosen.num_positions - first,
+            index.damage,
+            index.warnings(self._facts.orientation.tilt),
+        )
 
-    def _index_segment(self, start: float, end: float) -> tuple[_FrameIndex, bool] | None:
-        """Index the frames from one at or before `start` to one after `end`.
+    def _index_segment(self, start: float, end: float) -> _FrameIndex | None:
+        """Index the frames from one at or before `start` to one after `end`, seconds after the first frame.
 
         Returns:
-            The index, with times in seconds after the first frame of the video, and whether the video ends there.
-            None if only a pass over the whole video can find that out.
+            None if only a pass over the whole video can find out which frames these are.
         """
-        milliseconds = []
-        with self._open_capture() as capture:
-            decoded = self._cursor(capture)
-            if not decoded.grab() or decoded.num_damaged:
-                return None
-            beginning = capture.get(cv2.CAP_PROP_POS_MSEC)
-            if self._seek_before(capture, start):
-                decoded = self._cursor(capture)
-            else:
-                milliseconds.append(beginning)
-            while is_within := decoded.grab():
-                milliseconds.append(capture.get(cv2.CAP_PROP_POS_MSEC))
-                if milliseconds[-1] - beginning > 1000 * end:
-                    break
-        times = (np.array(milliseconds) - beginning) / 1000
-        increasing = _enforce_increasing(times)
-        if len(times) < 2 or times[0] > start or increasing is None:
-            return None
-        if decoded.num_damaged and not self._partial:
-            return None  # the pass over the whole video finds out how much is missing
-        before = increasing[max(0, decoded.first_damaged - 1)]
-        return _FrameIndex(increasing, True, decoded.num_damaged, float(before)), not is_within
+        index = self._index_frames_around(start, end, careful=False)
+        if index is None or not (index.num_damaged or index.has_ended_early):
+            return index
+        # Without `partial`, the pass over the whole video finds out how much is missing.
+        return self._index_frames_around(start, end, careful=True) if self._partial else None
 
-    def _seek_before(self, capture: cv2.VideoCapture, start: float) -> bool:
+    def _index_frames_around(self, start: float, end: float, *, careful: bool) -> _FrameIndex | None:
+        found = _IndexBuilder()
+        with self._open(careful=careful, quick=True) as decoder:
+            frames = self._decode_all(decoder)
+            first = next(frames, None)
+            origin = None if first is None else stamp_of(first)
+            if first is None or origin is None or decoder.num_damaged:
+                return None
+            frames = chain([first], frames)
+            if self._seek_before(decoder, start, origin):
+                frames = self._decode_all(decoder)
+            last = math.ceil(origin + Fraction(end) / decoder.time_base)
+            is_within = False
+            for frame in frames:
+                found.add(frame)
+                is_within = (stamp_of(frame) or 0) > last
+                if is_within:
+                    break
+            if len(found.stamps) < 2 or None in found.stamps:
+                return None
+            times = times_from_stamps(found.stamps, decoder.time_base, origin=origin)
+            if not times.are_stamped or times.jumps or times.seconds[0] > start:
+                return None
+            index = found.build(decoder, times, is_careful=careful)
+            return index if is_within or not self._is_cut_off(index) else None
+
+    def _seek_before(self, decoder: VideoDecoder, start: float, origin: int) -> bool:
         """Seek to a frame shortly before `start`, seconds; return False if that is near the beginning."""
         if start < _SEEK_MARGIN_SECONDS:
             return False
-        capture.grab()  # some containers state their start only with the first frame
-        capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (start - _SEEK_MARGIN_SECONDS / 2))
-        return True
+        return decoder.seek(float(origin * decoder.time_base) + start - _SEEK_MARGIN_SECONDS / 2)
 
-    def _decode(self, indices: Sequence[int], seek_to: float = 0.0) -> Iterator[tuple[str, Frame]]:
-        with self._open_capture() as capture:
-            position = -1
-            self._seek_before(capture, seek_to)
-            decoded, shown = self._cursor(capture), find_presentation(capture, self._header.matrix)
-            for index in indices:
-                name = f"{self.path}, frame {index}"
-                while position < index:
-                    if not decoded.grab():
-                        raise MediaError(f"{name}: cannot be decoded")
-                    position += 1
-                found, picture = capture.retrieve()
-                if not found:
+    def _decode(self, indices: Sequence[int]) -> Iterator[tuple[str, Frame]]:
+        return self._decode_indexed(self._index, indices)
+
+    def _decode_indexed(
+        self, index: _FrameIndex, indices: Sequence[int], seek_to: float = 0.0
+    ) -> Iterator[tuple[str, Frame]]:
+        """Decode frames of an index that begins before `seek_to`, seconds."""
+        with self._open(careful=index.is_careful) as decoder:
+            frames = self._decode_all(decoder)
+            if seek_to >= _SEEK_MARGIN_SECONDS:
+                first = next(frames)
+                origin = stamp_of(first) or 0
+                frames = chain([first], frames)
+                if self._seek_before(decoder, seek_to, origin):
+                    frames = self._decode_all(decoder)
+            numbered = enumerate(deinterlace(frames) if index.is_interlaced else frames)
+            convert = FrameConverter(self._presentation(index))
+            for wanted in indices:
+                name = f"{self.path}, frame {wanted}"
+                frame = next((frame for number, frame in numbered if number == wanted), None)
+                if frame is None:
                     raise MediaError(f"{name}: cannot be decoded")
-                yield name, shown.to_frame(picture)
+                yield name, convert(frame)
 
-    def _cursor(self, capture: cv2.VideoCapture) -> _FrameCursor:
-        return _FrameCursor(capture, self._is_stopped)
+    def _decode_all(self, decoder: VideoDecoder) -> Iterator[VideoFrame]:
+        for frame in decoder.frames():
+            if self._is_stopped.is_set():
+                raise MediaError("the video was closed while it was read")
+            yield frame
 
-    @contextmanager
-    def _open_capture(self) -> Iterator[cv2.VideoCapture]:
-        # Unless FFmpeg is requested, OpenCV may interpret a name with digits as a series of pictures.
-        capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
-        try:
-            if not capture.isOpened():
-                raise MediaError(f"{self.path}: the video cannot be opened", self._explain_failure())
-            capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-            width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-            check_frame_size_limit(width, height, f"{self.path}")
-            yield capture
-        finally:
-            capture.release()
-
-    def _explain_failure(self) -> str:
-        """Return the likely reason why the file cannot be decoded as a video."""
-        try:
-            with open(self.path, "rb") as file:
-                beginning = file.read(512)
-        except OSError as error:
-            return f"the file cannot be read ({error.strerror})"
-        if not beginning:
-            return "the file is empty (0 bytes)"
-        if self.is_cut_off:
-            return "the file is cut off; copy or download it again"
-        if all(byte >= 32 or byte in b"\t\n\r\f" for byte in beginning):
-            return "the file contains text, not video"
-        return (
-            "the file has no video (only sound?), a format that OpenCV cannot decode, or damage;\n"
-            "ffmpeg -i FILE shows its contents, and ffmpeg -i FILE new.mp4 may repair it"
-        )
+    def _open(
+        self, *, careful: bool = False, quick: bool = False, without_messages: bool = False
+    ) -> AbstractContextManager[VideoDecoder]:
+        return open_video(self.path, self._stream, careful=careful, quick=quick, without_messages=without_messages)
 
 
-def _times_since_first(milliseconds: Sequence[float], *, begins_damaged: bool) -> NDArray[np.float64]:
-    """Convert times to seconds after the first frame of a video.
-
-    If the video begins with damaged packets, the first frame that decodes gets the time 0.
-    """
-    if begins_damaged:
-        return np.array([0.0, *milliseconds[1:]]) / 1000
-    return (np.array(milliseconds) - milliseconds[0]) / 1000
+def _allowed_shortfall(seconds: float) -> float:
+    return max(_ALLOWED_SHORTFALL, _ALLOWED_SHORTFALL_FRACTION * seconds)
 
 
-def _enforce_increasing(times: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Make times increase strictly if only a few do not.
-
-    Some programs give two frames the same time, or round times.
-
-    Returns:
-        The times; None if more than 2 % of them do not increase, so that they are not reliable.
-    """
-    highest = np.maximum.accumulate(times)
-    late = np.diff(highest, prepend=-np.inf) <= 0
-    if not late.any():
-        return times
-    risen = highest + _LATE_STEP * np.cumsum(late)
-    return risen if late.mean() <= _MAX_LATE_FRACTION and (np.diff(risen) > 0).all() else None
+def _first_orientation(frames: Iterator[VideoFrame]) -> Orientation:
+    """Return the orientation of the first frame that states one."""
+    frame = next(frames, None)
+    matrix = None if frame is None else cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+    return UPRIGHT if matrix is None else parse_display_matrix(bytes(matrix))
 
 
-class _FrameCursor:
-    """Moves from frame to frame of an opened video and skips damaged packets.
+def _read_facts(decoder: VideoDecoder, orientation: Orientation) -> _Facts:
+    stream, container = decoder.stream, decoder.container
+    rate = stream.average_rate or stream.guessed_rate
+    fps = float(rate) if rate and 0 < rate <= _MAX_PLAUSIBLE_FPS else None
+    seconds = None if stream.duration is None else float(stream.duration * decoder.time_base)
+    if seconds is None:
+        seconds = _parse_duration(stream.metadata.get("DURATION", ""))
+    elif fps is not None and "mov" not in container.format.name.split(","):
+        # Of an AVI that is cut off, FFmpeg gives the length that is left. In MP4 and MOV, frames may be hidden.
+        seconds = max(seconds, stream.frames / fps)
+    total = None if container.duration is None else container.duration / av.time_base
+    return _Facts(fps, seconds, total, stream.frames or None, float(stream.sample_aspect_ratio or 1), orientation)
 
-    OpenCV reports a damaged packet like the end of the video; after another call it continues with the next packet.
 
-    Args:
-        capture: the video.
-        is_stopped: event that ends the decoding.
-
-    Attributes:
-        num_damaged: number of damaged packets so far.
-        first_damaged: number of frames before the first damaged packet.
-    """
-
-    def __init__(self, capture: cv2.VideoCapture, is_stopped: threading.Event) -> None:
-        self._is_stopped = is_stopped
-        self.num_damaged = 0
-        self.first_damaged = 0
-        self._capture = capture
-        self._num_frames = 0
-        self._latest = 0.0  # milliseconds
-
-    def grab(self) -> bool:
-        """Move to the next frame that decodes; return False at the end of the video."""
-        if self._is_stopped.is_set():
-            raise MediaError("the video was closed while it was read")
-        damaged = 0
-        while damaged <= _MAX_DAMAGED_PACKETS:
-            if not self._capture.grab():
-                damaged += 1
-                continue
-            self._count_damaged(damaged)
-            damaged = 0
-            time = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-            # After lost reference frames, a decoder may return a frame too late.
-            if self.num_damaged and 0 < self._latest >= time:
-                continue
-            self._latest = time
-            self._num_frames += 1
-            return True
-        return False
-
-    def _count_damaged(self, damaged: int) -> None:
-        if damaged and not self.num_damaged:
-            self.first_damaged = self._num_frames
-        self.num_damaged += damaged
+def _parse_duration(text: str) -> float | None:
+    """Return the seconds of a duration as programs write it into Matroska, `00:01:02.500000000`."""
+    found = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)", text)
+    return None if found is None else 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])

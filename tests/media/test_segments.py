@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import threading
 from pathlib import Path
 
 import cv2
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import FrameSource
+from cslr_cli.media.frame_times import increase
 from cslr_cli.media.frames import iterate_frames, open_frames
 from cslr_cli.media.options import Segment
-from cslr_cli.media.video import VideoFrames, _enforce_increasing, _FrameCursor
+from cslr_cli.media.video import VideoFrames
 from tests.corpora.phoenix_release import picture, write_picture
 
 NUM_FRAMES = 1000
@@ -226,47 +226,11 @@ def test_a_clip_of_a_corpus_may_lack_a_few_frames_but_not_many(avi: Path, tmp_pa
     assert open_frames(many, partial=True).num_frames == NUM_FRAMES - 30
 
 
-class ScriptedCapture:
-    """Gives frames at the times written down, milliseconds; None for a packet that does not decode."""
-
-    def __init__(self, times: list[float | None]) -> None:
-        self.times = iter(times)
-        self.time: float | None = 0.0
-
-    def grab(self) -> bool:
-        self.time = next(self.times, None)
-        return self.time is not None
-
-    def get(self, what: int) -> float:
-        assert what == cv2.CAP_PROP_POS_MSEC
-        assert self.time is not None
-        return self.time
-
-
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
-        ([0, 40, None, 160, 120, 200], [0, 40, 160, 200]),  # a decoder that has lost frames gives one too late
-        ([0, 40, 40, 80], [0, 40, 40, 80]),  # nothing is lost, and nothing is touched
-        ([0, 0, None, 0, 0], [0, 0, 0, 0]),  # a raw stream has no times at all
-        ([0, *[None] * 300, 40], [0, 40]),
-        ([0, *[None] * 301, 40], [0]),
-    ],
-)
-def test_late_frames_after_a_damaged_packet_are_skipped(times: list[float | None], expected: list[float]) -> None:
-    capture = ScriptedCapture(times)
-    decoded = _FrameCursor(capture, threading.Event())  # type: ignore[arg-type]
-    seen = []
-    while decoded.grab():
-        seen.append(capture.time)
-    assert seen == expected
-
-
 def test_a_few_repeated_times_do_not_invalidate_the_others() -> None:
     times = np.arange(200) / 25 + 3 * (np.arange(200) > 100)  # and a pause, which a fixed rate would not know
     times[50] = times[49]
     times[151] = times[149]
-    risen = _enforce_increasing(times)
+    risen = increase(times)
     assert risen is not None
     assert (np.diff(risen) > 0).all()
     np.testing.assert_allclose(risen[50:52], [times[49], times[51]], atol=1e-3)
@@ -275,4 +239,4 @@ def test_a_few_repeated_times_do_not_invalidate_the_others() -> None:
 
 @pytest.mark.parametrize("times", [np.zeros(100), np.tile(np.arange(50) / 25, 2), np.repeat(np.arange(50) / 25, 2)])
 def test_times_that_do_not_increase_are_rejected(times: NDArray[np.float64]) -> None:
-    assert _enforce_increasing(times) is None
+    assert increase(times) is None

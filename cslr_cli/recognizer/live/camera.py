@@ -21,15 +21,13 @@ from typing import Protocol
 import cv2
 
 from cslr_cli.errors import MediaError
-from cslr_cli.media.frame_source import Frame
+from cslr_cli.media.frame_source import Frame, bgr_to_rgb
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.options import DEFAULT_FPS
-from cslr_cli.media.presentation import Presentation, find_presentation
 
 # Maximum time that a frame waits for the network, seconds.
 MAX_WAIT_SECONDS = 2.0
 
-_UNCHANGED = Presentation()
 _STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
 _NETWORK_TIMEOUT = 10_000  # milliseconds
 # Limits on retries after a missing frame, which means a damaged packet or the end of the stream: attempts, seconds.
@@ -140,8 +138,7 @@ def open_camera(argument: str, clock: Clock | None = None, max_wait: float = MAX
     if not found or picture is None:
         capture.release()
         raise _camera_error(argument)
-    presentation = find_presentation(capture) if _STREAM.match(argument) else _UNCHANGED
-    return DeviceCamera(argument, capture, clock or RealClock(), max_wait, presentation)
+    return DeviceCamera(argument, capture, clock or RealClock(), max_wait)
 
 
 def _connect(argument: str) -> cv2.VideoCapture:
@@ -173,17 +170,9 @@ def _camera_error(argument: str) -> MediaError:
 class DeviceCamera(Camera):
     """A webcam or a stream, read in a thread so that no frame waits for the network."""
 
-    def __init__(
-        self,
-        name: str,
-        capture: cv2.VideoCapture,
-        clock: Clock,
-        max_wait: float,
-        presentation: Presentation = _UNCHANGED,
-    ) -> None:
+    def __init__(self, name: str, capture: cv2.VideoCapture, clock: Clock, max_wait: float) -> None:
         super().__init__(name, clock, max_wait)
         self._capture = capture
-        self._presentation = presentation
         # Only a recording states its length. HLS arrives in chunks of some seconds.
         is_address = _STREAM.match(name) is not None
         self.is_recording = is_address and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
@@ -216,7 +205,7 @@ class DeviceCamera(Camera):
             if picture is None:
                 self._stopped.set()
                 break
-            frame = CameraFrame(self._wait_for_frame_time(), self._presentation.to_frame(picture))
+            frame = CameraFrame(self._wait_for_frame_time(), bgr_to_rgb(picture))
             with self._lock:
                 self._add(frame)
         self._capture.release()
