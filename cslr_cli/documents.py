@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Literal
@@ -17,6 +18,9 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from cslr_cli.errors import CslrError, ErrorKind
+
+# What Python makes of the bytes of a file name that are not Unicode.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def plain_values(value: Any) -> Any:
@@ -42,16 +46,16 @@ def format_json(document: Any, *, indent: int | None = None, ascii_only: bool = 
     Args:
         document: document, or a part of one.
         indent: number of spaces per level.
-        ascii_only: whether other characters are written as escapes.
+        ascii_only: whether other characters are written as escapes. They always are if the name of a file in the
+            document is not Unicode.
         compact: whether the text has no spaces, for large files.
     """
-    return json.dumps(
-        plain_values(document),
-        ensure_ascii=ascii_only,
-        indent=indent,
-        separators=(",", ":") if compact else None,
-        allow_nan=False,
-    )
+    values = plain_values(document)
+    separators = (",", ":") if compact else None
+    text = json.dumps(values, ensure_ascii=ascii_only, indent=indent, separators=separators, allow_nan=False)
+    if ascii_only or not _SURROGATES.search(text):
+        return text
+    return json.dumps(values, indent=indent, separators=separators, allow_nan=False)
 
 
 class ErrorDetails(TypedDict):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# Longest name of a file that common file systems accept, bytes.
+_MAX_NAME_BYTES = 255
 
 
 @contextmanager
@@ -21,7 +25,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         ...     unfinished.write_text("WER 19.4")
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")
+    unfinished = path.with_name(lengthen_name(f".{path.stem}", f".{os.getpid()}.unfinished{path.suffix}"))
     try:
         yield unfinished
         with open(unfinished, "rb") as written:
@@ -36,10 +40,25 @@ def atomic_file(path: Path) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
 
 
+def lengthen_name(name: str, ending: str) -> str:
+    """Return a file name with an ending; if file systems do not take its length, a shortened and still unique one."""
+    whole = f"{name}{ending}"
+    if len(os.fsencode(whole)) <= _MAX_NAME_BYTES:
+        return whole
+    unique = f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}{ending}"
+    kept = os.fsencode(name)[: _MAX_NAME_BYTES - len(os.fsencode(unique))]
+    return f"{kept.decode(errors='ignore')}{unique}"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     with atomic_file(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
+        unfinished.write_bytes(encode_text(text))
+
+
+def encode_text(text: str) -> bytes:
+    """Encode text as UTF-8; a byte of a file name that is not UTF-8 is written as its escape, which JSON reads."""
+    return text.encode(errors="backslashreplace")
 
 
 def relative_path(path: Path | str, folder: Path | str = ".") -> str:

@@ -6,6 +6,8 @@ decoded. A source holds no open file between two calls, so it can be pickled and
 
 from __future__ import annotations
 
+import re
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, list_folder
 from cslr_cli.media.options import Segment
 from cslr_cli.media.pictures import FolderFrames, ZipFrames
+from cslr_cli.media.pipe_copy import copy_pipe
 from cslr_cli.media.video import VideoFrames
 
 # uint8 (T, H, W, 3), or an iterable of (H, W, 3).
@@ -29,7 +32,7 @@ def open_frames(path: Path | str, *, partial: bool = False, stream: int | None =
     """Open the frames of a clip.
 
     Args:
-        path: a folder of pictures, a `.zip` of pictures, or a video file.
+        path: a folder of pictures, a `.zip` of pictures, a video file, or a pipe through which a video comes.
         partial: read a truncated video as far as possible instead of raising an error.
         stream: number of the stream of a video; None for the default one, or else the largest.
 
@@ -44,7 +47,14 @@ def open_frames(path: Path | str, *, partial: bool = False, stream: int | None =
         folder = "the current folder" if path.parent == Path() else path.parent
         hint = f"{folder} holds {list_folder(path.parent)}" if path.parent.is_dir() else None
         raise NoFramesError(f"{path}: there is no such file or folder", hint)
-    if path.stat().st_size == 0:
+    status = path.stat()
+    if stat.S_ISFIFO(status.st_mode):
+        return VideoFrames(path, partial=partial, stream=stream, copy=copy_pipe(path))
+    if not stat.S_ISREG(status.st_mode):
+        camera = re.fullmatch(r"/dev/video(\d+)", str(path))
+        hint = f"it is a camera: cslr predict --live {path}" if camera else "give a file, a folder or a pipe"
+        raise MediaError(f"{path}: a device or a socket, not a video", hint)
+    if status.st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes)")
     return ZipFrames(path) if path.suffix.lower() == ".zip" else VideoFrames(path, partial=partial, stream=stream)
 

@@ -168,10 +168,14 @@ class VideoFrames(FrameSource):
         path: path of the file.
         partial: read a truncated or damaged video as far as possible instead of raising an error; see `missing`.
         stream: number of the stream; None for the default one, or else the largest.
+        copy: file that is read instead of `path`, for a pipe; messages name `path`.
     """
 
-    def __init__(self, path: Path, *, partial: bool = False, stream: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, partial: bool = False, stream: int | None = None, copy: Path | None = None
+    ) -> None:
         super().__init__(path)
+        self._file = copy or path
         self._partial = partial
         self._stream = stream
         self._is_stopped = threading.Event()
@@ -398,7 +402,14 @@ class VideoFrames(FrameSource):
     def _open(
         self, *, careful: bool = False, quick: bool = False, without_messages: bool = False
     ) -> AbstractContextManager[VideoDecoder]:
-        return open_video(self.path, self._stream, careful=careful, quick=quick, without_messages=without_messages)
+        return open_video(
+            self._file,
+            self._stream,
+            name=str(self.path),
+            careful=careful,
+            quick=quick,
+            without_messages=without_messages,
+        )
 
 
 def _allowed_shortfall(seconds: float) -> float:

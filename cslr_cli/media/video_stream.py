@@ -53,6 +53,8 @@ _MAX_DAMAGED_PACKETS = 300
 _MAX_LATENESS = 1.0
 # More threads make one decoder little faster, but each keeps frames in memory.
 _MAX_THREADS = 4
+# Longest time in which FFmpeg opens a file or finds the next packet, seconds. A damaged file can keep it busy for long.
+_MAX_WAIT_SECONDS = 8
 _MAX_STAMP = 2**62  # that FFmpeg can seek to
 
 
@@ -60,7 +62,7 @@ class VideoDecoder:
     """One stream of an opened video file; create it with `open_video`.
 
     Attributes:
-        path: path of the file.
+        name: name of the file in messages.
         container: the opened container.
         stream: the chosen stream.
         num_damaged: number of damaged packets so far.
@@ -72,7 +74,7 @@ class VideoDecoder:
 
     def __init__(
         self,
-        path: Path,
+        name: str,
         container: InputContainer,
         stream: VideoStream,
         *,
@@ -80,7 +82,7 @@ class VideoDecoder:
         quick: bool,
         without_messages: bool,
     ) -> None:
-        self.path = path
+        self.name = name
         self.container = container
         self.stream = stream
         self.num_damaged = 0
@@ -162,6 +164,8 @@ class VideoDecoder:
                             self.first_stamp = packet.dts if packet.pts is None else packet.pts
                         yield cast("Packet[VideoStream]", packet)
                 return
+            except av.error.ExitError as error:
+                raise _timeout_error(self.name) from error
             except (av.error.FFmpegError, OSError):
                 self.has_ended_early = True
                 faults += 1
@@ -201,6 +205,7 @@ def open_video(
     path: Path,
     stream: int | None = None,
     *,
+    name: str | None = None,
     careful: bool = False,
     quick: bool = False,
     without_messages: bool = False,
@@ -211,6 +216,7 @@ def open_video(
         path: path of the file; its name may contain any characters.
         stream: number of the stream, as `cslr inspect VIDEO` shows it; None for the default video stream or, without
             one, the largest.
+        name: name of the file in messages; None for its path.
         careful: decode with one thread, so that no frame is lost at a damaged packet.
         quick: leave out a step that changes pixels but not times.
         without_messages: remove the messages inside H.264 and HEVC data before decoding.
@@ -218,29 +224,32 @@ def open_video(
     Raises:
         MediaError: the file has no video, or none that can be decoded, or its frames are too large.
     """
-    container = _open_container(path)
+    name = str(path) if name is None else name
+    container = _open_container(path, name)
     try:
-        chosen = choose_stream(path, container, stream)
-        width, height = chosen.codec_context.width, chosen.codec_context.height
-        check_frame_size_limit(width, height, f"{path}")
-        yield VideoDecoder(path, container, chosen, careful=careful, quick=quick, without_messages=without_messages)
+        chosen = choose_stream(name, container, stream)
+        check_frame_size_limit(chosen.codec_context.width, chosen.codec_context.height, name)
+        yield VideoDecoder(name, container, chosen, careful=careful, quick=quick, without_messages=without_messages)
     finally:
         container.close()
 
 
-def _open_container(path: Path) -> InputContainer:
+def _open_container(path: Path, name: str) -> InputContainer:
     try:
         if not path.is_file():
-            raise MediaError(f"{path}: not a file")
+            raise MediaError(f"{name}: not a file")
         return av.open(
             # With the protocol, `take-12:30.mp4` is no address, and `-x.mp4` no option.
             f"file:{path}",
             options={"max_pixels": str(MAX_PIXELS)},
             container_options={"format_whitelist": _allowed_formats(), "protocol_whitelist": "file"},
             metadata_errors="replace",
+            timeout=float(_MAX_WAIT_SECONDS),
         )
+    except av.error.ExitError as error:
+        raise _timeout_error(name) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{path}: the video cannot be opened", explain_failure(path)) from error
+        raise MediaError(f"{name}: the video cannot be opened", explain_failure(path)) from error
 
 
 @functools.cache
@@ -248,37 +257,46 @@ def _allowed_formats() -> str:
     return ",".join(sorted(av.formats_available - _FORBIDDEN_FORMATS))
 
 
-def choose_stream(path: Path, container: InputContainer, number: int | None = None) -> VideoStream:
+def choose_stream(name: str, container: InputContainer, number: int | None = None) -> VideoStream:
     """Return a video stream of a container: the given one, or else the film; see `open_video`."""
     videos = [stream for stream in container.streams.video if not _is_attached_picture(stream)]
+    known = [stream for stream in videos if _codec_name(stream)]
     if number is not None:
-        for stream in videos:
+        for stream in known:
             if stream.index == number:
-                return _check_decoder(path, stream)
+                return stream
         numbers = ", ".join(str(stream.index) for stream in videos) or "none"
-        raise MediaError(f"{path}: stream {number} is not a video", f"numbers of its video streams: {numbers}")
+        raise MediaError(f"{name}: stream {number} is not a video", f"numbers of its video streams: {numbers}")
     if not videos:
         kinds = sorted({stream.type for stream in container.streams})
         pictures = " and a cover picture" if container.streams.video else ""
         what = f"it holds {', '.join(kind for kind in kinds if kind != 'video') or 'nothing'}{pictures}"
-        raise MediaError(f"{path}: there is no video in this file", what)
-    films = [stream for stream in videos if stream.frames != 1 and stream.codec_context.name not in _PICTURE_CODECS]
-    films = films or [stream for stream in videos if stream.frames != 1] or videos
+        raise MediaError(f"{name}: there is no video in this file", what)
+    if not known:
+        raise MediaError(
+            f"{name}: the codec of the video is unknown", "convert it with ffmpeg: ffmpeg -i FILE -c:v libx264 new.mp4"
+        )
+    films = [stream for stream in known if stream.frames != 1 and _codec_name(stream) not in _PICTURE_CODECS]
+    films = films or [stream for stream in known if stream.frames != 1] or known
     default = [stream for stream in films if Disposition.default in stream.disposition]
-    largest = max(default or films, key=lambda stream: stream.codec_context.width * stream.codec_context.height)
-    return _check_decoder(path, largest)
+    return max(default or films, key=lambda stream: stream.codec_context.width * stream.codec_context.height)
 
 
 def _is_attached_picture(stream: VideoStream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def _check_decoder(path: Path, stream: VideoStream) -> VideoStream:
-    if stream.codec_context is None or not stream.codec_context.codec:
-        raise MediaError(
-            f"{path}: the codec of the video is unknown", "convert it with ffmpeg: ffmpeg -i FILE -c:v libx264 new.mp4"
-        )
-    return stream
+def _timeout_error(name: str) -> MediaError:
+    return MediaError(
+        f"{name}: reading the video was given up after {_MAX_WAIT_SECONDS} s",
+        "the file is damaged, or its disk does not answer",
+    )
+
+
+def _codec_name(stream: VideoStream) -> str | None:
+    """Return the name of the decoder of a stream; None if FFmpeg has none."""
+    context: VideoCodecContext | None = stream.codec_context
+    return None if context is None or context.codec is None else context.name
 
 
 def _prepare_codec(stream: VideoStream, *, careful: bool, quick: bool) -> VideoCodecContext:

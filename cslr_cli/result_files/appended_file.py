@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from cslr_cli.choices import ExistingFiles
 from cslr_cli.errors import CslrError
-from cslr_cli.files import atomic_file
+from cslr_cli.files import atomic_file, encode_text, lengthen_name
 from cslr_cli.result_files.faults import OutputFault, refusal_hint
 from cslr_cli.result_files.ledger import InputFile, Ledger, LedgerEntry
 
@@ -43,8 +43,8 @@ class AppendedFile:
 
     def __init__(self, path: Path, command: str, header: str = "", separator: str = "") -> None:
         self.path = path
-        self.partial = path.with_name(f"{path.name}.partial")
-        self.ledger = Ledger(path.with_name(f"{path.name}.ledger.jsonl"), of_one_file=True)
+        self.partial = path.with_name(lengthen_name(path.name, ".partial"))
+        self.ledger = Ledger(path.with_name(lengthen_name(path.name, ".ledger.jsonl")), of_one_file=True)
         self._command = command
         self._header, self._separator = header.encode(), separator.encode()
         self._file: BinaryIO | None = None
@@ -120,7 +120,7 @@ class AppendedFile:
     ) -> None:
         """Append the result of an input; it is on the disk when the method returns."""
         assert self._file is not None
-        body = text.encode()
+        body = encode_text(text)
         before = self._separator if self._file.seek(0, os.SEEK_END) else self._header
         start = self._file.tell() + len(before)
         self._file.write(before + body)

@@ -107,8 +107,8 @@ def test_a_box_longer_than_any_file_is_an_error(tmp_path: Path, length: int) -> 
 def test_a_file_of_empty_boxes_is_an_error_in_bounded_time(tmp_path: Path, part: bytes) -> None:
     begin = b"\0\0\0\x10ftypisom\0\0\0\0" if part.endswith(b"free") else b"\x1a\x45\xdf\xa3\x80"
     path = tmp_path / "a.mp4"
-    path.write_bytes(begin + part * (20 * 2**20 // len(part)))
-    started = time.process_time()
+    path.write_bytes(begin + part * (50 * 2**20 // len(part)))
+    started = time.perf_counter()
     with pytest.raises(MediaError):
         _ = open_frames(path).num_frames
-    assert time.process_time() - started < 5
+    assert time.perf_counter() - started < 10

@@ -29,6 +29,7 @@ from cslr_cli.media.options import DEFAULT_FPS
 MAX_WAIT_SECONDS = 2.0
 
 _STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
+_DEVICE = re.compile(r"/dev/video(\d+)")
 _NETWORK_TIMEOUT = 10_000  # milliseconds
 # Limits on retries after a missing frame, which means a damaged packet or the end of the stream: attempts, seconds.
 _MAX_RETRIES, _MAX_RETRY_SECONDS = 100, 2.0
@@ -118,8 +119,10 @@ class Camera(ABC):
 
 
 def is_camera(argument: str) -> bool:
-    """Return whether an argument is a camera: digits without a file of this name, or the address of a stream."""
-    return bool(_STREAM.match(argument)) or (argument.isascii() and argument.isdigit() and not os.path.exists(argument))
+    """Return whether an argument is a camera: digits without a file of this name, a device, or a stream's address."""
+    if _STREAM.match(argument) or _DEVICE.fullmatch(argument):
+        return True
+    return argument.isascii() and argument.isdigit() and not os.path.exists(argument)
 
 
 def open_camera(argument: str, clock: Clock | None = None, max_wait: float = MAX_WAIT_SECONDS) -> Camera:
@@ -142,16 +145,24 @@ def open_camera(argument: str, clock: Clock | None = None, max_wait: float = MAX
 
 
 def _connect(argument: str) -> cv2.VideoCapture:
-    if argument.isdigit():
-        return cv2.VideoCapture(int(argument))
+    if (number := _camera_number(argument)) is not None:
+        return cv2.VideoCapture(number)
     timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
     return cv2.VideoCapture(
         argument, cv2.CAP_FFMPEG, [value for name in timeouts for value in (name, _NETWORK_TIMEOUT)]
     )
 
 
+def _camera_number(argument: str) -> int | None:
+    """Return the number of a camera of this machine; None for the address of a stream."""
+    device = _DEVICE.fullmatch(argument)
+    digits = device[1] if device else argument
+    # A larger number is none that OpenCV knows.
+    return min(int(digits[:9]), 10**6) if digits.isascii() and digits.isdigit() else None
+
+
 def _camera_error(argument: str) -> MediaError:
-    if not argument.isdigit():
+    if _camera_number(argument) is None:
         return MediaError(
             f"{argument}: this address sends no video", f"check the address with: ffplay {quote(argument)}"
         )
