@@ -157,6 +157,7 @@ def cam(
     corpus: Corpus = None,
     sample_id: SampleId = None,
     source_fps: options.SourceFps = None,
+    stream: options.Stream = None,
     start: options.Start = None,
     end: options.End = None,
     frame_fit: options.FrameFit = "crop",
@@ -196,7 +197,7 @@ def cam(
         place=None if place is None else _parse_place(place),
         at=at,
     )
-    reading = ReadOptions(source_fps, start, end, frame_fit)
+    reading = ReadOptions(source_fps, start, end, frame_fit, stream=stream)
     path, opened = open_network(checkpoint, runs_dir, vocabulary, settings)
     source = video if video is not None else _frames_of_sample(path, opened, corpus, str(sample_id))
     recognizer = Recognizer(opened, device=resolve_device(device), precision="fp32")

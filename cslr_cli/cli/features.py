@@ -48,6 +48,7 @@ def features(
     ] = False,
     as_json: options.Json = False,
     source_fps: options.SourceFps = None,
+    stream: options.Stream = None,
     start: options.Start = None,
     end: options.End = None,
     frame_fit: options.FrameFit = "crop",
@@ -67,7 +68,7 @@ def features(
         cslr features talk.mp4 --output features/
         cslr features --corpus prepared/phoenix2014 --split dev --single-file
     """
-    read_options = ReadOptions(source_fps, start, end, frame_fit)
+    read_options = ReadOptions(source_fps, start, end, frame_fit, stream=stream)
     splits = options.parse_splits(split)
     _check_options(videos or [], corpus, splits, read_options)
     folder = output or (Path("features") if corpus is None else Path("features") / corpus.resolve().name)

@@ -12,6 +12,7 @@ import typer
 from cslr_cli.cli import options
 from cslr_cli.cli.completion import complete_corpus_or_checkpoint
 from cslr_cli.cli.console import print_error, print_json, print_line, print_note, print_result, shown_progress, table
+from cslr_cli.cli.inspect_video import is_video, print_video
 from cslr_cli.cli.options import option
 from cslr_cli.cli.results import plan_file
 from cslr_cli.errors import EXIT_FAILED, FAULTS_SHOWN, UsageError
@@ -30,7 +31,7 @@ def inspect(
         typer.Argument(
             metavar="PATH",
             autocompletion=complete_corpus_or_checkpoint,
-            help="Prepared corpus, checkpoint, or folder of a run.",
+            help="Prepared corpus, checkpoint, folder of a run, or video.",
         ),
     ],
     config: Annotated[
@@ -50,17 +51,23 @@ def inspect(
     workers: Annotated[
         int | None, option("--workers", "Number of processes (default: the number of CPU cores).", "N", min=1)
     ] = None,
+    stream: options.Stream = None,
     as_json: options.Json = False,
 ) -> None:
-    """Describe and check a prepared corpus, or describe a checkpoint.
+    """Describe and check a prepared corpus, or describe a checkpoint or a video.
 
-    The exit status is 1 if a fault in the corpus would break training.
+    The exit status is 1 if a fault in the corpus would break training. Of a video it shows what is in the file, what is
+    damaged, and how predict will read it.
 
     Examples:
         cslr inspect prepared/phoenix2014
         cslr inspect prepared/my-corpus --plot lengths.png
         cslr inspect runs/phoenix2014  # its best checkpoint
+        cslr inspect talk.mp4
     """
+    if is_video(path):
+        print_video(path, stream, as_json=as_json)
+        return
     if (checkpoint := _find_checkpoint(path)) is not None:
         if plot is not None:
             raise UsageError(f"--plot: {path} is a checkpoint", "see curves.png in the folder of its run")

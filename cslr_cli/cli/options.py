@@ -122,6 +122,17 @@ Start = Annotated[
 End = Annotated[
     float | None, option("--end", "End of the part to recognise, in seconds (default: the end).", "SECONDS", VIDEO)
 ]
+Stream = Annotated[
+    int | None,
+    option(
+        "--stream",
+        "Number of the video stream, as cslr inspect VIDEO shows it (default: the stream that the file marks as "
+        "default, otherwise the largest).",
+        "N",
+        VIDEO,
+        min=0,
+    ),
+]
 FrameFit = Annotated[
     FitMode,
     option(

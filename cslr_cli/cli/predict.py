@@ -113,6 +113,7 @@ def predict(
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     source_fps: options.SourceFps = None,
+    stream: options.Stream = None,
     start: options.Start = None,
     end: options.End = None,
     frame_fit: options.FrameFit = "crop",
@@ -203,6 +204,7 @@ def predict(
         outputs["--strip"] = strip
         reading = {
             "--source-fps": source_fps,
+            "--stream": stream,
             "--start": start,
             "--end": end,
             "--max-frames": max_frames,
@@ -223,7 +225,7 @@ def predict(
     inputs = find_inputs(videos, read_standard_input)
     if not inputs:
         raise UsageError("standard input: no paths", "write the path of one video or folder per line")
-    read_options = ReadOptions(source_fps, start, end, frame_fit, max_frames)
+    read_options = ReadOptions(source_fps, start, end, frame_fit, max_frames, stream)
     segmentation = _make_segmentation(segment, window, overlap)
     content = FormatOptions(confidence, cues or FormatOptions.cues, all_heads)
     recorded = {"--format": output_format.name, **recorded_options(context)}

@@ -85,6 +85,7 @@ class SideOutputs:
                     self.render[index],
                     font,
                     fps=options.source_fps,
+                    stream=options.stream,
                     picture_fps=recognizer.fps,
                     progress=progress if recognition.duration > _PROGRESS_SECONDS else no_progress,
                 )

@@ -47,6 +47,7 @@ DOCUMENTS = {
     "score": "cslr_cli.report.figures:ScoreDocument",
     "transcript": "cslr_cli.scoring.json_forms:TranscriptDocument",
     "transcripts": "cslr_cli.scoring.json_forms:TranscriptsDocument",
+    "video": "cslr_cli.media.video_description:VideoDocument",
     "training": "cslr_cli.cli.train:TrainingDocument",
 }
 

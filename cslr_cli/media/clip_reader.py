@@ -90,7 +90,7 @@ class ClipReader:
         self._interval = frame_interval
         self._source: FrameSource | FrameArrays
         if isinstance(source, str | Path):
-            self.name, self._source = str(source), open_frames(source, partial=True)
+            self.name, self._source = str(source), open_frames(source, partial=True, stream=options.stream)
         else:
             self.name, self._source = "the array" if isinstance(source, np.ndarray) else "the frames", source
         self._first = 0 if options.start is None else round(options.start * fps)

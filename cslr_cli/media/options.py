@@ -82,6 +82,8 @@ class ReadOptions:
         frame_fit: how frames get the proportions of the corpus' original frames.
         max_frames: maximum number of frames; a longer source is thinned out to this number of evenly spaced frames,
             which changes the speed of signing. The published inference uses 360. None reads all.
+        stream: number of a video's stream, as `cslr inspect VIDEO` shows it; None for the default one, or else the
+            largest.
 
     Raises:
         UsageError: a value is out of range; the message lists all faults.
@@ -92,6 +94,7 @@ class ReadOptions:
     end: float | None = None
     frame_fit: FitMode = "crop"
     max_frames: int | None = None
+    stream: int | None = None
 
     def __post_init__(self) -> None:
         faults = []

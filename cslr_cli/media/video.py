@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import cast
 
@@ -52,7 +52,7 @@ class _FrameIndex:
         times: times of all frames that decode.
         size: decoded width and height of most frames.
         has_other_sizes: whether other frames have another size.
-        is_interlaced: whether some frames are marked as interlaced.
+        num_interlaced: number of frames that are marked as interlaced.
         transfers: transfer curves of HDR video that occur.
         is_careful: whether frames must be decoded with one thread, because packets are damaged.
         num_damaged: number of packets that do not decode, followed by frames that do.
@@ -64,7 +64,7 @@ class _FrameIndex:
     times: FrameTimes
     size: tuple[int, int]
     has_other_sizes: bool
-    is_interlaced: bool
+    num_interlaced: int
     transfers: frozenset[str]
     is_careful: bool
     num_damaged: int
@@ -110,13 +110,13 @@ class _IndexBuilder:
     def __init__(self) -> None:
         self.stamps: list[int | None] = []
         self.sizes: Counter[tuple[int, int]] = Counter()
-        self.is_interlaced = False
+        self.num_interlaced = 0
         self.transfers: set[str] = set()
 
     def add(self, frame: VideoFrame) -> None:
         self.stamps.append(stamp_of(frame))
         self.sizes[frame.width, frame.height] += 1
-        self.is_interlaced |= frame.interlaced_frame
+        self.num_interlaced += frame.interlaced_frame
         if frame.color_trc in TRANSFERS:
             self.transfers.add(TRANSFERS[int(frame.color_trc)])
 
@@ -127,7 +127,7 @@ class _IndexBuilder:
             times,
             size,
             len(self.sizes) > 1,
-            self.is_interlaced,
+            self.num_interlaced,
             frozenset(self.transfers),
             is_careful,
             decoder.num_damaged,
@@ -209,6 +209,16 @@ class VideoFrames(FrameSource):
         return self._facts.fps
 
     @property
+    def duration(self) -> float:
+        """Time at which the last frame ends, seconds after the first begins."""
+        return self._duration(self._index)
+
+    @property
+    def declared_seconds(self) -> float | None:
+        """Length of the video that the file states, seconds; None if it states none."""
+        return self._facts.seconds
+
+    @property
     def missing(self) -> str | None:
         """Description of what is missing if the video is truncated or damaged; else None."""
         index = self._index
@@ -222,6 +232,11 @@ class VideoFrames(FrameSource):
     def warnings(self) -> tuple[str, ...]:
         """What else is unusual about the video and changes what is seen, a sentence each."""
         return self._index.warnings(self._facts.orientation.tilt)
+
+    @property
+    def num_interlaced(self) -> int:
+        """Number of frames that are marked as interlaced."""
+        return self._index.num_interlaced
 
     @property
     def presentation(self) -> Presentation:
@@ -242,7 +257,8 @@ class VideoFrames(FrameSource):
         if found == UPRIGHT or not decoder.has_messages:
             return found
         with self._open(without_messages=True) as cleaned:
-            return _first_orientation(cleaned.frames())
+            frames = list(islice(cleaned.frames(), 1))
+        return _first_orientation(iter(frames)) if frames else found
 
     @cached_property
     def _index(self) -> _FrameIndex:
@@ -384,7 +400,7 @@ class VideoFrames(FrameSource):
                 frames = chain([first], frames)
                 if self._seek_before(decoder, seek_to, origin):
                     frames = self._decode_all(decoder)
-            numbered = enumerate(deinterlace(frames) if index.is_interlaced else frames)
+            numbered = enumerate(deinterlace(frames) if index.num_interlaced else frames)
             convert = FrameConverter(self._presentation(index))
             for wanted in indices:
                 name = f"{self.path}, frame {wanted}"
@@ -428,12 +444,14 @@ def _read_facts(decoder: VideoDecoder, orientation: Orientation) -> _Facts:
     rate = stream.average_rate or stream.guessed_rate
     fps = float(rate) if rate and 0 < rate <= _MAX_PLAUSIBLE_FPS else None
     seconds = None if stream.duration is None else float(stream.duration * decoder.time_base)
-    if seconds is None:
+    total = None if container.duration is None else container.duration / av.time_base
+    if "matroska" in container.format.name:  # its lengths begin at time 0, not at the first frame
+        total = None if total is None else total - (container.start_time or 0) / av.time_base
         seconds = _parse_duration(stream.metadata.get("DURATION", ""))
-    elif fps is not None and "mov" not in container.format.name.split(","):
+        seconds = None if seconds is None else seconds - float((stream.start_time or 0) * decoder.time_base)
+    elif seconds is not None and fps is not None and "mov" not in container.format.name.split(","):
         # Of an AVI that is cut off, FFmpeg gives the length that is left. In MP4 and MOV, frames may be hidden.
         seconds = max(seconds, stream.frames / fps)
-    total = None if container.duration is None else container.duration / av.time_base
     return _Facts(fps, seconds, total, stream.frames or None, float(stream.sample_aspect_ratio or 1), orientation)
 
 

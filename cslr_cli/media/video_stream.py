@@ -44,8 +44,12 @@ _PICTURE_CODECS = ("mjpeg", "png", "bmp", "gif", "webp", "tiff")
 # Decoders that also decode transparency, by codec, for streams that state it.
 _DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
-# Filters that remove the messages of a codec, among them an orientation, which players ignore.
-_MESSAGE_FILTERS = {"h264": "filter_units=remove_types=6", "hevc": "filter_units=remove_types=39-40"}
+# Filters that remove the messages of a codec, among them an orientation, which players ignore. They give the data the
+# form of a stream without a container, which a decoder without the container's header reads.
+_MESSAGE_FILTERS = {
+    "h264": "h264_mp4toannexb,filter_units=remove_types=6",
+    "hevc": "hevc_mp4toannexb,filter_units=remove_types=39-40",
+}
 
 # Consecutive damaged packets after which a video counts as ended.
 _MAX_DAMAGED_PACKETS = 300
@@ -96,7 +100,7 @@ class VideoDecoder:
         self._filter: BitStreamFilterContext | None = None
         if without_messages and self.has_messages:
             self._filter = BitStreamFilterContext(_MESSAGE_FILTERS[stream.codec_context.name], stream)
-        self._context = _prepare_codec(stream, careful=careful, quick=quick)
+        self._context = _prepare_codec(stream, careful=careful, quick=quick, is_bare=self._filter is not None)
 
     @property
     def has_messages(self) -> bool:
@@ -299,11 +303,13 @@ def _codec_name(stream: VideoStream) -> str | None:
     return None if context is None or context.codec is None else context.name
 
 
-def _prepare_codec(stream: VideoStream, *, careful: bool, quick: bool) -> VideoCodecContext:
+def _prepare_codec(stream: VideoStream, *, careful: bool, quick: bool, is_bare: bool) -> VideoCodecContext:
     context = stream.codec_context
+    if is_bare:
+        context = cast("VideoCodecContext", av.CodecContext.create(context.name, "r"))
     with_alpha = _DECODERS_WITH_ALPHA.get(context.name)
     if with_alpha in av.codecs_available and stream.metadata.get("alpha_mode") == "1":
-        context = av.CodecContext.create(with_alpha, "r")  # type: ignore[assignment]
+        context = cast("VideoCodecContext", av.CodecContext.create(with_alpha, "r"))
     context.options = {"max_pixels": str(MAX_PIXELS), **({"skip_loop_filter": "all"} if quick else {})}
     context.thread_type = "SLICE" if careful else "AUTO"
     context.thread_count = 1 if careful else min(os.cpu_count() or 1, _MAX_THREADS)

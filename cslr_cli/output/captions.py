@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cslr_cli.media.frame_source import Frame, FrameSource
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.options import DEFAULT_FPS
-from cslr_cli.media.resampling import resample_indices
+from cslr_cli.media.resampling import Resampling, resample
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.fonts import CaptionFont
 from cslr_cli.palette import GLOSS_COLOURS
@@ -61,6 +61,7 @@ def render_captions(
     font: CaptionFont,
     *,
     fps: float | None = None,
+    stream: int | None = None,
     picture_fps: float = DEFAULT_FPS,
     progress: ProgressCallback = no_progress,
 ) -> CaptionedVideo:
@@ -75,26 +76,29 @@ def render_captions(
         output: an MP4 file.
         font: the font of the glosses.
         fps: frames per second of the source; None for the rate that the source states.
+        stream: number of the video stream; None for the default one.
         picture_fps: frames per second of a source that does not state its rate.
         progress: called after each second of video.
     """
-    frames = open_frames(source, partial=True)
-    indices, rate = _select_frames(frames, recognition, fps or (None if frames.fps else picture_fps))
-    selected = frames.iterate(indices)
+    frames = open_frames(source, partial=True, stream=stream)
+    chosen, rate = _select_frames(frames, recognition, fps or (None if frames.fps else picture_fps))
+    selected = frames.iterate(chosen.indices)
     first = next(selected)
     height, width = first.shape[:2]
     band = CaptionBand(recognition.glosses, recognition.start, recognition.duration, (width, height), font)
     with video_writer(output, width, height, rate) as writer:
+        total = len(chosen.indices)
+        middles = recognition.start + (chosen.positions + 0.5) / rate
         for num_written, frame in enumerate(itertools.chain([first], selected), start=1):
             # The caption is that of the middle of the time for which the frame is shown.
-            writer.write(band.draw_on(frame, recognition.start + (num_written - 0.5) / rate))
-            if num_written % max(1, round(rate)) == 0 or num_written == len(indices):
-                progress(Progress(f"write {output.name}", num_written, len(indices)))
-        return CaptionedVideo(output, writer.codec, len(indices), rate)
+            writer.write(band.draw_on(frame, float(middles[num_written - 1])))
+            if num_written % max(1, round(rate)) == 0 or num_written == total:
+                progress(Progress(f"write {output.name}", num_written, total))
+        return CaptionedVideo(output, writer.codec, total, rate)
 
 
-def _select_frames(frames: FrameSource, recognition: Recognition, fps: float | None) -> tuple[NDArray[np.int64], float]:
-    """Return the indices of the recognised part's frames, evenly spaced in time, and their rate per second."""
+def _select_frames(frames: FrameSource, recognition: Recognition, fps: float | None) -> tuple[Resampling, float]:
+    """Return the recognised part's frames, evenly spaced in time, and their rate per second."""
     times = np.arange(frames.num_frames) / fps if fps else frames.timestamps
     rate = fps or frames.fps
     assert times is not None
@@ -105,7 +109,8 @@ def _select_frames(frames: FrameSource, recognition: Recognition, fps: float | N
     if times[-1] - end < 1 / recognition.fps:  # shorter than one frame of the network: the recognition reaches the end
         last = len(times)
     part = times[first:last]
-    return first + resample_indices(part, rate), rate
+    chosen = resample(part, rate)
+    return replace(chosen, indices=first + chosen.indices), rate
 
 
 class CaptionBand:
