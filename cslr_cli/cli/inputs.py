@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
-from cslr_cli.media.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from cslr_cli.media.pictures import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 _CLIP_SUFFIXES = (*VIDEO_SUFFIXES, ".zip")
 
@@ -21,8 +21,8 @@ STANDARD_INPUT = "-"
 def find_inputs(arguments: Iterable[str], read_list: Callable[[], str] | None = None) -> list[Path]:
     """Return the recordings that the arguments of a command name, in order.
 
-    A file or a folder of pictures is a recording. Any other folder stands for the video files, zip files and
-    folders of pictures directly in it, sorted by name. An argument that does not exist may be a pattern
+    A file or a folder of pictures is a recording. Any other folder stands for the video files, animated pictures,
+    zip files and folders of pictures directly in it, sorted by name. An argument that does not exist may be a pattern
     (`*.mp4`, `**/*.mp4`). `-` stands for the paths on standard input, one per line.
 
     Args:
@@ -103,10 +103,23 @@ def _expand_folder(path: Path) -> list[Path]:
     except OSError:  # opening it reports the fault
         return [path]
     clips = [entry for entry in entries if entry.suffix.lower() in _CLIP_SUFFIXES and entry.is_file()]
-    if not clips and any(map(_is_picture, entries)):
+    animations = _find_animations(entries)
+    if not clips and not animations and any(map(_is_picture, entries)):
         return [path]
+    clips += animations
     clips += [entry for entry in entries if entry.is_dir() and _has_pictures(entry)]
     return sorted(clips) or [path]
+
+
+def _find_animations(entries: Sequence[Path]) -> list[Path]:
+    """Return the animated pictures of a folder, each of which is a clip; of PNG files only if the first one is."""
+    from cslr_cli.media.animation import is_animated
+
+    candidates = [entry for entry in entries if entry.suffix.lower() in ANIMATION_SUFFIXES]
+    plain = [entry for entry in candidates if entry.suffix.lower() == ".png"]
+    if plain and not is_animated(plain[0]):
+        candidates = [entry for entry in candidates if entry not in set(plain)]
+    return [entry for entry in candidates if is_animated(entry)]
 
 
 def _has_pictures(folder: Path) -> bool:

@@ -54,7 +54,7 @@ def inspect(
     stream: options.Stream = None,
     as_json: options.Json = False,
 ) -> None:
-    """Describe and check a prepared corpus, or describe a checkpoint or a video.
+    """Check a prepared corpus, or describe a checkpoint or a video.
 
     The exit status is 1 if a fault in the corpus would break training. Of a video it shows what is in the file, what is
     damaged, and how predict will read it.

@@ -126,8 +126,7 @@ Stream = Annotated[
     int | None,
     option(
         "--stream",
-        "Number of the video stream, as cslr inspect VIDEO shows it (default: the stream that the file marks as "
-        "default, otherwise the largest).",
+        "Number of the video stream, as cslr inspect VIDEO shows it (default: the main stream of the file).",
         "N",
         VIDEO,
         min=0,

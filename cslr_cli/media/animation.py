@@ -1,4 +1,8 @@
-"""Animated WebP files: read by Pillow, because FFmpeg shows only their first picture."""
+"""Animated pictures, each of which is a clip: which files they are, and how WebP files are read.
+
+FFmpeg decodes animated GIF and PNG files like videos. It shows only the first picture of a WebP file, so Pillow reads
+those.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,33 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, WebPImagePlugin
+from PIL import GifImagePlugin, Image, WebPImagePlugin
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import Frame, FrameSource
 from cslr_cli.media.pictures import check_frame_size_limit
+from cslr_cli.media.png import PNG_SIGNATURE
 
+_HEADER_BYTES = 256  # hold the mark of an animation
+_WEBP_ANIMATION = 0x02
 _SHORTEST_SECONDS: Final = 0.01  # shorter ones are shown longer by browsers, too
 _USUAL_SECONDS: Final = 0.1  # what browsers show for a picture without a duration
+
+
+def is_animated(path: Path) -> bool:
+    """Return whether a GIF, PNG or WebP file has several pictures; False for other and for damaged files."""
+    try:
+        with open(path, "rb") as file:
+            beginning = file.read(_HEADER_BYTES)
+        if beginning.startswith(b"GIF8"):
+            with GifImagePlugin.GifImageFile(path) as image:
+                return int(getattr(image, "n_frames", 1)) > 1
+    except Exception:  # Pillow's readers raise what Python's functions raise; opening the file reports the fault
+        return False
+    if beginning.startswith(PNG_SIGNATURE):
+        return b"acTL" in beginning
+    is_extended_webp = beginning[:4] == b"RIFF" and beginning[8:16] == b"WEBPVP8X"
+    return is_extended_webp and bool(beginning[20] & _WEBP_ANIMATION)
 
 
 def is_webp(path: Path) -> bool:

@@ -27,6 +27,8 @@ from cslr_cli.media.png import PNG_SIGNATURE, decode_plain_png, has_valid_checks
 from cslr_cli.untrusted import UntrustedDataError, open_zip, read_zip_entry
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
+# Suffixes of pictures that can be animated; such a file is a clip of its own.
+ANIMATION_SUFFIXES: Final = (".gif", ".webp", ".png", ".apng")
 # Used to find videos in a folder; a file that the user names may have any suffix.
 VIDEO_SUFFIXES: Final = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv"),

@@ -194,10 +194,7 @@ def _steps(video: VideoDocument) -> list[str]:
         steps.append(f"{video['num_interlaced']} interlaced frames become whole pictures")
     if video["transfer"] != "sdr":
         steps.append("the brightness of HDR is brought to the scale of ordinary video")
-    if video["pixel_aspect"] != 1 and (video["shown_width"], video["shown_height"]) != (
-        video["width"],
-        video["height"],
-    ):
+    if sorted((video["shown_width"], video["shown_height"])) != sorted((video["width"], video["height"])):
         steps.append("the pixels become square")
     if video["orientation"] != "upright":
         steps.append(f"the frames are {video['orientation']}")

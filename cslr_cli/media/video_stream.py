@@ -306,7 +306,7 @@ def _codec_name(stream: VideoStream) -> str | None:
 def _prepare_codec(stream: VideoStream, *, careful: bool, quick: bool, is_bare: bool) -> VideoCodecContext:
     context = stream.codec_context
     if is_bare:
-        context = cast("VideoCodecContext", av.CodecContext.create(context.name, "r"))
+        context.extradata = None
     with_alpha = _DECODERS_WITH_ALPHA.get(context.name)
     if with_alpha in av.codecs_available and stream.metadata.get("alpha_mode") == "1":
         context = cast("VideoCodecContext", av.CodecContext.create(with_alpha, "r"))

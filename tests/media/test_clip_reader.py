@@ -334,7 +334,7 @@ def test_a_video_of_variable_rate_is_read_by_its_time_stamps(tmp_path: Path, mon
         timestamps: Any = times
 
     folder = folder_of(numbered(60), tmp_path / "clip")
-    monkeypatch.setattr(clip_reader, "open_frames", lambda path, partial: Uneven(Path(path)))
+    monkeypatch.setattr(clip_reader, "open_frames", lambda path, **reading: Uneven(Path(path)))
     clip = reader(folder).read()
     assert (clip.num_frames, clip.edges[-1]) == (50, pytest.approx(2.0))
     for number, wanted in zip(numbers(clip.pictures), np.arange(50) / 25, strict=True):
