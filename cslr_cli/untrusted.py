@@ -187,17 +187,25 @@ def has_control_characters(text: str) -> bool:
 
 
 def escape_control_characters(text: str) -> str:
-    r"""Replace characters that control a terminal by their codes; line ends and tabs stay.
+    r"""Replace characters that control a terminal, and bytes that are not Unicode, by their codes.
+
+    Line ends and tabs stay.
 
     Example:
         >>> escape_control_characters("talk\x1b[2J.mp4")
         'talk\\x1b[2J.mp4'
     """
-    return _TERMINAL_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return _TERMINAL_CONTROL.sub(_escape_character, text)
+
+
+def _escape_character(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    is_byte = code < 256 or 0xDC80 <= code <= 0xDCFF  # Python keeps a byte of a file name as 0xDC00 + byte
+    return f"\\x{code & 0xFF:02x}" if is_byte else f"\\u{code:04x}"
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_TERMINAL_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_TERMINAL_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 # JSON
