@@ -6,6 +6,7 @@ broadcasts write time stamps that repeat, are missing, or jump when a clock is s
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,8 @@ _MIN_JUMP_BACK: Final = 0.2
 _MIN_JUMP_FORWARD: Final = 3600.0
 # Fraction of frames whose times may not increase, and the step by which they are then increased, seconds.
 _MAX_LATE_FRACTION, _LATE_STEP = 0.02, 1e-5
+# Wrong time stamps: fraction of all, and in a row, that are replaced.
+_MAX_WRONG_FRACTION, _MAX_WRONG_RUN = 0.1, 5
 # Fraction of frames at which the clock may jump. With more, the time stamps are not times.
 _MAX_JUMP_FRACTION = 0.05
 # A gap between two frames of this many median intervals, and of this many seconds, counts as a fault.
@@ -77,8 +80,8 @@ def times_from_stamps(
 ) -> FrameTimes:
     """Convert the time stamps of frames to times.
 
-    Single missing stamps are interpolated. Stamps that repeat are raised a little. If more stamps are missing, repeat
-    or jump, they are not used: the frames then follow each other at an even rate.
+    Single missing or wrong stamps are interpolated. Stamps that repeat are raised a little. If more stamps are missing,
+    repeat or jump, they are not used: the frames then follow each other at an even rate.
 
     Args:
         stamps: time stamp of each frame, in units of `time_base`, in order of display; None if missing. At least one.
@@ -93,11 +96,42 @@ def times_from_stamps(
         seconds = np.array([float((stamp - start) * time_base) for stamp in exact])
         if len(known) < len(stamps):
             seconds = np.interp(np.arange(len(stamps)), known, seconds)
+        seconds = _replace_wrong(seconds)
         continued, jumps = _continue_after_jumps(seconds, float(start * time_base))
         increasing = increase(continued) if len(jumps) <= max(1, _MAX_JUMP_FRACTION * len(stamps)) else None
         if increasing is not None:
             return FrameTimes(increasing, True, tuple(jumps))
     return FrameTimes(np.arange(len(stamps)) / (fps or 1.0), False)
+
+
+def _replace_wrong(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interpolate single times that do not fit between those around them; a clock that is set does not come back."""
+    if (np.diff(seconds) >= 0).all():
+        return seconds
+    fits = np.zeros(len(seconds), dtype=bool)
+    fits[_longest_increasing(seconds.tolist())] = True
+    edges = np.flatnonzero(np.diff(fits.astype(np.int8), prepend=1, append=1))
+    runs = edges[1::2] - edges[::2]
+    if (~fits).mean() > _MAX_WRONG_FRACTION or runs.max() > _MAX_WRONG_RUN or not (fits[0] and fits[-1]):
+        return seconds
+    return np.interp(np.arange(len(seconds)), np.flatnonzero(fits), seconds[fits])
+
+
+def _longest_increasing(values: Sequence[float]) -> list[int]:
+    """Return the indices of a longest subsequence that never decreases."""
+    lasts: list[float] = []  # smallest last value of a subsequence of each length
+    ends: list[int] = []  # index of that value
+    before: list[int] = []  # index of the value before each value, -1 for none
+    for index, value in enumerate(values):
+        length = bisect.bisect_right(lasts, value)
+        before.append(ends[length - 1] if length else -1)
+        lasts[length : length + 1] = [value]
+        ends[length : length + 1] = [index]
+    chosen, index = [], ends[-1]
+    while index >= 0:
+        chosen.append(index)
+        index = before[index]
+    return chosen[::-1]
 
 
 def _continue_after_jumps(

@@ -168,6 +168,8 @@ class VideoDecoder:
                             self.first_stamp = packet.dts if packet.pts is None else packet.pts
                         yield cast("Packet[VideoStream]", packet)
                 return
+            except IndexError:  # a packet of a stream that the file has announced too late; PyAV does not know it
+                continue
             except av.error.ExitError as error:
                 raise _timeout_error(self.name) from error
             except (av.error.FFmpegError, OSError):

@@ -47,6 +47,15 @@ def test_single_missing_stamps_are_interpolated() -> None:
     np.testing.assert_allclose(times_from_stamps(stamps, BASE).seconds, np.arange(50) / 25, atol=1e-9)
 
 
+@pytest.mark.parametrize("wrong", [374.0, -3.0, 1e6])
+def test_a_single_wrong_stamp_does_not_move_the_frames_after_it(wrong: float) -> None:
+    stamps = [*EVEN]
+    stamps[30] = round(wrong * 90_000)
+    times = times_from_stamps(stamps, BASE)
+    np.testing.assert_allclose(times.seconds, np.arange(50) / 25, atol=1e-9)
+    assert times.jumps == ()
+
+
 @pytest.mark.parametrize("stamps", [[None] * 50, [7] * 50, EVEN[:2] * 25, [0, 10**9] * 25])
 def test_without_usable_stamps_the_rate_of_the_file_counts(stamps: list[int | None]) -> None:
     times = times_from_stamps(stamps, BASE, fps=50.0)
