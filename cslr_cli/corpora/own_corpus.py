@@ -8,6 +8,7 @@ import io
 import math
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from cslr_cli.corpora.annotation_files import (
     is_plain_name,
     read_annotation_text,
 )
-from cslr_cli.corpora.clip_locations import DiskNames
+from cslr_cli.corpora.clip_locations import CLIP_SUFFIXES, DiskNames
 from cslr_cli.corpora.reader import CorpusReader, Release
 from cslr_cli.corpora.release_paths import ReleasePaths
 from cslr_cli.dataset.sample import SPLITS, Sample
@@ -84,31 +85,35 @@ class SplitDrawing:
         """The shares in the form of the command line."""
         return ",".join(f"{share:g}" for share in self.shares)
 
-    def draw(self, signers: Mapping[str, str | None]) -> dict[str, str]:
+    def __str__(self) -> str:
+        return f"shares {self.shares_text} by {self.unit}, seed {self.seed}"
+
+    def draw(self, signers: Mapping[str, str | None], known: Mapping[str, int] | None = None) -> dict[str, str]:
         """Draw the split of each clip; the result depends on the seed and the names, not on the order of the clips.
 
         Args:
             signers: signer of each clip, by clip name.
+            known: number of clips that are in each split already.
 
         Returns:
             The split of each clip. Every split with a share gets a clip if there are enough clips or signers.
         """
         if self.unit == "clip":
-            return self._divide({clip: [clip] for clip in signers})
+            return self._divide({clip: [clip] for clip in signers}, known or {})
         clips_of: dict[str, list[str]] = {}
         for clip, signer in signers.items():
             if signer is None:
                 raise ValueError(f"clip {clip} has no signer")
             clips_of.setdefault(signer, []).append(clip)
-        return self._divide(clips_of)
+        return self._divide(clips_of, known or {})
 
-    def _divide(self, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    def _divide(self, groups: Mapping[str, Sequence[str]], known: Mapping[str, int]) -> dict[str, str]:
         """Assign each group of clips to the split that is furthest from its target size."""
-        num_clips = sum(map(len, groups.values()))
+        num_clips = sum(map(len, groups.values())) + sum(known.values())
         target = {split: num_clips * share / sum(self.shares) for split, share in zip(SPLITS, self.shares, strict=True)}
         order = sorted(groups, key=self._random_key)
         split_of: dict[str, str] = {}
-        num_assigned: Counter[str] = Counter()
+        num_assigned: Counter[str] = Counter(known)
         wanted = [split for split in SPLITS if target[split] > 0]
         for place, group in enumerate(order):
             num_left = len(order) - place
@@ -142,6 +147,27 @@ class Row:
 
 
 @dataclass(frozen=True)
+class KnownSplits:
+    """Splits that were drawn earlier for clips of a corpus; these clips keep them.
+
+    Attributes:
+        drawing: how they were drawn; None if nothing was drawn.
+        splits: split of each clip by its source, as `source_key` formats it.
+    """
+
+    drawing: str | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+
+
+def source_key(path: str, segment: Segment | None) -> str:
+    """Return a text that is equal for clips made from the same part of the same file."""
+    suffix = PurePosixPath(path).suffix
+    stem = path.removesuffix(suffix) if suffix.lower() in CLIP_SUFFIXES else path
+    times = "" if segment is None else f" {segment.start:g}-{'' if segment.end is None else f'{segment.end:g}'}"
+    return f"{unicodedata.normalize('NFC', stem)}{times}"
+
+
+@dataclass(frozen=True)
 class OwnCorpus(CorpusReader):
     """Reads a manifest.
 
@@ -149,6 +175,7 @@ class OwnCorpus(CorpusReader):
         manifest: manifest file; by default the paths of clips are relative to its folder.
         drawing: how clips without a split get one. With None, all of them get one if the manifest has no split
             at all; otherwise a clip without a split is a fault.
+        known: splits that were drawn earlier.
     """
 
     name: str
@@ -160,6 +187,7 @@ class OwnCorpus(CorpusReader):
     input_name: ClassVar[str] = "a manifest"
     manifest: Path = field(default=Path("clips.csv"))
     drawing: SplitDrawing | None = None
+    known: KnownSplits = field(default_factory=KnownSplits)
 
     @property
     def default_source(self) -> Path:
@@ -176,7 +204,7 @@ class OwnCorpus(CorpusReader):
             raise DataError(f"{paths.source}: folder not found", hint)
         collector = SampleCollector(self.unusable, nested_names=True)
         rows = assign_ids(list(self.find_rows(paths, collector)))
-        split_of = self._find_splits(rows, collector)
+        split_of, drawing = self._find_splits(rows, paths.source, collector)
         segments: dict[str, Segment] = {}
         names = DiskNames(paths.source)
         for row in rows:
@@ -185,7 +213,8 @@ class OwnCorpus(CorpusReader):
         references = self.find_references(paths, [], collector)
         if collector.faults:
             collector.add_hint(f"expected {self.input_name} like this:\n{self.layout}")
-        return self.make_release(paths.source, collector, references, segments)
+        release = self.make_release(paths.source, collector, references, segments)
+        return replace(release, drawing=None if drawing is None else str(drawing))
 
     def check_input(self) -> None:
         """Raise an error if the manifest does not exist."""
@@ -219,8 +248,14 @@ class OwnCorpus(CorpusReader):
         if not num_rows and not collector.faults:
             collector.add_fault(str(self.manifest), "the file has no clips")
 
-    def _find_splits(self, rows: list[Row], collector: SampleCollector) -> dict[str, str]:
-        """Find the split of each clip, by its position; draw the splits of clips without one if requested."""
+    def _find_splits(
+        self, rows: list[Row], root: Path, collector: SampleCollector
+    ) -> tuple[dict[str, str], SplitDrawing | None]:
+        """Find the split of each clip, by its position; draw the splits of clips without one if requested.
+
+        Returns:
+            The splits, and how they were drawn; None if no split was drawn.
+        """
         split_of = {row.where: row.values["split"] for row in rows if "split" in row.values}
         drawing = SplitDrawing() if self.drawing is None and not split_of else self.drawing
         without = [row for row in rows if "split" not in row.values]
@@ -229,16 +264,37 @@ class OwnCorpus(CorpusReader):
                 f"options for random splits have no effect: each clip has a split in {self.input_name}"
             )
         if drawing is None or not without or (drawing.unit == "signer" and any(map(_has_no_signer, without))):
-            return split_of
+            return split_of, None
+        known = self._find_known_splits(without, root, drawing)
+        split_of |= known
+        new = [row for row in without if row.where not in known]
         # By the contents of the line, not its number: another order of lines must not change the split.
-        names = {row.where: "\0".join([row.sample_id, *row.values.values()]) for row in without}
-        drawn = drawing.draw({names[row.where]: row.values.get("signer") for row in without})
-        split_of.update({row.where: drawn[names[row.where]] for row in without})
+        names = {row.where: "\0".join([row.sample_id, *row.values.values()]) for row in new}
+        signers = {names[row.where]: row.values.get("signer") for row in new}
+        drawn = drawing.draw(signers, Counter(known.values()))
+        split_of |= {row.where: drawn[names[row.where]] for row in new}
         counts = Counter(drawn.values())
         numbers = ", ".join(f"{counts[split]} {split}" for split in self.splits)
-        how = f"shares {drawing.shares_text} by {drawing.unit}, seed {drawing.seed}"
-        collector.notes.append(f"splits drawn for {len(without)} clips, {how}: {numbers}")
-        return split_of
+        kept = f"; {len(known)} others keep theirs" if known else ""
+        collector.notes.append(f"splits drawn for {len(new)} clips, {drawing}: {numbers}{kept}")
+        return split_of, drawing
+
+    def _find_known_splits(self, rows: Sequence[Row], root: Path, drawing: SplitDrawing) -> dict[str, str]:
+        """Find the splits of clips, or of their signers, that were drawn earlier in the same way, by position."""
+        if self.known.drawing != str(drawing):
+            return {}
+        known = {}
+        for row in rows:
+            path = row.frames or _inner_path(row.values["path"], root)
+            split = None if path is None else self.known.splits.get(source_key(path, _parse_segment(row, [])))
+            if split is not None:
+                known[row.where] = split
+        if drawing.unit == "signer":
+            split_of_signer = {row.values["signer"]: known[row.where] for row in rows if row.where in known}
+            known |= {
+                row.where: split_of_signer[name] for row in rows if (name := row.values["signer"]) in split_of_signer
+            }
+        return known
 
     def _add(
         self,

@@ -40,6 +40,7 @@ class Release:
         hint: how to fix them, or None.
         notes: messages for the user about things that are not errors.
         unknown_headers: first line of each annotation file that does not have the expected first line, by path.
+        drawing: how splits were drawn at random; None if they are given.
     """
 
     root: Path
@@ -51,6 +52,7 @@ class Release:
     hint: str | None = None
     notes: tuple[str, ...] = ()
     unknown_headers: Mapping[str, str] = field(default_factory=dict)
+    drawing: str | None = None
 
     def check(self) -> Release:
         """Return the release; raise an AnnotationError that lists all faults if it has any."""

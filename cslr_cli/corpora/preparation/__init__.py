@@ -8,6 +8,8 @@ bytes as any other.
 - `options`: options of a preparation.
 - `prepare_corpus`: the steps of a preparation.
 - `prepared_clips`, `clip_writer`: frames of the clips, resized and written.
+- `clip_sources`: what changes if clips are added to your own corpus.
+- `release_check`: what a release has and lacks.
 - `output_folder`: lock and identity of the output folder.
 - `report`: result of a preparation.
 """

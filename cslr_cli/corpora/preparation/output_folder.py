@@ -50,8 +50,16 @@ def preparation_identity(
 
 
 @contextmanager
-def lock_output(output: Path, identity: Mapping[str, Any], *, shared: bool = False) -> Iterator[None]:
+def lock_output(
+    output: Path, identity: Mapping[str, Any], *, shared: bool = False, may_grow: bool = False
+) -> Iterator[None]:
     """Lock `output` for this preparation, after checking that the folder has no other contents.
+
+    Args:
+        output: folder of the prepared corpus.
+        identity: values of `preparation_identity`.
+        shared: whether several calls may work in the folder at the same time.
+        may_grow: whether the folder may have other clips of the same corpus.
 
     Raises:
         LockedError: another call holds the lock.
@@ -61,7 +69,7 @@ def lock_output(output: Path, identity: Mapping[str, Any], *, shared: bool = Fal
         with translate_disk_errors(output):
             output.mkdir(parents=True, exist_ok=True)
             stack.enter_context(lock_folder(output, "cslr prepare", "choose another --output", shared=shared))
-            _check_identity(output, identity)
+            _check_identity(output, identity, may_grow=may_grow)
             _write_progress_file(output, identity)
         yield
 
@@ -101,13 +109,13 @@ def is_preparation_folder(output: Path) -> bool:
 def _write_progress_file(output: Path, identity: Mapping[str, Any]) -> None:
     """Write the description of the preparation, unless the folder has it already."""
     found = _read_identity(output)
-    if found is not None and found.get("layout") == identity["layout"]:
+    if found is not None and all(found.get(key) == identity[key] for key in ("layout", "annotations")):
         return
     # Under a unique name first: many machines may start at the same moment.
     unfinished = output / f".preparing.{uuid.uuid4().hex}.json"
     write_text(unfinished, json.dumps(identity, indent=2) + "\n")
     os.replace(unfinished, output / PROGRESS_FILE)
-    (output / CORPUS_FILE).unlink(missing_ok=True)  # of an earlier corpus without frames
+    (output / CORPUS_FILE).unlink(missing_ok=True)  # of an earlier corpus without frames, or with other clips
 
 
 def _read_identity(output: Path) -> Mapping[str, Any] | None:
@@ -125,8 +133,8 @@ def _read_identity(output: Path) -> Mapping[str, Any] | None:
     return with_new_keys(values) if isinstance(values, dict) else {}
 
 
-def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:
-    """Refuse a folder that holds anything but the same preparation."""
+def _check_identity(output: Path, identity: Mapping[str, Any], *, may_grow: bool) -> None:
+    """Refuse a folder that holds anything but the same preparation, or with `may_grow`, other clips of this corpus."""
     found = _read_identity(output)
     if found is None:
         if not is_preparation_folder(output):
@@ -144,6 +152,8 @@ def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:
         differing.remove("source")
     if found.get("layout") == NO_FRAMES:
         differing = [name for name in differing if name not in _FRAME_VALUES]
+    if may_grow:
+        differing = [name for name in differing if name != "annotations"]
     if not differing:
         return
     faults = [f"{name} was {found.get(name)}, is {identity[name]} now" for name in differing if name != "annotations"]

@@ -7,8 +7,18 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from cslr_cli.corpora import AnnotationError, CorpusReader, Fault, LeftOutClip, Release, ReleasePaths, read_release
+from cslr_cli.corpora import (
+    AnnotationError,
+    CorpusReader,
+    Fault,
+    LeftOutClip,
+    OwnCorpus,
+    Release,
+    ReleasePaths,
+    read_release,
+)
 from cslr_cli.corpora.annotation_files import read_annotation_lines
+from cslr_cli.corpora.preparation.clip_sources import has_sources, read_known_splits, update_sources
 from cslr_cli.corpora.preparation.options import PreparationOptions, Shard
 from cslr_cli.corpora.preparation.output_folder import (
     is_preparation_folder,
@@ -97,7 +107,10 @@ def prepare(
     options = options or PreparationOptions()
     release = _read_release(corpus, source, output, options)
     identity = preparation_identity(corpus, release, output, options)
-    with lock_output(output, identity):
+    is_own = isinstance(corpus, OwnCorpus)
+    with lock_output(output, identity, may_grow=is_own and _may_grow(output, release)):
+        if is_own:
+            release = _update_clips(output, release, options)
         if options.frames:
             workers = workers or available_cores()
             results = prepare_clips(
@@ -177,6 +190,8 @@ def _read_release(
     for option, folder in (("--annotations", paths.annotations), ("--references", paths.references)):
         if folder is not None and not folder.is_dir():
             raise UsageError(f"{option} {folder}: folder not found")
+    if isinstance(corpus, OwnCorpus):
+        corpus = dataclasses.replace(corpus, known=read_known_splits(output))
     release = read_release(corpus, paths)
     faults = [*release.faults, *_find_reference_faults(release)]
     left_out = [Fault(f"{clip.split} clip {clip.sample_id}", clip.reason) for clip in select_faulty(release.left_out)]
@@ -194,6 +209,21 @@ def _read_release(
             write_text(path, shorten_paths(text, _named_folders(corpus, paths)) + "\n")
         hint = "\n".join([*([hint] if hint else []), f"see all faults in {path}"])
     raise AnnotationError(faults, hint)
+
+
+def _may_grow(output: Path, release: Release) -> bool:
+    """Return whether your own corpus may get other clips: its sources are known, and splits are drawn as before."""
+    return has_sources(output) and read_known_splits(output).drawing in (None, release.drawing)
+
+
+def _update_clips(output: Path, release: Release, options: PreparationOptions) -> Release:
+    """Keep the frames of known clips and remove those of others; return the release with a note about it."""
+    with translate_disk_errors(output):
+        changes = update_sources(output, release, options)
+    if not changes.kept or not (changes.new or changes.removed):
+        return release
+    note = f"clips that are new: {changes.new}; prepared before: {changes.kept}; removed: {changes.removed}"
+    return dataclasses.replace(release, notes=(*release.notes, note))
 
 
 def _check_train_clips(corpus: CorpusReader, release: Release) -> None:
