@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media.animation import AnimationFrames, is_webp
-from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, list_folder
+from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, ResampledSegment, list_folder
 from cslr_cli.media.options import Segment
 from cslr_cli.media.pictures import FolderFrames, ZipFrames
 from cslr_cli.media.pipe_copy import copy_pipe, is_pipe
@@ -78,10 +78,17 @@ def iterate_frames(path: Path, fps: float, segment: Segment | None = None) -> It
         MediaError: there is no such clip, it ends long before the segment does, or a frame cannot be decoded or has
             another size than the first.
     """
+    return read_clip(path, fps, segment).frames
+
+
+def read_clip(path: Path, fps: float, segment: Segment | None = None) -> ResampledSegment:
+    """Do the same as `iterate_frames`, and return also what is unusual about the clip."""
     source = open_frames(path)
     if segment is not None:
-        return source.read_segment(segment, fps).frames
-    return source.iterate(source.resampled_indices(fps))
+        return source.read_segment(segment, fps)
+    chosen = source.resample(fps)
+    frames = source.iterate(chosen.indices)
+    return ResampledSegment(frames, chosen.positions, chosen.num_positions, source.missing, source.warnings)
 
 
 def validate_frames(frames: FrameArrays, name: str) -> Iterator[Frame]:

@@ -18,7 +18,7 @@ from cslr_cli.dataset.manifest import DEFAULT_FRAME_SIZE
 from cslr_cli.errors import DataError, MediaError, UsageError
 from cslr_cli.files import atomic_file
 from cslr_cli.media.frame_source import Frame, NoFramesError
-from cslr_cli.media.frames import iterate_frames, open_frames
+from cslr_cli.media.frames import open_frames, read_clip
 from cslr_cli.media.options import FitMode, Interpolation, Segment
 from cslr_cli.media.pictures import resize_frame
 
@@ -186,6 +186,7 @@ class ClipOutcome:
         fault: why it could not be read; None if it could.
         is_missing: whether it could not be read because its frames do not exist.
         was_finished: whether an earlier call had written it.
+        warnings: what is unusual about it, a sentence each.
     """
 
     sample_id: str
@@ -193,6 +194,7 @@ class ClipOutcome:
     fault: str | None = None
     is_missing: bool = False
     was_finished: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def write_if_needed(task: ClipTask) -> ClipOutcome:
@@ -201,8 +203,9 @@ def write_if_needed(task: ClipTask) -> ClipOutcome:
     if finished is not None:
         return ClipOutcome(task.sample_id, finished, was_finished=True)
     try:
-        frames = iterate_frames(task.source, task.fps, task.segment)
-        return ClipOutcome(task.sample_id, write_clip(frames, task.target, task.clip_format))
+        clip = read_clip(task.source, task.fps, task.segment)
+        num_frames = write_clip(clip.frames, task.target, task.clip_format)
+        return ClipOutcome(task.sample_id, num_frames, warnings=(*filter(None, [clip.missing]), *clip.warnings))
     except MediaError as error:
         fault = error.message if error.hint is None else f"{error.message} ({error.hint})"
         return ClipOutcome(task.sample_id, 0, fault, is_missing=isinstance(error, NoFramesError))

@@ -297,7 +297,7 @@ def _make_report(
         unseen_glosses=find_unseen_glosses(prepared),
         references={split: _describe_references(release, split, output) for split in prepared},
         notes=(*release.notes, *results.notes),
-        warnings=_warn_about_empty_splits(corpus, prepared),
+        warnings=(*_warn_about_empty_splits(corpus, prepared), *results.warnings),
         expected_layout=corpus.layout if results.has_missing_frames else None,
         clips_finished_before=results.num_finished_before,
     )

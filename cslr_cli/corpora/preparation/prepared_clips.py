@@ -15,7 +15,7 @@ from cslr_cli.corpora.annotation_files import AnnotationError, read_annotation_l
 from cslr_cli.corpora.preparation.clip_writer import ClipOutcome, ClipTask, write_if_needed
 from cslr_cli.corpora.preparation.options import PreparationOptions
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.errors import MediaError
+from cslr_cli.errors import FAULTS_SHOWN, MediaError
 from cslr_cli.media.frames import iterate_frames
 from cslr_cli.processes import run_tasks
 from cslr_cli.progress import Progress, ProgressCallback
@@ -34,6 +34,7 @@ class PreparedClips:
         num_finished_before: number of clips that an earlier call had written.
         has_missing_frames: whether clips are left out because their frames do not exist.
         notes: messages for the user about things that are not errors.
+        warnings: what is unusual about clips that were read, a line per clip.
     """
 
     num_frames: Mapping[str, int | None]
@@ -41,6 +42,7 @@ class PreparedClips:
     num_finished_before: int = 0
     has_missing_frames: bool = False
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def prepared_frames_path(sample: Sample, options: PreparationOptions) -> str:
@@ -100,7 +102,19 @@ def prepare_clips(
         tuple(left_out),
         sum(outcome.was_finished for outcome in outcomes.values()),
         any(outcome.is_missing for outcome in outcomes.values()),
+        warnings=_shorten(
+            [
+                f"{sample.split} clip {sample.sample_id}: {'; '.join(outcomes[sample.sample_id].warnings)}"
+                for sample in samples
+                if outcomes[sample.sample_id].warnings
+            ]
+        ),
     )
+
+
+def _shorten(warnings: Sequence[str]) -> tuple[str, ...]:
+    more = len(warnings) - FAULTS_SHOWN
+    return (*warnings[:FAULTS_SHOWN], *([f"{more} more clips have such warnings"] if more > 0 else []))
 
 
 def find_original_size(corpus: CorpusReader, release: Release, samples: Sequence[Sample]) -> tuple[int, int] | None:
