@@ -44,6 +44,28 @@ def evaluate(
         option("--corpus", "Prepared corpus (default: the corpus of the training).", "FOLDER"),
     ] = None,
     split: options.Splits = None,
+    recordings: Annotated[
+        Path | None,
+        option(
+            "--recordings",
+            "Folder of whole recordings to evaluate instead of a corpus. Needs timed references: the STM file in the "
+            "folder, or --references.",
+            "FOLDER",
+            options.LONG_RECORDINGS,
+        ),
+    ] = None,
+    references: Annotated[
+        Path | None,
+        option(
+            "--references",
+            "Timed references of the recordings (default: the only STM file in the folder).",
+            "FILE",
+            options.LONG_RECORDINGS,
+        ),
+    ] = None,
+    segment: options.Segment = "auto",
+    window: options.Window = None,
+    overlap: options.Overlap = None,
     vocabulary: options.Vocabulary = None,
     settings: options.UseSettings = None,
     device: options.Device = "auto",
@@ -99,11 +121,22 @@ def evaluate(
     of every clip, `report.json`, one CSV file with the figures of each clip, hypotheses as CTM and references as STM.
     Each checkpoint has its own folder: `RUN/evaluation/best/` for `RUN/best.pt`.
 
+    With `--recordings`, the command recognises whole recordings and scores them against timed references, segment by
+    segment as sclite does. A recording `talk.mp4` has the lines `talk 1 SIGNER START END GLOSS …` in the STM file.
+
     Examples:
         cslr evaluate runs/phoenix2014/best.pt
         cslr evaluate runs/phoenix2014/best.pt --split test --nbest 10
         cslr evaluate runs/phoenix2014/best.pt --lm gloss.arpa --tune-lm
+        cslr evaluate runs/phoenix2014/best.pt --recordings talks/
     """
+    if recordings is not None:
+        _evaluate_recordings(context, checkpoint, recordings)
+        return
+    segmentation_given = {"--segment": segment != "auto", "--window": window, "--overlap": overlap}
+    for name, value in {"--references": references, **segmentation_given}.items():
+        if value:
+            raise UsageError(f"{name} without --recordings", f"add --recordings FOLDER, or remove {name}")
     from cslr_cli.report import PAGE, report_files
 
     if output is not None and not skip_existing and OutputMarker.read(output) is None:
@@ -170,6 +203,44 @@ def evaluate(
     errors = errors_table([(analysis.section.name, analysis.breakdown) for analysis in analyses])
     if errors is not None:
         print_result(errors)
+
+
+def _evaluate_recordings(context: typer.Context, checkpoint: Path, recordings: Path) -> None:
+    """Evaluate a checkpoint on recordings, with the options of the command line."""
+    from cslr_cli.cli.evaluate_recordings import evaluate_recordings, refuse_corpus_options
+    from cslr_cli.scoring.scoring_tool import require_tool
+
+    given = context.params
+    names = ("corpus", "split", "tune_lm", "num_best", "workers")
+    shown = {"num_best": "--nbest"}
+    refuse_corpus_options({shown.get(name, f"--{name.replace('_', '-')}"): given[name] for name in names})
+    require_tool(given["tool"])
+    segmentation = options.make_segmentation(given["segment"], given["window"], given["overlap"])
+    path = find_checkpoint_and_report(checkpoint)
+    loaded = options.change_settings(open_checkpoint_and_report(path, given["vocabulary"]), given["settings"])
+    decoding = apply_decoding_options(
+        loaded.config.decoding,
+        decoder=given["decoder"],
+        lm=given["lm"],
+        lm_weight=given["lm_weight"],
+        gloss_bonus=given["gloss_bonus"],
+        beam_width=given["beam_width"],
+        keep_repeats=given["keep_repeats"] or None,
+    )
+    evaluate_recordings(
+        context,
+        path,
+        loaded,
+        recordings,
+        given["references"],
+        segmentation,
+        decoding,
+        device=given["device"],
+        precision=given["precision"],
+        tool=given["tool"],
+        output=given["output"],
+        as_json=given["as_json"],
+    )
 
 
 def _evaluate_splits(

@@ -14,6 +14,7 @@ from cslr_cli.cli.completion import CHANGEABLE_SECTIONS, complete_changeable_set
 from cslr_cli.cli.console import print_error, print_note
 from cslr_cli.errors import UsageError
 from cslr_cli.media.options import FitMode
+from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, Segmentation, SegmentationMethod
 
 if TYPE_CHECKING:
     from cslr_cli.checkpoints.checkpoint import Checkpoint
@@ -56,6 +57,7 @@ DECODING = "Decoding"
 SCORING = "Scoring"
 OUTPUT = "Output"
 VIDEO = "Video"
+LONG_RECORDINGS = "Long recordings"
 
 Overwrite = Annotated[bool, option("--overwrite", "Replace existing files.", panel=OUTPUT)]
 SkipExisting = Annotated[
@@ -141,6 +143,33 @@ FrameFit = Annotated[
         panel=VIDEO,
     ),
 ]
+Segment = Annotated[
+    SegmentationMethod,
+    option(
+        "--segment",
+        "Division of long recordings. rests: at pauses in the signing; windows: into overlapping windows; none: no "
+        f"division; auto: rests if longer than {MAX_UNDIVIDED_SECONDS:g} s, otherwise none.",
+        panel=LONG_RECORDINGS,
+    ),
+]
+Window = Annotated[
+    float | None,
+    option(
+        "--window",
+        f"Window length in seconds (default: {Segmentation.window:g}). For videos, implies --segment windows.",
+        "SECONDS",
+        LONG_RECORDINGS,
+    ),
+]
+Overlap = Annotated[
+    float | None,
+    option(
+        "--overlap",
+        f"Overlap of neighbouring windows in seconds (default: {Segmentation.overlap:g}).",
+        "SECONDS",
+        LONG_RECORDINGS,
+    ),
+]
 Device = Annotated[
     str,
     option(
@@ -224,6 +253,23 @@ def parse_splits(values: Sequence[str] | None) -> list[str] | None:
     if not all(names):
         raise UsageError(f"--split {' --split '.join(values)}: a name is empty", "use for example --split dev,test")
     return list(dict.fromkeys(names))
+
+
+def make_segmentation(method: SegmentationMethod, window: float | None, overlap: float | None) -> Segmentation:
+    """Return how a long recording is divided.
+
+    Raises:
+        UsageError: a value is out of range, or `--window` or `--overlap` is given for another method.
+    """
+    if (window, overlap) != (None, None):
+        if method not in ("auto", "windows"):
+            raise UsageError(
+                f"--window or --overlap with --segment {method}",
+                "remove --window and --overlap, or use --segment windows",
+            )
+        method = "windows"
+    seconds = Segmentation.window if window is None else window
+    return Segmentation(method, seconds, min(Segmentation.overlap, seconds / 2) if overlap is None else overlap)
 
 
 def check_output_folder(output: Path | None) -> None:

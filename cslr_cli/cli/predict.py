@@ -13,13 +13,13 @@ from cslr_cli.choices import CueUnit
 from cslr_cli.cli import options, predict_live
 from cslr_cli.cli.console import print_error, print_note, report_error
 from cslr_cli.cli.decoding import apply_decoding_options
-from cslr_cli.cli.options import open_network, option
+from cslr_cli.cli.options import make_segmentation, open_network, option
 from cslr_cli.cli.predict_outputs import Output, choose_format, plan_output
 from cslr_cli.cli.results import existing_files, keep_finished_results, print_kept_results, recorded_options
 from cslr_cli.errors import EXIT_FAILED, CslrError, UsageError
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.output.formats import FORMATS, FormatOptions, OutputFormat
-from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS, LiveOptions, Segmentation, SegmentationMethod
+from cslr_cli.recognizer.options import LiveOptions, Segmentation
 from cslr_cli.result_files import ResultPlan
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from cslr_cli.recognizer import Recognizer
 
 _OUTPUT = options.OUTPUT
-_LONG = "Long recordings"
 # The formats that an option is for.
 _OPTION_FORMATS = {"--cues": ("srt", "vtt"), "--all-heads": ("eaf", "textgrid")}
 
@@ -131,33 +130,9 @@ def predict(
     live: Annotated[
         bool, option("--live", "Play a video file in real time, and recognise it like a camera.", panel=options.VIDEO)
     ] = False,
-    segment: Annotated[
-        SegmentationMethod,
-        option(
-            "--segment",
-            "Division of long recordings. rests: at pauses in the signing; windows: into overlapping windows; none: no "
-            f"division; auto: rests if longer than {MAX_UNDIVIDED_SECONDS:g} s, otherwise none.",
-            panel=_LONG,
-        ),
-    ] = "auto",
-    window: Annotated[
-        float | None,
-        option(
-            "--window",
-            f"Window length in seconds (default: {Segmentation.window:g}). For videos, implies --segment windows.",
-            "SECONDS",
-            _LONG,
-        ),
-    ] = None,
-    overlap: Annotated[
-        float | None,
-        option(
-            "--overlap",
-            f"Overlap of neighbouring windows in seconds (default: {Segmentation.overlap:g}).",
-            "SECONDS",
-            _LONG,
-        ),
-    ] = None,
+    segment: options.Segment = "auto",
+    window: options.Window = None,
+    overlap: options.Overlap = None,
     checkpoint: options.CheckpointFile = None,
     runs_dir: options.RunsDir = Path("runs"),
     vocabulary: options.Vocabulary = None,
@@ -226,7 +201,7 @@ def predict(
     if not inputs:
         raise UsageError("standard input: no paths", "write the path of one video or folder per line")
     read_options = ReadOptions(source_fps, start, end, frame_fit, max_frames, stream)
-    segmentation = _make_segmentation(segment, window, overlap)
+    segmentation = make_segmentation(segment, window, overlap)
     content = FormatOptions(confidence, cues or FormatOptions.cues, all_heads)
     recorded = {"--format": output_format.name, **recorded_options(context)}
     plan = ResultPlan("predict", inputs, existing_files(overwrite, skip_existing), recorded)
@@ -327,20 +302,3 @@ def _print_skipped_rests(recognition: Recognition) -> None:
         f"{recognition.source}: skipped {seconds:.1f} s of pauses, the longest from {start:.1f} s to {end:.1f} s\n"
         "hint: use --segment windows to skip nothing"
     )
-
-
-def _make_segmentation(method: SegmentationMethod, window: float | None, overlap: float | None) -> Segmentation:
-    """Return how a long recording is divided.
-
-    Raises:
-        UsageError: a value is out of range, or `--window` or `--overlap` is given for another method.
-    """
-    if (window, overlap) != (None, None):
-        if method not in ("auto", "windows"):
-            raise UsageError(
-                f"--window or --overlap with --segment {method}",
-                "remove --window and --overlap, or use --segment windows",
-            )
-        method = "windows"
-    seconds = Segmentation.window if window is None else window
-    return Segmentation(method, seconds, min(Segmentation.overlap, seconds / 2) if overlap is None else overlap)

@@ -42,6 +42,7 @@ DOCUMENTS = {
     "release-check": "cslr_cli.corpora.preparation.release_check:ReleaseCheckDocument",
     "quickstart": "cslr_cli.quickstart:QuickstartDocument",
     "recognition": "cslr_cli.output.text:RecognitionDocument",
+    "recordings": "cslr_cli.evaluation.recordings:RecordingsDocument",
     "report": "cslr_cli.report.figures:ReportDocument",
     "run": "cslr_cli.training.run.runs:RunDocument",
     "score": "cslr_cli.report.figures:ScoreDocument",

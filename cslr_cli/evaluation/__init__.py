@@ -2,7 +2,7 @@
 
 `checkpoint_evaluation` evaluates a checkpoint on splits of a corpus. `evaluator` recognises and scores one split,
 `network_pass` runs the network over its clips, and `results` is the result. `tuning` searches the weights of a language
-model. `documents` has the JSON documents, and `reports` writes the files.
+model. `recordings` evaluates on whole recordings. `documents` has the JSON documents, and `reports` writes the files.
 """
 
 from __future__ import annotations

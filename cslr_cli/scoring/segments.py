@@ -55,6 +55,16 @@ class ReferenceSet:
             for reference in recording.segments
         ]
 
+    @property
+    def recording_names(self) -> list[str]:
+        """Names of the recordings or clips, in the order of the file."""
+        return list(self._recordings)
+
+    @property
+    def names_with_channels(self) -> list[str]:
+        """Names of the recordings that have several channels."""
+        return [name for name, recordings in self._recordings.items() if len(recordings) > 1]
+
     def assign(self, file: TranscriptFile) -> dict[str, tuple[TimedGloss, ...]]:
         """Return the recognised glosses of each clip or segment, by its name.
 

@@ -25,6 +25,9 @@ EMPTY_HYPOTHESIS = "[EMPTY]"  # the only gloss of a hypothesis without glosses
 UNKNOWN_SIGNER = "unknown"  # an STM line must name a signer
 IGNORE_MARK = "IGNORE_TIME_SEGMENT_IN_SCORING"  # text of an STM line whose time is not scored
 
+# First line of a CTM file with durations, so that its times are not guessed.
+NIST_TIMES_COMMENT = ";; the fourth field is a duration"
+
 _CHANNEL = "1"
 _WHOLE_CLIP = "0.0 1.79769e+308"  # start and end of a segment that contains every time
 _MAX_TIME = 1e300  # seconds; a later end means that the segment has none
@@ -244,7 +247,8 @@ def parse_ctm(text: str, faults: list[str], times: CtmTimes = "auto") -> list[Tr
     Args:
         text: content of the file.
         faults: list of faults.
-        times: meaning of the fourth field. `auto`: a duration if it is smaller than the third one in any line.
+        times: meaning of the fourth field. `auto`: a duration if the first line is `NIST_TIMES_COMMENT`, or if it is
+            smaller than the third one in any line.
     """
     parts: dict[tuple[str, str], list[TimedGloss]] = {}
     lines: dict[tuple[str, str], int] = {}
@@ -277,7 +281,10 @@ def parse_ctm(text: str, faults: list[str], times: CtmTimes = "auto") -> list[Tr
         if key not in parts:
             parts[key], lines[key] = [], number
         parts[key].append(TimedGloss(gloss, start, end, confidence))
-    if times == "duration" or (times == "auto" and _has_durations(parts.values())):
+    if times == "auto":
+        is_said = text.startswith(NIST_TIMES_COMMENT)
+        times = "duration" if is_said or _has_durations(parts.values()) else "end"
+    if times == "duration":
         parts = {key: [_with_end(timed) for timed in glosses] for key, glosses in parts.items()}
     return [_ctm_transcript(*key, glosses, lines[key], faults) for key, glosses in parts.items()]
 
