@@ -40,6 +40,8 @@ from cslr_cli.media.video_stream import VideoDecoder, open_video, stamp_of
 _MAX_PLAUSIBLE_FPS = 1000.0
 # A seek lands on a key frame before its target. Segments that begin this early are reached without one. Seconds.
 _SEEK_MARGIN_SECONDS = 2.0
+# Frames after a segment that are read to be sure of its end.
+_FRAMES_BEYOND = 3
 # Seconds that may be missing or damaged, compared with the length that the container states.
 _ALLOWED_SHORTFALL, _ALLOWED_SHORTFALL_FRACTION = 0.5, 0.02
 
@@ -58,6 +60,7 @@ class _FrameIndex:
         num_damaged: number of packets that do not decode, followed by frames that do.
         damaged_at: time of the last frame before the first damaged packet; negative if there is none.
         has_ended_early: whether reading the file failed before its end.
+        has_corrupt_frames: whether the decoder marked frames as damaged.
         end_of_packets: latest end of a packet of any stream, seconds after the start of the container.
     """
 
@@ -70,6 +73,7 @@ class _FrameIndex:
     num_damaged: int
     damaged_at: float
     has_ended_early: bool
+    has_corrupt_frames: bool
     end_of_packets: float
 
     @property
@@ -112,11 +116,13 @@ class _IndexBuilder:
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.num_interlaced = 0
         self.transfers: set[str] = set()
+        self.has_corrupt_frames = False
 
     def add(self, frame: VideoFrame) -> None:
         self.stamps.append(stamp_of(frame))
         self.sizes[frame.width, frame.height] += 1
         self.num_interlaced += frame.interlaced_frame
+        self.has_corrupt_frames |= frame.is_corrupt
         if frame.color_trc in TRANSFERS:
             self.transfers.add(TRANSFERS[int(frame.color_trc)])
 
@@ -133,6 +139,7 @@ class _IndexBuilder:
             decoder.num_damaged,
             float(times.seconds[before - 1]) if before > 0 else -1.0,
             decoder.has_ended_early,
+            self.has_corrupt_frames,
             decoder.end_of_packets,
         )
 
@@ -264,7 +271,7 @@ class VideoFrames(FrameSource):
     def _index(self) -> _FrameIndex:
         """The times of all frames that decode."""
         index = self._index_all(careful=False)
-        if index is None or index.num_damaged or index.has_ended_early:
+        if index is None or index.num_damaged or index.has_ended_early or index.has_corrupt_frames:
             index = self._index_all(careful=True)
         if index is None:
             raise MediaError(f"{self.path}: the video has no frames that can be decoded", "copy or download it again")
@@ -365,12 +372,14 @@ class VideoFrames(FrameSource):
             if self._seek_before(decoder, start, origin):
                 frames = self._decode_all(decoder)
             last = math.ceil(origin + Fraction(end) / decoder.time_base)
-            is_within = False
+            num_beyond = 0
             for frame in frames:
                 found.add(frame)
-                is_within = (stamp_of(frame) or 0) > last
-                if is_within:
+                # One frame beyond the end may have a wrong time stamp.
+                num_beyond = num_beyond + 1 if (stamp_of(frame) or 0) > last else 0
+                if num_beyond == _FRAMES_BEYOND:
                     break
+            is_within = num_beyond > 0
             if len(found.stamps) < 2 or None in found.stamps:
                 return None
             times = times_from_stamps(found.stamps, decoder.time_base, origin=origin)
