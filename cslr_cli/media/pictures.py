@@ -18,7 +18,7 @@ from typing import Final, cast
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, bgr_to_rgb, list_folder, shorten_list
@@ -157,8 +157,8 @@ def decode_picture(data: bytes, name: str) -> Frame:
     if not data:
         raise MediaError(f"{name}: the picture is empty (0 bytes)")
     _check_header(data, name)
-    if data.startswith(b"GIF8"):
-        return _decode_gif(data, name)
+    if data.startswith(b"GIF8") or (data.startswith(b"RIFF") and data[8:12] == b"WEBP"):
+        return _decode_with_pillow(data, name)
     if data.startswith(PNG_SIGNATURE) and b"IEND" not in data[-64:]:
         raise MediaError(f"{name}: the picture is cut off")
     # Some versions of OpenCV silently fill the missing part of a JPEG with grey.
@@ -304,10 +304,10 @@ def natural_sort_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
     return [(len(part), part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
-def _decode_gif(data: bytes, name: str) -> Frame:
-    # OpenCV reads GIF pictures only from version 4.12 on, and only if built to.
+def _decode_with_pillow(data: bytes, name: str) -> Frame:
+    # OpenCV reads GIF pictures only from version 4.12 on, and only if built to; it turns WebP pictures from 4.13 on.
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            return np.asarray(picture.convert("RGB"))
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except Exception as error:  # Pillow's readers raise what Python's functions raise
         raise MediaError(f"{name}: the picture is damaged or cut off") from error
