@@ -12,6 +12,12 @@ import typer
 from cslr_cli.cli import options
 from cslr_cli.cli.completion import complete_corpus_or_checkpoint
 from cslr_cli.cli.console import print_error, print_json, print_line, print_note, print_result, shown_progress, table
+from cslr_cli.cli.inspect_tables import (
+    describe_frequent_glosses,
+    describe_gloss_lengths,
+    frequency_table,
+    signer_table,
+)
 from cslr_cli.cli.inspect_video import is_video, print_video
 from cslr_cli.cli.options import option
 from cslr_cli.cli.results import plan_file
@@ -46,6 +52,12 @@ def inspect(
         Path | None,
         option("--plot", "Picture file for plots of clip lengths and gloss frequencies.", "FILE", options.OUTPUT),
     ] = None,
+    sheet: Annotated[
+        Path | None,
+        option(
+            "--sheet", "Picture file for a contact sheet: frames of some clips of each split.", "FILE", options.OUTPUT
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     workers: Annotated[
@@ -61,7 +73,7 @@ def inspect(
 
     Examples:
         cslr inspect prepared/phoenix2014
-        cslr inspect prepared/my-corpus --plot lengths.png
+        cslr inspect prepared/my-corpus --plot lengths.png --sheet clips.png
         cslr inspect runs/phoenix2014  # its best checkpoint
         cslr inspect talk.mp4
     """
@@ -71,14 +83,11 @@ def inspect(
     if (checkpoint := _find_checkpoint(path)) is not None:
         if plot is not None:
             raise UsageError(f"--plot: {path} is a checkpoint", "see curves.png in the folder of its run")
+        if sheet is not None:
+            raise UsageError(f"--sheet: {path} is a checkpoint", "name a prepared corpus")
         _print_checkpoint(checkpoint, as_json=as_json)
         return
-    if plot is not None:
-        from cslr_cli.corpora.inspection import check_plot_name
-
-        check_plot_name(plot)
-        if not plan_file(context, "--plot", plot, []):
-            plot = None
+    plot, sheet = (_planned_picture(context, name, file) for name, file in (("--plot", plot), ("--sheet", sheet)))
     inspection = _inspected(path, config, settings or [], read_frames=not quick, workers=workers)
     if as_json:
         print_json(inspection.to_dict())
@@ -89,8 +98,29 @@ def inspect(
 
         draw_plots(inspection, plot)
         print_note(f"plots: {plot}")
+    if sheet is not None:
+        _draw_sheet(path, sheet)
     if inspection.breaks_training:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _planned_picture(context: typer.Context, name: str, picture: Path | None) -> Path | None:
+    """Check the picture file of an option; return None if it is not to be written."""
+    from cslr_cli.corpora.inspection import check_plot_name
+
+    if picture is None:
+        return None
+    check_plot_name(picture)
+    return picture if plan_file(context, name, picture, []) else None
+
+
+def _draw_sheet(path: Path, sheet: Path) -> None:
+    from cslr_cli.corpora import open_prepared_corpus
+    from cslr_cli.corpora.inspection import draw_contact_sheet
+    from cslr_cli.output.fonts import plot_font_families
+
+    num_clips = draw_contact_sheet(open_prepared_corpus(path), sheet, plot_font_families())
+    print_note(f"contact sheet of {num_clips} clips: {sheet}")
 
 
 def _inspected(
@@ -119,6 +149,13 @@ def _print_inspection(inspection: CorpusInspection) -> None:
     print_result(_contents_table(inspection))
     if inspection.length_histogram():
         print_result(_histogram(inspection))
+    print_result(frequency_table(inspection))
+    for line in (describe_frequent_glosses(inspection), describe_gloss_lengths(inspection)):
+        if line:
+            print_line(line)
+    signers = signer_table(inspection)
+    if signers is not None:
+        print_result(signers)
     if not inspection.findings:
         print_line("no faults found")
     for finding in inspection.findings:

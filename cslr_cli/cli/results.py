@@ -15,7 +15,7 @@ from cslr_cli.errors import UsageError
 from cslr_cli.result_files import MarkedFolder, ResultPlan, find_file_faults, raise_output_faults
 
 # Options that do not change the content of a result, or that its record names in another way.
-_NOT_RECORDED = {"output", "render", "save_logits", "preview", "strip", "plot", "overwrite", "skip_existing"}
+_NOT_RECORDED = {"output", "render", "save_logits", "preview", "strip", "plot", "sheet", "overwrite", "skip_existing"}
 _NOT_RECORDED |= {"as_json", "quiet", "verbose", "device", "workers", "corpus", "split", "sample_id"}
 _NOT_RECORDED |= {"checkpoint", "runs_dir", "single_file", "format_name"}
 

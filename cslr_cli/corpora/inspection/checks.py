@@ -1,25 +1,24 @@
-"""Checks of a prepared corpus; each yields findings."""
+"""Checks of the manifests and the vocabulary of a prepared corpus; each yields findings."""
 
 from __future__ import annotations
 
 import math
+import statistics
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PreparedCorpus
+from cslr_cli.dataset.manifest import CORPUS_FILE, PreparedCorpus
 from cslr_cli.dataset.sample import Sample
-from cslr_cli.errors import CslrError, DataError, MediaError
-from cslr_cli.media.frames import open_frames
-from cslr_cli.processes import run_tasks
-from cslr_cli.progress import Progress, ProgressCallback
+from cslr_cli.errors import CslrError, DataError
 from cslr_cli.scoring.transcripts import read_stm
 from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.vocabulary import Vocabulary
 
 Samples = Mapping[str, Sequence[Sample]]
+
+_UNUSUAL = 4  # how far the seconds per gloss of a clip may be from the median, as a factor
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,6 @@ class Finding:
     breaks_training: bool
     what: str
     details: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _ClipTask:
-    name: str
-    path: Path
-    num_frames: int | None
-    frame_size: int
-    decode_all: bool
 
 
 def check_splits(corpus: PreparedCorpus, samples: Samples) -> Iterator[Finding]:
@@ -196,45 +186,36 @@ def check_references(corpus: PreparedCorpus, samples: Samples) -> Iterator[Findi
             yield Finding("references", True, what, missing)
 
 
-def check_frames(
-    corpus: PreparedCorpus, samples: Samples, *, decode_all: bool, workers: int, progress: ProgressCallback
-) -> Iterator[Finding]:
-    """Check that every clip has as many frames as the manifest says, and that they can be read."""
-    if corpus.info.layout == NO_FRAMES:
-        yield Finding("missing_frames", True, "no frames: the corpus was prepared with --no-frames")
-        return
-    size = corpus.frame_size
-    tasks = [
-        _ClipTask(f"{split} clip {sample.sample_id}", corpus.frames_path(sample), sample.num_frames, size, decode_all)
+def check_gloss_lengths(samples: Samples, fps: float) -> Iterator[Finding]:
+    """Find clips that are far longer or shorter per gloss than half of the others: times or glosses may be wrong."""
+    per_gloss = {
+        f"{split} clip {sample.sample_id}": sample.num_frames / fps / len(sample.glosses)
         for split, clips in samples.items()
         for sample in clips
-    ]
-    faults: dict[str, str] = {}
-    for done, (name, fault) in enumerate(run_tasks(_check_clip, tasks, workers), start=1):
-        progress(Progress("read frames" if decode_all else "count frames", done, len(tasks), {"damaged": len(faults)}))
-        if fault is not None:
-            faults[name] = fault
-    if faults:
-        details = tuple(f"{task.name}: {faults[task.name]}" for task in tasks if task.name in faults)
-        what = f"clips with missing or unreadable frames: {len(details)}"
-        yield Finding("missing_frames", True, what, details)
+        if sample.num_frames is not None and sample.glosses
+    }
+    if not per_gloss:
+        return
+    median = statistics.median(per_gloss.values())
+    unusual = {name: seconds for name, seconds in per_gloss.items() if not 1 / _UNUSUAL <= seconds / median <= _UNUSUAL}
+    if unusual:
+        what = (
+            f"clips with less than a quarter or more than four times the median of {median:.2f} seconds per gloss: "
+            f"{len(unusual)}"
+        )
+        ordered = sorted(unusual.items(), key=lambda item: -abs(math.log(item[1] / median)))
+        details = tuple(f"{name}: {seconds:.2f} seconds per gloss" for name, seconds in ordered)
+        yield Finding("unusual_lengths", False, what, details)
 
 
-def _check_clip(task: _ClipTask) -> tuple[str, str | None]:
-    """Return the name of a clip and the fault of its frames, or None."""
-    try:
-        source = open_frames(task.path)
-        num_frames = source.num_frames
-        if task.num_frames is not None and num_frames != task.num_frames:
-            return task.name, f"{task.path}: {num_frames} frames, but {task.num_frames} in the manifest"
-        # The first frame is always decoded: it shows a wrong size.
-        for frame in source.iterate(None if task.decode_all else [0]):
-            if frame.shape[:2] != (task.frame_size, task.frame_size):
-                size = f"{frame.shape[1]}×{frame.shape[0]}"
-                return task.name, f"{task.path}: frames of {size} pixels, not {task.frame_size}×{task.frame_size}"
-    except MediaError as error:
-        return task.name, error.message if error.hint is None else f"{error.message} ({error.hint})"
-    return task.name, None
+def check_signers(samples: Samples) -> Iterator[Finding]:
+    """Say whether the signers of held-out splits are also in train: their results are then those of known signers."""
+    learned = {sample.signer for sample in samples.get("train", ())} - {None}
+    for split, clips in samples.items():
+        signers = {sample.signer for sample in clips if sample.signer is not None}
+        if split != "train" and signers and learned:
+            what = f"signers of {split} that are also in train: {len(signers & learned)} of {len(signers)}"
+            yield Finding("known_signers", False, what)
 
 
 def check_manifests(corpus: PreparedCorpus) -> tuple[dict[str, list[Sample]], list[Finding]]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from cslr_cli.corpora.inspection import checks
+from cslr_cli.corpora.inspection import checks, frame_checks
 from cslr_cli.corpora.inspection.checks import Finding
 from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.dataset.manifest import CorpusInfo
@@ -22,6 +22,7 @@ from cslr_cli.progress import ProgressCallback, no_progress
 from cslr_cli.temporal_plan import TemporalPlan
 
 _NUM_BINS = 10
+_COUNT_BINS = (0, 1, 2, 5, 10, 100)  # first number of occurrences of each bin
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class SplitContents:
         gloss_counts: number of occurrences of each gloss.
         signers: number of clips of each signer; empty if the corpus does not name signers.
         glosses_per_clip: number of glosses of each clip.
+        frames_per_gloss: frames per gloss of each clip with glosses whose frames have been counted.
     """
 
     clips: int
@@ -41,6 +43,7 @@ class SplitContents:
     gloss_counts: Mapping[str, int]
     signers: Mapping[str, int]
     glosses_per_clip: tuple[int, ...]
+    frames_per_gloss: tuple[float, ...]
 
     @classmethod
     def from_samples(cls, samples: Sequence[Sample]) -> SplitContents:
@@ -51,6 +54,11 @@ class SplitContents:
             gloss_counts=Counter(gloss for sample in samples for gloss in sample.glosses),
             signers=Counter(sample.signer for sample in samples if sample.signer is not None),
             glosses_per_clip=tuple(len(sample.glosses) for sample in samples),
+            frames_per_gloss=tuple(
+                sample.num_frames / len(sample.glosses)
+                for sample in samples
+                if sample.num_frames is not None and sample.glosses
+            ),
         )
 
     @property
@@ -89,6 +97,8 @@ class SplitDocument(TypedDict):
         signers: number of clips of each signer; empty if the corpus does not name signers.
         frames_per_clip: frames of the clips whose frames have been counted.
         glosses_per_clip: glosses of the clips.
+        seconds_per_gloss: length of the clips in seconds, divided by their glosses.
+        gloss_counts: number of occurrences of each gloss.
     """
 
     clips: int
@@ -99,6 +109,22 @@ class SplitDocument(TypedDict):
     signers: dict[str, int]
     frames_per_clip: NumberSummary | None
     glosses_per_clip: NumberSummary | None
+    seconds_per_gloss: NumberSummary | None
+    gloss_counts: dict[str, int]
+
+
+class CountBin(TypedDict):
+    """Glosses that occur about equally often.
+
+    Attributes:
+        first: smallest number of occurrences.
+        last: largest number of occurrences; null for no limit.
+        glosses: number of glosses of the vocabulary that occur that often, by split.
+    """
+
+    first: int
+    last: int | None
+    glosses: dict[str, int]
 
 
 class LengthBin(TypedDict):
@@ -128,6 +154,7 @@ class CorpusDocument(TypedDict):
         num_glosses: number of glosses in the vocabulary; null if the file cannot be read.
         splits: contents of each split.
         length_histogram: histogram of clip lengths.
+        gloss_frequencies: number of glosses by their number of occurrences.
         breaks_training: whether a finding stops training or evaluation, or makes their results wrong.
         findings: findings of all checks; those that break training come first.
     """
@@ -141,6 +168,7 @@ class CorpusDocument(TypedDict):
     num_glosses: int | None
     splits: dict[str, SplitDocument]
     length_histogram: list[LengthBin]
+    gloss_frequencies: list[CountBin]
     breaks_training: bool
     findings: Sequence[Finding]
 
@@ -182,6 +210,22 @@ class CorpusInspection:
             for place, start in enumerate(starts)
         ]
 
+    def gloss_frequencies(self) -> list[CountBin]:
+        """Count the glosses of all splits by how often they occur in each split."""
+        glosses = set().union(*(contents.gloss_counts for contents in self.splits.values()))
+        bins: list[CountBin] = []
+        for first, last in zip(_COUNT_BINS, [*(start - 1 for start in _COUNT_BINS[1:]), None], strict=True):
+            numbers = {
+                split: sum(
+                    first <= contents.gloss_counts.get(gloss, 0)
+                    and (last is None or contents.gloss_counts.get(gloss, 0) <= last)
+                    for gloss in glosses
+                )
+                for split, contents in self.splits.items()
+            }
+            bins.append({"first": first, "last": last, "glosses": numbers})
+        return bins
+
     def to_dict(self) -> CorpusDocument:
         """The values that `--json` prints."""
         return {
@@ -196,6 +240,7 @@ class CorpusInspection:
             "length_histogram": [
                 {"first": first, "last": last, "clips": clips} for first, last, clips in self.length_histogram()
             ],
+            "gloss_frequencies": self.gloss_frequencies(),
             "breaks_training": self.breaks_training,
             "findings": self.findings,
         }
@@ -210,10 +255,12 @@ class CorpusInspection:
             "signers": dict(sorted(contents.signers.items())),
             "frames_per_clip": summarize(contents.lengths),
             "glosses_per_clip": summarize(contents.glosses_per_clip),
+            "seconds_per_gloss": summarize([frames / self.info.fps for frames in contents.frames_per_gloss]),
+            "gloss_counts": dict(sorted(contents.gloss_counts.items())),
         }
 
 
-def summarize(numbers: Sequence[int]) -> NumberSummary | None:
+def summarize(numbers: Sequence[float]) -> NumberSummary | None:
     """Return minimum, median, mean and maximum; None without numbers."""
     if not numbers:
         return None
@@ -259,7 +306,9 @@ def inspect_corpus(
         findings += checks.check_spelling(vocabulary)
         findings += checks.check_unseen_glosses(vocabulary, samples)
     findings += checks.check_sentences(samples)
-    findings += checks.check_frames(
+    findings += checks.check_gloss_lengths(samples, corpus.fps)
+    findings += checks.check_signers(samples)
+    findings += frame_checks.check_frames(
         corpus, samples, decode_all=read_frames, workers=workers or available_cores(), progress=progress
     )
     return CorpusInspection(

@@ -70,7 +70,11 @@ def test_json_has_the_same_values(folder: Path) -> None:
     assert values["splits"]["dev"]["glosses_per_clip"] == {"min": 1, "median": 2, "mean": 2, "max": 3}
     assert values["splits"]["test"]["signers"] == {"Signer03": 1}
     assert values["breaks_training"] is False
-    assert {finding["kind"] for finding in values["findings"]} == {"unseen_glosses", "equal_sentences"}
+    assert {finding["kind"] for finding in values["findings"]} == {
+        "unseen_glosses",
+        "equal_sentences",
+        "known_signers",
+    }
 
 
 def test_progress_is_reported_clip_by_clip(folder: Path) -> None:
@@ -250,7 +254,7 @@ def test_without_frames_nothing_can_be_trained(folder: Path, tmp_path: Path) -> 
 
 def test_what_breaks_training_comes_first(folder: Path) -> None:
     (folder / "frames/train/a-1.zip").unlink()
-    assert [finding.breaks_training for finding in inspected(folder).findings] == [True, False, False]
+    assert [finding.breaks_training for finding in inspected(folder).findings] == [True, False, False, False, False]
 
 
 def test_several_processes_find_the_same(folder: Path) -> None:
