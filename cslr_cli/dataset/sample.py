@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -66,9 +65,11 @@ class Sample:
 
     def to_json(self) -> str:
         """Format the sample as one line of JSON, without the line end."""
-        values = dataclasses.asdict(self)
-        if not self.fields:
-            del values[_OPTIONAL_KEY]
+        values = {
+            key: getattr(self, key) for key in _KINDS
+        }  # not asdict, which copies deeply and takes ten times as long
+        if self.fields:
+            values[_OPTIONAL_KEY] = dict(self.fields)
         return json.dumps(values, ensure_ascii=False)
 
     @classmethod

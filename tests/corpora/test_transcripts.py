@@ -154,8 +154,8 @@ def test_a_sentence_tier_divides_the_glosses_and_gives_the_translation(tmp_path:
 def test_pauses_divide_the_glosses_without_a_sentence_tier(tmp_path: Path) -> None:
     write_eaf(tmp_path / "lecture.eaf", {"Gloss": SIGNS})
     assert sentences(tmp_path, "Gloss") == [
-        ("TODAY WEATHER-REPORT GOOD", None, 0.9, 3.1),
-        ("ÜBER", None, 9.0, 9.9),
+        ("TODAY WEATHER-REPORT GOOD", None, 0.65, 3.35),
+        ("ÜBER", None, 8.75, 10.15),
     ]
     assert len(sentences(tmp_path, "Gloss", pause=0.05)) == 4
     assert len(sentences(tmp_path, "Gloss", pause=10)) == 1
@@ -180,7 +180,7 @@ def test_a_tier_below_single_signs_is_not_divided_into_them(tmp_path: Path) -> N
     """Glosses that describe signs one by one: the tier of signs is no tier of sentences."""
     dependent = {"Gloss": ("Sign", [(1, "B"), (0, "A")])}
     write_eaf(tmp_path / "lecture.eaf", {"Sign": [(0, 400, "1"), (500, 900, "2")]}, dependent)
-    assert sentences(tmp_path, "Gloss") == [("A B", None, 0.0, 0.9)]
+    assert sentences(tmp_path, "Gloss") == [("A B", None, 0.0, 1.15)]
 
 
 def test_a_subdivision_of_a_subdivision_is_read(tmp_path: Path) -> None:
@@ -238,14 +238,14 @@ def test_signers_are_participants_or_parts_of_the_names_of_tiers(tmp_path: Path)
     }
     people = {"A_Gloss": "Anna B", "B_Gloss": "Ben", "A_Satz": "Anna B", "B_Satz": "Ben"}
     write_eaf(tmp_path / "talk" / "a.eaf", tiers, participants=people)
-    expected = [("HALLO", "Anna_B", 0.0, 0.5), ("GUT", "Ben", 0.6, 0.9)]
+    expected = [("HALLO", "Anna_B", 0.0, 0.75), ("GUT", "Ben", 0.35, 1.15)]
     assert sentences(tmp_path, "*_Gloss") == expected
     by_tier = sentences(tmp_path, "*_Gloss", signer_from="tier", sentence_tier="*_Satz")
     assert by_tier == [("HALLO", "A", 0.0, 0.55), ("GUT", "B", 0.0, 0.95)]
     assert {signer for _, signer, _, _ in sentences(tmp_path, "A_Gloss", signer_from="file")} == {"a"}
     assert {signer for _, signer, _, _ in sentences(tmp_path, "A_Gloss", signer_from="folder")} == {"talk"}
     assert {signer for _, signer, _, _ in sentences(tmp_path, "A_Gloss", signer_from="none")} == {None}
-    assert read(tmp_path, "*_Gloss").samples[0].sample_id == "talk/a-Anna_B-0-0.5"
+    assert read(tmp_path, "*_Gloss").samples[0].sample_id == "talk/a-Anna_B-0-0.75"
 
 
 def test_an_annotation_can_be_a_sentence_of_glosses(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_missing_tier_is_reported_for_every_document_with_its_tiers(tmp_path: 
 
 def test_the_only_tier_is_used_by_default(tmp_path: Path) -> None:
     write_eaf(tmp_path / "a.eaf", {"my [glosses]*": [(0, 500, "A")], "empty": []})
-    assert sentences(tmp_path) == [("A", None, 0.0, 0.5)]
+    assert sentences(tmp_path) == [("A", None, 0.0, 0.75)]
 
 
 @pytest.mark.parametrize(
@@ -323,13 +323,13 @@ def test_the_video_is_beside_the_document_or_linked(tmp_path: Path) -> None:
     write_eaf(docs / "absolute.eaf", signs, media=[f'MEDIA_URL="file://{clips}/talk one.mp4" MIME_TYPE="video/mp4"'])
     release = read(docs, frames=True)
     assert {sample.sample_id: sample.frames for sample in release.samples} == {
-        "absolute-0.2-1": "../elsewhere/my clips/talk one.mp4",
-        "beside-0.2-1": "beside.mp4",
-        "linked-0.2-1": "../elsewhere/my clips/talk one.mp4",
+        "absolute-0-1.25": "../elsewhere/my clips/talk one.mp4",
+        "beside-0-1.25": "beside.mp4",
+        "linked-0-1.25": "../elsewhere/my clips/talk one.mp4",
     }
     corpus = TranscriptCorpus("mine", transcripts=docs, drawing=ALL_TRAIN)
     report = prepare(corpus, docs, tmp_path / "out", PreparationOptions(frame_size=16), workers=1)
-    assert (report.faults, report.splits["train"].frames) == ((), 3 * 20)
+    assert (report.faults, report.splits["train"].frames) == ((), 3 * 31)
     assert str(tmp_path) not in (tmp_path / "out" / "train.jsonl").read_text(encoding="utf-8")
 
 
@@ -347,8 +347,29 @@ def test_one_of_several_videos_is_chosen_and_its_offset_counts(tmp_path: Path) -
     assert any("documents with several videos: 1" in note for note in first.notes)
     second = read(tmp_path, frames=True, media=2)
     assert second.samples[0].frames == "side.mp4"
-    assert list(second.segments.values()) == [Segment(2.0, 2.5)]
+    assert list(second.segments.values()) == [Segment(1.75, 2.75)]
     assert faults(tmp_path, frames=True, media=3) == ["talk.eaf: --media 3: the document names 2 videos"]
+
+
+def test_videos_may_be_in_another_folder_than_the_documents(tmp_path: Path) -> None:
+    for name in ("talk.mp4", "day 1/news.mp4"):
+        write_counting_video(tmp_path / "videos" / name, 50, 25)
+    (tmp_path / "docs/day 1").mkdir(parents=True)
+    for name in ("talk.srt", "day 1/news.de.vtt"):
+        (tmp_path / "docs" / name).write_text("1\n00:00:00,000 --> 00:00:01,000\nA\n")
+    corpus = TranscriptCorpus("mine", transcripts=tmp_path / "docs", drawing=ALL_TRAIN)
+    release = corpus.read(ReleasePaths(tmp_path / "videos")).check()
+    assert [sample.frames for sample in release.samples] == ["day 1/news.mp4", "talk.mp4"]
+
+
+@pytest.mark.parametrize("pause", [0.3, 1.0])
+def test_clips_between_pauses_have_a_part_of_the_pauses_and_do_not_overlap(pause: float, tmp_path: Path) -> None:
+    write_eaf(tmp_path / "a.eaf", {"Gloss": [(100, 400, "A"), (800, 1000, "B"), (3000, 3500, "C")]})
+    found = [(start, end) for _, _, start, end in sentences(tmp_path, "Gloss", pause=pause)]
+    if pause == 0.3:
+        assert found == [(0.0, pytest.approx(0.6)), (pytest.approx(0.6), 1.25), (2.75, 3.75)]
+    else:
+        assert found == [(0.0, 1.25), (2.75, 3.75)]
 
 
 def test_a_missing_video_is_a_fault_that_names_what_was_sought(tmp_path: Path) -> None:
@@ -427,7 +448,7 @@ SHORT = '''File type = "ooTextFile"
 @pytest.mark.parametrize("text", [LONG, SHORT], ids=["long", "short"])
 def test_text_grids_are_read(text: str, encoding: str, tmp_path: Path) -> None:
     (tmp_path / "talk.TextGrid").write_text(text, encoding=encoding)
-    assert sentences(tmp_path) == [('SAY-"HALLO" ÜBER', None, 0.8, 3.5)]
+    assert sentences(tmp_path) == [('SAY-"HALLO" ÜBER', None, 0.55, 3.75)]
 
 
 def test_a_damaged_text_grid_is_a_fault_with_its_line(tmp_path: Path) -> None:
@@ -456,7 +477,7 @@ GUT
 
 def test_subtitles_of_glosses_are_divided_at_pauses(tmp_path: Path) -> None:
     (tmp_path / "talk.srt").write_text(SRT)
-    assert sentences(tmp_path) == [("HALLO A&B", None, 1.0, 2.0), ("GUT", None, 60.0, 61.0)]
+    assert sentences(tmp_path) == [("HALLO A&B", None, 0.75, 2.25), ("GUT", None, 59.75, 61.25)]
 
 
 def test_subtitles_with_several_words_are_sentences(tmp_path: Path) -> None:
@@ -575,4 +596,4 @@ def test_a_prepared_corpus_has_the_parts_of_the_video(tmp_path: Path) -> None:
     prepare(corpus, tmp_path, tmp_path / "out", PreparationOptions(frame_size=16), workers=1)
     prepared = PreparedCorpus.open(tmp_path / "out")
     found = {clip.glosses: clip.num_frames for split in prepared.splits for clip in prepared.samples(split)}
-    assert found == {("A",): 25, ("B",): 25}
+    assert found == {("A",): 31, ("B",): 31}

@@ -17,6 +17,8 @@ from cslr_cli.errors import UsageError, did_you_mean
 from cslr_cli.untrusted import normalize_label
 
 DEFAULT_PAUSE = 1.0  # seconds
+# Part of a pause that belongs to the clips before and after it: signs begin and end with the movement to and from rest.
+_MARGIN_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def _sentences_of_signer(
         counts.division[how.format(parent.name if parent else options.pause)] += 1
     glosses = _merge_hands(tiers, counts)
     if not divisions:
-        return [_sentence(group, signer, counts) for group in _split_at_pauses(glosses, options.pause)]
+        return _sentences_between_pauses(_split_at_pauses(glosses, options.pause), signer, counts)
     return _assign(glosses, [each for tier in divisions for each in tier.annotations], signer, counts)
 
 
@@ -274,8 +276,25 @@ def _assign(
     ]
 
 
-def _sentence(group: Sequence[TimedText], signer: str | None, counts: SentenceCounts) -> Sentence:
-    return Sentence(group[0].start, max(gloss.end for gloss in group), _texts(group, counts), signer)
+def _sentences_between_pauses(
+    groups: Sequence[Sequence[TimedText]], signer: str | None, counts: SentenceCounts
+) -> list[Sentence]:
+    """Make a sentence of each group of glosses, with a part of the pauses around it."""
+    starts = [group[0].start for group in groups]
+    ends = [max(gloss.end for gloss in group) for group in groups]
+    before = [starts[0], *(start - end for start, end in zip(starts[1:], ends, strict=False))] if groups else []
+    after = [*before[1:], math.inf]
+    return [
+        Sentence(
+            start - min(_MARGIN_SECONDS, gap if place == 0 else gap / 2),
+            end + min(_MARGIN_SECONDS, next_gap / 2),
+            _texts(group, counts),
+            signer,
+        )
+        for place, (group, start, end, gap, next_gap) in enumerate(
+            zip(groups, starts, ends, before, after, strict=True)
+        )
+    ]
 
 
 def _texts(glosses: Sequence[TimedText], counts: SentenceCounts) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from cslr_cli.corpora.annotation_files import Fault
-from cslr_cli.corpora.clip_locations import CLIP_SUFFIXES, DiskNames
+from cslr_cli.corpora.clip_locations import DiskNames
 
 # Tier that `cslr predict` writes, and the only tier of formats without tiers.
 GLOSS_TIER = "glosses"
@@ -101,20 +101,20 @@ def sort_by_start(annotations: Iterable[TimedText]) -> tuple[TimedText, ...]:
     return tuple(sorted(annotations, key=lambda annotation: annotation.start))
 
 
-def find_media(transcript: Transcript, number: int) -> tuple[Path, float] | None:
-    """Find a video of a document: one that it names, or else a video, zip or folder with its name beside it.
+def find_media(transcript: Transcript, number: int, folders: Sequence[Path]) -> tuple[Path, float] | None:
+    """Find a video of a document: one that it names, or else a video, zip or folder with its name.
 
     Args:
         transcript: the document.
         number: number of the video among those that the document names, from 1.
+        folders: folders in which the video may be: that of the document first.
 
     Returns:
         The path, and the time in the video at the start of the time line in seconds; None if there is no video.
     """
-    folder = transcript.path.parent
     if number <= len(transcript.media):
         link = transcript.media[number - 1]
-        for path in _candidates(link, folder):
+        for path in _candidates(link, folders):
             names = DiskNames(path.parent)
             found = names.find(path.name)
             if found is not None:
@@ -122,18 +122,19 @@ def find_media(transcript: Transcript, number: int) -> tuple[Path, float] | None
     if number > 1:
         return None
     offset = transcript.media[0].offset if transcript.media else 0.0
-    names = DiskNames(folder)
-    stem = transcript.path.name
-    while "." in stem:  # talk.de.srt: talk.de, then talk
-        stem = stem.rpartition(".")[0]
-        found = names.find_clip(stem)
-        if found is not None and (folder / found) != transcript.path:
-            return folder / found, offset
+    for folder in folders:
+        names = DiskNames(folder)
+        stem = transcript.path.name
+        while "." in stem:  # talk.de.srt: talk.de, then talk
+            stem = stem.rpartition(".")[0]
+            found = names.find_clip(stem)
+            if found is not None and (folder / found) != transcript.path:
+                return folder / found, offset
     return None
 
 
-def _candidates(link: MediaLink, folder: Path) -> Iterator[Path]:
-    """Yield the places where a linked video may be: as linked, then with the same name beside the document."""
+def _candidates(link: MediaLink, folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the places where a linked video may be: as linked, then with the same name in the folders."""
     names = []
     for text in link.paths:
         for spelling in dict.fromkeys((text, unquote(text))):
@@ -142,11 +143,6 @@ def _candidates(link: MediaLink, folder: Path) -> Iterator[Path]:
                 path = "/" + path.lstrip("/")
             if not path or "\0" in path:
                 continue
-            yield folder / path
+            yield folders[0] / path
             names.append(PurePosixPath(path).name)
-    yield from (folder / name for name in dict.fromkeys(names) if name)
-
-
-def is_media_name(name: str) -> bool:
-    """Return whether a file name is one of a video or of a zip."""
-    return PurePosixPath(name).suffix.lower() in CLIP_SUFFIXES
+    yield from (folder / name for folder in folders for name in dict.fromkeys(names) if name)

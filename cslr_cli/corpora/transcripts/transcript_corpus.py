@@ -136,9 +136,13 @@ class TranscriptCorpus(OwnCorpus):
     def _rows_of(
         self, transcript: Transcript, sentences: list[Sentence], paths: ReleasePaths, collector: SampleCollector
     ) -> Iterator[Row]:
-        media = find_media(transcript, self.options.media)
+        folder = transcript.path.parent
+        # The same folder below --source, if the videos are in another place than the documents.
+        elsewhere = paths.source / os.path.relpath(folder, self.default_source)
+        media = find_media(transcript, self.options.media, [folder, elsewhere, paths.source])
         if media is None and paths.need_frames:
             collector.add_fault(transcript.name, self._describe_missing_media(transcript))
+            collector.add_hint("if the videos are in another folder than the documents, name it with --source")
             return
         video, offset = (None, 0.0) if media is None else media
         # The clip is named after the document; a file with several documents names their videos.
