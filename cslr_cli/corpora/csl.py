@@ -99,7 +99,7 @@ class CSL(CorpusReader):
             for split, split_rows in rows.items():
                 _add_split(split_rows, split, 0, collector)
             return paths.source
-        tried = [video for split_rows in rows.values() for _, (video, _) in split_rows[:_NUM_CLIPS_TRIED]]
+        tried = [_listed_path(video) for split_rows in rows.values() for _, (video, _) in split_rows[:_NUM_CLIPS_TRIED]]
         tried = [video for video in tried if is_inside_release(video)]
         found = _find_listed_frames(paths.source, tried)
         if found is None:
@@ -139,7 +139,7 @@ class CSL(CorpusReader):
                         f"{video} is video {place} of sentence {number}, which needs all {_VIDEOS_PER_SENTENCE} videos"
                     )
                     collector.add_fault(where, f"{what}; {home} has {len(found)} of this sentence")
-                elif sentences.get(number) != glosses:
+                elif "".join(sentences.get(number, ())) != "".join(glosses):  # lists may divide words otherwise
                     expected = " ".join(sentences.get(number, ()))
                     collector.add_fault(where, f"{video} is of sentence {number}, whose glosses are {expected!r}")
                 else:
@@ -211,6 +211,11 @@ class CSL(CorpusReader):
         return hashlib.sha256(f"{self.seed} {signer}".encode()).digest()
 
 
+def _listed_path(video: str) -> str:
+    """Return the path of a list without its root: the published lists have paths such as /disk1/dataset/… ."""
+    return video.lstrip("/")
+
+
 def _find_listed_frames(source: Path, videos: Iterable[str]) -> tuple[Path, int] | None:
     """Find the folder that the videos' paths are relative to, after dropping some of their first parts.
 
@@ -230,10 +235,11 @@ def _find_listed_frames(source: Path, videos: Iterable[str]) -> tuple[Path, int]
 
 def _add_split(rows: Iterable[tuple[str, list[str]]], split: str, num_dropped: int, collector: SampleCollector) -> None:
     for where, (video, annotation) in rows:
-        if not is_inside_release(video):
+        listed = _listed_path(video)
+        if not is_inside_release(listed):
             collector.add_fault(where, f"{video!r} is not a folder of pictures in the release")
             continue
-        parts = video.split("/")
+        parts = listed.split("/")
         path = PurePosixPath(parts[-1])
         sample = Sample(
             sample_id=path.stem if path.suffix.lower() in CLIP_SUFFIXES else path.name,

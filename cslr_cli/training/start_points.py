@@ -20,6 +20,7 @@ from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import CheckpointError, ConfigError, join_faults
 from cslr_cli.model.network import Network
 from cslr_cli.model.temporal import NormalisedClassifier
+from cslr_cli.untrusted import normalize_label
 from cslr_cli.vocabulary import BLANK_ID, Vocabulary
 
 # Settings in `model` of the weights to start from. All others change the network.
@@ -100,10 +101,10 @@ def load_shared_weights(
     """
     own = network.state_dict()
     checkpoint_ids = {gloss: index for index, gloss in enumerate(checkpoint.vocabulary.glosses, start=1)}
+    # Version 0.1 did not normalise glosses.
+    spellings = {normalize_label(gloss): index for gloss, index in checkpoint_ids.items()} | checkpoint_ids
     shared = [
-        (gloss_id, checkpoint_ids[gloss])
-        for gloss_id, gloss in enumerate(vocabulary.glosses, start=1)
-        if gloss in checkpoint_ids
+        (gloss_id, spellings[gloss]) for gloss_id, gloss in enumerate(vocabulary.glosses, start=1) if gloss in spellings
     ]
     shared_ids = [(BLANK_ID, BLANK_ID), *shared]
     weights = dict(checkpoint.weights)

@@ -307,7 +307,8 @@ def test_published_lists_number_the_videos_of_the_download(tmp_path: Path) -> No
     real = [line for line in annotation_lines("csl.txt") if line.startswith("CSL_Continuous/video450|")]
     assert real == [f"CSL_Continuous/video450|{SENTENCES[1]}"]
     lists = tmp_path / "lists"
-    write_text(lists / "train.txt", [f"CSL_Continuous/video{number}|{SENTENCES[0]}" for number in (0, 249)])
+    first = [f"/disk1/dataset/CSL_Continuous/video{number}|{SENTENCES[0]}" for number in (0, 249)]
+    write_text(lists / "train.txt", first)
     write_text(lists / "dev.txt", real)
     release = read("csl", root, lists)
     assert [(each.split, each.frames) for each in release.samples] == [
@@ -323,6 +324,30 @@ def test_published_lists_number_the_videos_of_the_download(tmp_path: Path) -> No
     (root / "color/000000/P01_s1_00_0._color.avi").unlink()
     with pytest.raises(AnnotationError, match="has 249 of this sentence"):
         read("csl", root, lists)
+
+
+@pytest.mark.parametrize("root", ["", "/disk1/dataset/", "/disk1/dataset/CSL/"])
+def test_published_lists_have_paths_of_another_machine(root: str, tmp_path: Path) -> None:
+    """The lists in the published repository begin with /disk1/dataset/CSL_Continuous/."""
+    release = write_csl(tmp_path / "release")
+    for split in ("train", "dev"):
+        path = release / f"{split}.txt"
+        lines = [f"{root}{line}" for line in path.read_text(encoding="utf-8").splitlines()]
+        write_text(path, lines)
+    found = read("csl", tmp_path / "release")
+    assert len(found.samples) == 6
+    assert all((found.root / sample.frames).is_dir() for sample in found.samples)
+
+
+def test_folders_of_pictures_stand_for_the_videos_of_the_download(tmp_path: Path) -> None:
+    root = write_download(tmp_path)
+    for video in (root / "color").glob("*/*.avi"):
+        video.unlink()
+        write_frames(video.with_suffix(""), suffix=".jpg")
+    release = read("csl", tmp_path)
+    assert len(release.samples) == 3 * 5 * 2
+    (sample,) = (each for each in release.samples if each.sample_id == "000000_P03_s1_00_1")
+    assert sample.frames == "000000/P03_s1_00_1._color"
 
 
 def test_lists_may_name_the_videos_of_the_download(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,16 @@ def test_the_video_is_beside_the_document_or_linked(tmp_path: Path) -> None:
     report = prepare(corpus, docs, tmp_path / "out", PreparationOptions(frame_size=16), workers=1)
     assert (report.faults, report.splits["train"].frames) == ((), 3 * 31)
     assert str(tmp_path) not in (tmp_path / "out" / "train.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_linked_video_is_found_in_another_unicode_form(tmp_path: Path) -> None:
+    write_counting_video(
+        tmp_path / unicodedata.normalize("NFD", "Vidéos") / unicodedata.normalize("NFD", "Ü.mp4"), 50, 25
+    )
+    link = unicodedata.normalize("NFC", "../Vidéos/Ü.mp4")
+    write_eaf(tmp_path / "docs" / "a.eaf", {"glosses": [(0, 500, "A")]}, media=[f'RELATIVE_MEDIA_URL="{link}"'])
+    (sample,) = read(tmp_path / "docs", frames=True).samples
+    assert (tmp_path / "docs" / sample.frames).is_file()
 
 
 def test_one_of_several_videos_is_chosen_and_its_offset_counts(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,20 @@ def test_the_classifier_s_columns_of_new_glosses_stay_as_they_were_drawn(
     after = network.state_dict()["classifier.weight"]
     assert torch.equal(after[:, 2], before[:, 2])
     assert torch.equal(after[:, :2], source.weights["classifier.weight"])
+
+
+def test_glosses_of_a_checkpoint_in_another_unicode_form_keep_their_weights(
+    tiny_config: Config, tiny_checkpoint: Checkpoint
+) -> None:
+    """Version 0.1 kept glosses as they were written."""
+    theirs = Vocabulary(("A", unicodedata.normalize("NFD", "ÜBER"), "SCHÖN\u200b", "SCHÖN"), (1,) * 4)
+    source = checkpoint_of(tiny_config, theirs, tiny_checkpoint)
+    ours = Vocabulary(("SCHÖN", "ÜBER"), (1, 1))
+    network = build_network(tiny_config.model, ours.num_classes)
+    start = load_shared_weights(network, tiny_config.model, ours, source, PATH)
+    assert (start.kept, start.dropped) == (2, 2)
+    columns = network.state_dict()["classifier.weight"][:, 1:]
+    assert torch.equal(columns, source.weights["classifier.weight"][:, [4, 2]])
 
 
 def test_the_start_point_counts_kept_new_and_dropped_glosses() -> None:

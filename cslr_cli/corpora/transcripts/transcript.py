@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -115,10 +116,9 @@ def find_media(transcript: Transcript, number: int, folders: Sequence[Path]) -> 
     if number <= len(transcript.media):
         link = transcript.media[number - 1]
         for path in _candidates(link, folders):
-            names = DiskNames(path.parent)
-            found = names.find(path.name)
-            if found is not None:
-                return path.parent / found, link.offset
+            linked = _find_on_disk(path)
+            if linked is not None:
+                return linked, link.offset
     if number > 1:
         return None
     offset = transcript.media[0].offset if transcript.media else 0.0
@@ -131,6 +131,15 @@ def find_media(transcript: Transcript, number: int, folders: Sequence[Path]) -> 
             if found is not None and (folder / found) != transcript.path:
                 return folder / found, offset
     return None
+
+
+def _find_on_disk(path: Path) -> Path | None:
+    """Find a file by its path in any Unicode form; a relative path stays relative if possible."""
+    if path.exists():
+        return path
+    absolute = Path(os.path.abspath(path))
+    found = DiskNames(Path(absolute.anchor)).find(absolute.relative_to(absolute.anchor).as_posix())
+    return None if found is None else Path(absolute.anchor, found)
 
 
 def _candidates(link: MediaLink, folders: Sequence[Path]) -> Iterator[Path]:
