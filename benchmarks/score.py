@@ -25,6 +25,7 @@ NUM_GLOSSES = 1200
 NUM_SIGNERS = 9
 GLOSSES_PER_CLIP = 10
 REPEATS = 3
+SEEDS = ("first.ctm", "first-1.ctm", "first-2.ctm", "second.ctm", "second-1.ctm", "second-2.ctm")
 
 # Runs the command line and prints times and peak memory of this process (VmHWM of Linux).
 PROGRAM = """
@@ -62,6 +63,7 @@ def main() -> None:
             *((f"both sides as {form}", [f"refs-{form}", f"first-{form}", "--format", form]) for form in FORM_NAMES),
             ("alternatives in each clip", ["alternatives.stm", "first.ctm"]),
             ("optional glosses in each clip", ["optional.stm", "first.ctm", "--optional-glosses"]),
+            ("three seeds of two systems", ["refs.stm", *SEEDS[:3], "--", *SEEDS[3:]]),
             ("segments of 10 recordings", ["segments.stm", "recordings.ctm"]),
         ]
         for what, options in commands:
@@ -108,7 +110,7 @@ def make_marks(folder: Path, num_clips: int) -> None:
 
 
 def make_files(folder: Path, num_clips: int) -> None:
-    """Write references, and hypotheses of two systems with errors in about 30 % of the glosses."""
+    """Write references, and hypotheses of two systems, three seeds each, with errors in about 30 % of the glosses."""
     draw = random.Random(0)
     glosses = [f"GLOSS{number}" for number in range(NUM_GLOSSES)]
     references = [
@@ -116,7 +118,7 @@ def make_files(folder: Path, num_clips: int) -> None:
         for number in range(num_clips)
     ]
     write_stm(folder / "refs.stm", references)
-    for name in ("first", "second"):
+    for name in SEEDS:
         hypotheses = {
             each.sample_id: [
                 TimedGloss(gloss if draw.random() > 0.3 else draw.choice(glosses), place * 0.5, place * 0.5 + 0.4)
@@ -125,12 +127,12 @@ def make_files(folder: Path, num_clips: int) -> None:
             ]
             for each in references
         }
-        write_ctm(folder / f"{name}.ctm", hypotheses)
+        write_ctm(folder / name, hypotheses)
 
 
 def run_score(folder: Path, options: list[str]) -> dict[str, float]:
     """Run the command once; return times and peak memory."""
-    command = [sys.executable, "-c", PROGRAM, "score", *options, "--protocol", "phoenix2014"]
+    command = [sys.executable, "-c", PROGRAM, "score", "--protocol", "phoenix2014", *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return measured

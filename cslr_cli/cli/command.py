@@ -38,6 +38,9 @@ from cslr_cli.errors import (
 
 _log = logging.getLogger(__name__)
 
+# Key of a context's `meta`: the words of the command line, of which click removes `--`.
+COMMAND_LINE = "cslr_cli.command_line"
+
 # Options of every command.
 _COMMON = {
     "quiet": Annotated[bool, option("--quiet", "Print only results and errors.")],
@@ -93,7 +96,7 @@ class Command(TyperCommand):
 
         With `--json`, the error is also an error object on standard output.
         """
-        given = list(args)
+        given = ctx.meta[COMMAND_LINE] = list(args)
         try:
             return super().parse_args(ctx, args)
         except Exception as error:

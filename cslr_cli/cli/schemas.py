@@ -46,6 +46,7 @@ DOCUMENTS = {
     "report": "cslr_cli.report.figures:ReportDocument",
     "run": "cslr_cli.training.run.runs:RunDocument",
     "score": "cslr_cli.report.figures:ScoreDocument",
+    "seeds": "cslr_cli.cli.score_seeds:SeedsDocument",
     "transcript": "cslr_cli.scoring.json_forms:TranscriptDocument",
     "transcripts": "cslr_cli.scoring.json_forms:TranscriptsDocument",
     "video": "cslr_cli.media.video_description:VideoDocument",

@@ -44,7 +44,8 @@ def score(
         list[Path] | None,
         typer.Argument(
             metavar="HYPOTHESES",
-            help="File of hypotheses in any of these forms; a second file of another system, to compare the two.",
+            help="File of hypotheses in any of these forms; a second file of another system, to compare the two. Or "
+            "one file per seed of a system, perhaps -- and the seeds of another system.",
         ),
     ] = None,
     format_name: Annotated[
@@ -130,14 +131,17 @@ def score(
     adjacent repeats in the decoder.
 
     With two files of hypotheses, the command compares two systems: difference in WER with its confidence interval,
-    matched-pairs test as in sc_stats, and the number of clips on which each system is better.
+    matched-pairs test as in sc_stats, and the number of clips on which each system is better. With several seeds per
+    system, it compares the means: Welch's t-test, and an interval for which both seeds and clips are drawn.
 
     Examples:
         cslr score references.stm hypotheses.ctm --protocol phoenix2014
         cslr score references.stm first.ctm second.ctm --output comparison
+        cslr score references.stm a1.ctm a2.ctm a3.ctm -- b1.ctm b2.ctm b3.ctm
         cslr score references.csv hypotheses.jsonl
         cslr score hypotheses.trn --convert hypotheses.ctm
     """
+    from cslr_cli.cli.score_seeds import report_seeds, split_systems
     from cslr_cli.report import analyse, report_files, write_report
     from cslr_cli.report.figures import score_document
     from cslr_cli.scoring import find_protocol, strip_times
@@ -151,7 +155,14 @@ def score(
             raise UsageError("--convert with hypotheses or --output", "give only the file to convert")
         convert_file(context, references, convert, how)
         return
-    _check_systems(paths)
+    if not paths:
+        raise UsageError("no hypotheses given", "cslr score REFERENCES HYPOTHESES")
+    systems = split_systems(context, paths)
+    has_seeds = any(len(seeds) > 1 for seeds in systems)
+    if has_seeds and output is not None:
+        raise UsageError(
+            "--output with several seeds", "write the report of one seed: cslr score REFERENCES HYPOTHESES"
+        )
     folder = None
     if output is not None:
         folder = plan_folder(context, output, [references, *paths], report_files([paths[0].stem]))
@@ -177,6 +188,9 @@ def score(
         scores[path] = score_with_tool(tool, aligned)
     if prepared is not None:
         check_clips_in_corpus(signed, prepared)
+    if has_seeds:
+        report_seeds(systems, scores, tool, as_json=as_json)
+        return
     analysis = analyse(_make_section(signed, recognised, scores, prepared))
     if folder is not None and not folder.is_done:
         folder.begin()
@@ -190,23 +204,20 @@ def score(
         _print_scores(analysis, tool)
 
 
-def _check_systems(paths: Sequence[Path]) -> None:
-    """Check the number of files of hypotheses."""
-    if not paths:
-        raise UsageError("no hypotheses given", "cslr score REFERENCES HYPOTHESES")
-    if len(paths) > 2:
-        raise UsageError(f"{len(paths)} files of hypotheses, expected one or two", "compare two systems at a time")
-    if len(set(paths)) < len(paths):
-        raise UsageError(f"{paths[1]}: the same file twice", "use the hypotheses of another system")
-
-
 def _make_section(
     references: ReferenceSet,
     recognised: Mapping[Path, Mapping[str, Sequence[TimedGloss]]],
     scores: Mapping[Path, Score],
     corpus: PreparedCorpus | None,
 ) -> Section:
-    from cslr_cli.report import ClipFacts, Section, System, collect_clip_facts, collect_training_glosses
+    from cslr_cli.report import (
+        ClipFacts,
+        Section,
+        System,
+        collect_clip_facts,
+        collect_training_counts,
+        collect_training_glosses,
+    )
 
     paths = list(recognised)
     systems = [System(name, scores[path]) for name, path in zip(distinct_names(paths), paths, strict=True)]
@@ -216,7 +227,12 @@ def _make_section(
         return Section(paths[0].stem, systems, clips, label_titles=references.label_titles)
     clips = collect_clip_facts(corpus, corpus.splits, first)
     return Section(
-        paths[0].stem, systems, clips, collect_training_glosses(corpus), label_titles=references.label_titles
+        paths[0].stem,
+        systems,
+        clips,
+        collect_training_glosses(corpus),
+        label_titles=references.label_titles,
+        training_counts=collect_training_counts(corpus),
     )
 
 

@@ -19,6 +19,7 @@ from cslr_cli.report import (
     System,
     analyse,
     collect_clip_facts,
+    collect_training_counts,
     collect_training_glosses,
     report_files,
     write_report,
@@ -124,5 +125,6 @@ def report_section(result: SplitResult, corpus: PreparedCorpus) -> Section:
         clips=collect_clip_facts(corpus, [result.split], result.hypotheses["sequence"]),
         further_systems=further_systems,
         training_glosses=collect_training_glosses(corpus),
+        training_counts=collect_training_counts(corpus),
         facts=facts,
     )

@@ -15,6 +15,7 @@ from cslr_cli.report.sections import (
     System,
     analyse,
     collect_clip_facts,
+    collect_training_counts,
     collect_training_glosses,
 )
 
@@ -26,6 +27,7 @@ __all__ = [
     "System",
     "analyse",
     "collect_clip_facts",
+    "collect_training_counts",
     "collect_training_glosses",
     "report_files",
     "write_report",

@@ -14,6 +14,7 @@ from cslr_cli.scoring.alignment import CountFigures, Operation
 from cslr_cli.scoring.breakdown import GroupFigures
 from cslr_cli.scoring.comparison import ComparisonFigures
 from cslr_cli.scoring.gloss_counts import UnseenFigures
+from cslr_cli.scoring.views import CurvePoint, SuffixFigures
 
 MAX_PRINTED_CONFUSIONS = 20  # of `--json`; `report.json` has all of them
 
@@ -90,6 +91,10 @@ class SectionFigures(GroupFigures):
         by_label: totals by category of the references (`<…>` in an STM file).
         by_clip_length: totals by length of the clips.
         by_reference_length: totals by number of reference glosses.
+        by_frequency: totals by number of occurrences of the glosses in training; empty if unknown.
+        by_position: totals by position in the sentence.
+        confidence_curve: word error rates of the most confident clips, from few to all; empty without confidences.
+        suffix_confusions: confusions of glosses that differ only by a suffix.
         confusions: pairs of different glosses, most frequent first.
         glosses: counts of each gloss.
         unseen_glosses: reference glosses that are not in training; null if the training glosses are unknown.
@@ -107,6 +112,10 @@ class SectionFigures(GroupFigures):
     by_label: dict[str, GroupFigures]
     by_clip_length: dict[str, GroupFigures]
     by_reference_length: dict[str, GroupFigures]
+    by_frequency: dict[str, GroupFigures]
+    by_position: dict[str, GroupFigures]
+    confidence_curve: Sequence[CurvePoint]
+    suffix_confusions: SuffixFigures
     confusions: Sequence[Confusion]
     glosses: list[GlossFigures]
     unseen_glosses: UnseenFigures | None
@@ -216,7 +225,7 @@ def clips_of_systems(analysis: Analysis) -> list[tuple[ClipScore, ...]]:
 
 
 def _section_figures(analysis: Analysis) -> SectionFigures:
-    section, breakdown = analysis.section, analysis.breakdown
+    section, breakdown, views = analysis.section, analysis.breakdown, analysis.views
     first = section.systems[0].score
     return {
         **breakdown.total.as_dict(),
@@ -230,6 +239,10 @@ def _section_figures(analysis: Analysis) -> SectionFigures:
         "by_label": group_figures(breakdown.by_label),
         "by_clip_length": group_figures(breakdown.by_clip_length),
         "by_reference_length": group_figures(breakdown.by_reference_length),
+        "by_frequency": group_figures(views.by_frequency),
+        "by_position": group_figures(views.by_position),
+        "confidence_curve": views.confidence_curve,
+        "suffix_confusions": views.suffix_confusions.as_dict(),
         "confusions": breakdown.confusions,
         "glosses": [_gloss_figures(row) for row in breakdown.glosses],
         "unseen_glosses": None if breakdown.unseen is None else breakdown.unseen.as_dict(),

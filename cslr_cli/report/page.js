@@ -236,7 +236,8 @@ function tables(place, section, showClips) {
     details.addEventListener("toggle", () => { if (details.open && details.children.length === 1) details.append(make()); });
     place.append(details);
   };
-  for (const [key, what] of [["signer", "signer"], ["category", "category"], ["clip_length", "clip length"], ["reference_length", "reference length"]]) {
+  for (const [key, what] of [["signer", "signer"], ["category", "category"], ["clip_length", "clip length"], ["reference_length", "reference length"],
+    ["frequency", "frequency in train"], ["position", "position in the sentence"]]) {
     if (tables[key].length) lazily(`By ${what} (${whole(tables[key].length)})`, () => sortableTable(PARTS(what), tables[key]));
   }
   lazily(`Confusions (${whole(tables.confusions.length)})`, () => sortableTable([

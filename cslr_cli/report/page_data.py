@@ -48,6 +48,8 @@ def section_data(analysis: Analysis, folder: Path) -> dict[str, Any]:
             "category": _parts(breakdown.by_label),
             "clip_length": _parts(breakdown.by_clip_length),
             "reference_length": _parts(breakdown.by_reference_length),
+            "frequency": _parts(analysis.views.by_frequency),
+            "position": _parts(analysis.views.by_position),
             "confusions": [
                 [number(confusion.reference), number(confusion.hypothesis), confusion.count]
                 for confusion in breakdown.confusions

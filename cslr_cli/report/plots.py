@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 from cslr_cli.scoring import GroupScore, Interval
+from cslr_cli.scoring.views import CurvePoint
 
 # Lengths in SVG user units: CSS pixels if the page has space for the whole width.
 WIDTH = 360
@@ -18,6 +19,7 @@ LABEL_WIDTH = 104
 VALUE_WIDTH = 52
 TOP = 6
 AXIS_HEIGHT = 22
+CURVE_HEIGHT = 190
 MAX_ROWS = 40  # further rows are only in the table
 
 _PLOT_LEFT, _PLOT_RIGHT = LABEL_WIDTH + 8, WIDTH - VALUE_WIDTH
@@ -80,6 +82,38 @@ def bar_plot(bars: Sequence[Bar], what: str, kind: str) -> str:
             f'rx="2"/><text class="value" x="{right + 6:.1f}" y="{middle + 4:g}">{bar.value}</text></g>'
         )
     return _svg(what, TOP + ROW_HEIGHT * len(bars) + TOP, body)
+
+
+def curve_plot(points: Sequence[CurvePoint]) -> str:
+    """Draw the word error rate against the share of clips, the most confident ones first."""
+    shown = [(point, point.wer) for point in points if point.wer is not None]
+    num_clips = points[-1].clips
+    ticks = _ticks(max((wer for _, wer in shown), default=0))
+    left, right, bottom = 46, WIDTH - 12, CURVE_HEIGHT - 34
+    scale = (bottom - TOP) / ticks[-1]
+    places = [
+        (left + (right - left) * point.clips / num_clips, bottom - wer * scale, point, wer) for point, wer in shown
+    ]
+    lines = "".join(f"M{left} {bottom - tick * scale:.1f}H{right}" for tick in ticks)
+    body = [f'<path class="grid" d="{lines}"/>']
+    body += [
+        f'<text class="tick" x="{left - 6}" y="{bottom - tick * scale + 4:.1f}" text-anchor="end">'
+        f"{tick:g}{' %' if tick == ticks[-1] else ''}</text>"
+        for tick in ticks
+    ]
+    body += [
+        f'<text class="tick" x="{left + (right - left) * share:.1f}" y="{bottom + 16}" text-anchor="middle">'
+        f"{share:.0%}{' of the clips' if share == 0.5 else ''}</text>"
+        for share in (0, 0.5, 1)
+    ]
+    line = "L".join(f"{x:.1f} {y:.1f}" for x, y, _, _ in places)
+    body.append(f'<path class="curve" d="M{line}"/>')
+    body += [
+        f"<g><title>{point.clips:,} clips with a confidence of {point.confidence:.2f} or more: {wer:.1f} %</title>"
+        f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/></g>'
+        for x, y, point, wer in places
+    ]
+    return _svg("Word error rate of the most confident clips, percent", CURVE_HEIGHT, body)
 
 
 def _row(each: GroupScore, wer: float, middle: float, scale: float) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from cslr_cli.dataset.manifest import NO_FRAMES, PreparedCorpus
 from cslr_cli.scoring import Breakdown, Comparison, GroupScore, Score, TimedGloss, break_down, compare
 from cslr_cli.scoring.breakdown import score_group
+from cslr_cli.scoring.views import Views, compute_views
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Section:
         facts: other facts as text, by name.
         further_systems: other scores of the same clips, of which the report shows only the word error rate.
         label_titles: titles of the categories of clips, by name.
+        training_counts: number of occurrences of each gloss in the training split; None if unknown.
     """
 
     name: str
@@ -60,11 +65,22 @@ class Section:
     facts: Mapping[str, str] = field(default_factory=dict)
     further_systems: Sequence[System] = ()
     label_titles: Mapping[str, str] = field(default_factory=dict)
+    training_counts: Mapping[str, int] | None = None
 
     @property
     def seconds(self) -> dict[str, float]:
         """Lengths of the clips in seconds, as far as known."""
         return {name: facts.seconds for name, facts in self.clips.items() if facts.seconds is not None}
+
+    @property
+    def confidences(self) -> dict[str, float]:
+        """Mean confidence of the recognised glosses of the clips, as far as known."""
+        means = {}
+        for name, facts in self.clips.items():
+            values = [timed.confidence for timed in facts.recognised or () if timed.confidence is not None]
+            if values:
+                means[name] = math.fsum(values) / len(values)
+        return means
 
 
 @dataclass(frozen=True)
@@ -84,6 +100,12 @@ class Analysis:
     totals: tuple[GroupScore, ...]
     further_scores: tuple[GroupScore, ...]
     comparison: Comparison | None
+
+    @cached_property
+    def views(self) -> Views:
+        """Further views of the first system; only the report needs them."""
+        section = self.section
+        return compute_views(section.systems[0].score, section.training_counts, section.confidences)
 
 
 def analyse(section: Section) -> Analysis:
@@ -113,6 +135,13 @@ def collect_clip_facts(
         for split in splits
         for sample in corpus.samples(split)
     }
+
+
+def collect_training_counts(corpus: PreparedCorpus) -> Counter[str] | None:
+    """Count the glosses of the training split; None if the corpus has no such split."""
+    if "train" not in corpus.splits:
+        return None
+    return Counter(gloss for sample in corpus.samples("train") for gloss in sample.glosses)
 
 
 def collect_training_glosses(corpus: PreparedCorpus) -> frozenset[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from cslr_cli.report.plots import Bar, bar_plot, rate_plot
+from cslr_cli.report.plots import Bar, bar_plot, curve_plot, rate_plot
 from cslr_cli.report.score_text import (
     describe_comparison,
     describe_special_clips,
@@ -119,7 +119,7 @@ def _count_bar(counts: Counts) -> str:
 
 
 def _plots(analysis: Analysis) -> str:
-    breakdown = analysis.breakdown
+    breakdown, views = analysis.breakdown, analysis.views
     if not breakdown.worst:
         return '<p class="note">No errors.</p>'
     cards = [
@@ -129,12 +129,26 @@ def _plots(analysis: Analysis) -> str:
             (breakdown.by_label, "category", "Categories of the references; a clip can be in several."),
             (breakdown.by_clip_length, "clip length", "Length of the clips in seconds."),
             (breakdown.by_reference_length, "reference length", "Number of signed glosses per clip."),
+            (views.by_frequency, "frequency in train", "Number of times that the gloss occurs in train."),
+            (views.by_position, "position in the sentence", "Insertions count for the gloss that follows."),
         )
         if len(parts) > 1
     ]
+    if len(views.confidence_curve) > 1:
+        note = "The most confident clips on the left, all clips on the right."
+        cards.append(_card("Word error rate against confidence", note, curve_plot(views.confidence_curve)))
     if breakdown.confusions:
         bars = [Bar((each.reference, each.hypothesis), each.count) for each in breakdown.confusions[:MAX_BARS]]
         cards.append(_card("Confusions", "Signed → recognised.", bar_plot(bars, "Most frequent confusions", "sub")))
+    suffixes = views.suffix_confusions
+    if suffixes.pairs:
+        bars = [Bar((each.reference, each.hypothesis), each.count) for each in suffixes.pairs[:MAX_BARS]]
+        share = 100 * suffixes.substitutions / breakdown.total.counts.substitutions
+        note = (
+            f"Only a suffix differs: {suffixes.substitutions:,} substitutions, {share:.0f} % of all. If they were "
+            f"correct, the WER would be {format_wer(suffixes.counts_without)} %."
+        )
+        cards.append(_card("Confusions of suffixes", note, bar_plot(bars, "Confusions of suffixes", "sub")))
     for fault in GLOSS_ERRORS:
         rows = most_frequent(breakdown.glosses, fault, MAX_BARS)
         if rows:

@@ -4,7 +4,8 @@
 (`table_forms`) and JSON (`json_forms`). `segments` divides recordings, and `spelling` finds glosses that look alike.
 `normalisation` has the scoring protocols, `alignment` aligns one clip, `gloss_network` one with alternatives, and
 `scorer` all clips. `scoring_tool` aligns with other tools; `sclite` is one of them. Computed from the
-alignments: tables of errors (`breakdown`, `gloss_counts`), intervals (`bootstrap`) and the `comparison` of systems.
+alignments: tables of errors (`breakdown`, `gloss_counts`, `views`),
+intervals (`bootstrap`), and the comparison of systems (`comparison`) and of several seeds of them (`seeds`).
 """
 
 from __future__ import annotations

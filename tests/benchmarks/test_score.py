@@ -13,4 +13,4 @@ def test_every_form_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     score.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if "s processor time" in line]
     assert all(any(line.startswith(f"both sides as {form} ") for line in lines) for form in FORM_NAMES)
-    assert len(lines) == len(FORM_NAMES) + 6
+    assert len(lines) == len(FORM_NAMES) + 7

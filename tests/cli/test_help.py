@@ -151,6 +151,6 @@ def test_examples_use_existing_options(command: str, cslr: Command) -> None:
     for example in examples:
         program, name, *arguments = shlex.split(example, comments=True)
         assert (program, name) == ("cslr", command)
-        assert {argument for argument in arguments if argument.startswith("--")} <= declared
+        assert {argument for argument in arguments if argument.startswith("--")} - {"--"} <= declared
     printed = cslr(command, "--help").stdout
     assert all(example.split("  ")[0] in printed for example in examples)

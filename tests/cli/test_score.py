@@ -405,3 +405,80 @@ def test_glosses_that_differ_only_in_form_give_a_warning(files: Path, cslr: Comm
     outcome = cslr("score", "refs.stm", "lower.txt", "--json")
     assert json.loads(outcome.stdout)["wer"] == 100
     assert "lower.txt: 'ÜBER' and 'über' differ only in form (upper and lower case)" in outcome.stderr
+
+
+@pytest.fixture
+def seeds(files: Path) -> list[str]:
+    """Hypotheses of two systems, three seeds each: a1 to a3 have fewer errors than b1 to b3."""
+    glosses = [f"G{number % 7}" for number in range(200)]
+    Path("many.stm").write_text("".join(f"c{number} 1 s 0 9 {gloss} Z\n" for number, gloss in enumerate(glosses)))
+    names = []
+    for system, period in (("a", 9), ("b", 4)):
+        for seed in range(3):
+            names.append(f"{system}{seed + 1}.txt")
+            Path(names[-1]).write_text(
+                "".join(
+                    f"c{number} {'X' if number % (period + seed) == 0 else gloss} Z\n"
+                    for number, gloss in enumerate(glosses)
+                )
+            )
+    return names
+
+
+def test_two_systems_are_compared_over_their_seeds(seeds: list[str], cslr: Command) -> None:
+    outcome = cslr("score", "many.stm", *seeds[:3], "--", *seeds[3:])
+    assert outcome.status == 0
+    shown = rows(outcome.stdout)
+    assert ["first", "system", "5.17", "0.52", "3"] in shown
+    assert any(row[:2] == ["second", "system"] for row in shown)
+    assert "Mean WER of the second system minus that of the first: +" in outcome.stdout
+    assert "Welch's t-test on the seeds: the first system is better" in outcome.stdout
+    document = json.loads(cslr("score", "many.stm", "--json", *seeds[:3], "--", *seeds[3:]).stdout)
+    assert [list(each["seeds"]) for each in document["systems"]] == [seeds[:3], seeds[3:]]
+    rates = [json.loads(cslr("score", "many.stm", name, "--json").stdout)["wer"] for name in seeds]
+    assert [each["wer"] for system in document["systems"] for each in system["seeds"].values()] == rates
+    assert document["systems"][0]["mean"] == pytest.approx(sum(rates[:3]) / 3)
+    assert document["comparison"]["interval"]["low"] > 0
+
+
+def test_more_than_two_files_are_seeds_of_one_system(seeds: list[str], cslr: Command) -> None:
+    outcome = cslr("score", "many.stm", *seeds[:3])
+    assert ["all", "seeds", "5.17", "0.52", "3"] in rows(outcome.stdout)
+    assert "Welch" not in outcome.stdout
+    document = json.loads(cslr("score", "many.stm", *seeds[:3], "--json").stdout)
+    assert document.keys() == {"schema_version", "protocol", "tool", "systems"}
+
+
+def test_one_file_on_each_side_of_the_dashes_is_the_comparison_of_two_systems(seeds: list[str], cslr: Command) -> None:
+    outcome = cslr("score", "many.stm", seeds[0], "--", seeds[3])
+    assert "Matched-pairs test" in outcome.stdout
+    uneven = cslr("score", "many.stm", seeds[0], "--", *seeds[3:5])
+    assert uneven.status == 0
+    assert "Welch's t-test: not possible" in uneven.stdout
+    refused = cslr("score", "many.stm", *seeds, "--output", "out")
+    assert refused.status == 2
+    assert "--output with several seeds" in refused.stderr
+    assert cslr("score", "many.stm", seeds[0], "--", seeds[0]).status == 2
+
+
+def test_the_report_has_the_further_views(files: Path, cslr: Command) -> None:
+    lines = [
+        f"c{number} 1 {0.1 * place:.1f} {0.1 * place + 0.05:.2f} {gloss} {confidence}"
+        for number in range(30)
+        for place, (gloss, confidence) in enumerate(
+            [("HABEN2" if number % 3 else "HABEN", 0.2 + number / 50), ("X", 0.9)]
+        )
+    ]
+    Path("h.ctm").write_text("\n".join(lines) + "\n")
+    Path("r.stm").write_text("".join(f"c{number} 1 s 0 9 HABEN X\n" for number in range(30)))
+    assert cslr("score", "r.stm", "h.ctm", "--output", "out").status == 0
+    section = json.loads(Path("out/report.json").read_text())["sections"]["h"]
+    assert section["by_position"].keys() == {"first", "last"}
+    assert section["suffix_confusions"]["substitutions"] == 20
+    assert section["suffix_confusions"]["wer_without"] == 0
+    assert section["confidence_curve"][-1]["clips"] == 30
+    assert section["by_frequency"] == {}
+    page = Path("out/report.html").read_text()
+    assert "Confusions of suffixes" in page
+    assert "Word error rate against confidence" in page
+    assert "Word error rate by position in the sentence" in page
