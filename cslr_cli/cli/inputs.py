@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
-from cslr_cli.media.pictures import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from cslr_cli.media.picture_series import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 _CLIP_SUFFIXES = (*VIDEO_SUFFIXES, ".zip")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cslr_cli.dataset.sample import SPLITS, Sample
-from cslr_cli.media.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from cslr_cli.media.picture_series import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 CLIP_SUFFIXES = (".zip", *VIDEO_SUFFIXES)
 # Folders that the search for clips in other places looks into; a release has at most 25,000 clips.

@@ -20,7 +20,7 @@ from cslr_cli.corpora.release_paths import ReleasePaths, find_file, find_root
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import UsageError
 from cslr_cli.media.frame_source import list_folder, shorten_list
-from cslr_cli.media.pictures import natural_sort_key
+from cslr_cli.media.picture_series import natural_sort_key
 
 # Number of clips per split that are tried, to find the folder that the paths of the split files are relative to.
 _NUM_CLIPS_TRIED = 5

@@ -12,7 +12,7 @@ import gradio as gr
 from cslr_cli.demo.service import Answer, DemoService, Limits
 from cslr_cli.demo.timeline import render_error, render_timeline
 from cslr_cli.errors import CslrError
-from cslr_cli.media.pictures import PICTURE_SUFFIXES
+from cslr_cli.media.picture_series import PICTURE_SUFFIXES
 
 _log = logging.getLogger(__name__)
 

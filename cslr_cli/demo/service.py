@@ -19,7 +19,7 @@ from cslr_cli.errors import CslrError, MediaError
 from cslr_cli.files import write_text
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.options import DEFAULT_FPS
-from cslr_cli.media.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES, natural_sort_key
+from cslr_cli.media.picture_series import PICTURE_SUFFIXES, VIDEO_SUFFIXES, natural_sort_key
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognition import Recognition

@@ -19,7 +19,7 @@ from cslr_cli.errors import MediaError
 from cslr_cli.media.animation import AnimationFrames, is_webp
 from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, ResampledSegment, list_folder
 from cslr_cli.media.options import Segment
-from cslr_cli.media.pictures import FolderFrames, ZipFrames
+from cslr_cli.media.picture_sources import FolderFrames, ZipFrames
 from cslr_cli.media.pipe_copy import copy_pipe, is_pipe
 from cslr_cli.media.video import VideoFrames
 

@@ -26,7 +26,7 @@ from cslr_cli.dataset.loader import Loader, _init_worker
 from cslr_cli.dataset.manifest import CorpusInfo, PreparedCorpus, SplitCounts, write_samples
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import CslrError, DataError, LostProcessError, MediaError
-from cslr_cli.media import pictures
+from cslr_cli.media import picture_sources, pictures
 from cslr_cli.temporal_plan import TemporalPlan
 from cslr_cli.vocabulary import Vocabulary
 
@@ -168,7 +168,7 @@ def test_only_the_frames_that_are_needed_are_decoded_and_each_once(
         decoded.append(Path(name).name)
         return decode(data, name)
 
-    monkeypatch.setattr(pictures, "decode_picture", counted)
+    monkeypatch.setattr(picture_sources, "decode_picture", counted)
     dataset = dataset_of(corpus, training=training, frame_interval=3)
     batch = read(dataset, [[ClipKey(2, 1)]])[0]
     assert len(decoded) == len(set(decoded)) <= 14  # of 40

@@ -17,7 +17,7 @@ from cslr_cli.media.clip_reader import ClipReader, Prefetcher, Source, evenly_sp
 from cslr_cli.media.frame_fit import Box, FrameFit
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.options import ReadOptions
-from cslr_cli.media.pictures import FolderFrames
+from cslr_cli.media.picture_sources import FolderFrames
 from cslr_cli.media.resampling import resample_indices, resample_stream
 from cslr_cli.media.video_stream import VideoDecoder
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cslr_cli.errors import MediaError
-from cslr_cli.media import pictures
+from cslr_cli.media import picture_sources
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.pictures import decode_picture, resize_frame
@@ -115,7 +115,7 @@ def test_each_requested_frame_is_decoded_once(tmp_path: Path, kind: str, monkeyp
         decoded.append(Path(name).name)
         return decode_picture(data, name)
 
-    monkeypatch.setattr(pictures, "decode_picture", counted)
+    monkeypatch.setattr(picture_sources, "decode_picture", counted)
     source = open_frames(tmp_path / ("clip" if kind == "folder" else "clip.zip"))
     read = source.read([3, 0, 3, 3])
     np.testing.assert_array_equal(read, np.stack([frames[number] for number in (3, 0, 3, 3)]))

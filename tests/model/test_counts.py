@@ -17,7 +17,7 @@ from cslr_cli.config import DataConfig
 from cslr_cli.dataset.clip_dataset import ClipDataset, ClipKey
 from cslr_cli.dataset.collate import collate
 from cslr_cli.dataset.manifest import PreparedCorpus
-from cslr_cli.media import pictures
+from cslr_cli.media import picture_sources, pictures
 from cslr_cli.model import correlation
 from cslr_cli.model.clips import ClipLayout
 from cslr_cli.model.correlation import correlate
@@ -102,7 +102,7 @@ def test_training_decodes_the_frames_that_it_sampled_and_each_once(
         decoded.append(name)
         return decode(data, name)
 
-    monkeypatch.setattr(pictures, "decode_picture", counting)
+    monkeypatch.setattr(picture_sources, "decode_picture", counting)
     config = DataConfig(crop_size=32, min_clip_frames=8, max_clip_frames=12)
     samples = prepared.samples("train")[:3]
     dataset = ClipDataset(prepared, samples, config, training=True)
