@@ -55,10 +55,11 @@ def decode_picture(data: bytes, name: str) -> Frame:
     if data.startswith(PNG_SIGNATURE):
         if b"IEND" not in data[-64:]:
             raise MediaError(f"{name}: the picture is cut off")
-        if b"eXIf" in data or b"acTL" in data[:_PNG_HEADER_BYTES]:  # an orientation, or an animation
-            return _decode_by_pillow(data, name)
         plain = decode_plain_png(data)
-        return _decode_by_opencv(data, name) if plain is None else plain
+        if plain is not None:
+            return plain
+        has_more = b"eXIf" in data or b"acTL" in data[:_PNG_HEADER_BYTES]  # an orientation, or an animation
+        return _decode_by_pillow(data, name) if has_more else _decode_by_opencv(data, name)
     if data.startswith(_JPEG_SIGNATURE):
         # Some versions of OpenCV silently fill the missing part of a JPEG with grey.
         if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
