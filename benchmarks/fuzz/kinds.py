@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from cslr_cli.corpora.own_corpus import OwnCorpus
 from cslr_cli.corpora.preparation import PreparationOptions, prepare
 from cslr_cli.corpora.release_paths import ReleasePaths
 from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
+from cslr_cli.corpora.transcripts import SentenceOptions, TranscriptCorpus
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.media.frames import open_frames
 from cslr_cli.recognizer import Recognizer
@@ -211,6 +213,54 @@ _OWN = [
     {"path": "clip.avi", "glosses": "HAUS", "split": "dev", "translation": "ein Haus"},
 ]
 _STM = b";; a comment\nclip1 1 anna 0.0 1.79769e+308 HAUS REGEN\nclip2 1 ben 0.0 3.5 SONNE\n"
+_EAF = b"""<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"><MEDIA_DESCRIPTOR MEDIA_URL="file:///x/clip.avi"
+MIME_TYPE="video/avi" TIME_ORIGIN="3"/></HEADER><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/>
+<TIME_SLOT TIME_SLOT_ID="ts2"/><TIME_SLOT TIME_SLOT_ID="ts3" TIME_VALUE="3000"/></TIME_ORDER>
+<TIER TIER_ID="S" PARTICIPANT="anna"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1"
+TIME_SLOT_REF2="ts2"><ANNOTATION_VALUE>x</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION><ANNOTATION>
+<ALIGNABLE_ANNOTATION ANNOTATION_ID="a2" TIME_SLOT_REF1="ts2" TIME_SLOT_REF2="ts3"><ANNOTATION_VALUE>y
+</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER><TIER TIER_ID="G" PARENT_REF="S"><ANNOTATION>
+<REF_ANNOTATION ANNOTATION_ID="a3" ANNOTATION_REF="a1"><ANNOTATION_VALUE>ZEBRA</ANNOTATION_VALUE></REF_ANNOTATION>
+</ANNOTATION><ANNOTATION><REF_ANNOTATION ANNOTATION_ID="a4" ANNOTATION_REF="a1" PREVIOUS_ANNOTATION="a3">
+<ANNOTATION_VALUE>APFEL</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>
+"""
+_TEXTGRID = b'''File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 3.5
+tiers? <exists>
+size = 1
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "glosses"
+        xmin = 0
+        xmax = 3.5
+        intervals: size = 2
+        intervals [1]:
+            xmin = 0
+            xmax = 0.8
+            text = "SAY ""HALLO"""
+        intervals [2]:
+            xmin = 0.8
+            xmax = 3.5
+            text = "GUT"
+'''
+_SRT = b"1\n00:00:01,000 --> 00:00:01,500\n<i>HALLO</i>\n\n2\n00:01:00,000 --> 00:01:01,000\nGUT\n"
+_GLOSS = {"gloss": "HALLO", "start": 0.2, "end": 0.6, "confidence": 0.9}
+_RECOGNITION = {
+    "source": "clip.avi", "glosses": [_GLOSS], "nbest": [{"glosses": [_GLOSS], "score": -1.0}],
+    "sentences": [{"start": 0.0, "end": 2.0, "glosses": [_GLOSS]}],
+}  # fmt: skip
+_CSL_DAILY = {
+    "info": [
+        {"name": "S0_P0_T00", "length": 10, "label_gloss": ["A"], "label_char": ["a"], "label_word": ["a"],
+         "label_postag": ["n"], "signer": 0, "time": 0}
+    ],
+    "gloss_map": ["A"],
+}  # fmt: skip
 _CTM = b"clip1 1 0.00 0.40 HAUS 0.91\nclip1 1 0.40 0.40 REGEN\nclip2 1 0.1 0.2 SONNE 1.0\n"
 
 
@@ -232,6 +282,16 @@ def _text_kinds(corpus: PreparedCorpus, checkpoint: Checkpoint, folder: Path) ->
     def use_own(path: Path) -> None:
         (path.parent / "clip.avi").touch()
         OwnCorpus(name="own", manifest=path).read(ReleasePaths(path.parent))
+
+    def use_transcripts(path: Path) -> None:
+        (path.parent / "clip.avi").touch()
+        source = ReleasePaths(path.parent, need_frames=False)
+        TranscriptCorpus(name="own", transcripts=path, options=SentenceOptions(("*",))).read(source)
+
+    def use_csl_daily(path: Path) -> None:
+        (path.parent / "csl2020ct_v2.pkl").write_bytes(path.read_bytes())
+        (path.parent / "split_1.txt").write_text("name|split\nS0_P0_T00|train\n", encoding="utf-8")
+        find_reader("csl-daily").read(ReleasePaths(path.parent, need_frames=False))
 
     def use_run(name: str) -> Callable[[Path], object]:
         def use(path: Path) -> None:
@@ -258,6 +318,11 @@ def _text_kinds(corpus: PreparedCorpus, checkpoint: Checkpoint, folder: Path) ->
         Kind("configuration values", ".yaml", [config], load_config, _yaml),
         Kind("own manifest", ".csv", [_CSV, _CSV.replace(b",", b";")], use_own),
         Kind("own manifest values", ".jsonl", [_OWN], use_own, _json_lines),
+        Kind("ELAN", ".eaf", [_EAF], use_transcripts),
+        Kind("TextGrid", ".TextGrid", [_TEXTGRID], use_transcripts),
+        Kind("subtitles", ".srt", [_SRT], use_transcripts),
+        Kind("corrected JSON", ".json", [_RECOGNITION], use_transcripts, _json),
+        Kind("CSL-Daily pickle", ".pkl", [pickle.dumps(_CSL_DAILY)], use_csl_daily),
         Kind("metrics", ".jsonl", [_json_lines(metrics)], use_run("metrics.jsonl")),
         Kind("metrics values", ".jsonl", [metrics], use_run("metrics.jsonl"), _json_lines),
         Kind("environment", ".json", [environment], use_run("environment.json"), _json),

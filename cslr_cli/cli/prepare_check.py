@@ -43,6 +43,7 @@ def print_check(check: ReleaseCheck, *, as_json: bool) -> None:
         print_line("complete: nothing is missing")
     else:
         print_line("not complete")
+    if document["faults"] or check.missing:
         print_note(check.release.hint or f"expected this layout of {check.corpus.title}:\n{check.corpus.layout}")
 
 

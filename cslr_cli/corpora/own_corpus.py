@@ -125,7 +125,7 @@ class SplitDrawing:
         return split_of
 
     def _random_key(self, name: str) -> bytes:
-        return hashlib.sha256(f"{self.seed} {name}".encode()).digest()
+        return hashlib.sha256(f"{self.seed} {name}".encode(errors="surrogatepass")).digest()
 
 
 @dataclass(frozen=True)

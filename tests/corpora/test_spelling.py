@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -49,6 +50,15 @@ def test_glosses_names_and_signers_that_look_equal_are_equal_and_a_note_says_so(
     (note,) = (note for note in release.notes if "normalised" in note)
     assert "'AB' (with soft hyphen, zero width space, zero width non-joiner, " in note
     assert "'ÜBER' (not in NFC)" in note
+
+
+@pytest.mark.parametrize("key", ["path", "glosses", "id", "signer", "translation"])
+def test_text_that_is_no_unicode_is_a_fault(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "clips.jsonl"
+    line = {"path": "a.mp4", "glosses": "A", "id": "x"} | {key: "\ud800"}
+    path.write_text(json.dumps(line), encoding="utf-8")
+    with pytest.raises(Exception, match=r"clips\.jsonl:1: '\\ud800.*' is no valid Unicode text"):
+        read(path)
 
 
 def test_names_that_look_equal_are_duplicates(tmp_path: Path) -> None:

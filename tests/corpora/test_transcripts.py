@@ -267,6 +267,14 @@ def test_a_missing_tier_is_reported_for_every_document_with_its_tiers(tmp_path: 
     ]
 
 
+def test_documents_without_glosses_have_a_note(tmp_path: Path) -> None:
+    write_eaf(tmp_path / "a.eaf", {"glosses": []})
+    write_eaf(tmp_path / "b.eaf", {"glosses": [(0, 500, "A")]})
+    release = read(tmp_path)
+    assert len(release.samples) == 1
+    assert f"{tmp_path / 'a.eaf'}: no glosses in its tiers" in release.notes
+
+
 def test_the_only_tier_is_used_by_default(tmp_path: Path) -> None:
     write_eaf(tmp_path / "a.eaf", {"my [glosses]*": [(0, 500, "A")], "empty": []})
     assert sentences(tmp_path) == [("A", None, 0.0, 0.75)]

@@ -22,6 +22,7 @@ KINDS = (
     *("checkpoint", "checkpoint values", "training state", "published", "gloss_dict"),
     *("corpus.yaml", "corpus values", "manifest", "manifest values", "vocabulary"),
     *("configuration", "configuration values", "own manifest", "own manifest values"),
+    *("ELAN", "TextGrid", "subtitles", "corrected JSON", "CSL-Daily pickle"),
     *("metrics", "metrics values", "environment", "ledger", "ledger values", "marker", "references", "hypotheses"),
     *("picture .png", "picture .jpg", "picture .gif", "picture .bmp", "picture .webp", "zip", "video", "recognition"),
 )

@@ -198,4 +198,5 @@ def _open_clip(root: Path, frames: str) -> OpenedClip:
             "fault": None,
         }
     except MediaError as error:
-        return {"path": frames, "frames": None, "width": None, "height": None, "fps": None, "fault": error.message}
+        fault = error.message.removeprefix(f"{root / frames}: ")
+        return {"path": frames, "frames": None, "width": None, "height": None, "fps": None, "fault": fault}

@@ -280,9 +280,11 @@ def _sentences_between_pauses(
     groups: Sequence[Sequence[TimedText]], signer: str | None, counts: SentenceCounts
 ) -> list[Sentence]:
     """Make a sentence of each group of glosses, with a part of the pauses around it."""
+    if not groups:
+        return []
     starts = [group[0].start for group in groups]
     ends = [max(gloss.end for gloss in group) for group in groups]
-    before = [starts[0], *(start - end for start, end in zip(starts[1:], ends, strict=False))] if groups else []
+    before = [starts[0], *(start - end for start, end in zip(starts[1:], ends, strict=False))]
     after = [*before[1:], math.inf]
     return [
         Sentence(
