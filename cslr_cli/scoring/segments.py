@@ -81,19 +81,20 @@ class ReferenceSet:
         faults: list[str] = []
         for name, by_channel in grouped.items():
             recordings = self._recordings.get(name)
+            first = next(iter(by_channel.values()))[0]
             if recordings is None:
-                assigned[name] = next(iter(by_channel.values()))[0].glosses
+                assigned[name] = first.glosses
                 continue
             try:
                 for recording, transcripts in _pair_channels(name, recordings, by_channel):
-                    assigned.update(_divide(recording, transcripts, file.path))
-            except ScoringError as error:
-                faults.append(error.message)
+                    assigned.update(_divide(recording, transcripts))
+            except _MismatchError as error:
+                faults.append(f"{file.path}{f', line {first.line}' if first.line else ''}: {error}")
         if faults:
             raise ScoringError(
                 join_faults(faults),
-                "use the same channels and segments in both files (--channel selects one channel); only glosses with\n"
-                f"times, for example in a CTM file, can be divided among the segments of {self.path}",
+                f"use the channels and segments of {self.path} (--channel selects one channel), and glosses with\n"
+                "times; example in CTM: talk 1 0.16 0.44 MORGEN",
             )
         return assigned
 
@@ -104,6 +105,10 @@ class ReferenceSet:
             return name
         path = Path(name)
         return next((each for each in (path.name, path.stem) if each in self._recordings), path.stem)
+
+
+class _MismatchError(ValueError):
+    """The hypotheses of a recording do not fit its references."""
 
 
 def _group_references(transcripts: Iterable[Transcript]) -> dict[str, list[Recording]]:
@@ -156,34 +161,32 @@ def _pair_channels(
     unknown = [str(channel) for channel in by_channel if channel not in by_name]
     if unknown:
         expected = ", ".join(str(channel) for channel in by_name)
-        raise ScoringError(f"{name}: hypotheses of channel {', '.join(unknown)}, expected channel {expected}")
+        raise _MismatchError(f"{name} has hypotheses of channel {', '.join(unknown)}, expected channel {expected}")
     return [(by_name[channel], transcripts) for channel, transcripts in by_channel.items()]
 
 
-def _divide(recording: Recording, transcripts: Sequence[Transcript], path: Path) -> dict[str, tuple[TimedGloss, ...]]:
+def _divide(recording: Recording, transcripts: Sequence[Transcript]) -> dict[str, tuple[TimedGloss, ...]]:
     """Divide the glosses of a recording among its segments; ignored segments are left out."""
     segments = recording.segments
     if len(transcripts) > 1:
-        parts = _match_segments(recording, transcripts, path)
+        parts = _match_segments(recording, transcripts)
     elif len(segments) == 1:
         parts = [transcripts[0].glosses]
     elif transcripts[0].has_times or not transcripts[0].glosses:
         parts = split_at_segments(transcripts[0].glosses, [segment.end for segment in segments])
     else:
-        raise ScoringError(f"{path}: {recording.name} has {len(segments)} segments, but its glosses have no times")
+        raise _MismatchError(f"{recording.name} has {len(segments)} segments, but its glosses have no times")
     return {segment.sample_id: part for segment, part in zip(segments, parts, strict=True) if not segment.is_ignored}
 
 
-def _match_segments(
-    recording: Recording, transcripts: Sequence[Transcript], path: Path
-) -> list[tuple[TimedGloss, ...]]:
+def _match_segments(recording: Recording, transcripts: Sequence[Transcript]) -> list[tuple[TimedGloss, ...]]:
     """Match hypotheses with segments by their start and end."""
     by_time = {(each.start, each.end): each.glosses for each in transcripts}
     for segment in recording.segments:
         if (segment.start, segment.end) not in by_time:
-            raise ScoringError(f"{path}: no hypothesis for the segment {segment.sample_id}")
+            raise _MismatchError(f"no hypothesis for the segment {segment.sample_id}")
     if len(by_time) > len(recording.segments):
-        raise ScoringError(f"{path}: {recording.name} has segments without reference")
+        raise _MismatchError(f"{recording.name} has segments without reference")
     return [by_time[segment.start, segment.end] for segment in recording.segments]
 
 

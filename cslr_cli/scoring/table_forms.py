@@ -28,15 +28,20 @@ from cslr_cli.untrusted import abbreviate
 Side = Literal["references", "hypotheses"]
 
 DELIMITERS = ",;\t|"
+# Ids that may be paths of a video.
+PATH_NAMES = (*("video", "video_path", "file", "filename", "file_name", "path", "audio_filepath", "source", "input"),)
 ID_NAMES = (
-    *("id", "sample_id", "clip", "clip_id", "utterance", "utt_id", "utt", "segment_id", "recording", "name"),
-    *("video", "file", "filename", "path", "source", "input"),
+    *("id", "sample_id", "clip", "clip_id", "utterance", "utt_id", "uttid", "utt", "key", "segment_id", "recording"),
+    *("video_id", "name"),
+    *PATH_NAMES,
 )
-PATH_NAMES = ("video", "file", "filename", "path", "source", "input")  # ids that may be paths of a video
 _GLOSS_NAMES = ("glosses", "gloss", "annotation", "orth", "transcript", "transcription", "text", "words", "sentence")
 TEXT_NAMES: dict[Side, tuple[str, ...]] = {
-    "references": ("reference", "references", "ref", "target", "label", *_GLOSS_NAMES),
-    "hypotheses": ("hypothesis", "hypotheses", "hyp", "prediction", "predicted", "pred", "output", *_GLOSS_NAMES),
+    "references": ("reference", "references", "ref", "ground_truth", "gt", "target", "label", *_GLOSS_NAMES),
+    "hypotheses": (
+        *("hypothesis", "hypotheses", "hyp", "prediction", "predicted", "pred", "pred_text", "output"),
+        *_GLOSS_NAMES,
+    ),
 }
 SIGNER_NAMES = ("signer", "speaker", "signer_id")
 _CONFIDENCE_NAMES = ("confidence", "conf")

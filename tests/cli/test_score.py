@@ -482,3 +482,30 @@ def test_the_report_has_the_further_views(files: Path, cslr: Command) -> None:
     assert "Confusions of suffixes" in page
     assert "Word error rate against confidence" in page
     assert "Word error rate by position in the sentence" in page
+
+
+def test_what_predict_and_evaluate_write_is_read(trained: Path, tiny_corpus: PreparedCorpus, cslr: Command) -> None:
+    printed = cslr("evaluate", trained, "--split", "dev", "--precision", "fp32", "--nbest", 2, "--json")
+    Path("evaluate.json").write_text(printed.stdout)
+    folder = trained.parent / "evaluation" / "best"
+    stm, protocol = folder / "dev.stm", ("--protocol", "phoenix2014", "--json")
+    expected = json.loads(cslr("score", stm, folder / "dev.ctm", *protocol).stdout)
+    assert expected["wer"] == json.loads(printed.stdout)["splits"]["dev"]["wer"]
+    for name in (folder / "dev.hypotheses.json", folder / "report.json", "evaluate.json"):
+        figures = json.loads(cslr("score", stm, name, *protocol).stdout)
+        assert (figures["wer"], figures["correct"]) == (expected["wer"], expected["correct"])
+    for name in ("report.json", "dev.clips.csv"):  # references, and there normalised hypotheses too
+        assert json.loads(cslr("score", folder / name, folder / name, "--json").stdout)["wer"] == expected["wer"]
+    clips = [tiny_corpus.frames_path(sample) for sample in tiny_corpus.samples("dev")]
+    for form in ("json", "jsonl", "csv", "ctm"):
+        if form == "json":
+            cslr("predict", clips[0], "--precision", "fp32", "--format", form, "--output", f"p.{form}", "--overwrite")
+        else:
+            cslr("predict", *clips, "--precision", "fp32", "--format", form, "--output", f"p.{form}")
+        outcome = cslr("score", stm, f"p.{form}", "--missing", "empty", *protocol)
+        assert outcome.status == 0
+        figures = json.loads(outcome.stdout)
+        if form != "json":
+            assert figures["correct"] == expected["correct"]
+        if form in ("jsonl", "ctm"):  # a table has no row for a clip without glosses
+            assert figures["missing"] == []

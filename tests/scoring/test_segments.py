@@ -77,7 +77,7 @@ def test_channels_are_scored_independently(tmp_path: Path) -> None:
         "t:A": Counts(correct=1),
         "t:B": Counts(substitutions=1),
     }
-    with pytest.raises(ScoringError, match="hypotheses of channel C, expected channel A, B"):
+    with pytest.raises(ScoringError, match=r"h\.ctm, line 1: t has hypotheses of channel C, expected channel A, B"):
         scored(tmp_path, stm, "t A 0 1 X\nt C 0 1 Z\n")
 
 
@@ -89,7 +89,7 @@ def test_hypotheses_without_times_cannot_be_divided(tmp_path: Path) -> None:
     (tmp_path / "r.stm").write_text("t 1 s 0 1 X\nt 1 s 1 2 Y\n")
     (tmp_path / "h.txt").write_text("t X Y\n")
     references = ReferenceSet(read_transcripts(tmp_path / "r.stm", "references"))
-    with pytest.raises(ScoringError, match=r"h\.txt: t has 2 segments, but its glosses have no times"):
+    with pytest.raises(ScoringError, match=r"h\.txt, line 1: t has 2 segments, but its glosses have no times"):
         references.assign(read_transcripts(tmp_path / "h.txt", "hypotheses"))
     hypotheses = references.assign(read_transcripts(tmp_path / "r.stm", "hypotheses"))
     assert strip_times(hypotheses) == {"t@0.00-1.00": ("X",), "t@1.00-2.00": ("Y",)}
