@@ -66,6 +66,10 @@ class Loader:
                     del batch  # breaks a reference cycle with the traceback; see `_BatchOrder`
             yield batch
 
+    def close(self) -> None:
+        """End the worker processes; a later pass starts new ones."""
+        self._loader._iterator = None  # torch ends the workers when nothing refers to their iterator
+
     def _start_reading(self) -> Iterator[Batch | CslrError]:
         """Start a pass; starts the workers if there are none yet."""
         # Workers inherit the blocked Ctrl-C; before `_init_worker`, it would end them with a traceback.

@@ -160,8 +160,9 @@ class Evaluator:
         return other
 
     def close(self) -> None:
-        """End the processes that decode, if any; they start again when they are needed."""
+        """End the processes that read and decode clips, if any; they start again when they are needed."""
         self._decoder_pool.close()
+        self._loader.close()
 
     def _set_decoding(self, decoding: DecodingConfig) -> None:
         self.decoding = decoding

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -303,8 +303,8 @@ class Prefetcher(Generic[_Item]):
         self._thread.start()
 
     def __iter__(self) -> Iterator[_Item]:
-        """Yield the items in order."""
-        while not isinstance(item := self._queue.get(), _End):
+        """Yield the items in order; raise a ValueError if the prefetcher is closed before their end."""
+        while not isinstance(item := self._next(), _End):
             yield item
         if item.error is not None:
             raise item.error
@@ -313,6 +313,12 @@ class Prefetcher(Generic[_Item]):
         """Stop the thread; waiting items are dropped."""
         self._closed.set()
         self._thread.join()
+
+    def _next(self) -> _Item | _End:
+        while not self._closed.is_set():
+            with suppress(queue.Empty):
+                return self._queue.get(timeout=_POLL_INTERVAL)
+        raise ValueError("the source of these pictures is closed")
 
     def _fill_queue(self, make_items: Callable[[], Iterator[_Item]]) -> None:
         error: BaseException | None = None

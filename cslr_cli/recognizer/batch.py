@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,9 +50,13 @@ def recognize_files(
     try:
         for index, path in enumerate(paths):
             current, next_clip = next_clip, None
-            if index + 1 < len(paths):
-                next_clip = _open_ahead(recognizer, paths[index + 1], options)
-            yield _recognize_file(index, path, current, recognize)
+            with ExitStack() as opened:
+                if isinstance(current, ClipReader):  # opening the next one may fail
+                    opened.enter_context(current)
+                if index + 1 < len(paths):
+                    next_clip = _open_ahead(recognizer, paths[index + 1], options)
+                outcome = _recognize_file(index, path, current, recognize)
+            yield outcome
     finally:
         if isinstance(next_clip, ClipReader):
             next_clip.close()

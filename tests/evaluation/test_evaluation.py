@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import pickle
 import re
 import shutil
@@ -288,6 +289,28 @@ def test_workers_change_nothing(tiny_checkpoint: Checkpoint, tiny_corpus: Prepar
         return result
 
     assert with_workers(0) == with_workers(1)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # torch's own choice, from Python 3.12 on
+def test_the_workers_of_a_split_end_before_the_next_split_begins(
+    tiny_checkpoint: Checkpoint, tiny_corpus: PreparedCorpus
+) -> None:
+    alive: dict[str, int] = {}
+
+    def count_workers(progress: Progress) -> None:
+        alive[progress.stage] = len(multiprocessing.active_children())
+
+    evaluate(
+        tiny_checkpoint,
+        tiny_corpus,
+        ["dev", "test"],
+        device=CPU,
+        dtype=torch.float32,
+        num_workers=1,
+        progress=count_workers,
+    )
+    assert max(alive.values()) <= 1
+    assert multiprocessing.active_children() == []
 
 
 def test_the_network_is_left_in_the_mode_that_it_was_in(tiny_corpus: PreparedCorpus, tiny_config: Config) -> None:

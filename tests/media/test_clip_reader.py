@@ -253,6 +253,13 @@ def test_closing_stops_the_thread_with_items_waiting() -> None:
     assert set(threading.enumerate()) <= before
 
 
+def test_a_closed_source_gives_no_more_items_and_does_not_wait_for_them() -> None:
+    ahead = Prefetcher(lambda: iter([1, 2, 3]), 4)
+    ahead.close()
+    with pytest.raises(ValueError, match="is closed"):
+        list(ahead)
+
+
 def test_closing_ends_the_pass_that_counts_the_frames_of_a_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

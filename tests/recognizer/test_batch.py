@@ -100,6 +100,22 @@ def test_a_fault_of_all_recordings_is_raised_once(error: Exception) -> None:
     assert set(threading.enumerate()) <= before  # no thread goes on reading
 
 
+def test_a_fault_of_the_next_recording_closes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library()
+    before = set(threading.enumerate())
+    open_clip = library.open
+
+    def refuse_second(path: Path, options: ReadOptions) -> ClipReader:
+        if path.name == "b":
+            raise UsageError("an option is wrong")
+        return open_clip(path, options)
+
+    monkeypatch.setattr(library, "open", refuse_second)
+    with pytest.raises(UsageError):
+        outcomes(library, ["a", "b"])
+    assert set(threading.enumerate()) <= before
+
+
 def test_stopping_early_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     paths = [Path(name) for name in "abc"]
