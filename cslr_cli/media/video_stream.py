@@ -59,6 +59,10 @@ _MAX_LATENESS = 1.0
 _MAX_THREADS = 4
 # Longest time in which FFmpeg opens a file or finds the next packet, seconds. A damaged file can keep it busy for long.
 _MAX_WAIT_SECONDS = 8
+# What PyAV does with names in a file that are not UTF-8; version 19 decides that itself.
+_METADATA_OPTIONS: Final[dict[str, Any]] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 _MAX_STAMP = 2**62  # that FFmpeg can seek to
 
 
@@ -244,14 +248,15 @@ def _open_container(path: Path, name: str) -> InputContainer:
     try:
         if not path.is_file():
             raise MediaError(f"{name}: not a file")
-        return av.open(
+        container = av.open(
             # With the protocol, `take-12:30.mp4` is no address, and `-x.mp4` no option.
             f"file:{path}",
             options={"max_pixels": str(MAX_PIXELS)},
             container_options={"format_whitelist": _allowed_formats(), "protocol_whitelist": "file"},
-            metadata_errors="replace",
             timeout=float(_MAX_WAIT_SECONDS),
+            **_METADATA_OPTIONS,
         )
+        return cast("InputContainer", container)
     except av.error.ExitError as error:
         raise _timeout_error(name) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
