@@ -22,6 +22,25 @@ from numpy.typing import NDArray
 # The tests are skipped where the program is not installed.
 HAS_FFMPEG = shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None
 
+# Encoders of `ffmpeg` with little loss.
+H264 = "-c:v libx264 -preset veryfast -crf 8"
+H264_NO_B = f"{H264} -bf 0"
+HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none:crf=8"
+VP8 = "-c:v libvpx -deadline realtime -cpu-used 8 -crf 4 -b:v 4M"
+VP9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 4 -b:v 0"
+AV1 = "-c:v libaom-av1 -usage realtime -cpu-used 8 -crf 8 -b:v 0"
+MPEG2 = "-c:v mpeg2video -q:v 1 -bf 2"
+MPEG4 = "-c:v mpeg4 -q:v 1"
+FFV1 = "-c:v ffv1 -level 3"
+
+# Options of the filter `setparams`, which describe the colours.
+BT709 = "colorspace=bt709:range=tv:color_primaries=bt709:color_trc=bt709"
+BT601_FULL = "colorspace=smpte170m:range=pc"
+BT709_FULL = "colorspace=bt709:range=pc"
+BT2020 = "colorspace=bt2020nc:range=tv:color_primaries=bt2020:color_trc=bt2020-10"
+SMPTE240M = "colorspace=smpte240m:range=tv"
+FCC = "colorspace=fcc:range=tv"
+
 # Exact arithmetic, and chroma at full resolution, for what is stored. It takes ten times as long as the usual way.
 _PRECISE = "flags=accurate_rnd+full_chroma_int+full_chroma_inp+bicubic"
 _RAW_OUTPUT = ("-pix_fmt", "rgb24", "-f", "rawvideo", "-")
