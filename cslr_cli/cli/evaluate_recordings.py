@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cslr_cli.choices import Precision, ScoringTool
+from cslr_cli.cli.command import TerminatedError
 from cslr_cli.cli.console import print_error, print_json, print_note, print_result, report_error, shown_progress
 from cslr_cli.cli.inputs import find_inputs
 from cslr_cli.cli.results import plan_folder
@@ -85,11 +86,17 @@ def evaluate_recordings(
     recognizer = Recognizer(
         checkpoint, device=resolve_device(device), precision=precision, decoding=decoding, name=str(checkpoint_path)
     )
-    recognitions, has_failed = _recognize(recognizer, paths, segmentation, as_json=as_json)
-    folder.begin()
+    recognitions: dict[str, Recognition] = {}
+    partial = folder.path / f"{RECORDINGS}.partial.ctm"
+    try:
+        has_failed = _recognize(recognizer, paths, segmentation, recognitions, as_json=as_json)
+    except (KeyboardInterrupt, TerminatedError):
+        _keep_recognitions(partial, recognitions, references_path)
+        raise
     if has_failed:
-        _keep_recognitions(folder.path / f"{RECORDINGS}.partial.ctm", recognitions, references_path)
+        _keep_recognitions(partial, recognitions, references_path)
         raise typer.Exit(EXIT_FAILED)
+    folder.begin()
     result = score_recordings(references, recognitions, checkpoint.corpus.protocol, tool)
     facts = {
         "checkpoint": relative_path(checkpoint_path),
@@ -99,6 +106,7 @@ def evaluate_recordings(
     }
     analysis = write_recordings(result, folder.path, f"Evaluation on the recordings in {recordings.name}", facts)
     folder.finish(recordings_files())
+    partial.unlink(missing_ok=True)  # of an earlier call that failed
     print_note(f"report, hypotheses and references: {folder.path / PAGE}")
     if as_json:
         print_json(recordings_document(analysis, result, tool, decoding, facts))
@@ -107,15 +115,19 @@ def evaluate_recordings(
 
 
 def _recognize(
-    recognizer: Recognizer, paths: Mapping[str, Path], segmentation: Segmentation, *, as_json: bool
-) -> tuple[dict[str, Recognition], bool]:
-    """Recognise all recordings; return the recognitions by name, and whether one has failed."""
+    recognizer: Recognizer,
+    paths: Mapping[str, Path],
+    segmentation: Segmentation,
+    recognitions: dict[str, Recognition],
+    *,
+    as_json: bool,
+) -> bool:
+    """Recognise all recordings into `recognitions`, by name; return whether one has failed."""
     from cslr_cli.recognizer.batch import recognize_files
 
     def recognize(place: int, clip: ClipReader) -> Recognition:
         return recognizer.recognize(clip, segmentation=segmentation)
 
-    recognitions: dict[str, Recognition] = {}
     has_failed = False
     with shown_progress() as progress:
         outcomes = recognize_files(recognizer, list(paths.values()), ReadOptions(), recognize)
@@ -128,18 +140,18 @@ def _recognize(
                 for warning in outcome.recognition.warnings:
                     print_error(f"{outcome.path}: {warning}", kind="warning")
             progress(Progress("recordings", number, len(paths)))
-    return recognitions, has_failed
+    return has_failed
 
 
 def _keep_recognitions(path: Path, recognitions: Mapping[str, Recognition], references: Path) -> None:
-    """Write the recognitions of an evaluation in which a recording failed, and say how to score them."""
+    """Write the recognitions of an evaluation that did not finish, and say how to score them."""
     from cslr_cli.evaluation.recordings import nist_ctm
 
     if recognitions:
         write_text(path, nist_ctm({name: each.glosses for name, each in recognitions.items()}))
         print_note(
-            f"the other recordings are in {path}\nhint: remove or replace the failed recordings and run the command "
-            f"again, or score the others: cslr score {references} {path} --missing empty"
+            f"{len(recognitions)} finished recordings are in {path}\n"
+            f"hint: run the command again, or score them alone: cslr score {references} {path} --missing empty"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from cslr_cli.errors import ScoringError, UsageError
 if TYPE_CHECKING:
     from cslr_cli.dataset.manifest import PreparedCorpus
     from cslr_cli.scoring import Reference, TimedGloss
+    from cslr_cli.scoring.forms import TranscriptFile
     from cslr_cli.scoring.segments import ReferenceSet
     from cslr_cli.scoring.table_forms import Side
 
@@ -70,7 +72,7 @@ def read_hypotheses(path: Path, references: ReferenceSet, how: ReadOptions) -> d
 
 def convert_file(context: typer.Context, source: Path, target: Path, how: ReadOptions) -> None:
     """Write a file of transcripts in another form: by the suffix of the target, or the second one of `--format`."""
-    from cslr_cli.scoring.forms import FORM_NAMES, clip_names, form_of_suffix, read_transcripts, write_transcripts
+    from cslr_cli.scoring.forms import FORM_NAMES, clip_names, form_of_suffix, write_transcripts
 
     has_target_form = "," in (context.params.get("format_name") or "")
     form = (how.forms[1] if has_target_form else None) or form_of_suffix(target)
@@ -81,13 +83,26 @@ def convert_file(context: typer.Context, source: Path, target: Path, how: ReadOp
         )
     if not plan_file(context, "--convert", target, [source]):
         return
-    side: Side = "references" if form == "stm" else "hypotheses"
-    file = read_transcripts(source, side, how.forms[0], channel=how.channel, ctm_times=how.ctm_times)
+    file = _read_either_side(source, "references" if form == "stm" else "hypotheses", how)
     transcripts = clip_names(file.transcripts)
     write_transcripts(target, form, transcripts)
     print_note(f"{len(transcripts)} clips or segments: {source} ({file.form}) written as {form} to {target}")
     if form == "ctm" and not all(each.has_times for each in transcripts):
         print_note(f"note: {source} has no times; those in {target} are placeholders, 0.1 seconds per gloss")
+
+
+def _read_either_side(path: Path, preferred: Side, how: ReadOptions) -> TranscriptFile:
+    """Read a file that can contain references or hypotheses; of a table with both, the preferred side."""
+    from cslr_cli.scoring.forms import read_transcripts
+
+    form, options = how.forms[0], {"channel": how.channel, "ctm_times": how.ctm_times}
+    try:
+        return read_transcripts(path, preferred, form, **options)  # type: ignore[arg-type]
+    except ScoringError as error:
+        other: Side = "hypotheses" if preferred == "references" else "references"
+        with suppress(ScoringError):
+            return read_transcripts(path, other, form, **options)  # type: ignore[arg-type]
+        raise error
 
 
 def warn_of_similar_glosses(

@@ -44,8 +44,8 @@ def sclite_score(scored: Score) -> Score:
     options = ["-f", "0", "-o", "sgml", "stdout", *(["-D"] if scored.optional_glosses else [])]
     command = [*sclite_command(), "-h", "h.ctm", "ctm", "-r", "r.stm", "stm", *options]
     names = {f"c{number:08}": clip for number, clip in enumerate(scored.clips)}
-    # sclite refuses clips with an empty reference and an empty hypothesis.
-    sent = {name: clip for name, clip in names.items() if clip.pairs}
+    # sclite refuses clips without a hypothesis, which segments of recordings can have; all their glosses are deletions.
+    sent = {name: clip for name, clip in names.items() if clip.hypothesis}
     with tempfile.TemporaryDirectory(prefix="cslr-sclite-") as folder:
         references = [Reference(name, (), tokens=clip.tokens or _checked(clip)) for name, clip in sent.items()]
         write_stm(Path(folder) / "r.stm", references)

@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 
 from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.dataset.manifest import PreparedCorpus
+from cslr_cli.recognizer import Recognizer
 from tests.cli.conftest import Command
 
 
@@ -121,6 +123,7 @@ def test_faults_of_the_folder_are_named_before_the_work(cslr: Command, trained: 
 def test_a_recording_that_cannot_be_read_gives_no_score_and_keeps_the_others(
     cslr: Command, trained: Path, talks: Path
 ) -> None:
+    video = (talks / "two.mp4").read_bytes()
     (talks / "two.mp4").write_bytes(b"no video")
     outcome = cslr("evaluate", trained, "--recordings", talks, "--output", "out")
     assert outcome.status == 1
@@ -129,6 +132,26 @@ def test_a_recording_that_cannot_be_read_gives_no_score_and_keeps_the_others(
     scored = cslr("score", talks / "refs.stm", "out/recordings.partial.ctm", "--missing", "empty", "--json")
     assert json.loads(scored.stdout)["missing"] == ["two"]
     assert not Path("out/report.html").exists()
+    (talks / "two.mp4").write_bytes(video)
+    assert cslr("evaluate", trained, "--recordings", talks, "--output", "out").status == 0
+    assert Path("out/report.html").exists()
+    assert not Path("out/recordings.partial.ctm").exists()
+
+
+def test_an_interruption_keeps_the_finished_recordings(
+    cslr: Command, trained: Path, talks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognize = Recognizer.recognize
+
+    def interrupted(self: Recognizer, *arguments: Any, **options: Any) -> Any:
+        if Path(str(arguments[0].name)).name == "two.mp4":
+            raise KeyboardInterrupt
+        return recognize(self, *arguments, **options)
+
+    monkeypatch.setattr(Recognizer, "recognize", interrupted)
+    outcome = cslr("evaluate", trained, "--recordings", talks, "--output", "out")
+    assert outcome.status == 130
+    assert "1 finished recordings are in out/recordings.partial.ctm" in outcome.stderr
 
 
 def test_a_folder_of_pictures_is_a_recording_too(cslr: Command, trained: Path, talks: Path) -> None:

@@ -355,6 +355,16 @@ def test_a_file_is_converted(files: Path, cslr: Command) -> None:
     assert cslr("score", "ours.ctm", "--convert", "ours.data", "--format", "ctm,bar").status == 0
     assert Path("ours.data").read_text() == "a|REGEN loc-WIND\nb|WIND\n"
     assert cslr("score", "ours.ctm", "--convert", "ours.doc").status == 2
+    for side in ("reference", "hypothesis"):  # whichever side a table has
+        Path("table.csv").write_text(f"id,{side}\na,X Y\n")
+        for name in ("table.stm", "table.trn"):
+            assert cslr("score", "table.csv", "--convert", name, "--overwrite").status == 0
+        assert Path("table.stm").read_text() == "a 1 unknown 0.0 1.79769e+308 X Y\n"
+    Path("table.csv").write_text("id,reference,hypothesis\na,X,Y\n")
+    cslr("score", "table.csv", "--convert", "table.trn", "--overwrite")
+    assert Path("table.trn").read_text() == "Y (a)\n"
+    Path("table.csv").write_text("a,b\n1,2\n")
+    assert "a column hypothesis or glosses" in cslr("score", "table.csv", "--convert", "x.trn").stderr
     assert cslr("score", "ours.ctm", "ours.csv", "--convert", "x.csv").status == 2
     assert cslr("score", "refs.stm").status == 2
 
@@ -375,6 +385,20 @@ def test_segments_categories_and_ignored_time_are_shown(files: Path, cslr: Comma
     report = json.loads(Path("out/report.json").read_text())["sections"]["talk"]
     assert report["by_label"].keys() == figures["labels"].keys()
     assert [each["sample_id"] for each in report["alignments"]] == ["talk@0.00-2.00", "talk@2.00-4.00"]
+
+
+@pytest.mark.skipif(shutil.which("sctk") is None, reason="sctk is not installed")
+@pytest.mark.parametrize("given", [(), ("--optional-glosses",)])
+def test_sclite_itself_scores_segments_with_marks(given: tuple[str, ...], files: Path, cslr: Command) -> None:
+    Path("talk.stm").write_text(
+        "talk 1 s1 0 2 X { Y / @ / Q W } (Z)\ntalk 1 inter_segment_gap 2 4\ntalk 1 s2 4 6 A B\n"
+        "talk 1 x 6 7 IGNORE_TIME_SEGMENT_IN_SCORING\ntalk 1 s3 7 9 (X) Y\n"
+    )
+    Path("talk.ctm").write_text("talk 1 0.1 0.2 X\ntalk 1 0.5 0.2 Q\ntalk 1 2.5 0.2 GAP\ntalk 1 8.5 0.2 (Y)\n")
+    builtin = json.loads(cslr("score", "talk.stm", "talk.ctm", "--json", *given).stdout)
+    by_sclite = json.loads(cslr("score", "talk.stm", "talk.ctm", "--json", "--tool", "sclite", *given).stdout)
+    assert (builtin.pop("tool"), by_sclite.pop("tool")) == ("builtin", "sclite")
+    assert builtin == by_sclite
 
 
 def test_optional_glosses_are_optional_with_the_option(files: Path, cslr: Command) -> None:
