@@ -112,3 +112,23 @@ def test_a_file_of_empty_boxes_is_an_error_in_bounded_time(tmp_path: Path, part:
     with pytest.raises(MediaError):
         _ = open_frames(path).num_frames
     assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{video}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{video}'\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+        "a=rtpmap:96 H264/90000\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period>'
+        "<BaseURL>{video}</BaseURL></Period></MPD>",
+    ],
+    ids=["hls", "concat", "sdp", "dash"],
+)
+def test_a_file_that_names_other_files_or_addresses_opens_none_of_them(tmp_path: Path, text: str) -> None:
+    shutil.copy(VIDEOS / "bt601.mp4", tmp_path / "secret.mp4")
+    path = tmp_path / "upload.mp4"
+    path.write_text(text.format(video=tmp_path / "secret.mp4"))
+    with pytest.raises(MediaError, match=r"upload\.mp4: the video cannot be opened"):
+        _ = open_frames(path).num_frames
