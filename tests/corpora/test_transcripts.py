@@ -304,6 +304,15 @@ def test_references_in_a_circle_end(tmp_path: Path) -> None:
     assert "it refers to 'Gloss-1', which has no time" in faults(tmp_path, "Gloss")[0]
 
 
+def test_annotations_with_one_id_end(tmp_path: Path) -> None:
+    """The second follows itself by name, and the third begins the list."""
+    path = write_eaf(tmp_path / "a.eaf", {"S": [(0, 1000, "x")]}, {"Gloss": ("S", [(0, "A"), (0, "A"), (0, "B")])})
+    text = path.read_text(encoding="utf-8")
+    text = text.replace('ANNOTATION_ID="Gloss-2"', 'ANNOTATION_ID="Gloss-0"').replace("Gloss-1", "Gloss-0")
+    path.write_text(text, encoding="utf-8")
+    assert len(sentences(tmp_path, "Gloss")) == 1
+
+
 def test_pympi_s_documents_are_read(tmp_path: Path) -> None:
     document = pytest.importorskip("pympi.Elan").Eaf()
     document.add_linguistic_type("sub", "Symbolic_Subdivision", timealignable=False)
@@ -392,7 +401,8 @@ def test_clips_between_pauses_have_a_part_of_the_pauses_and_do_not_overlap(pause
 
 
 def test_a_missing_video_is_a_fault_that_names_what_was_sought(tmp_path: Path) -> None:
-    write_eaf(tmp_path / "talk.eaf", {"glosses": [(0, 1, "A")]}, media=['MEDIA_URL="file:///x/gone.mp4"'])
+    links = ['MIME_TYPE="video/mp4"', 'MEDIA_URL="file:///x/gone.mp4"']  # the first names nothing
+    write_eaf(tmp_path / "talk.eaf", {"glosses": [(0, 1, "A")]}, media=links)
     (tmp_path / "news.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nA\n")
     assert faults(tmp_path, frames=True) == [
         "news.srt: no video, zip or folder 'news' is beside it",

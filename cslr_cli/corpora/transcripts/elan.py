@@ -182,6 +182,8 @@ class _Document:
             if element.get("MIME_TYPE", "").startswith("audio/"):
                 continue
             paths = (element.get("RELATIVE_MEDIA_URL"), element.get("MEDIA_URL"))
+            if not any(paths):
+                continue
             origin = element.get("TIME_ORIGIN", "0")
             offset = int(origin) if origin.lstrip("-").isascii() and origin.lstrip("-").isdigit() else 0
             yield MediaLink(tuple(path for path in paths if path), offset / 1000)
@@ -217,6 +219,8 @@ def _in_order(annotations: Sequence[_Annotation]) -> list[_Annotation]:
     pending = [annotation for annotation in reversed(annotations) if annotation.previous not in names]
     while pending:
         annotation = pending.pop()
+        if annotation.name in ordered:  # a damaged document: two annotations with one id
+            continue
         ordered[annotation.name] = annotation
         pending += reversed(followers.get(annotation.name, []))
     # A circle of references has no first annotation.
