@@ -41,6 +41,8 @@ ROOT = Path(__file__).parents[1]
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 # Every how many runs a new Python is started.
 FRESH_INTERVAL = 4
+# What Python prints if it is interrupted before it runs a program.
+_PYTHON_STARTS = "Failed to import the site module"
 # Seconds in which training must answer Ctrl-C, a command must end, and its last process must have ended.
 ANSWER_SECONDS, END_SECONDS, REST_SECONDS = 3.0, 120.0, 30.0
 # Files that may exist only while a command works, or until it is run again.
@@ -326,15 +328,17 @@ class Campaign:
         elif status is None:
             process.send(signal.Signals[kind])
         sent = time.monotonic()
-        self.report.counts[f"{command.name} {kind}"] += 1
+        self.report.counts[f"{command.name} {kind}" + (" (had finished)" if status is not None else "")] += 1
         what = f"{command.name}, {kind} after {moment:.2f} s"
         if status is None:
             status = process.wait(END_SECONDS)
             seconds = time.monotonic() - sent
-            if kind == "SIGINT" and command.name.startswith("train") and status == 130:
+            if kind == "SIGINT" and command.name.startswith("train") and status is not None:
                 self.report.answers.append(seconds)
                 if seconds > ANSWER_SECONDS:
                     self._add(what, f"answered after {seconds:.1f} s", process)
+        if kind == "SIGINT" and _PYTHON_STARTS in process.output:
+            return  # Python itself was still starting, and no line of this project had run
         allowed = {"SIGKILL": {-9}, "SIGTERM": {-15, 75}, "SIGINT": {130, -2}, "worker": {1}}[kind]
         if status is None:
             self._add(what, f"does not end in {END_SECONDS:g} s", process)

@@ -61,6 +61,11 @@ def encode_text(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
+def real_path(path: Path) -> Path:
+    """Return the absolute path behind symbolic links; unlike `Path.resolve`, it accepts links that form a loop."""
+    return Path(os.path.realpath(path))
+
+
 def relative_path(path: Path | str, folder: Path | str = ".") -> str:
     """Return a path relative to a folder, with `/` between parts; files contain no absolute paths of a machine.
 

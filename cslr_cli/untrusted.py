@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import re
 import reprlib
+import select
+import stat
+import time
 import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -79,15 +83,73 @@ def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
 def read_bytes(path: Path, *, max_bytes: int) -> bytes:
     """Read a file that has at most `max_bytes` bytes, which is checked before the memory is allocated.
 
+    A pipe is read to its end; a writer must open it within seconds, and must not pause for long.
+
     Raises:
         OSError: the file cannot be opened or read.
-        UntrustedDataError: the file is too large.
+        UntrustedDataError: the file is too large, or is a socket, a device, or a pipe that nobody writes to.
     """
-    with open(path, "rb") as file:
-        content = file.read(max_bytes + 1)  # not the size that the system reports: it is 0 for pipes and devices
+    with open(path, "rb", opener=_open_at_once) as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISFIFO(mode):
+            content = _read_pipe(file.fileno(), path, max_bytes + 1)
+        else:
+            _refuse_mode(mode, path)
+            content = file.read(max_bytes + 1)  # one more, because a file can grow
     if len(content) > max_bytes:
         raise UntrustedDataError(f"{path}: larger than {_format_size(max_bytes)}", "use a smaller file")
     return content
+
+
+def refuse_special_file(path: Path) -> None:
+    """Raise an UntrustedDataError for a pipe, a socket or a device: reading it may never end, or needs other functions.
+
+    A missing file and a folder are no special files.
+    """
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        if stat.S_ISFIFO(mode):
+            raise UntrustedDataError(f"{path}: a pipe, not a file", _SPECIAL_HINT)
+        _refuse_mode(mode, path)
+
+
+def _refuse_mode(mode: int, path: Path) -> None:
+    kind = "socket" if stat.S_ISSOCK(mode) else "device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else None
+    if kind is not None:
+        raise UntrustedDataError(f"{path}: a {kind}, not a file", _SPECIAL_HINT)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; do not wait for the writer of a pipe, who may never come."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read_pipe(descriptor: int, path: Path, max_bytes: int) -> bytes:
+    """Read a pipe to its end, or `max_bytes` of it."""
+    content = bytearray()
+    has_writer, deadline = False, time.monotonic() + _WRITER_SECONDS
+    while len(content) < max_bytes:
+        try:
+            part = os.read(descriptor, min(MIB, max_bytes - len(content)))
+        except BlockingIOError:  # a writer, but no data yet
+            has_writer = True
+            if not select.select([descriptor], [], [], _PAUSE_SECONDS)[0]:
+                message = f"{path}: a pipe in which no data came for {_PAUSE_SECONDS:g} s"
+                raise UntrustedDataError(message, _SPECIAL_HINT) from None
+            continue
+        content += part
+        if not part and (has_writer or content):
+            break
+        if not part and time.monotonic() > deadline:
+            raise UntrustedDataError(f"{path}: a pipe that no program writes to", _SPECIAL_HINT)
+        if not part:
+            time.sleep(0.01)
+    return bytes(content)
+
+
+# Time in which a writer must open a pipe, and time in which the next data must come, seconds.
+_WRITER_SECONDS, _PAUSE_SECONDS = 2.0, 60.0
+_SPECIAL_HINT = "write the data to a file, and use this file"
 
 
 def parse_count(text: str) -> int:
@@ -116,6 +178,13 @@ def abbreviate(value: object, max_characters: int = 60) -> str:
     """
     text = _SHORT_REPR.repr(value)
     return text if len(text) <= max_characters else f"{text[: max_characters - 1]}…"
+
+
+def shorten_lines(text: str, max_characters: int = 2000) -> str:
+    """Cut each line of a message that is longer than `max_characters`; a message can quote a very long value."""
+    return "\n".join(
+        line if len(line) <= max_characters else f"{line[: max_characters - 1]}…" for line in text.split("\n")
+    )
 
 
 _SHORT_REPR = reprlib.Repr()
@@ -414,6 +483,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         OSError: the file cannot be opened or read.
         UntrustedDataError: it is not a zip, is cut off, or has more than `MAX_ZIP_ENTRIES` entries.
     """
+    refuse_special_file(path)
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, UntrustedDataError):
@@ -449,7 +519,8 @@ def read_zip_entry(archive: zipfile.ZipFile, name: str, *, max_bytes: int = MAX_
             # bzip2 and LZMA inflate all that they have read at once, so they get little at a time.
             return b"".join(iter(partial(file.read, 4096), b""))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError) as error:
-        raise UntrustedDataError(f"cannot be read from the zip ({error})") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UntrustedDataError(f"cannot be read from the zip ({reason})") from error
     except RuntimeError as error:  # encrypted; its subclass NotImplementedError: unknown compression
         raise UntrustedDataError(f"cannot be read from the zip ({error})") from error
 

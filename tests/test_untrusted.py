@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import socket
 import struct
 import tempfile
+import threading
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -20,6 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cslr_cli
+from cslr_cli import untrusted
 from cslr_cli.untrusted import (
     MAX_DEPTH,
     MAX_ZIP_ENTRY_BYTES,
@@ -31,11 +36,14 @@ from cslr_cli.untrusted import (
     parse_count,
     parse_json,
     parse_yaml,
+    read_bytes,
     read_json,
     read_text,
     read_xml,
     read_yaml,
     read_zip_entry,
+    refuse_special_file,
+    shorten_lines,
 )
 
 _SCALARS = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.floats(allow_nan=False) | st.text(max_size=9)
@@ -61,10 +69,21 @@ def test_yaml_means_what_pyyaml_says(value: Any) -> None:
 
 
 @given(st.text() | st.text(alphabet='[]{},:"0123456789.eE-nul&*!<> \n'))
-def test_any_text_is_a_value_or_one_kind_of_error(text: str) -> None:
-    for parse in (parse_json, parse_yaml):
-        with suppress(UntrustedDataError):
-            parse(text)
+def test_any_text_means_what_the_libraries_say_or_is_one_kind_of_error(text: str) -> None:
+    libraries: dict[Callable[[str], Any], Callable[[str], Any]] = {parse_json: json.loads, parse_yaml: yaml.safe_load}
+    for parse, library in libraries.items():
+        try:
+            expected = repr(library(text))
+        except Exception:  # the libraries raise what Python's functions raise
+            expected = "an error"
+        try:
+            found = repr(parse(text))
+        except UntrustedDataError as error:
+            found = expected if _LIMIT.search(error.message) else "an error"
+        assert found == expected
+
+
+_LIMIT = re.compile("digits|levels deep|contains itself|values after replacing references")
 
 
 @pytest.mark.parametrize(
@@ -137,10 +156,13 @@ def test_text_is_read_in_the_encodings_of_spreadsheets(encoding: str, tmp_path: 
         assert read_text(tmp_path / "list.csv") == "ÜBER\nMORGEN\n"
 
 
-def test_a_text_without_an_end_is_not_read_into_memory() -> None:
+def test_a_huge_text_is_not_read_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "huge.txt"
+    with open(path, "wb") as file:
+        file.truncate(2**33)  # takes no space on the disk
     tracemalloc.start()
     with pytest.raises(UntrustedDataError, match="larger than 1 MiB"):
-        read_text(Path("/dev/zero"), max_bytes=MIB)
+        read_text(path, max_bytes=MIB)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * MIB
@@ -164,6 +186,10 @@ def test_long_values_are_abbreviated_in_messages() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < MIB
+
+
+def test_only_long_lines_of_a_message_are_cut() -> None:
+    assert shorten_lines("first\n" + "x" * 5000 + "\nlast", 10) == "first\nxxxxxxxxx…\nlast"
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\n", "\x7f", "\x9b"])
@@ -216,6 +242,72 @@ def test_any_content_is_xml_or_one_kind_of_error(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder, suppress(UntrustedDataError):
         (Path(folder) / "a.xml").write_bytes(content)
         read_xml(Path(folder) / "a.xml")
+
+
+# Pipes, sockets and devices
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+def test_a_pipe_is_read_to_its_end(pipe: Path) -> None:
+    def write() -> None:
+        time.sleep(0.1)  # the reader is first
+        with open(pipe, "wb") as file:
+            for _ in range(20):
+                file.write(b"REGEN\n" * 1000)
+                file.flush()
+                time.sleep(0.001)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert read_text(pipe) == "REGEN\n" * 20_000
+    writer.join()
+
+
+def test_a_pipe_with_too_much_data_is_refused(pipe: Path) -> None:
+    def write() -> None:
+        with suppress(BrokenPipeError), open(pipe, "wb") as file:
+            while True:
+                file.write(b"x" * 4096)
+
+    threading.Thread(target=write, daemon=True).start()
+    with pytest.raises(UntrustedDataError, match="larger than 1 MiB"):
+        read_bytes(pipe, max_bytes=MIB)
+
+
+def test_a_pipe_that_nobody_writes_to_is_an_error(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untrusted, "_WRITER_SECONDS", 0.1)
+    with pytest.raises(UntrustedDataError, match="pipe that no program writes to"):
+        read_text(pipe)
+
+
+def test_a_pipe_whose_writer_pauses_for_long_is_an_error(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untrusted, "_PAUSE_SECONDS", 0.1)
+    descriptor = os.open(pipe, os.O_RDWR)  # this does not wait for a reader
+    os.write(descriptor, b"REG")
+    with pytest.raises(UntrustedDataError, match="no data came for"):
+        read_text(pipe)
+    os.close(descriptor)
+
+
+def test_sockets_and_devices_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the name of a socket must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        with pytest.raises(UntrustedDataError, match="a socket, not a file"):
+            refuse_special_file(Path("socket"))
+        with pytest.raises(OSError, match="No such device"):
+            read_bytes(Path("socket"), max_bytes=MIB)
+    for device in ("/dev/zero", "/dev/null", "/dev/full"):
+        with pytest.raises(UntrustedDataError, match="a device, not a file"):
+            read_bytes(Path(device), max_bytes=MIB)
+        with pytest.raises(UntrustedDataError, match="a device, not a file"), open_zip(Path(device)):
+            pass
 
 
 # Zip files

@@ -17,7 +17,7 @@ from torch import Tensor
 from cslr_cli.errors import CheckpointError
 from cslr_cli.files import atomic_file
 from cslr_cli.plain_pickle import PLAIN_GLOBALS
-from cslr_cli.untrusted import UntrustedDataError, count_values, open_zip
+from cslr_cli.untrusted import UntrustedDataError, count_values, open_zip, refuse_special_file
 
 EXPECTED = "use a file that `cslr train` or `cslr convert` wrote"
 
@@ -93,6 +93,10 @@ def _check_is_file(path: Path, expected: str) -> None:
         raise CheckpointError(f"{path}: a folder, not a checkpoint", f"use a file in it, such as {path / 'best.pt'}")
     if not os.access(path, os.R_OK):
         raise CheckpointError(f"{path}: permission denied", "fix the permissions of the file")
+    try:
+        refuse_special_file(path)
+    except UntrustedDataError as error:
+        raise CheckpointError(error.message, error.hint) from error
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: the file is empty", expected)
 

@@ -6,6 +6,7 @@ by `load_plain_pickle`, which runs no code.
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from cslr_cli.corpora.registry import open_prepared_corpus
 from cslr_cli.errors import DataError, join_faults
 from cslr_cli.files import atomic_file
 from cslr_cli.plain_pickle import ForbiddenContentError, load_plain_pickle
-from cslr_cli.untrusted import abbreviate, has_control_characters, read_text
+from cslr_cli.untrusted import MIB, UntrustedDataError, abbreviate, has_control_characters, read_bytes, read_text
 from cslr_cli.vocabulary import Vocabulary
 
 _NPY: Any = np.lib.format  # only some versions of numpy annotate it
@@ -72,6 +73,8 @@ def read_gloss_dict(path: Path) -> Vocabulary:
         content = _read_object(path)
     except OSError as error:
         raise DataError(f"{path}: cannot read the vocabulary ({error.strerror})") from error
+    except UntrustedDataError:
+        raise
     except ForbiddenContentError as error:
         raise DataError(
             f"{path}: contains objects other than glosses and numbers ({error}); no code in it was run", _EXPECTED
@@ -85,9 +88,13 @@ def read_gloss_dict(path: Path) -> Vocabulary:
     return Vocabulary(tuple(glosses), tuple(int(content[gloss][1]) for gloss in glosses))
 
 
+# The largest vocabulary of a published corpus has 60 kB.
+_MAX_BYTES = 64 * MIB
+
+
 def _read_object(path: Path) -> Any:
     """Read the object in a zero-dimensional array; other files give None or any exception."""
-    with open(path, "rb") as file:
+    with io.BytesIO(read_bytes(path, max_bytes=_MAX_BYTES)) as file:
         is_version_1 = _NPY.read_magic(file) == (1, 0)
         read_header = _NPY.read_array_header_1_0 if is_version_1 else _NPY.read_array_header_2_0
         shape, _, dtype = read_header(file)

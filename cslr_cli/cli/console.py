@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from cslr_cli.documents import error_document, format_json
 from cslr_cli.errors import CslrError
 from cslr_cli.progress import Progress, ProgressCallback, no_progress
-from cslr_cli.untrusted import escape_control_characters
+from cslr_cli.untrusted import escape_control_characters, shorten_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -76,7 +76,7 @@ def print_error(text: str, kind: str = "error") -> None:
         return
     from rich.text import Text
 
-    message = Text.assemble((f"{kind}: ", "bold red"), escape_control_characters(text))
+    message = Text.assemble((f"{kind}: ", "bold red"), escape_control_characters(shorten_lines(text)))
     _print(stderr(), sys.stderr, message, soft_wrap=True)
 
 

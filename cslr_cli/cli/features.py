@@ -11,6 +11,7 @@ from cslr_cli.cli import options
 from cslr_cli.cli.features_outputs import ClipFiles, ClipGroup, SingleFiles
 from cslr_cli.cli.options import open_network, option
 from cslr_cli.errors import EXIT_FAILED, UsageError
+from cslr_cli.files import real_path
 from cslr_cli.media.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def features(
     read_options = ReadOptions(source_fps, start, end, frame_fit, stream=stream)
     splits = options.parse_splits(split)
     _check_options(videos or [], corpus, splits, read_options)
-    folder = output or (Path("features") if corpus is None else Path("features") / corpus.resolve().name)
+    folder = output or (Path("features") if corpus is None else Path("features") / real_path(corpus).name)
     prepared = None
     if corpus is not None:
         from cslr_cli.corpora.registry import open_prepared_corpus

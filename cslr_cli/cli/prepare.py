@@ -17,6 +17,7 @@ from cslr_cli.cli.console import print_error, print_json, print_note, print_rema
 from cslr_cli.cli.options import option
 from cslr_cli.errors import EXIT_FAILED, FAULTS_SHOWN, DataError, UsageError
 from cslr_cli.media.options import FitMode, Interpolation
+from cslr_cli.untrusted import shorten_lines
 
 if TYPE_CHECKING:
     from cslr_cli.corpora import AnnotationError, CorpusReader, LeftOutClip, OwnCorpus, ReleasePaths, SplitDrawing
@@ -28,6 +29,7 @@ _OWN_CORPUS = "Your own corpus"
 _CSL = "CSL"
 _SYNTHETIC = "Synthetic corpus"
 _PROCESSES = "Processes"
+_MAX_CELL = 500  # characters of a cell in a table of faults; an annotation can have lines of any length
 
 
 def prepare(
@@ -460,7 +462,8 @@ def _print_left_out(left_out: Sequence[LeftOutClip], expected_layout: str | None
 def _faults_table(columns: Sequence[str], rows: Sequence[Sequence[str]], count: int) -> Any:
     more = count - len(rows)
     ending = [[f"and {more} more; see prepare-report.json", *[""] * (len(columns) - 1)]] if more > 0 else []
-    return table(columns, [*rows, *ending], left=range(len(columns)))
+    cells = [[shorten_lines(cell, _MAX_CELL) for cell in row] for row in [*rows, *ending]]
+    return table(columns, cells, left=range(len(columns)))
 
 
 def _report_table(report: PreparationReport) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cslr_cli.cli.renamed_options import RENAMED_OPTIONS
+from cslr_cli.untrusted import abbreviate, escape_control_characters, shorten_lines
 
 _PYDANTIC_PREFIX = "Value error, "  # of Typer's messages, from its version 0.26 on
 
@@ -25,6 +26,8 @@ def clarify_usage_error(error: Any, command: Any, arguments: Sequence[str]) -> N
         _explain_leading_dash(error, arguments)
     elif kind == "BadParameter":
         _explain_value(error, command, arguments)
+    if hasattr(error, "message"):
+        error.message = escape_control_characters(shorten_lines(str(error.message)))
 
 
 def _explain_leading_dash(error: Any, arguments: Sequence[str]) -> None:
@@ -54,7 +57,7 @@ def _explain_value(error: Any, command: Any, arguments: Sequence[str]) -> None:
     if value is None or expected is None:
         error.message = str(error.message).removeprefix(_PYDANTIC_PREFIX)
     else:
-        error.message = f"{value!r} is not {expected}"
+        error.message = f"{abbreviate(value, 200)} is not {expected}"
 
 
 def _find_value(names: Sequence[str], arguments: Sequence[str]) -> str | None:

@@ -17,7 +17,7 @@ from shlex import quote
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, join_faults
 from cslr_cli.media.frame_source import shorten_list
-from cslr_cli.untrusted import abbreviate, normalize_label, read_text
+from cslr_cli.untrusted import abbreviate, has_control_characters, normalize_label, read_text
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,10 @@ class SampleCollector:
             return False
         if sample.signer is not None and not is_plain_name(sample.signer):
             self.add_fault(where, f"invalid name of a signer: {sample.signer!r} (it has spaces or slashes)")
+            return False
+        wrong = [gloss for gloss in sample.glosses if has_control_characters(gloss)]
+        if wrong:
+            self.add_fault(where, f"{abbreviate(wrong[0])} is not a gloss: it has control characters")
             return False
         if first_position is not None:
             self.add_fault(where, f"duplicate clip {sample_id!r}, first in {first_position}")

@@ -95,15 +95,25 @@ class ClipDataset(Dataset[Clip | CslrError]):
         Raises:
             CslrError: the clip cannot be read.
         """
-        source = open_frames(self.corpus.frames_path(self.samples[key.index]))
+        source = self._open(self.samples[key.index])
         plan = self._make_plan(source.num_frames, key)
         plan = replace(plan, indices=(plan.indices[len(plan.indices) // 2],))
         return cast("Frame", apply_clip_plan(self._check_sizes(source, plan.indices), plan, self.config)[0])
 
     def _read_frames(self, sample: Sample, key: ClipKey) -> Frames:
-        source = open_frames(self.corpus.frames_path(sample))
+        source = self._open(sample)
         plan = self._make_plan(source.num_frames, key)
         return apply_clip_plan(self._check_sizes(source, plan.indices), plan, self.config)
+
+    def _open(self, sample: Sample) -> FrameSource:
+        """Open the frames of a sample; raise a DataError if there are not as many as in the manifest."""
+        source = open_frames(self.corpus.frames_path(sample))
+        if sample.num_frames not in (None, source.num_frames):
+            raise DataError(
+                f"{source.path}: {source.num_frames} frames, but {sample.num_frames} in the manifest",
+                "prepare the corpus again in an empty folder",
+            )
+        return source
 
     def _make_plan(self, num_frames: int, key: ClipKey) -> ClipPlan:
         if not self.training:

@@ -240,8 +240,10 @@ class PreparedCorpus:
         path = samples_path(self.path, self._check_split(split))
         try:
             lines = read_text(path).split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: the manifest cannot be read ({error})") from error
+        except OSError as error:
+            raise DataError(f"{path}: the manifest cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: not UTF-8 text, byte {error.start} ({error.reason})") from error
         return [(f"{path}:{number}", line) for number, line in enumerate(lines, start=1) if line]
 
     def references(self, split: str) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cslr_cli.errors import DataError, MissingPackageError, extra_hint
+from cslr_cli.untrusted import refuse_special_file
 
 _LN_10 = math.log(10)  # KenLM gives logarithms to the base 10
 _SENTENCE_END = "</s>"
@@ -102,6 +103,7 @@ def load_model(path: Path) -> Any:
     kenlm = _kenlm()
     if path.is_dir():
         raise DataError(f"{path}: a folder, not a language model", _HINT)
+    refuse_special_file(path)
     try:
         return _load_cached(kenlm, path, path.stat().st_mtime_ns)
     except UnicodeDecodeError as error:  # KenLM's message quotes the file

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from cslr_cli.files import real_path
 from cslr_cli.report.score_text import round_figure
 from cslr_cli.report.sections import Analysis
 from cslr_cli.scoring import GroupScore, Score
@@ -127,7 +128,7 @@ def _link(frames: Path | None, folder: Path) -> str | None:
     if frames is None or not frames.exists():
         return None
     try:
-        path = os.path.relpath(frames.resolve(), folder.resolve())
+        path = os.path.relpath(real_path(frames), real_path(folder))
     except ValueError:  # on another drive of Windows
-        return frames.resolve().as_uri()
+        return real_path(frames).as_uri()
     return quote(Path(path).as_posix())

@@ -52,7 +52,7 @@ REFUSAL_HINT = "use --overwrite, --skip-existing, or another name"
 
 
 def find_path_faults(option: str, paths: Iterable[Path], inputs: Iterable[Path]) -> list[OutputFault]:
-    """Return the faults of files to write: one is an input or a folder, or its folder cannot be written.
+    """Return the faults of files to write: one is an input or no regular file, or its folder cannot be written.
 
     Args:
         option: name of the option that names the files.
@@ -68,6 +68,8 @@ def find_path_faults(option: str, paths: Iterable[Path], inputs: Iterable[Path])
             faults.append(OutputFault(f"{option}: {path} is an input and would be overwritten", hint))
         elif os.path.isdir(path):  # False if the name is too long
             faults.append(OutputFault(f"{option}: {path} is a folder", "choose another name, or move the folder"))
+        elif os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device would be replaced by a file
+            faults.append(OutputFault(f"{option}: {path} is a pipe or a device, not a file", "choose another name"))
     for folder in dict.fromkeys(path.parent for path in paths):
         if (reason := _find_reason_not_to_write(folder)) is not None:
             hint = "fix the permissions, or choose another folder"

@@ -262,6 +262,19 @@ def test_frames_of_another_size_than_the_corpus_are_refused(corpus: PreparedCorp
     assert error.message == f"{path}: frames of 30×20 pixels, but the corpus has 36×36"
 
 
+@pytest.mark.parametrize("num_frames", [4, 6])
+@pytest.mark.parametrize("training", [False, True])
+def test_another_number_of_frames_than_in_the_manifest_is_refused(
+    corpus: PreparedCorpus, training: bool, num_frames: int
+) -> None:
+    """The times of glosses in evaluations follow from the manifest."""
+    path = corpus.path / "frames" / "train" / "b.zip"
+    write_zip(path, np.zeros((num_frames, SIZE, SIZE, 3), np.uint8))
+    error = fault_of(dataset_of(corpus, training=training), [ClipKey(1)])
+    assert type(error) is DataError
+    assert error.message == f"{path}: {num_frames} frames, but 5 in the manifest"
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_a_crop_larger_than_the_corpus_frames_is_refused(corpus: PreparedCorpus, training: bool) -> None:
     error = fault_of(dataset_of(corpus, training=training, crop_size=64), [ClipKey(0)], num_workers=1)

@@ -19,7 +19,7 @@ from cslr_cli.corpora.preparation.report import REPORT_FILE
 from cslr_cli.dataset.manifest import CORPUS_FILE, NO_FRAMES, PROGRESS_FILE, CorpusInfo, with_new_keys
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError
-from cslr_cli.files import relative_path, write_text
+from cslr_cli.files import real_path, relative_path, write_text
 from cslr_cli.locks import lock_folder
 from cslr_cli.untrusted import UntrustedDataError, read_json
 
@@ -44,7 +44,7 @@ def preparation_identity(
         **dataclasses.asdict(options.clip_format),
         "layout": options.layout if options.frames else NO_FRAMES,
         "vocabulary_splits": [split for split in corpus.splits if split in options.vocabulary_splits],
-        "source": relative_path(release.root.resolve(), output.resolve()),
+        "source": relative_path(real_path(release.root), real_path(output)),
         "annotations": annotation.hexdigest()[:16],
     }
 
@@ -144,7 +144,7 @@ def _check_identity(output: Path, identity: Mapping[str, Any], *, may_grow: bool
             )
         return
     found, identity = (
-        {**values, "source": (output.resolve() / str(values.get("source"))).resolve()} for values in (found, identity)
+        {**values, "source": real_path(real_path(output) / str(values.get("source")))} for values in (found, identity)
     )
     differing = [name for name, value in identity.items() if found.get(name) != value]
     # A release that was moved is the same one; a second copy is not.

@@ -16,7 +16,7 @@ from cslr_cli.corpora import CorpusReader, Fault, LeftOutClip
 from cslr_cli.dataset.manifest import SplitCounts
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.documents import format_json
-from cslr_cli.files import relative_path
+from cslr_cli.files import real_path, relative_path
 
 REPORT_FILE = "prepare-report.json"
 
@@ -216,7 +216,7 @@ def shorten_paths(text: str, folders: Iterable[Path]) -> str:
         text: JSON.
         folders: folders that the text may name; only absolute ones are replaced.
     """
-    paths = {path for folder in folders for path in (folder, folder.resolve())}
+    paths = {path for folder in folders for path in (folder, real_path(folder))}
     absolute = {str(path) for path in paths if path.is_absolute() and path != path.parent}
     for path in sorted(absolute, key=len, reverse=True):  # the innermost folder first
         written, shortened = (json.dumps(part, ensure_ascii=False)[1:-1] for part in (path, relative_path(path)))

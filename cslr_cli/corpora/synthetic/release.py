@@ -100,7 +100,7 @@ def make_release(
             write_text(output / _TRUTH_FILE, "".join(f"{line}\n" for line in truth))
     except OSError as error:
         hint = "choose a folder that can be written, on a disk with enough space"
-        raise DataError(f"{output}: cannot be written ({error})", hint) from error
+        raise DataError(f"{error.filename or output}: cannot be written ({error.strerror or error})", hint) from error
     signers = sorted({clip.signer.name for clip in clips})
     return SyntheticSummary(
         num_clips={split: sum(clip.split == split for clip in clips) for split in SPLITS},
