@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from cslr_cli.corpora.annotation_files import SampleCollector, is_inside_release
@@ -143,7 +143,9 @@ class CSL(CorpusReader):
                     expected = " ".join(sentences.get(number, ()))
                     collector.add_fault(where, f"{video} is of sentence {number}, whose glosses are {expected!r}")
                 else:
-                    collector.add(_sample(found[place], split, glosses), where)
+                    # Under the name in the list, by which published hypotheses can be compared.
+                    sample = replace(_sample(found[place], split, glosses), sample_id=PurePosixPath(video).stem)
+                    collector.add(sample, where)
         collector.notes.append(
             f"the lists number the videos: video450 is number {450 % _VIDEOS_PER_SENTENCE} of sentence "
             f"{450 // _VIDEOS_PER_SENTENCE}, in the order of the file names; the glosses of all sentences agree"

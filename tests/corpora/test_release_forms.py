@@ -87,6 +87,41 @@ def test_videos_of_phoenix_may_be_in_another_folder(name: str, home: str, tmp_pa
     assert release.notes == (f"frames are read from {home.format(split='').rstrip('/')}, a folder of {root}",)
 
 
+@pytest.mark.parametrize("name", ["phoenix2014", "phoenix2014-T", "csl-daily"])
+@pytest.mark.parametrize("home", ["in place", "elsewhere", "inner folder"])
+def test_frames_in_any_form_are_added_to_a_corpus_without_frames(name: str, home: str, tmp_path: Path) -> None:
+    write, _ = RELEASES[name]
+    source = write(tmp_path / "release")
+    output, top = tmp_path / "prepared", tmp_path / "release"
+    folders = clip_folders(top)
+    for number, folder in enumerate(folders):
+        folder.rename(tmp_path / f"kept-{number}")
+    for path in sorted(top.rglob("*"), reverse=True):  # the frames are not downloaded yet
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    prepare(CORPORA[name], top, output, PreparationOptions(frames=False))
+    for number, folder in enumerate(folders):
+        outer = folder.parent if folder.name == "1" else folder
+        if home == "elsewhere":
+            write_counting_video(source / "videos" / outer.parent.name / f"{outer.name}.mp4", NUM_FRAMES, 25)
+        else:
+            target = outer / "1" if home == "inner folder" or folder.name == "1" else outer
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"kept-{number}").rename(target)
+    report = prepare(CORPORA[name], top, output, PreparationOptions(frame_size=16), workers=1)
+    assert report.faults == ()
+    assert all(counts.frames for counts in report.splits.values())
+
+
+def test_other_annotations_are_refused_for_a_corpus_without_frames(tmp_path: Path) -> None:
+    source = write_csl_daily(tmp_path)
+    prepare(CORPORA["csl-daily"], source, tmp_path / "out", PreparationOptions(frames=False))
+    path = tmp_path / "CSL-Daily/sentence_label/video_map.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("他 今天", "他 明天", 1), encoding="utf-8")
+    with pytest.raises(DataError, match="the annotations or the drawn splits have changed"):
+        prepare(CORPORA["csl-daily"], source, tmp_path / "out", PreparationOptions(frame_size=16), workers=1)
+
+
 def test_a_missing_clip_is_not_replaced_by_other_pictures_of_its_name(tmp_path: Path) -> None:
     root = write_phoenix2014(tmp_path)
     clip = clip_folders(root / PHOENIX_FRAMES / "train")[0].parent
@@ -311,10 +346,10 @@ def test_published_lists_number_the_videos_of_the_download(tmp_path: Path) -> No
     write_text(lists / "train.txt", first)
     write_text(lists / "dev.txt", real)
     release = read("csl", root, lists)
-    assert [(each.split, each.frames) for each in release.samples] == [
-        ("train", "000000/P01_s1_00_0._color.avi"),
-        ("train", "000000/P50_s1_00_4._color.avi"),
-        ("dev", "000001/P41_s1_01_0._color.avi"),
+    assert [(each.sample_id, each.split, each.frames, each.signer) for each in release.samples] == [
+        ("video0", "train", "000000/P01_s1_00_0._color.avi", "P01"),
+        ("video249", "train", "000000/P50_s1_00_4._color.avi", "P50"),
+        ("video450", "dev", "000001/P41_s1_01_0._color.avi", "P41"),
     ]
     write_text(lists / "dev.txt", [f"CSL_Continuous/video250|{SENTENCES[0]}"])
     with pytest.raises(

@@ -51,7 +51,7 @@ def preparation_identity(
 
 @contextmanager
 def lock_output(
-    output: Path, identity: Mapping[str, Any], *, shared: bool = False, may_grow: bool = False
+    output: Path, identity: Mapping[str, Any], *, shared: bool = False, may_differ: bool = False
 ) -> Iterator[None]:
     """Lock `output` for this preparation, after checking that the folder has no other contents.
 
@@ -59,7 +59,8 @@ def lock_output(
         output: folder of the prepared corpus.
         identity: values of `preparation_identity`.
         shared: whether several calls may work in the folder at the same time.
-        may_grow: whether the folder may have other clips of the same corpus.
+        may_differ: whether the annotations may differ: the folder has other clips of the same corpus, or the same
+            clips without their frames.
 
     Raises:
         LockedError: another call holds the lock.
@@ -69,7 +70,7 @@ def lock_output(
         with translate_disk_errors(output):
             output.mkdir(parents=True, exist_ok=True)
             stack.enter_context(lock_folder(output, "cslr prepare", "choose another --output", shared=shared))
-            _check_identity(output, identity, may_grow=may_grow)
+            _check_identity(output, identity, may_differ=may_differ)
             _write_progress_file(output, identity)
         yield
 
@@ -133,8 +134,8 @@ def _read_identity(output: Path) -> Mapping[str, Any] | None:
     return with_new_keys(values) if isinstance(values, dict) else {}
 
 
-def _check_identity(output: Path, identity: Mapping[str, Any], *, may_grow: bool) -> None:
-    """Refuse a folder that holds anything but the same preparation, or with `may_grow`, other clips of this corpus."""
+def _check_identity(output: Path, identity: Mapping[str, Any], *, may_differ: bool) -> None:
+    """Refuse a folder that holds anything but the same preparation; with `may_differ`, of any annotations."""
     found = _read_identity(output)
     if found is None:
         if not is_preparation_folder(output):
@@ -151,8 +152,8 @@ def _check_identity(output: Path, identity: Mapping[str, Any], *, may_grow: bool
     if "source" in differing and not found["source"].exists():
         differing.remove("source")
     if found.get("layout") == NO_FRAMES:
-        differing = [name for name in differing if name not in _FRAME_VALUES]
-    if may_grow:
+        differing = [name for name in differing if name not in (_FRAME_VALUES | {"source"})]
+    if may_differ:
         differing = [name for name in differing if name != "annotations"]
     if not differing:
         return

@@ -48,9 +48,11 @@ from cslr_cli.corpora.preparation.report import (
 )
 from cslr_cli.dataset.manifest import (
     CORPUS_FILE,
+    NO_FRAMES,
     PROGRESS_FILE,
     VOCABULARY_FILE,
     CorpusInfo,
+    PreparedCorpus,
     references_path,
     write_samples,
 )
@@ -108,7 +110,8 @@ def prepare(
     release = _read_release(corpus, source, output, options)
     identity = preparation_identity(corpus, release, output, options)
     is_own = isinstance(corpus, OwnCorpus)
-    with lock_output(output, identity, may_grow=is_own and _may_grow(output, release)):
+    may_differ = _may_grow(output, release) if is_own else _has_same_clips_without_frames(output, release)
+    with lock_output(output, identity, may_differ=may_differ):
         if is_own:
             release = _update_clips(output, release, options)
         if options.frames:
@@ -158,7 +161,9 @@ def prepare_shard(
     if not options.frames:
         raise UsageError("--shard cannot be combined with --no-frames", "remove --shard: only frames are divided")
     release = _read_release(corpus, source, output, options)
-    with lock_output(output, preparation_identity(corpus, release, output, options), shared=True):
+    identity = preparation_identity(corpus, release, output, options)
+    may_differ = _has_same_clips_without_frames(output, release)
+    with lock_output(output, identity, shared=True, may_differ=may_differ):
         results = prepare_clips(
             corpus,
             release,
@@ -214,6 +219,17 @@ def _read_release(
 def _may_grow(output: Path, release: Release) -> bool:
     """Return whether your own corpus may get other clips: its sources are known, and splits are drawn as before."""
     return has_sources(output) and read_known_splits(output).drawing in (None, release.drawing)
+
+
+def _has_same_clips_without_frames(output: Path, release: Release) -> bool:
+    """Return whether a corpus was prepared without frames from the same annotation; its frames may be anywhere."""
+    if not (output / CORPUS_FILE).is_file():
+        return False
+    corpus = PreparedCorpus(output, CorpusInfo.read(output / CORPUS_FILE))
+    if corpus.info.layout != NO_FRAMES:
+        return False
+    known = {(clip.sample_id, split, clip.glosses) for split in corpus.splits for clip in corpus.samples(split)}
+    return known == {(clip.sample_id, clip.split, clip.glosses) for clip in release.samples}
 
 
 def _update_clips(output: Path, release: Release, options: PreparationOptions) -> Release:
