@@ -1,4 +1,4 @@
-"""Speed of `cslr prepare`: annotations only, and frames, compared with a bare loop and on several cores.
+"""Speed of `cslr prepare`: annotations only, a manifest, and frames, compared with a bare loop and on several cores.
 
     python -m benchmarks.prepare
     python -m benchmarks.prepare --clips 64 --workers 4 --repeats 5
@@ -33,7 +33,7 @@ from cslr_cli.corpora.synthetic import SyntheticOptions, make_release
 
 # Size of PHOENIX2014.
 CLIPS = {"train": 5671, "dev": 540, "test": 629}
-NUM_GLOSSES = Phoenix2014.vocabulary_size
+NUM_GLOSSES = Phoenix2014.vocabulary_size or 0
 GLOSSES_PER_CLIP = 11
 
 # Prepares annotations in a new process and prints time and memory.
@@ -46,6 +46,21 @@ start = time.perf_counter()
 prepare(find_reader("phoenix2014"), Path(sys.argv[1]), Path(sys.argv[2]), PreparationOptions(frames=False))
 seconds = time.perf_counter() - start
 print(json.dumps({"seconds": seconds, "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+"""
+
+
+# Prepares a manifest in a new process and prints time and memory.
+MANIFEST_PROGRAM = """
+import json, resource, sys, time
+from pathlib import Path
+from cslr_cli.corpora import OwnCorpus
+from cslr_cli.corpora.preparation import PreparationOptions, prepare
+manifest, output = map(Path, sys.argv[1:])
+start = time.perf_counter()
+prepare(OwnCorpus("own", manifest=manifest), manifest.parent, output, PreparationOptions(frames=False))
+used = resource.getrusage(resource.RUSAGE_SELF)
+seconds = time.perf_counter() - start
+print(json.dumps({"seconds": seconds, "processor": used.ru_utime + used.ru_stime, "kib": used.ru_maxrss}))
 """
 
 
@@ -109,6 +124,29 @@ def measure_annotations(work: Path) -> None:
         print(f"  {num_clips:6d} clips {result['seconds']:6.2f} s {result['kib'] / 1024:6.0f} MiB peak memory")
 
 
+def write_manifest(folder: Path, num_clips: int) -> Path:
+    """Write the manifest of your own corpus, with umlauts in its glosses."""
+    generator = random.Random(0)
+    glosses = [f"{'ÜBUNG' if number % 3 else 'GLOSS'}{number}" for number in range(2000)]
+    lines = ["path,glosses,signer,translation"]
+    for number in range(num_clips):
+        sentence = " ".join(generator.choices(glosses, k=8))
+        lines.append(f"videos/s{number % 40}/clip{number}.mp4,{sentence},signer{number % 40},ein Satz {number}")
+    folder.mkdir(parents=True)
+    path = folder / "clips.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def measure_manifest(work: Path, num_clips: int) -> None:
+    """Measure time and memory of `cslr prepare --manifest --no-frames`, as a command in a new process."""
+    manifest = write_manifest(work / "own", num_clips)
+    command = [sys.executable, "-c", MANIFEST_PROGRAM, str(manifest), str(work / "own-prepared")]
+    result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    print(f"your own corpus: {num_clips} clips of a manifest, --no-frames")
+    print(f"  {result['seconds']:6.2f} s, {result['processor']:6.2f} s processor time, {result['kib'] / 1024:4.0f} MiB")
+
+
 def run_bare_loop(pictures: list[Path]) -> None:
     """Decode, resize and encode every picture."""
     for path in pictures:
@@ -155,9 +193,16 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=100, help="number of clips, about 46 frames each")
     parser.add_argument("--workers", type=int, default=2, help="number of processes to compare with one")
     parser.add_argument("--repeats", type=int, default=3, help="number of runs; the best is shown")
+    parser.add_argument("--manifest-clips", type=int, default=20_000, help="number of clips of a manifest")
+    parser.add_argument("--smoke", action="store_true", help="measure only a small manifest, to try the program")
     arguments = parser.parse_args()
+    if arguments.smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            measure_manifest(Path(folder), 200)
+        return
     with tempfile.TemporaryDirectory() as folder:
         measure_annotations(Path(folder))
+        measure_manifest(Path(folder), arguments.manifest_clips)
         measure_frames(Path(folder), arguments.clips, arguments.workers, arguments.repeats)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(f"largest process: {peak / 1024:.0f} MiB")
