@@ -23,13 +23,13 @@ def print_check(check: ReleaseCheck, *, as_json: bool) -> None:
     of_known = "" if known is None else f" (the published vocabulary has {known})"
     print_line(f"{check.corpus.title} in {check.release.root}: {document['num_glosses']} distinct glosses{of_known}")
     rows = []
+    has_published = any(counts["published"] is not None for counts in document["splits"].values())
     for split, counts in document["splits"].items():
-        found = "–" if counts["found"] is None else str(counts["found"])
-        signers = str(counts["signers"]) if counts["signers"] else "–"
-        published = "–" if counts["published"] is None else str(counts["published"])
-        rows.append([split, published, str(counts["clips"]), found, str(counts["glosses"]), signers])
-    columns = ["split", "clips\npublished", "in the\nannotation", "with\nframes", "glosses", "signers"]
-    print_result(table(columns, rows))
+        published = [_shown(counts["published"])] if has_published else []
+        found, signers = _shown(counts["found"]), _shown(counts["signers"] or None)
+        rows.append([split, *published, str(counts["clips"]), found, str(counts["glosses"]), signers])
+    columns = [*(["clips\npublished"] if has_published else []), "clips in the\nannotation", "with\nframes"]
+    print_result(table(["split", *columns, "glosses", "signers"], rows))
     if document["frame_kinds"]:
         kinds = ", ".join(f"{_KIND_NAMES[kind]}: {count}" for kind, count in document["frame_kinds"].items())
         print_line(f"clips by the form of their frames: {kinds}")
@@ -45,6 +45,10 @@ def print_check(check: ReleaseCheck, *, as_json: bool) -> None:
         print_line("not complete")
     if document["faults"] or check.missing:
         print_note(check.release.hint or f"expected this layout of {check.corpus.title}:\n{check.corpus.layout}")
+
+
+def _shown(count: int | None) -> str:
+    return "–" if count is None else str(count)
 
 
 def _describe_clip(clip: OpenedClip) -> str:

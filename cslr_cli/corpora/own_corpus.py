@@ -363,7 +363,8 @@ def _csv_rows(text: str, path: Path, collector: SampleCollector) -> Iterator[tup
                 continue
             number = reader.line_num + num_skipped
             if len(fields) < len(header) or any(fields[len(header) :]):
-                what = f"{len(fields)} fields, but the first line has {len(header)}"
+                noun = "field" if len(fields) == 1 else "fields"
+                what = f"{len(fields)} {noun}, but the first line has {len(header)}"
                 collector.add_fault(f"{path}:{number}", what)
                 continue
             yield number, dict(zip(header, fields, strict=False))

@@ -148,7 +148,7 @@ class TranscriptCorpus(OwnCorpus):
         # The clip is named after the document; a file with several documents names their videos.
         document = transcript.path
         name = document if not transcript.where or video is None else document.with_name(video.name)
-        inside = os.path.relpath(name, self.default_source).replace(os.sep, "/")
+        inside = _relative(name, self.default_source)
         has_several_signers = len({sentence.signer for sentence in sentences}) > 1
         for number, sentence in enumerate(sentences, start=1):
             start, end = (
@@ -168,7 +168,7 @@ class TranscriptCorpus(OwnCorpus):
             yield Row(
                 f"{transcript.name}: sentence {number} at {sentence.start:.2f} s",
                 {key: value for key, value in values.items() if value},
-                frames=inside if video is None else os.path.relpath(video, paths.source).replace(os.sep, "/"),
+                frames=inside if video is None else _relative(video, paths.source),
             )
 
     def _describe_missing_media(self, transcript: Transcript) -> str:
@@ -179,3 +179,11 @@ class TranscriptCorpus(OwnCorpus):
         named = f"the video {transcript.media[number - 1].paths[0]!r} that it names was not found" if linked else ""
         beside = f"no video, zip or folder {stem!r} is beside it"
         return f"{named}, and {beside}" if named else beside
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder, or the absolute path if it is on another drive of Windows."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.absolute().as_posix()
