@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from cslr_cli.choices import CtmTimes, MissingHypotheses
+from cslr_cli.choices import CtmTimes, MissingHypotheses, TranscriptForm
 from cslr_cli.cli import options
 from cslr_cli.cli.console import print_json, print_note, print_result
 from cslr_cli.cli.options import option
@@ -20,6 +20,7 @@ from cslr_cli.cli.score_inputs import (
     convert_file,
     distinct_names,
     parse_forms,
+    paused_garbage_collection,
     read_hypotheses,
     read_references,
     warn_of_similar_glosses,
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     from cslr_cli.report import Analysis, Section
     from cslr_cli.scoring import Score, TimedGloss
     from cslr_cli.scoring.segments import ReferenceSet
+
+
+def _complete_form(incomplete: str) -> list[str]:
+    """Complete the name of a form, also behind another one and a comma."""
+    before = incomplete[: incomplete.rfind(",") + 1]
+    return [f"{before}{name}" for name in get_args(TranscriptForm)]
 
 
 def score(
@@ -52,9 +59,10 @@ def score(
         str | None,
         option(
             "--format",
-            "Form of the files (default: recognised by the content). FORM,FORM: those of references and hypotheses; "
-            "with --convert, those of input and output.",
-            "stm|ctm|trn|text|bar|csv|tsv|jsonl|json",
+            f"Form of the files: {', '.join(get_args(TranscriptForm))} (default: recognised by the content). "
+            "FORM,FORM: those of references and hypotheses; with --convert, those of input and output.",
+            "FORM",
+            complete=_complete_form,
         ),
     ] = None,
     channel: Annotated[
@@ -148,6 +156,7 @@ def score(
     from cslr_cli.scoring import score as align_all
     from cslr_cli.scoring.scoring_tool import require_tool, score_with_tool
 
+    context.with_resource(paused_garbage_collection())
     how = ReadOptions(parse_forms(format_name), channel, ctm_times)
     paths = list(hypotheses or ())
     if convert is not None:

@@ -42,10 +42,15 @@ def format_intervals(total: GroupScore) -> str:
 
 
 def describe_special_clips(scored: Score) -> dict[str, str]:
-    """Describe clips without hypothesis or with an empty reference, by fact; empty if there are none."""
+    """Describe segments, and clips that are ignored, empty or without hypothesis, by fact; empty if there are none."""
     facts = {}
     if scored.missing:
         facts["clips without hypothesis"] = f"{len(scored.missing)}, scored as empty hypotheses"
+    recordings = {clip.recording for clip in scored.clips if clip.recording is not None}
+    if recordings:
+        segments = sum(clip.recording is not None for clip in scored.clips)
+        what = "1 recording" if len(recordings) == 1 else f"{len(recordings)} recordings"
+        facts["segments"] = f"{segments} of {what}; each counts as a clip"
     if scored.ignored:
         facts["ignored clips or segments"] = f"{len(scored.ignored)}, excluded by the references"
     empty = sum(not clip.reference for clip in scored.clips)

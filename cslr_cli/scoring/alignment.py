@@ -147,6 +147,8 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[AlignedP
     """
     signed = [fold_case(gloss) for gloss in reference]
     recognised = [fold_case(gloss) for gloss in hypothesis]
+    if signed == recognised:
+        return tuple(AlignedPair("correct", *glosses) for glosses in zip(reference, hypothesis, strict=True))
     costs = _alignment_costs(signed, recognised)
     pairs: list[AlignedPair] = []
     i, j = len(signed), len(recognised)

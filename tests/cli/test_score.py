@@ -379,6 +379,7 @@ def test_segments_categories_and_ignored_time_are_shown(files: Path, cslr: Comma
     assert outcome.status == 0
     assert "f (Women)" in outcome.stdout
     assert "ignored clips or segments: 1" in outcome.stdout
+    assert "segments: 2 of 1 recording; each counts as a clip" in outcome.stdout
     figures = json.loads(cslr("score", "talk.stm", "talk.ctm", "--json").stdout)
     assert {name: each["wer"] for name, each in figures["labels"].items()} == {"f (Women)": 0, "m": 100, "o": 100 / 3}
     assert figures["ignored"] == ["talk@4.00-5.00"]
