@@ -1,11 +1,11 @@
 """Try damaged and hostile inputs of every kind, and report the faults.
 
     python -m benchmarks.fuzz --cases 10000 --output faults/
-    python -m benchmarks.fuzz --kind "picture .gif" --seed 7
+    python -m benchmarks.fuzz --kind "picture .gif" --kind "train *" --seed 7
     python -m benchmarks.fuzz --smoke
 
 Each case changes a valid file at one to four places. It ends well if the package reads it, or raises an error for the
-user. The exit status is 1 if there are faults; `--output` gets the smallest file and the traceback of each.
+user. Kinds that begin with the name of a command (`predict zip`) run this command. The exit status is 1 if there are faults; `--output` gets the smallest file and the traceback of each.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.fuzz.campaign import MAX_MIB, MAX_SECONDS, Report, run_campaign
+from benchmarks.fuzz.campaign import MAX_MIB, MAX_SECONDS, Fault, Report, run_campaign
 
 _SMOKE_CASES = 60
+_DETAILS_SHOWN = 1000  # characters
 
 
 def main() -> int:
@@ -25,16 +26,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=1000, help="number of cases (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    parser.add_argument("--kind", action="append", default=[], help="kind of input (default: all); repeatable")
+    parser.add_argument(
+        "--kind", action="append", default=[], help="kind of input, or a pattern (default: all); repeatable"
+    )
     parser.add_argument("--output", type=Path, help="folder for the smallest file of each fault")
     parser.add_argument("--smoke", action="store_true", help=f"only {_SMOKE_CASES} cases")
     arguments = parser.parse_args()
     started = time.monotonic()
-    report = run_campaign(_SMOKE_CASES if arguments.smoke else arguments.cases, arguments.seed, arguments.kind)
+    number = _SMOKE_CASES if arguments.smoke else arguments.cases
+    report = run_campaign(number, arguments.seed, arguments.kind, _print_fault)
     print(_summary(report, time.monotonic() - started))
     if arguments.output is not None:
         _write_faults(report, arguments.output)
     return 1 if report.faults else 0
+
+
+def _print_fault(key: str, fault: Fault) -> None:
+    details = fault.details[-_DETAILS_SHOWN:].strip().replace("\n", "\n        ")
+    print(f"{key}\n        {fault.case}\n        {details}", file=sys.stderr, flush=True)
 
 
 def _summary(report: Report, seconds: float) -> str:

@@ -54,6 +54,8 @@ class Kind:
         seeds: valid inputs: the bytes of a file, or a nested value that `dump` turns into bytes.
         use: reads a file as the package does; may raise any CslrError.
         dump: function from a nested value to the bytes of a file.
+        is_whole: whether an independent reader can read a file; the package must refuse what it cannot. None if there
+            is no such reader.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Kind:
     seeds: list[Any]
     use: Callable[[Path], object]
     dump: Callable[[Any], bytes] = field(default=bytes)
+    is_whole: Callable[[bytes], bool] | None = None
 
     def write(self, changed: Any, path: Path) -> bool:
         """Write a changed seed; return whether it can be written at all (JSON has no lone surrogates, for example)."""
@@ -108,7 +111,8 @@ def _make_checkpoint(corpus: PreparedCorpus) -> Checkpoint:
     return state.to_checkpoint(config, corpus.vocabulary, CorpusOrigin.from_corpus(corpus), resumable=True)
 
 
-def _save(content: Any) -> bytes:
+def save(content: Any) -> bytes:
+    """Return the file of a checkpoint."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -138,8 +142,8 @@ def _checkpoint_kinds(paths: dict[str, Path], checkpoint: Checkpoint) -> list[Ki
 
     return [
         Kind("checkpoint", ".pt", [paths["plain.pt"].read_bytes(), *pickles], use),
-        Kind("checkpoint values", ".pt", [metadata], use, lambda value: _save({**content, **_dict(value)})),
-        Kind("training state", ".pt", [training], restore, lambda value: _save({**content, **_dict(value)})),
+        Kind("checkpoint values", ".pt", [metadata], use, lambda value: save({**content, **_dict(value)})),
+        Kind("training state", ".pt", [training], restore, lambda value: save({**content, **_dict(value)})),
         Kind("published", ".pt", [paths["published.pt"].read_bytes()], use_published),
         Kind("gloss_dict", ".npy", [paths["gloss_dict.npy"].read_bytes()], read_any_vocabulary),
     ]
@@ -188,23 +192,26 @@ def _corpus_kinds(corpus: PreparedCorpus) -> list[Kind]:
     text = {name: (corpus.path / name).read_bytes() for name in ("corpus.yaml", "train.jsonl", "vocabulary.txt")}
     return [
         Kind("corpus.yaml", ".yaml", [text["corpus.yaml"]], beside("corpus.yaml")),
-        Kind("corpus values", ".yaml", [yaml.safe_load(text["corpus.yaml"])], beside("corpus.yaml"), _yaml),
+        Kind("corpus values", ".yaml", [yaml.safe_load(text["corpus.yaml"])], beside("corpus.yaml"), dump_yaml),
         Kind("manifest", ".jsonl", [text["train.jsonl"]], beside("train.jsonl")),
-        Kind("manifest values", ".jsonl", [samples], beside("train.jsonl"), _json_lines),
+        Kind("manifest values", ".jsonl", [samples], beside("train.jsonl"), dump_json_lines),
         Kind("vocabulary", ".txt", [text["vocabulary.txt"], b"HAUS\nREGEN\n"], read_any_vocabulary),
     ]
 
 
-def _yaml(value: Any) -> bytes:
+def dump_yaml(value: Any) -> bytes:
+    """Return a YAML file."""
     return yaml.safe_dump(value, allow_unicode=True).encode()
 
 
-def _json(value: Any) -> bytes:
+def dump_json(value: Any) -> bytes:
+    """Return a JSON file."""
     return json.dumps(value).encode()
 
 
-def _json_lines(value: Any) -> bytes:
-    return b"\n".join(map(_json, value if isinstance(value, list) else [value]))
+def dump_json_lines(value: Any) -> bytes:
+    """Return a file with one JSON document per line."""
+    return b"\n".join(map(dump_json, value if isinstance(value, list) else [value]))
 
 
 _CSV = b"path,glosses,split,signer,start,end\nclip.avi,HAUS REGEN,train,anna,0:00:01.5,2\nclip.avi,HAUS,dev,ben,,\n"
@@ -298,7 +305,7 @@ def _text_kinds(corpus: PreparedCorpus, checkpoint: Checkpoint, folder: Path) ->
             run = path.parent / "run"
             run.mkdir(exist_ok=True)
             (run / "config.yaml").write_text(checkpoint.config.to_yaml())
-            (run / "metrics.jsonl").write_bytes(_json_lines(metrics))
+            (run / "metrics.jsonl").write_bytes(dump_json_lines(metrics))
             (run / name).write_bytes(path.read_bytes())
             opened = RunFolder.existing(run)
             opened.read_metrics()
@@ -315,20 +322,20 @@ def _text_kinds(corpus: PreparedCorpus, checkpoint: Checkpoint, folder: Path) ->
 
     return [
         Kind("configuration", ".yaml", [checkpoint.config.to_yaml().encode()], load_config),
-        Kind("configuration values", ".yaml", [config], load_config, _yaml),
+        Kind("configuration values", ".yaml", [config], load_config, dump_yaml),
         Kind("own manifest", ".csv", [_CSV, _CSV.replace(b",", b";")], use_own),
-        Kind("own manifest values", ".jsonl", [_OWN], use_own, _json_lines),
+        Kind("own manifest values", ".jsonl", [_OWN], use_own, dump_json_lines),
         Kind("ELAN", ".eaf", [_EAF], use_transcripts),
         Kind("TextGrid", ".TextGrid", [_TEXTGRID], use_transcripts),
         Kind("subtitles", ".srt", [_SRT], use_transcripts),
-        Kind("corrected JSON", ".json", [_RECOGNITION], use_transcripts, _json),
+        Kind("corrected JSON", ".json", [_RECOGNITION], use_transcripts, dump_json),
         Kind("CSL-Daily pickle", ".pkl", [pickle.dumps(_CSL_DAILY)], use_csl_daily),
-        Kind("metrics", ".jsonl", [_json_lines(metrics)], use_run("metrics.jsonl")),
-        Kind("metrics values", ".jsonl", [metrics], use_run("metrics.jsonl"), _json_lines),
-        Kind("environment", ".json", [environment], use_run("environment.json"), _json),
-        Kind("ledger", ".jsonl", [_json_lines([ledger])], use_ledger),
-        Kind("ledger values", ".jsonl", [[ledger]], use_ledger, _json_lines),
-        Kind("marker", ".json", [marker], use_marker, _json),
+        Kind("metrics", ".jsonl", [dump_json_lines(metrics)], use_run("metrics.jsonl")),
+        Kind("metrics values", ".jsonl", [metrics], use_run("metrics.jsonl"), dump_json_lines),
+        Kind("environment", ".json", [environment], use_run("environment.json"), dump_json),
+        Kind("ledger", ".jsonl", [dump_json_lines([ledger])], use_ledger),
+        Kind("ledger values", ".jsonl", [[ledger]], use_ledger, dump_json_lines),
+        Kind("marker", ".json", [marker], use_marker, dump_json),
         Kind("references", ".stm", [_STM], read_stm),
         Kind("hypotheses", ".ctm", [_CTM], read_ctm),
     ]
