@@ -5,7 +5,8 @@
     python -m benchmarks.fuzz --smoke
 
 Each case changes a valid file at one to four places. It ends well if the package reads it, or raises an error for the
-user. Kinds that begin with the name of a command (`predict zip`) run this command. The exit status is 1 if there are faults; `--output` gets the smallest file and the traceback of each.
+user. Kinds that begin with the name of a command (`predict zip`) run this command. The exit
+status is 1 if there are faults; `--output` gets the smallest file and the traceback of each.
 """
 
 from __future__ import annotations
