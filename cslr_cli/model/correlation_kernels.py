@@ -10,10 +10,15 @@ Triton also compiles the annotations of the kernels, so they contain only Triton
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+# Compute capabilities, 10 × major + minor: the lowest that Triton supports, and the lowest of the Blackwell GPUs.
+_MIN_CAPABILITY, _BLACKWELL = 80, 100
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -152,7 +157,7 @@ def correlate_fused(query: Tensor, keys: Tensor, weights: Tensor, following: Ten
     query, keys = query.contiguous(), keys.contiguous()
     output = torch.empty_like(query)
     neighbours = torch.stack([following, preceding])
-    grid, sizes = _launch(query, tiles_in_use=3)
+    grid, sizes = _launch(query, "forward")
     with torch.cuda.device_of(query):  # Triton launches on the current device, not on that of the tensors
         _forward_kernel[grid](query, keys, weights, neighbours, output, *query.shape[:2], **sizes)
     return output
@@ -164,23 +169,41 @@ def correlate_fused_backward(
     """Compute the gradients of query, keys and weights of `correlate_fused` from that of its result, (N, P, C)."""
     grad_output, query, keys = grad_output.contiguous(), query.contiguous(), keys.contiguous()
     neighbours = torch.stack([following, preceding])
-    grid, sizes = _launch(query, tiles_in_use=4)
+    grid, sizes = _launch(query, "query")
     given = (grad_output, query, keys, weights, neighbours)
     grad_query, grad_keys = torch.empty_like(query), torch.empty_like(keys)
     shares = torch.empty(*grid, 2, dtype=torch.float32, device=query.device)
     with torch.cuda.device_of(query):
         _query_kernel[grid](*given, grad_query, shares, *query.shape[:2], **sizes)
+        grid, sizes = _launch(query, "keys")
         _keys_kernel[grid](*given, grad_keys, *query.shape[:2], **sizes)
     return grad_query, grad_keys, shares.sum((0, 1)).to(weights.dtype)
 
 
-def _launch(query: Tensor, tiles_in_use: int) -> tuple[tuple[int, int], dict[str, int | bool]]:
-    """Return the grid of programs (frames, tiles) and the sizes of a tile that fits a processor's registers."""
+def _launch(
+    query: Tensor, kernel: Literal["forward", "query", "keys"], capability: int | None = None
+) -> tuple[tuple[int, int], dict[str, int | bool]]:
+    """Return the grid of programs (frames, tiles), and the sizes of a tile that fits a processor's registers.
+
+    Args:
+        query: the queries, (N, P, C).
+        kernel: kernel that is launched.
+        capability: compute capability of the GPU, 10 × major + minor; None for that of `query`.
+    """
     frames, positions, channels = query.shape
     width = max(16, triton.next_power_of_2(channels))
+    tiles_in_use = 3 if kernel == "forward" else 4
     # All tiles of a program have at most 2^15 floats: 64 positions of 128 channels, or 16 of 512.
     tile = min(64, max(16, 2**15 // (tiles_in_use * width) // 16 * 16))
     tile = 2 ** (tile.bit_length() - 1)
     sizes = {"C": channels, "C_TILE": width, "TILE": tile}
-    compile_options = {"num_warps": 4 if width <= 128 else 8, "enable_fp_fusion": True}
+    if capability is None:
+        capability = 10 * torch.cuda.get_device_capability(query.device)[0] if query.is_cuda else _MIN_CAPABILITY
+    compile_options = {"num_warps": _warps(kernel, width, capability), "enable_fp_fusion": True}
     return (frames, triton.cdiv(positions, tile)), {**sizes, **compile_options}
+
+
+def _warps(kernel: str, width: int, capability: int) -> int:
+    """Return the number of warps with which no thread spills registers; `python -m benchmarks.kernels` shows them."""
+    widest_for_four = {"forward": 128, "query": 256, "keys": 0 if capability >= _BLACKWELL else 128}[kernel]
+    return 4 if width <= widest_for_four else 8

@@ -26,8 +26,6 @@ LENGTHS = (3, 1, 2)
 SHAPES = ((49, 16), (36, 24), (70, 128), (5, 512))
 # Largest allowed error of each dtype, relative to the norm: that of its rounding, a few times over.
 LIMITS = {"float32": 1e-5, "float16": 3e-3, "bfloat16": 2e-2}
-# CorrNet's three blocks, and a narrow one.
-COMPILED = (("bf16", 128), ("bf16", 256), ("bf16", 512), ("fp16", 64))
 # Bytes that one program may have on every GPU that Triton supports, of the smaller cards too.
 SHARED_MEMORY = 99 * 1024
 # The interpreter multiplies bf16 as if its bits were whole numbers: only a GPU can show that.
@@ -65,29 +63,16 @@ def measured_errors(dtypes: Sequence[str], device: str = "cpu") -> dict[str, flo
     return errors
 
 
-def compile_for_gpu(capability: int) -> None:
-    """Compile all kernels, in the form in which they are launched; their tiles must fit a processor of the GPU."""
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
+def compile_for_gpu(capability: int, dtypes: Sequence[str]) -> None:
+    """Compile all kernels, in the form in which they are launched; they must fit a processor of the GPU."""
+    from benchmarks.kernels import KERNELS, LAYERS, compile_kernel
 
-    from cslr_cli.model import correlation_kernels as kernels
-
-    launches = [(kernels._forward_kernel, 3), (kernels._query_kernel, 4), (kernels._keys_kernel, 4)]
-    for (dtype, channels), (kernel, tiles_in_use) in product(COMPILED, launches):
-        _, sizes = kernels._launch(torch.empty(1, 49, channels), tiles_in_use)
-        constants = {name: sizes.pop(name) for name in ("C", "C_TILE", "TILE")}
-        source = ASTSource(fn=kernel, signature=signature(kernel.arg_names, dtype), constexprs=constants)
-        compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=sizes)
-        assert "mma" in compiled.asm["ptx"]  # on the matrix units
-        assert compiled.metadata.shared <= SHARED_MEMORY
-
-
-def signature(names: Sequence[str], dtype: str) -> dict[str, str]:
-    """The types of a kernel's arguments."""
-    types = dict.fromkeys(("query", "keys", "output", "grad_output", "grad_query", "grad_keys"), f"*{dtype}")
-    types |= {"weights": "*fp32", "grad_weights": "*fp32", "neighbours": "*i64", "N": "i32", "P": "i32"}
-    return {name: types.get(name, "constexpr") for name in names}
+    widths = sorted({channels for _, channels in LAYERS.values()})
+    for (dtype, channels), name in product(product(dtypes, widths), KERNELS):
+        found = compile_kernel(name, channels, dtype, capability)
+        assert found.uses_matrix_units, (name, dtype, channels)
+        assert found.shared_bytes <= SHARED_MEMORY, (name, dtype, channels, found)
+        assert found.spilled_bytes == 0, (name, dtype, channels, found)
 
 
 def assert_small(errors: Mapping[str, float], dtypes: Sequence[str]) -> None:
@@ -108,10 +93,18 @@ def test_the_kernels_are_the_plain_formula_and_its_gradients() -> None:
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton, which torch has on Linux only")
-@pytest.mark.parametrize("capability", [80, 90])
-def test_the_kernels_compile_for_gpus_of_which_none_need_be_here(capability: int) -> None:
+@pytest.mark.parametrize(
+    ("capability", "dtypes"),
+    [
+        (90, ["bf16"]),
+        pytest.param(80, ["bf16", "fp16"], marks=pytest.mark.slow),
+        pytest.param(90, ["fp16"], marks=pytest.mark.slow),
+        pytest.param(100, ["bf16", "fp16"], marks=pytest.mark.slow),
+    ],
+)
+def test_the_kernels_compile_for_gpus_of_which_none_need_be_here(capability: int, dtypes: list[str]) -> None:
     """The interpreter runs them as Python; what a GPU is given must pass Triton's compiler and NVIDIA's assembler."""
-    program = f"from tests.model.test_correlation_kernels import *; compile_for_gpu({capability})"
+    program = f"from tests.model.test_correlation_kernels import *; compile_for_gpu({capability}, {dtypes})"
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
