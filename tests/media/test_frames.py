@@ -387,7 +387,7 @@ def test_a_truncated_video_that_still_plays_is_not_taken_for_complete(tmp_path: 
     write_video(tmp_path / "whole.avi", GREYS, codec="MJPG")
     data = (tmp_path / "whole.avi").read_bytes()
     (tmp_path / "cut.avi").write_bytes(data[: len(data) * 2 // 3])
-    with pytest.raises(MediaError, match=r"the video is cut off, \d+ of 20 frames decode"):
+    with pytest.raises(MediaError, match=r"the video is (cut off|damaged), \d+ of 20 frames decode"):
         open_frames(tmp_path / "cut.avi").read()
 
 
