@@ -11,13 +11,13 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
@@ -84,11 +84,14 @@ def serve(work: Callable[[], float], device: str = "cpu") -> None:
         if device != "cpu":
             torch.cuda.synchronize()
         seconds, processor = time.perf_counter() - before, time.process_time() - processor
-        if device == "cpu":
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        else:
-            peak = torch.cuda.max_memory_allocated() / 2**20
+        peak = _peak_memory() if device == "cpu" else torch.cuda.max_memory_allocated() / 2**20
         print(json.dumps(asdict(Run(seconds, processor, peak, value))), flush=True)
+
+
+def _peak_memory() -> float:
+    """Return the peak memory of this process, MiB; `ru_maxrss` begins with that of the process that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def alternate_runs(module: str, sides: Sequence[str], arguments: Sequence[str], repeats: int) -> dict[str, list[Run]]:
