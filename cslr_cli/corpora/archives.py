@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from shlex import quote
 
 _TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_TAR_FLAGS = {".gz": "z", ".bz2": "j", ".xz": "J"}
+_PART = re.compile(r"\.tar(?P<compression>\.gz|\.bz2|\.xz)?[._-](?P<number>(?:part)?\d+)$", re.IGNORECASE)
 _OTHER_ENDINGS = {
     ".zip": "unzip {path} -d {folder}",
     ".7z": "7z x {path} -o{folder}",
@@ -58,8 +61,9 @@ def _unpack_command(path: Path) -> str | None:
     folder = quote(str(path.parent))
     if name.endswith(_TAR_ENDINGS):
         return f"tar -xf {quote(str(path))} -C {folder}"
-    if ".tar." in name and name.rpartition(".")[2].removeprefix("part").isdigit():
-        parts = quote(str(path.with_name(path.name.rpartition(".")[0])))
-        return f"cat {parts}.* | tar -x -C {folder}"
+    part = _PART.search(path.name)  # such as CSL-Daily.tar.gz_00 or CSL-Daily.tar.part01
+    if part is not None:
+        parts = quote(str(path.with_name(path.name[: part.start("number")])))
+        return f"cat {parts}* | tar -x{_TAR_FLAGS.get(part['compression'] or '', '')} -C {folder}"
     command = next((command for ending, command in _OTHER_ENDINGS.items() if name.endswith(ending)), None)
     return None if command is None else command.format(path=quote(str(path)), folder=folder)

@@ -15,7 +15,7 @@ from pathlib import Path
 from cslr_cli.corpora.annotation_files import AnnotationError, Fault, LeftOutClip, SampleCollector
 from cslr_cli.corpora.archives import describe_unusable_source
 from cslr_cli.corpora.clip_locations import locate_clips
-from cslr_cli.corpora.release_paths import SEARCHED_LEVELS, ReleasePaths, find_file
+from cslr_cli.corpora.release_paths import SEARCHED_LEVELS, ReleasePaths, find_file, folders_below
 from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import DataError
 from cslr_cli.media.frame_source import list_folder
@@ -185,6 +185,10 @@ class CorpusReader(ABC):
             if folder not in usable and not (root / folder).is_dir():
                 collector.add_fault(str(root / folder), "folder not found")
                 collector.add_hint(self.expected_layout)
+                for place in dict.fromkeys((paths.source, root, *folders_below(root, 1), (root / folder).parent)):
+                    archive = describe_unusable_source(place) if place.is_dir() else None
+                    if archive is not None:
+                        collector.add_hint(f"{archive[0]}\n{archive[1]}")
         if located.folder is not None:
             collector.notes.append(f"frames are read from {located.folder or '.'}, a folder of {root}")
 

@@ -194,6 +194,28 @@ def test_an_archive_is_an_error_that_says_how_to_unpack_it(named: str, tmp_path:
     assert f"tar -xf {archive} -C {archive.parent}" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("names", "command"),
+    [
+        (["frames.tar.gz"], "tar -xf {folder}/frames.tar.gz -C {folder}"),
+        (["frames.tar.gz_00", "frames.tar.gz_01"], "cat {folder}/frames.tar.gz_* | tar -xz -C {folder}"),
+        (["frames.tar.part01", "frames.tar.part02"], "cat {folder}/frames.tar.* | tar -x -C {folder}"),
+        (["frames.zip"], "unzip {folder}/frames.zip -d {folder}"),
+    ],
+)
+def test_frames_that_are_still_in_an_archive_have_the_command_that_unpacks_them(
+    names: list[str], command: str, tmp_path: Path
+) -> None:
+    root = write_csl_daily(tmp_path)
+    shutil.rmtree(root / "frames_512x512")
+    for name in names:
+        (root / name).write_bytes(b"x")
+    with pytest.raises(AnnotationError, match="frames_512x512: folder not found") as caught:
+        read("csl-daily", tmp_path / "CSL-Daily")
+    assert caught.value.hint is not None
+    assert command.format(folder=root) in caught.value.hint.splitlines()
+
+
 def test_features_of_the_translation_community_are_named(tmp_path: Path) -> None:
     (tmp_path / "phoenix14t.pami0.train").write_bytes(b"\x1f\x8b")
     for source in (tmp_path, tmp_path / "phoenix14t.pami0.train"):
