@@ -14,7 +14,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -32,7 +31,6 @@ from cslr_cli.version import __version__
 _GIB = 2**30
 _MIN_DISK_GIB = 5.0  # a prepared corpus of published size needs more, a training at least this
 _MIN_SHARED_MEMORY_GIB = 1.0  # workers pass batches through it
-_PROGRAM_TIMEOUT = 20.0  # seconds
 
 # error: something essential is broken; warning: a command will not work well; note: something optional is missing.
 Severity = Literal["error", "warning", "note"]
@@ -60,7 +58,8 @@ REQUIRED = (
     Requirement("torch", "torch", "all commands except score, runs and doctor"),
     Requirement("torchvision", "torchvision", "initial weights of train"),
     Requirement("numpy", "numpy", "all commands"),
-    Requirement("opencv-python-headless", "cv2", "pictures and videos"),
+    Requirement("av", "av", "videos"),
+    Requirement("opencv-python-headless", "cv2", "pictures and cameras"),
     Requirement("pillow", "PIL", "GIF pictures, captions of predict --render"),
     Requirement("matplotlib", "matplotlib", "plots, heat maps of cam, captions"),
     Requirement("pydantic", "pydantic", "configurations"),
@@ -115,7 +114,7 @@ class PackageState:
 
 @dataclass(frozen=True)
 class ProgramState:
-    """A program outside Python, or a library inside OpenCV.
+    """A program outside Python, or a library or an encoder inside PyAV.
 
     Attributes:
         name: name of the program.
@@ -382,22 +381,18 @@ def _check_devices(found: Installation) -> None:
 
 
 def _check_video(found: Installation) -> None:
-    program = shutil.which("ffmpeg")
-    version = None if program is None else _first_line([program, "-version"])
-    found.programs.append(ProgramState("ffmpeg", version, "H.264 in predict --render, cam and demo"))
-    if version is None:
-        hint = "on Debian and Ubuntu: apt install ffmpeg"
-        found.add("note", "the program ffmpeg is not installed", hint, "H.264 in predict --render, cam and demo")
-    import cv2
+    import av
 
-    build = re.search(r"^\s*FFMPEG:\s*(\w+)", cv2.getBuildInformation(), re.MULTILINE)
-    codec = re.search(r"^\s*avcodec:\s*(.+)$", cv2.getBuildInformation(), re.MULTILINE)
-    has_ffmpeg = build is not None and build[1] == "YES"
-    library = f"libavcodec {codec[1].strip().removeprefix('YES').strip(' ()')}" if has_ffmpeg and codec else None
-    found.programs.append(ProgramState("FFmpeg of OpenCV", library or ("yes" if has_ffmpeg else None), "videos"))
-    if not has_ffmpeg:
-        hint = "run: pip install --force-reinstall opencv-python-headless"
-        found.add("error", f"OpenCV {cv2.__version__} is built without FFmpeg", hint, "all videos")
+    from cslr_cli.media.video_writer import written_codec
+
+    library = ".".join(map(str, av.library_versions["libavcodec"]))
+    found.programs.append(ProgramState("FFmpeg of PyAV", f"libavcodec {library}", "videos"))
+    codec = written_codec()
+    found.programs.append(ProgramState("video encoder", codec, "predict --render, cam and demo"))
+    if codec != "H.264":
+        what = "no encoder for H.264" if codec else "no encoder for videos"
+        hint = "run: pip install --force-reinstall av"
+        found.add("note", f"PyAV {av.__version__} has {what}", hint, "predict --render, cam and demo")
 
 
 def _check_sclite(found: Installation) -> None:
@@ -478,16 +473,6 @@ def _processor_name() -> str:
         if match:
             return match[1].strip()
     return platform.processor() or platform.machine()
-
-
-def _first_line(command: list[str]) -> str | None:
-    """Return the first line that a program prints; None if it fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PROGRAM_TIMEOUT)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    lines = done.stdout.splitlines()
-    return lines[0].partition(" Copyright")[0] if done.returncode == 0 and lines else None
 
 
 def _describe(error: BaseException) -> str:

@@ -89,8 +89,11 @@ class SideOutputs:
                     picture_fps=recognizer.fps,
                     progress=progress if recognition.duration > _PROGRESS_SECONDS else no_progress,
                 )
-            remark = "" if written.codec == "H.264" else " (install ffmpeg for H.264)"
-            print_note(f"{source}: {written.path}, {written.codec}{remark}")
+            for warning in written.warnings:
+                print_error(f"{written.path}: {warning}", kind="warning")
+            remark = "" if written.codec == "H.264" else " (this PyAV has no encoder for H.264)"
+            sound = {"none": "", "copied": ", with sound", "encoded": ", with sound (as AAC)"}[written.sound]
+            print_note(f"{source}: {written.path}, {written.codec}{remark}{sound}")
 
 
 def plan_side_outputs(

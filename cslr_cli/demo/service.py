@@ -12,22 +12,27 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
+import numpy as np
 
 from cslr_cli.demo.checkpoint_menu import CheckpointMenu
 from cslr_cli.errors import CslrError, MediaError
 from cslr_cli.files import write_text
+from cslr_cli.media.frame_times import duration_of
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.options import DEFAULT_FPS
 from cslr_cli.media.picture_series import PICTURE_SUFFIXES, VIDEO_SUFFIXES, natural_sort_key
+from cslr_cli.media.sound import find_sound
+from cslr_cli.media.video_stream import open_video
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.formats import FORMATS
 from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import ReadOptions
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS
 
-# Codecs (FFmpeg's names) and containers that all browsers play.
-_BROWSER_CODECS = ("avc1", "h264", "vp80", "vp90", "vp08", "vp09", "av01")
+# Codecs, pixel formats and containers (FFmpeg's names) that all browsers play.
+_BROWSER_CODECS = ("h264", "vp8", "vp9", "av1")
+_BROWSER_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
+_BROWSER_CONTAINERS = {"mp4", "webm"}
 _BROWSER_SUFFIXES = (".mp4", ".m4v", ".webm", ".mov")
 
 
@@ -238,19 +243,23 @@ def _drop_command_line_hints(hint: str) -> str:
 
 
 def _plays_in_browsers(video: Path) -> bool:
-    capture = cv2.VideoCapture(str(video))
-    code = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").lower()
-    capture.release()
-    return code in _BROWSER_CODECS and video.suffix in _BROWSER_SUFFIXES
+    """Return whether all browsers play a video: its container, codec and pixel format."""
+    if video.suffix not in _BROWSER_SUFFIXES:
+        return False
+    with open_video(video) as decoder:
+        formats = set(decoder.container.format.name.split(","))
+        context = decoder.stream.codec_context
+        plays = context.codec.canonical_name in _BROWSER_CODECS and context.pix_fmt in _BROWSER_PIXEL_FORMATS
+        return plays and bool(formats & _BROWSER_CONTAINERS)
 
 
 def _write_player_video(source: Path, video: Path, fps: float | None) -> None:
     """Write a video that browsers play, from another video or from pictures."""
     frames = open_frames(source, partial=True)  # reads truncated files as far as possible
-    times = frames.timestamps
-    if fps is None:
-        fps = (len(times) - 1) / float(times[-1] - times[0]) if times is not None and len(times) > 1 else DEFAULT_FPS
+    rate = fps or frames.fps or DEFAULT_FPS
+    times = np.arange(frames.num_frames) / rate if fps or frames.timestamps is None else frames.timestamps
+    sound, _ = find_sound(frames, 0.0, duration_of(times, rate))
     first = frames.read([0])[0]
-    with video_writer(video, first.shape[1], first.shape[0], fps) as writer:
-        for frame in frames.iterate(range(frames.num_frames)):
-            writer.write(frame)
+    with video_writer(video, first.shape[1], first.shape[0], rate, sound) as writer:
+        for frame, time in zip(frames.iterate(), times.tolist(), strict=True):
+            writer.write(frame, time)

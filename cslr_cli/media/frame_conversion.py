@@ -179,7 +179,7 @@ class FrameConverter:
         options.append(f"in_range={'pc' if has_full_range(frame) else 'tv'}")
         if not frame.format.is_rgb and not frame.format.has_palette:
             options.append(f"in_color_matrix={MATRICES[matrix_of(frame)]}")
-        return _make_graph(frame, ("scale", ":".join(options)), ("format", target))
+        return make_graph(frame, ("scale", ":".join(options)), ("format", target))
 
 
 def deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
@@ -200,7 +200,7 @@ def deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
             yield frame
             continue
         if graph is None:
-            graph, key = _make_graph(frame, ("bwdif", "mode=send_frame:deint=all")), now
+            graph, key = make_graph(frame, ("bwdif", "mode=send_frame:deint=all")), now
         waiting.append(frame)
         graph.push(frame)
         yield from _pull(graph, waiting)
@@ -225,7 +225,8 @@ def _pull(graph: Graph, waiting: deque[VideoFrame]) -> Iterator[VideoFrame]:
         yield made
 
 
-def _make_graph(frame: VideoFrame, *filters: tuple[str, str]) -> Graph:
+def make_graph(frame: VideoFrame, *filters: tuple[str, str]) -> Graph:
+    """Make a chain of filters of FFmpeg, each with its options, for frames like a given one."""
     graph = Graph()
     last = graph.add_buffer(
         width=frame.width,

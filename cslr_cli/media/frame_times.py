@@ -39,11 +39,13 @@ class FrameTimes:
         are_stamped: whether they come from the time stamps, not from a frame rate.
         jumps: for each jump of the clock: time of the frame before it, and the time stamps before and after it, in
             seconds. The times of the frames after it continue without a gap.
+        origin: time stamp that has become time 0, seconds.
     """
 
     seconds: NDArray[np.float64]
     are_stamped: bool
     jumps: tuple[tuple[float, float, float], ...] = ()
+    origin: float = 0.0
 
     @property
     def jump_warning(self) -> str | None:
@@ -100,7 +102,7 @@ def times_from_stamps(
         continued, jumps = _continue_after_jumps(seconds, float(start * time_base))
         increasing = increase(continued) if len(jumps) <= max(1, _MAX_JUMP_FRACTION * len(stamps)) else None
         if increasing is not None:
-            return FrameTimes(increasing, True, tuple(jumps))
+            return FrameTimes(increasing, True, tuple(jumps), float(start * time_base))
     return FrameTimes(np.arange(len(stamps)) / (fps or 1.0), False)
 
 

@@ -176,13 +176,16 @@ class VideoFrames(FrameSource):
         partial: read a truncated or damaged video as far as possible instead of raising an error; see `missing`.
         stream: number of the stream; None for the default one, or else the largest.
         copy: file that is read instead of `path`, for a pipe; messages name `path`.
+
+    Attributes:
+        file: file that is read.
     """
 
     def __init__(
         self, path: Path, *, partial: bool = False, stream: int | None = None, copy: Path | None = None
     ) -> None:
         super().__init__(path)
-        self._file = copy or path
+        self.file = copy or path
         self._partial = partial
         self._stream = stream
         self._is_stopped = threading.Event()
@@ -239,6 +242,15 @@ class VideoFrames(FrameSource):
     def warnings(self) -> tuple[str, ...]:
         """What else is unusual about the video and changes what is seen, a sentence each."""
         return self._index.warnings(self._facts.orientation.tilt)
+
+    @property
+    def clock_origin(self) -> float | None:
+        """Time of the first frame on the clock that the streams of the file share, seconds.
+
+        None if that clock does not give the times of the frames, because it jumps or they have no time stamps.
+        """
+        times = self._index.times
+        return times.origin if times.are_stamped and not times.jumps else None
 
     @property
     def num_interlaced(self) -> int:
@@ -428,7 +440,7 @@ class VideoFrames(FrameSource):
         self, *, careful: bool = False, quick: bool = False, without_messages: bool = False
     ) -> AbstractContextManager[VideoDecoder]:
         return open_video(
-            self._file,
+            self.file,
             self._stream,
             name=str(self.path),
             careful=careful,

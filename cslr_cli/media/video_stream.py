@@ -235,7 +235,7 @@ def open_video(
         MediaError: the file has no video, or none that can be decoded, or its frames are too large.
     """
     name = str(path) if name is None else name
-    container = _open_container(path, name)
+    container = open_container(path, name)
     try:
         chosen = choose_stream(name, container, stream)
         check_frame_size_limit(chosen.codec_context.width, chosen.codec_context.height, name)
@@ -244,7 +244,8 @@ def open_video(
         container.close()
 
 
-def _open_container(path: Path, name: str) -> InputContainer:
+def open_container(path: Path, name: str) -> InputContainer:
+    """Open a video file without choosing a stream; raise a MediaError with `name` if that fails."""
     try:
         if not path.is_file():
             raise MediaError(f"{name}: not a file")

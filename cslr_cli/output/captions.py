@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from cslr_cli.media.frame_source import Frame, FrameSource
+from cslr_cli.media.frame_times import duration_of
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.options import DEFAULT_FPS
-from cslr_cli.media.resampling import Resampling, resample
+from cslr_cli.media.sound import SoundState, find_sound
 from cslr_cli.media.video_writer import video_writer
 from cslr_cli.output.fonts import CaptionFont
 from cslr_cli.palette import GLOSS_COLOURS
@@ -45,13 +46,17 @@ class CaptionedVideo:
         path: the video file.
         codec: `H.264`, or another one if no H.264 encoder is available.
         num_frames: number of frames.
-        fps: frames per second.
+        fps: average number of frames per second.
+        sound: what was done with the sound of the source.
+        warnings: what the video lacks, a sentence each.
     """
 
     path: Path
     codec: str
     num_frames: int
     fps: float
+    sound: SoundState
+    warnings: tuple[str, ...]
 
 
 def render_captions(
@@ -67,50 +72,78 @@ def render_captions(
 ) -> CaptionedVideo:
     """Write the recognised part of a video with its glosses as captions.
 
-    The copy has the average frame rate, the size and the length of the source, is upright and has no sound. One
-    frame at a time is in memory.
+    The copy has the frames of the source at their times, its size and its sound, and is upright. One frame at a time
+    is in memory.
 
     Args:
         source: a video, or a folder or zip of pictures.
         recognition: the recognition of the source, times in seconds from the start of the source.
         output: an MP4 file.
         font: the font of the glosses.
-        fps: frames per second of the source; None for the rate that the source states.
+        fps: frames per second of the source; None for its own times.
         stream: number of the video stream; None for the default one.
         picture_fps: frames per second of a source that does not state its rate.
         progress: called after each second of video.
     """
     frames = open_frames(source, partial=True, stream=stream)
-    chosen, rate = _select_frames(frames, recognition, fps or (None if frames.fps else picture_fps))
-    selected = frames.iterate(chosen.indices)
+    part = _select_frames(frames, recognition, fps or (None if frames.fps else picture_fps))
+    sound, warning = find_sound(frames, part.start, part.end - part.start)
+    selected = frames.iterate(part.indices)
     first = next(selected)
     height, width = first.shape[:2]
     band = CaptionBand(recognition.glosses, recognition.start, recognition.duration, (width, height), font)
-    with video_writer(output, width, height, rate) as writer:
-        total = len(chosen.indices)
-        middles = recognition.start + (chosen.positions + 0.5) / rate
-        for num_written, frame in enumerate(itertools.chain([first], selected), start=1):
-            # The caption is that of the middle of the time for which the frame is shown.
-            writer.write(band.draw_on(frame, float(middles[num_written - 1])))
-            if num_written % max(1, round(rate)) == 0 or num_written == total:
-                progress(Progress(f"write {output.name}", num_written, total))
-        return CaptionedVideo(output, writer.codec, total, rate)
+    with video_writer(output, width, height, part.fps, sound) as writer:
+        total = len(part.indices)
+        # The caption is that of the middle of the time for which the frame is shown.
+        middles = (part.times + np.append(part.times[1:], part.end)) / 2
+        for index, frame in enumerate(itertools.chain([first], selected)):
+            writer.write(band.draw_on(frame, float(middles[index])), float(part.times[index]) - part.start)
+            if (index + 1) % max(1, round(part.fps)) == 0 or index + 1 == total:
+                progress(Progress(f"write {output.name}", index + 1, total))
+    warnings = tuple(filter(None, (warning, writer.sound_fault)))
+    return CaptionedVideo(output, writer.codec, total, part.fps, writer.sound, warnings)
 
 
-def _select_frames(frames: FrameSource, recognition: Recognition, fps: float | None) -> tuple[Resampling, float]:
-    """Return the recognised part's frames, evenly spaced in time, and their rate per second."""
+@dataclass(frozen=True)
+class _Part:
+    """The frames of the recognised part.
+
+    Attributes:
+        indices: their indices in the source, int64 (T,).
+        times: times at which they are shown, seconds after the first frame of the source, float64 (T,).
+        end: time at which the last one ends.
+        fps: average frames per second of the source.
+    """
+
+    indices: NDArray[np.int64]
+    times: NDArray[np.float64]
+    end: float
+    fps: float
+
+    @property
+    def start(self) -> float:
+        """Time at which the first frame is shown."""
+        return float(self.times[0])
+
+
+def _select_frames(frames: FrameSource, recognition: Recognition, fps: float | None) -> _Part:
     times = np.arange(frames.num_frames) / fps if fps else frames.timestamps
     rate = fps or frames.fps
     assert times is not None
     assert rate is not None  # the caller passes `fps` for a source without a rate
     end = recognition.start + recognition.duration
     first = min(int(np.searchsorted(times, recognition.start - 0.5 / rate)), len(times) - 1)
+    # After a gap in the frames, the one before the start is still shown.
+    is_shown_before = first > 0 and times[first] - recognition.start > 1 / rate
+    first -= is_shown_before
     last = max(first + 1, int(np.searchsorted(times, end - _TIME_TOLERANCE)))
     if times[-1] - end < 1 / recognition.fps:  # shorter than one frame of the network: the recognition reaches the end
         last = len(times)
-    part = times[first:last]
-    chosen = resample(part, rate)
-    return replace(chosen, indices=first + chosen.indices), rate
+    part = times[first:last].copy()
+    if is_shown_before:
+        part[0] = recognition.start
+    end = duration_of(times, rate) if last == len(times) else min(end, float(times[last]))
+    return _Part(np.arange(first, last), part, max(end, float(part[-1]) + _TIME_TOLERANCE), rate)
 
 
 class CaptionBand:

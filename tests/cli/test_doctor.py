@@ -15,6 +15,7 @@ import pytest
 
 from cslr_cli import installation
 from cslr_cli.installation import EXTRAS, REQUIRED
+from cslr_cli.media import video_writer
 from tests.cli.conftest import REPOSITORY, Command, command_line, environment
 from tests.documents import check_document
 
@@ -175,5 +176,18 @@ def test_a_check_that_fails_is_a_finding(cslr: Command, monkeypatch: pytest.Monk
 def test_every_finding_has_a_hint(cslr: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     document = json.loads(cslr("doctor", "--json").stdout)
-    assert len(findings(document, "ffmpeg")) == len(findings(document, "sclite")) == 1
+    assert len(findings(document, "sclite")) == 1
     assert all(finding["hint"] for finding in document["findings"])
+
+
+@pytest.mark.parametrize(("kept", "codec", "what"), [(1, "VP9", "no encoder for H.264"), (2, None, "for videos")])
+def test_a_missing_video_encoder_is_a_finding(
+    cslr: Command, monkeypatch: pytest.MonkeyPatch, kept: int, codec: str | None, what: str
+) -> None:
+    programs = {program["name"]: program for program in json.loads(cslr("doctor", "--json").stdout)["programs"]}
+    assert programs["video encoder"]["version"] == "H.264"
+    monkeypatch.setattr(video_writer, "_ENCODERS", video_writer._ENCODERS[kept:])
+    document = json.loads(cslr("doctor", "--json").stdout)
+    assert {program["name"]: program for program in document["programs"]}["video encoder"]["version"] == codec
+    (finding,) = findings(document, what)
+    assert (finding["severity"], finding["hint"]) == ("note", "run: pip install --force-reinstall av")

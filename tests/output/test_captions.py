@@ -7,12 +7,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from cslr_cli.errors import MediaError, UsageError
+from cslr_cli.media import video_writer
 from cslr_cli.media.frames import open_frames
 from cslr_cli.output import fonts
 from cslr_cli.output.captions import render_captions
@@ -131,24 +133,24 @@ def test_the_video_has_the_rate_size_and_codec_that_are_reported(
 def test_without_an_h264_encoder_the_video_has_another_browser_codec(
     video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cslr_cli.media.video_writer._find_ffmpeg", lambda: None)
+    monkeypatch.setattr(video_writer, "_ENCODERS", video_writer._ENCODERS[1:])
     result = render_captions(video, recognised(), tmp_path / "out.mp4", font)
-    assert result.codec in ("H.264", "VP9")
+    assert result.codec == "VP9"
     assert open_frames(result.path).num_frames == NUM_FRAMES
 
 
 def test_a_failing_encoder_is_an_error_and_leaves_no_file(
     video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "ffmpeg"
-    broken.write_text("#!/bin/sh\necho 'no space left' >&2\nexit 1\n")
-    broken.chmod(0o755)
-    monkeypatch.setattr("cslr_cli.media.video_writer._find_ffmpeg", lambda: str(broken))
-    monkeypatch.setattr("cslr_cli.media.video_writer._OPENCV_CODECS", {"H.264": "none"})
+    class Broken:
+        def push(self, frame: object) -> None:
+            raise av.error.ExternalError(1, "no more memory on the card")
+
+    monkeypatch.setattr(video_writer, "make_graph", lambda *_: Broken())
     (tmp_path / "out").mkdir()
-    with pytest.raises(MediaError, match="ffmpeg could not write the video") as caught:
+    with pytest.raises(MediaError, match=r"out\.mp4: the video could not be written completely") as caught:
         render_captions(video, recognised(), tmp_path / "out" / "out.mp4", font)
-    assert "no space left" in str(caught.value)
+    assert "no more memory on the card" in str(caught.value)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -163,13 +165,57 @@ def test_only_the_part_that_was_recognised_is_written(tmp_path: Path, font: Capt
     assert caption_is_shown(frames) == [False, False, True, True, False, False]
 
 
-def test_a_variable_frame_rate_keeps_the_length_of_the_video(
-    video: Path, tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
+def make_recording(path: Path, *options: str) -> Path:
+    """Six seconds of film with a variable frame rate, and a rising tone, of which no two moments are alike."""
+    picture = "testsrc=size=64x48:rate=25:duration=6,select='lt(mod(n,7),3)+gt(t,4)'"
+    tone = "aevalsrc=0.5*sin(2*PI*(200+150*t)*t):s=16000:d=6"
+    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone]
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, "-fps_mode", "vfr", *options, str(path)], check=True)
+    return path
+
+
+def frame_times(path: Path) -> NDArray[np.float64]:
+    asked = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0"]
+    printed = subprocess.run([*asked, str(path)], capture_output=True, text=True, check=True).stdout
+    return np.array([float(line.strip(",")) for line in printed.split()])
+
+
+def sound_of(path: Path) -> NDArray[np.float32]:
+    asked = ["ffmpeg", "-v", "error", "-copyts", "-i", str(path), "-map", "0:a:0", "-ac", "1"]
+    asked += ["-af", "aresample=16000:async=1:first_pts=0", "-f", "f32le", "-"]
+    return np.frombuffer(subprocess.run(asked, capture_output=True, check=True).stdout, np.float32)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize(("start", "end"), [(0.0, 6.0), (1.0, 3.5), (4.2, 6.0)])
+@pytest.mark.parametrize(("codec", "sound"), [("aac", "copied"), ("pcm_s16le", "encoded")])
+def test_frames_keep_their_times_and_their_sound(
+    tmp_path: Path, font: CaptionFont, start: float, end: float, codec: str, sound: str
 ) -> None:
-    times = np.concatenate((np.arange(20) * 0.02, 0.4 + np.arange(20) * 0.08))
-    monkeypatch.setattr("cslr_cli.media.video.VideoFrames.timestamps", times)
-    result = render_captions(video, recognised(duration=2.0), tmp_path / "out.mp4", font)
-    assert result.num_frames / result.fps == pytest.approx(times[-1], abs=0.1)
+    source = make_recording(tmp_path / "talk.mkv", "-c:v", "libx264", "-c:a", codec)
+    recognition = recognised(TimedGloss("A", start + 0.2, start + 0.6), start=start, duration=end - start)
+    result = render_captions(source, recognition, tmp_path / "out.mp4", font)
+    assert (result.sound, result.warnings) == (sound, ())
+    times, written = frame_times(source), frame_times(tmp_path / "out.mp4")
+    shown = times - times[0]
+    within = times[(shown >= start - 0.02) & (shown < end - 1e-6)]
+    assert written == pytest.approx(within - within[0], abs=1e-3)
+    found = sound_of(tmp_path / "out.mp4")
+    expected = sound_of(source)[round(within[0] * 16000) :][: len(found)]
+    assert len(found) / 16000 == pytest.approx(end + times[0] - within[0], abs=0.1)
+    length = min(len(found), len(expected)) - 2000
+    assert np.corrcoef(expected[1000:length], found[1000:length])[0, 1] > 0.98
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_sound_that_cannot_be_kept_is_reported(
+    tmp_path: Path, font: CaptionFont, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_recording(tmp_path / "talk.mkv", "-c:v", "libx264", "-c:a", "aac")
+    monkeypatch.setattr("cslr_cli.media.video.VideoFrames.clock_origin", None)
+    result = render_captions(source, recognised(duration=6.0), tmp_path / "out.mp4", font)
+    assert result.sound == "none"
+    assert "the sound is left out" in result.warnings[0]
 
 
 def test_progress_ends_with_the_last_frame(video: Path, tmp_path: Path, font: CaptionFont) -> None:
