@@ -47,7 +47,7 @@ class LiveGlossDocument(TypedDict):
 
 def is_live(videos: Sequence[str], play_files: bool) -> bool:
     """Return whether the input is a camera, or with `play_files` (`--live`) a file that is played like a camera."""
-    from cslr_cli.recognizer.live.camera import is_camera
+    from cslr_cli.recognizer.live.stream_camera import is_camera
 
     if not (play_files or any(map(is_camera, videos))):
         return False
@@ -58,7 +58,8 @@ def is_live(videos: Sequence[str], play_files: bool) -> bool:
 
 def open_live(video: str, picture_fps: float) -> Camera:
     """Open a camera, or a file that is played like a camera; folders of pictures have a frame rate of `picture_fps`."""
-    from cslr_cli.recognizer.live.camera import FileCamera, is_camera, open_camera
+    from cslr_cli.recognizer.live.camera import FileCamera
+    from cslr_cli.recognizer.live.stream_camera import is_camera, open_camera
 
     return open_camera(video) if is_camera(video) else FileCamera(Path(video), picture_fps=picture_fps)
 
@@ -114,11 +115,15 @@ def recognize_camera(
                 )
             while not live_recognizer.is_over:
                 print_glosses(live_recognizer.step())
+                for warning in camera.take_warnings():
+                    print_error(warning, kind="warning")
                 warnings.print_if_due()
             print_glosses(live_recognizer.finish())
     finally:
         live_recognizer.stop()
         print_note(format_summary(live_recognizer.summary()))
+    if camera.error is not None:
+        raise camera.error
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import av.error
 import cv2
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 
 from cslr_cli.media.frame_source import Frame
@@ -96,6 +97,12 @@ def parse_display_matrix(data: bytes) -> Orientation:
     if abs(a) > abs(b):
         return Orientation(False, flips_columns=a < 0, flips_rows=d < 0, tilt=degrees)
     return Orientation(True, flips_columns=c < 0, flips_rows=b < 0, tilt=degrees)
+
+
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """Return the orientation that a frame carries."""
+    matrix = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+    return UPRIGHT if matrix is None else parse_display_matrix(bytes(matrix))
 
 
 @dataclass(frozen=True)

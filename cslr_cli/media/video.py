@@ -13,11 +13,9 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -28,7 +26,7 @@ from cslr_cli.media.frame_conversion import (
     Orientation,
     Presentation,
     deinterlace,
-    parse_display_matrix,
+    orientation_of,
 )
 from cslr_cli.media.frame_source import Frame, FrameSource, ResampledSegment, check_rate, cut_segment, repeat_frames
 from cslr_cli.media.frame_times import FrameTimes, duration_of, times_from_stamps
@@ -456,8 +454,7 @@ def _allowed_shortfall(seconds: float) -> float:
 def _first_orientation(frames: Iterator[VideoFrame]) -> Orientation:
     """Return the orientation of the first frame that states one."""
     frame = next(frames, None)
-    matrix = None if frame is None else cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
-    return UPRIGHT if matrix is None else parse_display_matrix(bytes(matrix))
+    return UPRIGHT if frame is None else orientation_of(frame)
 
 
 def _read_facts(decoder: VideoDecoder, orientation: Orientation) -> _Facts:

@@ -60,7 +60,7 @@ _MAX_THREADS = 4
 # Longest time in which FFmpeg opens a file or finds the next packet, seconds. A damaged file can keep it busy for long.
 _MAX_WAIT_SECONDS = 8
 # What PyAV does with names in a file that are not UTF-8; version 19 decides that itself.
-_METADATA_OPTIONS: Final[dict[str, Any]] = (
+METADATA_OPTIONS: Final[dict[str, Any]] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
 _MAX_STAMP = 2**62  # that FFmpeg can seek to
@@ -253,9 +253,9 @@ def open_container(path: Path, name: str) -> InputContainer:
             # With the protocol, `take-12:30.mp4` is no address, and `-x.mp4` no option.
             f"file:{path}",
             options={"max_pixels": str(MAX_PIXELS)},
-            container_options={"format_whitelist": _allowed_formats(), "protocol_whitelist": "file"},
+            container_options={"format_whitelist": local_formats(), "protocol_whitelist": "file"},
             timeout=float(_MAX_WAIT_SECONDS),
-            **_METADATA_OPTIONS,
+            **METADATA_OPTIONS,
         )
         return cast("InputContainer", container)
     except av.error.ExitError as error:
@@ -265,7 +265,8 @@ def open_container(path: Path, name: str) -> InputContainer:
 
 
 @functools.cache
-def _allowed_formats() -> str:
+def local_formats() -> str:
+    """Return the formats of FFmpeg that read one file and nothing else, separated by commas."""
     return ",".join(sorted(av.formats_available - _FORBIDDEN_FORMATS))
 
 

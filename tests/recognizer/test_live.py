@@ -19,10 +19,11 @@ from cslr_cli.corpora.synthetic import write_clip_video
 from cslr_cli.dataset.manifest import PreparedCorpus
 from cslr_cli.errors import MediaError, UsageError
 from cslr_cli.recognizer import Recognizer, Segmentation
-from cslr_cli.recognizer.live.camera import Camera, CameraFrame, DeviceCamera, FileCamera, is_camera, open_camera
+from cslr_cli.recognizer.live.camera import Camera, CameraFrame, DeviceCamera, FileCamera
 from cslr_cli.recognizer.live.live_recognizer import EvenRateSampler, LiveGloss, LiveRecognizer, LiveSummary
 from cslr_cli.recognizer.live.sliding_window import SlidingWindowRecognizer
 from cslr_cli.recognizer.live.stability import StableGlossFilter, WindowResult
+from cslr_cli.recognizer.live.stream_camera import is_camera, open_camera
 from cslr_cli.recognizer.options import LiveOptions
 from cslr_cli.scoring import TimedGloss
 
@@ -325,63 +326,34 @@ def test_a_webcam_is_read_in_the_background_and_drops_the_oldest(tmp_path: Path)
     assert capture.is_released
 
 
-class LossyCapture(FakeCapture):
-    """A stream of which what was to be every third frame does not arrive whole."""
-
-    def read(self) -> tuple[bool, NDArray[Any] | None]:
-        if self.left % 3 == 0:
-            self.left -= self.left > 0
-            return False, None
-        self.may_go_on.release()
-        return super().read()
-
-
-class RecordingCapture(FakeCapture):
-    """What a server gives of a recording: each frame at once, with its own time."""
-
-    def __init__(self, clock: FakeClock, times: list[float]) -> None:
-        super().__init__(clock, len(times))
-        self.times = times
-
-    def read(self) -> tuple[bool, NDArray[Any] | None]:
-        self.left -= 1
-        return self.left >= 0, np.zeros((2, 2, 3), np.uint8)
-
-    def get(self, what: int) -> float:
-        return len(self.times) if what == cv2.CAP_PROP_FRAME_COUNT else 1000 * self.times[-1 - self.left]
-
-
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
-        ([0, 0.04, 0.08, 0.2, 0.24], [0, 0.04, 0.08, 0.2, 0.24]),
-        ([7, 7.5, 8, 108, 108.5], [0, 0.5, 1, 1, 1.5]),  # its times jump where recordings were joined
-        ([0, 0, 0], [0, 0, 0]),  # and there may be none
-    ],
-)
-def test_a_recording_behind_an_address_is_played_in_real_time(times: list[float], expected: list[float]) -> None:
-    clock = FakeClock()
-    capture = RecordingCapture(clock, times)
-    camera = DeviceCamera("https://host/talk.mp4", capture, clock, 100.0)  # type: ignore[arg-type]
-    end = time.monotonic() + PATIENCE
-    while not capture.is_released:
-        assert time.monotonic() < end
-        time.sleep(0.002)
-    assert [frame.time - BEGAN for frame in camera.take()] == pytest.approx(expected)
-    assert clock.now() == pytest.approx(BEGAN + expected[-1])  # it was waited for
-    assert camera.is_recording
-
-
-@pytest.mark.parametrize(("name", "expected"), [("rtsp://camera.local/1", 20), ("0", 2)])
-def test_a_stream_continues_after_a_damaged_frame(name: str, expected: int) -> None:
-    capture = LossyCapture(FakeClock(), 29)
-    camera = DeviceCamera(name, capture, capture.clock, 100.0)  # type: ignore[arg-type]
-    end = time.monotonic() + PATIENCE
-    while not capture.is_released:
-        assert time.monotonic() < end
-        time.sleep(0.002)
-    assert len(camera.take()) == camera.num_frames == expected
+def test_a_webcam_that_is_disconnected_ends_with_a_message() -> None:
+    capture = FakeCapture(FakeClock(), 3)
+    camera = DeviceCamera("0", capture, capture.clock, 100.0)  # type: ignore[arg-type]
+    capture.may_go_on.release(4)
+    wait_until(camera, 3)
+    camera.close()
+    assert len(camera.take()) == 3
     assert camera.is_over
+    assert "camera 0: sends no more pictures" in str(camera.error)
+
+
+def test_an_error_in_the_reading_thread_ends_the_watch_with_its_message() -> None:
+    class Broken(FakeCapture):
+        def read(self) -> tuple[bool, NDArray[Any] | None]:
+            super().read()
+            raise RuntimeError("the driver has crashed")
+
+    capture = Broken(FakeClock(), 3)
+    camera = DeviceCamera("0", capture, capture.clock, 100.0)  # type: ignore[arg-type]
+    watching = LiveRecognizer(camera, FakeRecognizer([], capture.clock), LiveOptions())
+    capture.may_go_on.release(1)
+    end = time.monotonic() + PATIENCE
+    while not watching.is_over:
+        assert time.monotonic() < end
+        watching.step()
+    camera.close()
+    assert capture.is_released
+    assert str(camera.error) == "0: RuntimeError: the driver has crashed"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Sources of live frames: a webcam, a stream, or a recording that is played in real time.
+"""Sources of live frames: a webcam, or a recording that is played in real time. `stream_camera` adds addresses.
 
 Frames that are not taken in time are dropped, the oldest first, and counted, so that recognition is never far behind
 the signing.
@@ -15,12 +15,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import Protocol
 
 import cv2
 
-from cslr_cli.errors import MediaError
+from cslr_cli.errors import CslrError, MediaError
 from cslr_cli.media.frame_source import Frame, bgr_to_rgb
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.options import DEFAULT_FPS
@@ -28,13 +27,9 @@ from cslr_cli.media.options import DEFAULT_FPS
 # Maximum time that a frame waits for the network, seconds.
 MAX_WAIT_SECONDS = 2.0
 
-_STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
 _DEVICE = re.compile(r"/dev/video(\d+)")
-_NETWORK_TIMEOUT = 10_000  # milliseconds
-# Limits on retries after a missing frame, which means a damaged packet or the end of the stream: attempts, seconds.
-_MAX_RETRIES, _MAX_RETRY_SECONDS = 100, 2.0
-# Largest difference between a recording's own times and the clock before they are synchronized again, seconds.
-_MAX_DRIFT_SECONDS = 2.0
+# Longest time that `close` waits for the reading thread, seconds. A server may not answer.
+_MAX_CLOSE_SECONDS = 2.0
 
 
 class Clock(Protocol):
@@ -83,16 +78,19 @@ class Camera(ABC):
         num_frames: number of frames so far.
         num_dropped: number of frames that were dropped.
         is_recording: whether the camera is the address of a recording.
+        error: why the camera has ended; None if it has not, or was closed, or a recording has reached its end.
     """
 
     def __init__(self, name: str, clock: Clock, max_wait: float) -> None:
         self.name = name
         self.is_recording = False
+        self.error: CslrError | None = None
         self.clock = clock
         self.num_frames = 0
         self.num_dropped = 0
         self._max_wait = max_wait
         self._waiting: deque[CameraFrame] = deque()
+        self._warnings: deque[str] = deque()
 
     @abstractmethod
     def take(self) -> list[CameraFrame]:
@@ -107,6 +105,10 @@ class Camera(ABC):
     def close(self) -> None:
         """Release the camera; waiting frames can still be taken."""
 
+    def take_warnings(self) -> list[str]:
+        """Return what was unusual since the last call, a sentence each."""
+        return [self._warnings.popleft() for _ in range(len(self._warnings))]
+
     def _add(self, frame: CameraFrame) -> None:
         self.num_frames += 1
         self._waiting.append(frame)
@@ -118,81 +120,22 @@ class Camera(ABC):
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
 
-def is_camera(argument: str) -> bool:
-    """Return whether an argument is a camera: digits without a file of this name, a device, or a stream's address."""
-    if _STREAM.match(argument) or _DEVICE.fullmatch(argument):
-        return True
-    return argument.isascii() and argument.isdigit() and not os.path.exists(argument)
+class BackgroundCamera(Camera):
+    """A camera that is read in a thread, so that no frame waits for the network."""
 
-
-def open_camera(argument: str, clock: Clock | None = None, max_wait: float = MAX_WAIT_SECONDS) -> Camera:
-    """Open a webcam by its number, or a stream by its address.
-
-    Args:
-        argument: number or address, such as `0` or `rtsp://…`.
-        clock: clock of the frames' times.
-        max_wait: maximum time that a frame waits, seconds.
-
-    Raises:
-        MediaError: the camera does not exist, or returns no frame.
-    """
-    capture = _connect(argument)
-    found, picture = capture.read() if capture.isOpened() else (False, None)
-    if not found or picture is None:
-        capture.release()
-        raise _camera_error(argument)
-    return DeviceCamera(argument, capture, clock or RealClock(), max_wait)
-
-
-def _connect(argument: str) -> cv2.VideoCapture:
-    if (number := _camera_number(argument)) is not None:
-        return cv2.VideoCapture(number)
-    timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
-    return cv2.VideoCapture(
-        argument, cv2.CAP_FFMPEG, [value for name in timeouts for value in (name, _NETWORK_TIMEOUT)]
-    )
-
-
-def _camera_number(argument: str) -> int | None:
-    """Return the number of a camera of this machine; None for the address of a stream."""
-    device = _DEVICE.fullmatch(argument)
-    digits = device[1] if device else argument
-    # A larger number is none that OpenCV knows.
-    return min(int(digits[:9]), 10**6) if digits.isascii() and digits.isdigit() else None
-
-
-def _camera_error(argument: str) -> MediaError:
-    if _camera_number(argument) is None:
-        return MediaError(
-            f"{argument}: this address sends no video", f"check the address with: ffplay {quote(argument)}"
-        )
-    devices = sorted(str(path) for path in Path("/dev").glob("video*")) if os.name == "posix" else []
-    advice = (
-        f"this machine has {', '.join(devices)}; close other programs that use the camera"
-        if devices
-        else "this machine has no camera; connect one"
-    )
-    return MediaError(
-        f"camera {argument}: cannot be opened, or sends no picture",
-        f"{advice}\nto use a video file as the camera: cslr predict --live talk.mp4",
-    )
-
-
-class DeviceCamera(Camera):
-    """A webcam or a stream, read in a thread so that no frame waits for the network."""
-
-    def __init__(self, name: str, capture: cv2.VideoCapture, clock: Clock, max_wait: float) -> None:
+    def __init__(self, name: str, clock: Clock, max_wait: float) -> None:
         super().__init__(name, clock, max_wait)
-        self._capture = capture
-        # Only a recording states its length. HLS arrives in chunks of some seconds.
-        is_address = _STREAM.match(name) is not None
-        self.is_recording = is_address and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
-        self._has_own_times = self.is_recording or (is_address and ".m3u8" in name.lower())
-        self._offset = 0.0  # from its own times to the clock's
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._read, name=f"camera {name}", daemon=True)
-        self._thread.start()
+        self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
+
+    @abstractmethod
+    def _read(self) -> None:
+        """Pass frames to `_add_frame` until the camera ends or is stopped; raise an error if it ends unexpectedly."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Release the camera, after the last call of `_read`."""
 
     def take(self) -> list[CameraFrame]:
         """Return the frames since the last call, except dropped ones."""
@@ -208,40 +151,69 @@ class DeviceCamera(Camera):
     def close(self) -> None:
         """Release the camera."""
         self._stopped.set()
-        self._thread.join(timeout=2)  # do not wait for a stream that hangs
+        self._thread.join(timeout=_MAX_CLOSE_SECONDS)
+
+    def _add_frame(self, frame: CameraFrame) -> None:
+        with self._lock:
+            self._add(frame)
+
+    def _run(self) -> None:
+        try:
+            self._read()
+        except Exception as error:  # no frame will come any more, and the watch ends with this message
+            if not self._stopped.is_set():
+                kind = type(error).__name__
+                self.error = error if isinstance(error, CslrError) else MediaError(f"{self.name}: {kind}: {error}")
+        finally:
+            self._stopped.set()
+            self._release()
+
+
+class DeviceCamera(BackgroundCamera):
+    """A webcam."""
+
+    def __init__(self, name: str, capture: cv2.VideoCapture, clock: Clock, max_wait: float) -> None:
+        super().__init__(name, clock, max_wait)
+        self._capture = capture
+        self._thread.start()
 
     def _read(self) -> None:
         while not self._stopped.is_set():
-            picture = self._next_picture()
-            if picture is None:
-                self._stopped.set()
-                break
-            frame = CameraFrame(self._wait_for_frame_time(), bgr_to_rgb(picture))
-            with self._lock:
-                self._add(frame)
+            found, picture = self._capture.read()
+            if not found or picture is None:
+                raise MediaError(f"camera {self.name}: sends no more pictures", "check its cable, and start again")
+            self._add_frame(CameraFrame(self.clock.now(), bgr_to_rgb(picture)))
+
+    def _release(self) -> None:
         self._capture.release()
 
-    def _wait_for_frame_time(self) -> float:
-        """Return the time of the frame; wait for it if the source has its own times."""
-        now = self.clock.now()
-        if not self._has_own_times:
-            return now
-        own_time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if abs(own_time + self._offset - now) > _MAX_DRIFT_SECONDS:
-            self._offset = now - own_time
-        self.clock.sleep(max(0.0, own_time + self._offset - now))
-        return own_time + self._offset
 
-    def _next_picture(self) -> cv2.typing.MatLike | None:
-        """Return the next picture, skipping damaged packets of a stream; None at the end."""
-        started = self.clock.now()
-        for _ in range(_MAX_RETRIES if _STREAM.match(self.name) else 1):
-            found, picture = self._capture.read()
-            if found:
-                return picture
-            if self._stopped.is_set() or self.clock.now() - started > _MAX_RETRY_SECONDS:
-                break
-        return None
+def is_camera_number(argument: str) -> bool:
+    """Return whether an argument is a camera of this machine: digits without a file of this name, or a device."""
+    if _DEVICE.fullmatch(argument):
+        return True
+    return argument.isascii() and argument.isdigit() and not os.path.exists(argument)
+
+
+def open_device(argument: str, clock: Clock, max_wait: float) -> DeviceCamera:
+    """Open a camera of this machine by its number or device."""
+    device = _DEVICE.fullmatch(argument)
+    # A larger number is none that OpenCV knows.
+    capture = cv2.VideoCapture(min(int((device[1] if device else argument)[:9]), 10**6))
+    found, picture = capture.read() if capture.isOpened() else (False, None)
+    if found and picture is not None:
+        return DeviceCamera(argument, capture, clock, max_wait)
+    capture.release()
+    devices = sorted(str(path) for path in Path("/dev").glob("video*")) if os.name == "posix" else []
+    advice = (
+        f"this machine has {', '.join(devices)}; close other programs that use the camera"
+        if devices
+        else "this machine has no camera; connect one"
+    )
+    raise MediaError(
+        f"camera {argument}: cannot be opened, or sends no picture",
+        f"{advice}\nto use a video file as the camera: cslr predict --live talk.mp4",
+    )
 
 
 class FileCamera(Camera):
