@@ -29,10 +29,9 @@ from cslr_cli.recognition import Recognition
 from cslr_cli.recognizer import ReadOptions
 from cslr_cli.recognizer.options import MAX_UNDIVIDED_SECONDS
 
-# Codecs, pixel formats and containers (FFmpeg's names) that all browsers play.
-_BROWSER_CODECS = ("h264", "vp8", "vp9", "av1")
+# What all browsers play, by FFmpeg's names: codecs in each container, and pixel formats.
+_BROWSER_CODECS = {"mp4": ("h264", "vp9", "av1"), "webm": ("vp8", "vp9", "av1")}
 _BROWSER_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
-_BROWSER_CONTAINERS = {"mp4", "webm"}
 _BROWSER_SUFFIXES = (".mp4", ".m4v", ".webm", ".mov")
 
 
@@ -247,10 +246,10 @@ def _plays_in_browsers(video: Path) -> bool:
     if video.suffix not in _BROWSER_SUFFIXES:
         return False
     with open_video(video) as decoder:
-        formats = set(decoder.container.format.name.split(","))
+        names = decoder.container.format.name.split(",")
+        codecs = [codec for name in names for codec in _BROWSER_CODECS.get(name, ())]
         context = decoder.stream.codec_context
-        plays = context.codec.canonical_name in _BROWSER_CODECS and context.pix_fmt in _BROWSER_PIXEL_FORMATS
-        return plays and bool(formats & _BROWSER_CONTAINERS)
+        return context.codec.canonical_name in codecs and context.pix_fmt in _BROWSER_PIXEL_FORMATS
 
 
 def _write_player_video(source: Path, video: Path, fps: float | None) -> None:

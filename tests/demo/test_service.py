@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 
 from cslr_cli.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from cslr_cli.demo import CheckpointMenu, DemoService, Limits, build_checkpoint_menu
+from cslr_cli.demo import service as service_module
 from cslr_cli.errors import CslrError, MediaError, UsageError
 from cslr_cli.recognizer import Recognizer
 
@@ -283,3 +285,26 @@ def test_no_checkpoint_is_an_error_with_a_hint(tmp_path: Path) -> None:
 def test_a_single_broken_checkpoint_is_an_error(runs: Path) -> None:
     with pytest.raises(CslrError, match="broken"):
         build_checkpoint_menu([runs / "broken" / "best.pt"], runs, device=CPU)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize(
+    ("name", "options", "plays"),
+    [
+        ("a.mp4", ("-c:v", "libx264", "-pix_fmt", "yuv420p"), True),
+        ("a.mov", ("-c:v", "libx264", "-pix_fmt", "yuv420p"), True),
+        ("a.webm", ("-c:v", "libvpx", "-pix_fmt", "yuv420p"), True),
+        ("b.mp4", ("-c:v", "libx264", "-pix_fmt", "yuv444p"), False),
+        ("c.mp4", ("-c:v", "libx264", "-pix_fmt", "yuv420p10le"), False),
+        ("d.mp4", ("-c:v", "mpeg4"), False),
+        ("e.mov", ("-c:v", "mjpeg"), False),
+        ("f.avi", ("-c:v", "libx264", "-pix_fmt", "yuv420p"), False),
+        ("g.mp4", ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "matroska"), False),  # a wrong suffix
+    ],
+)
+def test_a_player_video_is_made_where_browsers_need_one(
+    tmp_path: Path, name: str, options: tuple[str, ...], plays: bool
+) -> None:
+    source = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=0.2"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, *options, str(tmp_path / name)], check=True)
+    assert service_module._plays_in_browsers(tmp_path / name) == plays

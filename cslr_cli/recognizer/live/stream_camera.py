@@ -119,6 +119,8 @@ class StreamCamera(BackgroundCamera):
     def _connect_again(self, reason: str, num_attempts: int) -> int:
         """Open the stream again, and return the number of attempts in a row; raise a MediaError after the last one."""
         waits, start = self._reconnecting.waits, self.clock.now()
+        if num_attempts < len(waits):
+            self._warnings.append(f"{self.name}: {reason}; connecting again")
         while num_attempts < len(waits):
             if self._stopped.wait(waits[num_attempts]):
                 return num_attempts
@@ -128,7 +130,6 @@ class StreamCamera(BackgroundCamera):
             except MediaError:
                 continue
             self._pacer.restart()
-            self._warnings.append(f"{self.name}: {reason}; connected again")
             return num_attempts
         seconds = self.clock.now() - start
         raise MediaError(
