@@ -194,6 +194,7 @@ class Process:
 
     def __init__(self, arguments: str, *, fresh: bool) -> None:
         self._log = Path(tempfile.mkstemp(prefix="log-", dir="logs")[1])
+        self._status: int | None = None
         self.started = time.monotonic()
         if fresh:
             self.pid = self._start_python(arguments)
@@ -243,13 +244,15 @@ class Process:
     def wait(self, seconds: float) -> int | None:
         """Wait for its end and return its status, or minus its signal; None if it runs longer."""
         end = time.monotonic() + seconds
-        while True:
+        while self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                return os.waitstatus_to_exitcode(status)
+                self._status = os.waitstatus_to_exitcode(status)
+                break
             if time.monotonic() > end:
                 return None
             time.sleep(0.005)
+        return self._status
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, SIGINT to all its processes, as a terminal does."""

@@ -397,7 +397,7 @@ def _damaged_files() -> list[DamagedFile]:
 
 _BEST, _CLIP = f"{_RUN}/best.pt", "clip.zip"
 _PREDICT = f"predict {_CLIP} --checkpoint {_BEST} --device cpu --json"
-_NEW_RUN = "train --config tiny.yaml --epochs 1 --name new --device cpu --json"
+_NEW_RUN = "train --config tiny.yaml --epochs 1 --name new --device cpu --workers 0 --json"
 
 
 def _network_files() -> Iterator[DamagedFile]:
@@ -424,7 +424,7 @@ def _network_files() -> Iterator[DamagedFile]:
     ):
         yield DamagedFile(name, name, command, (_CLIP, "published.pt"), (name, "published.pt"))
     yield DamagedFile("language model", "model.arpa", f"{_PREDICT} --lm model.arpa", (_CLIP, _BEST))
-    yield DamagedFile("configuration", "tiny.yaml", _NEW_RUN, (_CORPUS,))
+    yield DamagedFile("configuration", "tiny.yaml", _NEW_RUN, (_CORPUS,), ("tiny.yaml", "prepared/"))
     inspect = f"inspect {_CORPUS} --config tiny.yaml --workers 1"
     yield DamagedFile("configuration values", "tiny.yaml", inspect, (_CORPUS,), values="all")
 

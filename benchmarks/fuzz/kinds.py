@@ -41,6 +41,7 @@ from cslr_cli.training.run.folder import RunFolder
 from cslr_cli.training.run.state import TrainingState
 
 _CPU = torch.device("cpu")
+_MAX_BYTES = 2**26  # of a case; several changes can make a file of gigabytes
 _MAX_FRAMES = 200  # that a case decodes
 
 
@@ -68,7 +69,10 @@ class Kind:
     def write(self, changed: Any, path: Path) -> bool:
         """Write a changed seed; return whether it can be written at all (JSON has no lone surrogates, for example)."""
         try:
-            path.write_bytes(changed if isinstance(changed, bytes) else self.dump(changed))
+            content = changed if isinstance(changed, bytes) else self.dump(changed)
+            if len(content) > _MAX_BYTES:
+                return False
+            path.write_bytes(content)
         except (ValueError, TypeError, OverflowError, RecursionError, RuntimeError, yaml.YAMLError):
             return False
         return True

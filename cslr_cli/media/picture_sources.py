@@ -16,7 +16,7 @@ from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, list_
 from cslr_cli.media.picture_series import PICTURE_SUFFIXES, VIDEO_SUFFIXES, PictureSeries, find_series
 from cslr_cli.media.pictures import decode_picture
 from cslr_cli.media.png import PNG_SIGNATURE, has_valid_checksums
-from cslr_cli.untrusted import UntrustedDataError, open_zip, read_zip_entry
+from cslr_cli.untrusted import MAX_ZIP_ENTRY_BYTES, UntrustedDataError, open_zip, read_bytes, read_zip_entry
 
 # Files and folders below a folder without pictures among which an error message looks for clips.
 _MAX_ENTRIES_SEARCHED = 10_000
@@ -81,9 +81,11 @@ class FolderFrames(_PictureFrames):
         for index in indices:
             path = self.path / self.names[index]
             try:
-                data = path.read_bytes()
+                data = read_bytes(path, max_bytes=MAX_ZIP_ENTRY_BYTES)  # the same limit as for a picture in a zip
             except OSError as error:
                 raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
+            except UntrustedDataError as error:
+                raise MediaError(error.message, error.hint) from error
             if data.startswith(PNG_SIGNATURE) and not has_valid_checksums(data):
                 raise MediaError(f"{path}: the picture is damaged or cut off")
             yield str(path), decode_picture(data, str(path))

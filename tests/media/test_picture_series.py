@@ -154,3 +154,10 @@ def test_a_zip_that_uses_the_fields_for_large_files_is_read(tmp_path: Path) -> N
             with archive.open(f"{value}.png", "w", force_zip64=True) as file:
                 file.write(picture(value))
     assert values(tmp_path / "clip.zip") == [0, 1]
+
+
+def test_a_huge_file_in_place_of_a_picture_is_not_read_into_memory(tmp_path: Path) -> None:
+    with open(tmp_path / "0.png", "wb") as file:
+        file.truncate(2**33)  # takes no space on the disk
+    with pytest.raises(MediaError, match="larger than 256 MiB"):
+        open_frames(tmp_path).read()
