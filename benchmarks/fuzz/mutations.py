@@ -32,6 +32,7 @@ _NOT_UTF_8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xc0\xaf
 _BOUNDARIES = re.compile(
     rb"[\n,;|\t:{}\[\]]|PK\x01\x02|PK\x03\x04|PK\x05\x06|IDAT|IEND|\xff[\xc0-\xfe]|RIFF|LIST|idx1|\."
 )
+_MAX_BYTES = 2**24  # of repeated lines
 _RUN_LENGTHS = (100, 10_000, 1_000_000)
 
 
@@ -99,9 +100,9 @@ def _swap(content: bytes, rng: random.Random) -> bytes:
 def _change_lines(content: bytes, rng: random.Random) -> bytes:
     lines = content.split(b"\n")
     at, other = rng.randrange(len(lines)), rng.randrange(len(lines))
-    lines[at : at + 1] = rng.choice(
-        ([lines[at]] * 2, [lines[at]] * 2000, [], [lines[other]], [lines[at] * 500], [b"", b"", lines[at]])
-    )
+    line = lines[at]
+    often = min(2000, _MAX_BYTES // (len(line) + 1))  # a case must not need more memory than what it tries
+    lines[at : at + 1] = rng.choice(([line] * 2, [line] * often, [], [lines[other]], [line * often], [b"", b"", line]))
     return b"\n".join(lines)
 
 
