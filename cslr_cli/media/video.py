@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -266,16 +266,24 @@ class VideoFrames(FrameSource):
     @cached_property
     def _facts(self) -> _Facts:
         with self._open() as decoder:
-            return _read_facts(decoder, self._find_orientation(decoder))
+            return self._read_facts(decoder, next(decoder.frames(), None))
 
-    def _find_orientation(self, decoder: VideoDecoder) -> Orientation:
+    def _note_facts(self, decoder: VideoDecoder, first: VideoFrame) -> None:
+        """Keep the facts while the file is open anyway: opening it again takes as long as reading a second of it."""
+        if "_facts" not in self.__dict__:
+            self._facts = self._read_facts(decoder, first)
+
+    def _read_facts(self, decoder: VideoDecoder, first: VideoFrame | None) -> _Facts:
+        return _read_facts(decoder, UPRIGHT if first is None else self._find_orientation(decoder, first))
+
+    def _find_orientation(self, decoder: VideoDecoder, first: VideoFrame) -> Orientation:
         """Return how the container wants frames to be turned; H.264 and HEVC data may say something else."""
-        found = _first_orientation(decoder.frames())
+        found = orientation_of(first)
         if found == UPRIGHT or not decoder.has_messages:
             return found
         with self._open(without_messages=True) as cleaned:
-            frames = list(islice(cleaned.frames(), 1))
-        return _first_orientation(iter(frames)) if frames else found
+            frame = next(cleaned.frames(), None)
+            return found if frame is None else orientation_of(frame)
 
     @cached_property
     def _index(self) -> _FrameIndex:
@@ -294,6 +302,8 @@ class VideoFrames(FrameSource):
         found = _IndexBuilder()
         with self._open(careful=careful, quick=True) as decoder:
             for frame in self._decode_all(decoder):
+                if not found.stamps:
+                    self._note_facts(decoder, frame)
                 found.add(frame)
             if not found.stamps:
                 return None
@@ -378,6 +388,7 @@ class VideoFrames(FrameSource):
             origin = None if first is None else stamp_of(first)
             if first is None or origin is None or decoder.num_damaged:
                 return None
+            self._note_facts(decoder, first)
             frames = chain([first], frames)
             if self._seek_before(decoder, start, origin):
                 frames = self._decode_all(decoder)
@@ -449,12 +460,6 @@ class VideoFrames(FrameSource):
 
 def _allowed_shortfall(seconds: float) -> float:
     return max(_ALLOWED_SHORTFALL, _ALLOWED_SHORTFALL_FRACTION * seconds)
-
-
-def _first_orientation(frames: Iterator[VideoFrame]) -> Orientation:
-    """Return the orientation of the first frame that states one."""
-    frame = next(frames, None)
-    return UPRIGHT if frame is None else orientation_of(frame)
 
 
 def _read_facts(decoder: VideoDecoder, orientation: Orientation) -> _Facts:
