@@ -26,6 +26,7 @@ from cslr_cli.dataset.sample import SPLITS, Sample
 from cslr_cli.errors import FAULTS_SHOWN, DataError
 from cslr_cli.files import write_text
 from cslr_cli.media.options import MAX_FPS, MIN_FPS, FitMode, Interpolation
+from cslr_cli.scoring.normalisation import PROTOCOLS
 from cslr_cli.untrusted import MAX_FRAME_SIDE, abbreviate, read_text, read_yaml
 from cslr_cli.vocabulary import Vocabulary
 
@@ -135,13 +136,15 @@ class CorpusInfo:
             raise DataError(f"{path}: {error}", hint) from error
 
     def range_faults(self) -> list[str]:
-        """Return the values that are out of range; frames of such a size or rate would take unbounded memory."""
+        """Return the values out of range; frames of such a size or rate would take unbounded memory."""
         limits: dict[str, tuple[float, float]] = {"fps": (MIN_FPS, MAX_FPS), "frame_size": (1, MAX_FRAME_SIDE)}
         faults = [
             f"{name} is {getattr(self, name)!r}"
             for name, (smallest, largest) in limits.items()
             if not smallest <= getattr(self, name) <= largest
         ]
+        if self.protocol not in PROTOCOLS:
+            faults.append(f"protocol is {self.protocol!r}, expected one of {', '.join(PROTOCOLS)}")
         if self.original_size is not None and not all(1 <= side <= MAX_FRAME_SIDE for side in self.original_size):
             faults.append(f"original_size is {list(self.original_size)}")
         return faults

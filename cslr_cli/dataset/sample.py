@@ -92,8 +92,23 @@ class Sample:
             raise DataError(
                 f"{where}: not a sample: {', '.join(wrong)}", "expected a line that cslr prepare has written"
             )
+        texts = [*values["glosses"], *values.get(_OPTIONAL_KEY, {}).values()]
+        texts += [value for key in _KINDS if isinstance(value := values[key], str) and key != "frames"]
+        if not all(map(_is_unicode, texts)):
+            raise DataError(f"{where}: a text that is no Unicode", "expected a line that cslr prepare has written")
         values["glosses"] = tuple(values["glosses"])
         return cls(**values)
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8; the escapes of JSON can also state parts of characters."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_text_mapping(value: object) -> bool:

@@ -125,6 +125,12 @@ def test_a_description_that_is_invalid_is_reported(folder: Path, text: str) -> N
     assert str(folder / "corpus.yaml") in refused(folder).message
 
 
+def test_an_unknown_protocol_is_an_error_that_names_the_file(folder: Path) -> None:
+    change(folder, protocol="phoenixtrue")
+    message = refused(folder).message
+    assert message.startswith(f"{folder / 'corpus.yaml'}: protocol is 'phoenixtrue', expected one of")
+
+
 def test_all_faults_of_a_description_are_reported_together(folder: Path) -> None:
     change(folder, frame_size="large", colour="blue")
     message = refused(folder).message

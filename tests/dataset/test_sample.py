@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
 
 from cslr_cli.config import DataConfig
 from cslr_cli.dataset.sample import Sample
+from cslr_cli.errors import DataError
 from cslr_cli.temporal_plan import TemporalPlan
 
 PLAN = TemporalPlan.parse(["K5", "P2", "K5", "P2"])
@@ -33,3 +35,11 @@ def test_a_clip_needs_a_step_for_each_gloss_and_one_between_equal_ones(
 ) -> None:
     config = DataConfig(frame_interval=interval)
     assert sample_of(num_frames, glosses.split()).missing_steps(PLAN, config.frame_interval) == shortfall
+
+
+@pytest.mark.parametrize("key", ["sample_id", "glosses", "translation"])
+def test_a_text_that_is_no_unicode_is_an_error_that_names_the_line(key: str) -> None:
+    values = json.loads(sample_of(8, "A B").to_json())
+    values[key] = ["A\ud800"] if key == "glosses" else "A\ud800"
+    with pytest.raises(DataError, match=r"dev\.jsonl:3: a text that is no Unicode"):
+        Sample.from_json(json.dumps(values), "dev.jsonl:3")

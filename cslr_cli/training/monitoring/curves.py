@@ -80,7 +80,8 @@ def _draw_wer(axes: Any, history: Sequence[EpochRecord]) -> None:
 def _draw_line(axes: Any, history: Sequence[EpochRecord], name: str, label: str, colour: str) -> None:
     """Draw a figure over the epochs that have it: some losses start in a later epoch."""
     values = [(record.epoch, record.to_dict().get(name)) for record in history]
-    points = [(epoch, value) for epoch, value in values if value is not None]
+    # A checkpoint of another version may have something else than a number under this name.
+    points = [(epoch, value) for epoch, value in values if isinstance(value, int | float)]
     if points:
         axes.plot(*zip(*points, strict=True), label=label, color=colour, marker="o", markersize=3, linewidth=1.4)
 

@@ -67,6 +67,12 @@ def test_a_training_that_was_never_evaluated_and_never_stepped_is_drawn_too(tmp_
     assert drawn(tmp_path / "curves.png", only).std() > 0
 
 
+def test_what_is_no_number_under_a_known_name_is_not_drawn(tmp_path: Path) -> None:
+    strange = drawn(tmp_path / "strange.png", history(4, loss=[[1.0], [2.0, 3.0]]))
+    without = [EpochRecord.from_dict({**record.to_dict(), "loss": "?"}) for record in history(4)]
+    np.testing.assert_array_equal(strange, drawn(tmp_path / "without.png", without))
+
+
 def test_nothing_unfinished_is_left_beside_the_picture(tmp_path: Path) -> None:
     drawn(tmp_path / "curves.png", history(3))
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
