@@ -108,7 +108,7 @@ class ClipFiles:
         """Raise UsageError about files that may not be replaced, and print what is kept."""
         faults = [fault for plan in self.plans for fault in plan.find_faults()]
         description = self.folder / "features.json"
-        if self._existing == "refuse" and description.exists() and not self._is_ours():
+        if self._existing == "refuse" and description.exists() and not self._was_written_before():
             faults += find_file_faults("--output", description, [], "refuse")
         raise_output_faults(faults)
         for plan in self.plans:
@@ -152,7 +152,7 @@ class ClipFiles:
         """Print the numbers of a group."""
         _print_counts(self.folder_of(group), counts, as_json=as_json)
 
-    def _is_ours(self) -> bool:
+    def _was_written_before(self) -> bool:
         """Whether an earlier call has written features to the folder."""
         markers = map(OutputMarker.read, [self.folder, *(path.parent for path in self.folder.glob(f"*/{MARKER_FILE}"))])
         return any(marker is not None and marker.command == "features" for marker in markers)

@@ -209,7 +209,7 @@ def _add_video_stream(container: OutputContainer, encoder: _Encoder, size: tuple
     context.width, context.height = size
     context.pix_fmt = "yuv420p"
     context.time_base = _TIME_BASE
-    # Slices in place of frames would cost quality.
+    # With several threads per frame, the quality would be lower.
     context.thread_type = "AUTO"
     context.colorspace = context.color_primaries = context.color_trc = _BT709
     context.color_range = _LIMITED_RANGE

@@ -107,7 +107,7 @@ FORMATS = {
     for line in (
         OutputFormat("text", ".txt", f"{_TEXT}:format_text", separator="\n"),
         OutputFormat("glosses", ".txt", f"{_TEXT}:format_glosses"),
-        OutputFormat("json", ".json", f"{_TEXT}:format_json", holds_several=False),
+        OutputFormat("json", ".json", f"{_TEXT}:format_pretty_json", holds_several=False),
         OutputFormat("jsonl", ".jsonl", f"{_TEXT}:format_jsonl"),
         OutputFormat("csv", ".csv", f"{_TEXT}:format_csv", header=_CSV_HEADER),
         OutputFormat("ctm", ".ctm", f"{_TEXT}:format_ctm"),

@@ -141,7 +141,7 @@ class RecognitionDocument(AlternativeDocument):
     warnings: Sequence[str]
 
 
-def format_json(recognition: Recognition, options: FormatOptions) -> str:
+def format_pretty_json(recognition: Recognition, options: FormatOptions) -> str:
     """Format one JSON object over several lines."""
     return documents.format_json(recognition_document(recognition), indent=2) + "\n"
 

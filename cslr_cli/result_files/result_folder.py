@@ -153,18 +153,18 @@ def _lock_folder(folder: Path) -> Iterator[None]:
     """Share a folder with other commands; tidy it at both ends if there is no other."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _tidy_if_alone(folder, descriptor)
+        _clean_unless_in_use(folder, descriptor)
         with suppress(OSError):  # some network disks have no locks
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         try:
             yield
         finally:
-            _tidy_if_alone(folder, descriptor)
+            _clean_unless_in_use(folder, descriptor)
     finally:
         os.close(descriptor)
 
 
-def _tidy_if_alone(folder: Path, descriptor: int) -> None:
+def _clean_unless_in_use(folder: Path, descriptor: int) -> None:
     """Remove replaced lines of the ledger, and unfinished files of commands that were killed."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -25,7 +25,7 @@ from cslr_cli.scoring.json_forms import (
     parse_json_lines,
 )
 from cslr_cli.scoring.table_forms import ID_NAMES, Side, find_columns, format_table, parse_table, table_header
-from cslr_cli.scoring.text_forms import format_bar, format_text, format_trn, parse_bar, parse_text, parse_trn
+from cslr_cli.scoring.text_forms import format_bar, format_id_lines, format_trn, parse_bar, parse_text, parse_trn
 from cslr_cli.scoring.transcripts import (
     CTM_LAYOUT,
     STM_LAYOUT,
@@ -240,7 +240,7 @@ FORMS: dict[TranscriptForm, Form] = {
         ".trn", "one line per clip: GLOSS GLOSS … (ID)", "MORGEN REGEN (clip-1)", _without_side(parse_trn), format_trn
     ),
     "text": Form(
-        ".txt", "one line per clip: ID GLOSS GLOSS …", "clip-1 MORGEN REGEN", _without_side(parse_text), format_text
+        ".txt", "one line per clip: ID GLOSS GLOSS …", "clip-1 MORGEN REGEN", _without_side(parse_text), format_id_lines
     ),
     "bar": Form(
         ".gls", "one line per clip: ID|GLOSS GLOSS …", "clip-1|MORGEN REGEN", _without_side(parse_bar), format_bar

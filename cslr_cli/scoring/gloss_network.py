@@ -101,7 +101,7 @@ def first_reading(tokens: Sequence[str]) -> tuple[str, ...]:
     return tuple(glosses)
 
 
-def build_network(tokens: Sequence[str]) -> GlossNetwork:
+def build_gloss_network(tokens: Sequence[str]) -> GlossNetwork:
     """Build the network of a reference.
 
     Args:
@@ -135,7 +135,7 @@ def align_optional(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple
     """Align a hypothesis with a reference without alternatives; glosses in parentheses are optional."""
     if not any(map(is_optional, (*reference, *hypothesis))):
         return align(reference, hypothesis)
-    return align_network(build_network(reference), hypothesis, optional=True)
+    return align_network(build_gloss_network(reference), hypothesis, optional=True)
 
 
 def _parse_alternatives(token: str, depth: int = 0) -> list[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from cslr_cli.choices import MissingHypotheses
 from cslr_cli.errors import ScoringError
 from cslr_cli.scoring.alignment import AlignedPair, Counts, align, count, fold_case
-from cslr_cli.scoring.gloss_network import align_network, align_optional, build_network, is_optional
+from cslr_cli.scoring.gloss_network import align_network, align_optional, build_gloss_network, is_optional
 from cslr_cli.scoring.normalisation import ScoringProtocol
 from cslr_cli.scoring.transcripts import EMPTY_HYPOTHESIS, Reference
 
@@ -156,7 +156,7 @@ def score(
 
 def _align(reference: Reference, hypothesis: Sequence[str], optional_glosses: bool) -> tuple[AlignedPair, ...]:
     if reference.tokens is not None:
-        return align_network(build_network(reference.tokens), hypothesis, optional=optional_glosses)
+        return align_network(build_gloss_network(reference.tokens), hypothesis, optional=optional_glosses)
     if optional_glosses:
         return align_optional(reference.glosses, hypothesis)
     return align(reference.glosses, hypothesis)

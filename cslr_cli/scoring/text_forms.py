@@ -64,7 +64,7 @@ def format_trn(transcripts: Iterable[Transcript]) -> str:
     return _format_lines(transcripts, lambda name, text: f"{text} ({name})" if text else f"({name})")
 
 
-def format_text(transcripts: Iterable[Transcript]) -> str:
+def format_id_lines(transcripts: Iterable[Transcript]) -> str:
     """Format transcripts as lines `ID G G`; a ScoringError if a name or a gloss has white space."""
     return _format_lines(transcripts, lambda name, text: f"{name} {text}".rstrip(), with_marks=False)
 

@@ -17,7 +17,7 @@ from cslr_cli.scoring.gloss_network import (
     MarkError,
     align_network,
     align_optional,
-    build_network,
+    build_gloss_network,
     first_reading,
     split_marks,
 )
@@ -37,7 +37,7 @@ SUITES = {
 
 
 def counted(reference: str, hypothesis: str, *, optional: bool = False) -> Counts:
-    return count(align_network(build_network(split_marks(reference)), hypothesis.split(), optional=optional))
+    return count(align_network(build_gloss_network(split_marks(reference)), hypothesis.split(), optional=optional))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_network_without_alternatives_is_aligned_like_a_sentence() -> None:
     draw = random.Random(0)
     for _ in range(300):
         reference, hypothesis = (draw.choices(GLOSSES, k=draw.randint(0, 9)) for _ in range(2))
-        assert align_network(build_network(reference), hypothesis) == align(reference, hypothesis)
+        assert align_network(build_gloss_network(reference), hypothesis) == align(reference, hypothesis)
 
 
 def test_marks_are_split_at_white_space_and_alternatives_stay_together() -> None:
@@ -164,7 +164,7 @@ def check_suites(name: str, seeds: range, folder: Path, num_clips: int) -> None:
         suite = drawn_suite(seed, marks, num_clips)
         theirs = pairs_by_sclite(suite, folder, *(["-D"] if optional else []))
         ours = [
-            list(align_network(build_network(split_marks(reference)), hypothesis, optional=optional))
+            list(align_network(build_gloss_network(split_marks(reference)), hypothesis, optional=optional))
             for reference, hypothesis in suite
         ]
         assert ours == theirs, f"suite {seed}"

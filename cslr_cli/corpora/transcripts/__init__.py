@@ -1,6 +1,6 @@
 """Annotation documents of videos, from which a corpus is made.
 
-- `transcript`: `Transcript`, the tiers of a document, and its videos.
+- `transcript`: `AnnotationDocument`, the tiers of a document, and its videos.
 - `elan`: documents of ELAN.
 - `other_formats`: Praat TextGrids, subtitles, and the JSON of `cslr predict`.
 - `sentences`: tiers to sentences of glosses, each with its signer.

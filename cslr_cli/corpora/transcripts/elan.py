@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from cslr_cli.corpora.annotation_files import Fault
 from cslr_cli.corpora.transcripts.transcript import (
+    AnnotationDocument,
     MediaLink,
     Tier,
     TimedText,
-    Transcript,
     TranscriptError,
     sort_by_start,
 )
@@ -54,7 +54,7 @@ class _Annotation:
 Interval = tuple[float, float]  # start and end in milliseconds
 
 
-def read_elan(path: Path) -> Transcript:
+def read_elan(path: Path) -> AnnotationDocument:
     """Read a document of ELAN.
 
     Raises:
@@ -86,7 +86,7 @@ class _Document:
         self._tiers = {element.get("TIER_ID", ""): list(_annotations(element)) for element in root.iter("TIER")}
         self._intervals: dict[str, Interval] = {}
 
-    def read(self) -> Transcript:
+    def read(self) -> AnnotationDocument:
         slots = self._read_slots()
         for name, listed in self._tiers.items():
             self._intervals |= self._aligned_intervals(name, listed, slots)
@@ -96,7 +96,7 @@ class _Document:
         tiers = [self._make_tier(element) for element in self._root.iter("TIER")]
         if self._faults:
             raise TranscriptError(self._faults)
-        return Transcript(self._path, tuple(tiers), tuple(self._media()))
+        return AnnotationDocument(self._path, tuple(tiers), tuple(self._media()))
 
     def _read_slots(self) -> dict[str, float | None]:
         """Read the time of each slot in milliseconds; None for a slot without a time."""

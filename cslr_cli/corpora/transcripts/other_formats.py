@@ -13,10 +13,10 @@ from typing import Any
 from cslr_cli.corpora.annotation_files import AnnotationError, Fault, read_annotation_text
 from cslr_cli.corpora.transcripts.transcript import (
     GLOSS_TIER,
+    AnnotationDocument,
     MediaLink,
     Tier,
     TimedText,
-    Transcript,
     TranscriptError,
     sort_by_start,
 )
@@ -27,7 +27,7 @@ _SENTENCES = "sentences"
 # Praat
 
 
-def read_textgrid(path: Path) -> Transcript:
+def read_textgrid(path: Path) -> AnnotationDocument:
     """Read a TextGrid of Praat, long or short; point tiers are left out.
 
     Raises:
@@ -51,7 +51,7 @@ def read_textgrid(path: Path) -> Transcript:
                 tokens.take_text()
         if kind == "IntervalTier":
             tiers.append(Tier(name, sort_by_start(annotation for annotation in annotations if annotation.text)))
-    return Transcript(path, tuple(tiers))
+    return AnnotationDocument(path, tuple(tiers))
 
 
 class _Tokens:
@@ -97,7 +97,7 @@ _TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIME_LINE = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
 
 
-def read_subtitles(path: Path) -> Transcript:
+def read_subtitles(path: Path) -> AnnotationDocument:
     """Read SRT or VTT. If a cue has several words, each cue is a sentence of glosses; otherwise it is one gloss.
 
     Raises:
@@ -135,7 +135,7 @@ def read_subtitles(path: Path) -> Transcript:
             [Fault(str(path), "it has no cues; expected lines such as 00:00:12,400 --> 00:00:15,200")]
         )
     are_sentences = any(" " in cue.text for cue in cues)
-    return Transcript(
+    return AnnotationDocument(
         path, (Tier(GLOSS_TIER, sort_by_start(cues)),), sentence_tier=GLOSS_TIER if are_sentences else None
     )
 
@@ -148,7 +148,7 @@ def _seconds(parts: tuple[str | None, ...]) -> float:
 # JSON of `cslr predict`
 
 
-def read_recognitions(path: Path) -> list[Transcript]:
+def read_recognitions(path: Path) -> list[AnnotationDocument]:
     """Read the JSON of `cslr predict`: one document, a list of documents, or one per line.
 
     A corrected document is read: either its `glosses`, or the `glosses` of its `sentences`.
@@ -156,7 +156,7 @@ def read_recognitions(path: Path) -> list[Transcript]:
     Raises:
         TranscriptError: documents are not recognitions, or both kinds of glosses were corrected differently.
     """
-    transcripts: list[Transcript] = []
+    transcripts: list[AnnotationDocument] = []
     faults: list[Fault] = []
     for where, value in _json_documents(path, faults):
         try:
@@ -187,7 +187,7 @@ def _json_documents(path: Path, faults: list[Fault]) -> Iterator[tuple[str, Any]
                 faults.append(Fault(f"{path}:{number}", error.message))
 
 
-def _read_recognition(path: Path, where: str, value: Any) -> Transcript:
+def _read_recognition(path: Path, where: str, value: Any) -> AnnotationDocument:
     if not isinstance(value, dict) or "glosses" not in value:
         what = f"not a recognition: {abbreviate(value)}; expected an object with source and glosses"
         raise TranscriptError([Fault(where, what)])
@@ -207,7 +207,7 @@ def _read_recognition(path: Path, where: str, value: Any) -> Transcript:
         tiers.append(Tier(_SENTENCES, sort_by_start(bounds)))
     source = value.get("source")
     media = (MediaLink((source, str(Path(source).absolute()))),) if isinstance(source, str) and source else ()
-    return Transcript(path, tuple(tiers), media, _SENTENCES if bounds else None, where)
+    return AnnotationDocument(path, tuple(tiers), media, _SENTENCES if bounds else None, where)
 
 
 def _corrected(

@@ -12,7 +12,7 @@ from typing import get_args
 
 from cslr_cli.choices import SignerOrigin
 from cslr_cli.corpora.annotation_files import Fault
-from cslr_cli.corpora.transcripts.transcript import GLOSS_TIER, Tier, TimedText, Transcript, TranscriptError
+from cslr_cli.corpora.transcripts.transcript import GLOSS_TIER, AnnotationDocument, Tier, TimedText, TranscriptError
 from cslr_cli.errors import UsageError, did_you_mean
 from cslr_cli.untrusted import normalize_label
 
@@ -52,7 +52,7 @@ class SentenceOptions:
 
 
 @dataclass(frozen=True)
-class Sentence:
+class AnnotatedSentence:
     """A sentence of a recording.
 
     Attributes:
@@ -83,7 +83,9 @@ class SentenceCounts:
     division: Counter[str] = field(default_factory=Counter)
 
 
-def make_sentences(transcript: Transcript, options: SentenceOptions, counts: SentenceCounts) -> list[Sentence]:
+def make_sentences(
+    transcript: AnnotationDocument, options: SentenceOptions, counts: SentenceCounts
+) -> list[AnnotatedSentence]:
     """Make the sentences of a document, signer by signer.
 
     Args:
@@ -111,7 +113,7 @@ def make_sentences(transcript: Transcript, options: SentenceOptions, counts: Sen
     return sentences
 
 
-def _default_tier(transcript: Transcript) -> str:
+def _default_tier(transcript: AnnotationDocument) -> str:
     """Return the tier that `cslr predict` writes, or the only one with annotations."""
     if any(_matches(tier, GLOSS_TIER) for tier in transcript.tiers):
         return GLOSS_TIER
@@ -130,7 +132,7 @@ def _matches(tier: Tier, pattern: str) -> bool:
     return tier.name == pattern or fnmatch.fnmatchcase(normalize_label(tier.name), normalize_label(pattern))
 
 
-def _missing_tier(transcript: Transcript, pattern: str) -> Fault:
+def _missing_tier(transcript: AnnotationDocument, pattern: str) -> Fault:
     names = [tier.name for tier in transcript.tiers]
     known = ", ".join(f"{tier.name!r} ({len(tier.annotations)})" for tier in transcript.tiers) or "none"
     question = did_you_mean(pattern, names)
@@ -140,7 +142,7 @@ def _missing_tier(transcript: Transcript, pattern: str) -> Fault:
     return Fault(transcript.name, what)
 
 
-def _signer(transcript: Transcript, tier: Tier, pattern: str, options: SentenceOptions) -> str | None:
+def _signer(transcript: AnnotationDocument, tier: Tier, pattern: str, options: SentenceOptions) -> str | None:
     """Return the signer of a tier of glosses."""
     origin = options.signer_from
     name: str | None = None
@@ -164,12 +166,12 @@ def _wildcard_text(name: str, pattern: str) -> str:
 
 
 def _sentences_of_signer(
-    transcript: Transcript,
+    transcript: AnnotationDocument,
     tiers: Sequence[Tier],
     signer: str | None,
     options: SentenceOptions,
     counts: SentenceCounts,
-) -> list[Sentence]:
+) -> list[AnnotatedSentence]:
     wanted = options.sentence_tier or transcript.sentence_tier
     if wanted is not None:
         divisions = _division_tiers(transcript, tiers, signer, wanted, options)
@@ -177,7 +179,7 @@ def _sentences_of_signer(
             counts.division["each annotation is a sentence"] += 1
             annotations = [annotation for tier in tiers for annotation in tier.annotations]
             return [
-                Sentence(each.start, each.end, tuple(each.text.split()), signer)
+                AnnotatedSentence(each.start, each.end, tuple(each.text.split()), signer)
                 for each in sorted(annotations, key=lambda each: each.start)
             ]
         counts.division[f"tier {wanted!r}"] += 1
@@ -193,7 +195,7 @@ def _sentences_of_signer(
 
 
 def _division_tiers(
-    transcript: Transcript, tiers: Sequence[Tier], signer: str | None, pattern: str, options: SentenceOptions
+    transcript: AnnotationDocument, tiers: Sequence[Tier], signer: str | None, pattern: str, options: SentenceOptions
 ) -> list[Tier]:
     """Return the tiers of sentences of a signer: all that match, or those of this signer if there are any."""
     found = [tier for tier in transcript.tiers if _matches(tier, pattern)]
@@ -204,7 +206,7 @@ def _division_tiers(
     return same or own or found
 
 
-def _dividing_ancestor(transcript: Transcript, tiers: Sequence[Tier]) -> Tier | None:
+def _dividing_ancestor(transcript: AnnotationDocument, tiers: Sequence[Tier]) -> Tier | None:
     """Return the nearest tier above a tier of glosses with an annotation of several glosses; None without one."""
     by_name = {tier.name: tier for tier in transcript.tiers}
     visited = set()
@@ -252,7 +254,7 @@ def _split_at_pauses(glosses: Sequence[TimedText], pause: float) -> list[list[Ti
 
 def _assign(
     glosses: Sequence[TimedText], sentences: Sequence[TimedText], signer: str | None, counts: SentenceCounts
-) -> list[Sentence]:
+) -> list[AnnotatedSentence]:
     """Assign each gloss to the sentence that contains its middle."""
     ordered = sorted(sentences, key=lambda sentence: sentence.start)
     groups: list[list[TimedText]] = [[] for _ in ordered]
@@ -265,7 +267,7 @@ def _assign(
         else:
             counts.counts["glosses outside of all sentences, left out"] += 1
     return [
-        Sentence(
+        AnnotatedSentence(
             sentence.start,
             sentence.end,
             _texts(sorted(group, key=lambda gloss: gloss.start), counts),
@@ -278,7 +280,7 @@ def _assign(
 
 def _sentences_between_pauses(
     groups: Sequence[Sequence[TimedText]], signer: str | None, counts: SentenceCounts
-) -> list[Sentence]:
+) -> list[AnnotatedSentence]:
     """Make a sentence of each group of glosses, with a part of the pauses around it."""
     if not groups:
         return []
@@ -287,7 +289,7 @@ def _sentences_between_pauses(
     before = [starts[0], *(start - end for start, end in zip(starts[1:], ends, strict=False))]
     after = [*before[1:], math.inf]
     return [
-        Sentence(
+        AnnotatedSentence(
             start - min(_MARGIN_SECONDS, gap if place == 0 else gap / 2),
             end + min(_MARGIN_SECONDS, next_gap / 2),
             _texts(group, counts),

@@ -1,4 +1,4 @@
-"""`Transcript`: the tiers of an annotation document, whatever its format, and where its videos are."""
+"""`AnnotationDocument`: the tiers of an annotation document, whatever its format, and where its videos are."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class MediaLink:
 
 
 @dataclass(frozen=True)
-class Transcript:
+class AnnotationDocument:
     """An annotation document.
 
     Attributes:
@@ -102,7 +102,7 @@ def sort_by_start(annotations: Iterable[TimedText]) -> tuple[TimedText, ...]:
     return tuple(sorted(annotations, key=lambda annotation: annotation.start))
 
 
-def find_media(transcript: Transcript, number: int, folders: Sequence[Path]) -> tuple[Path, float] | None:
+def find_media(transcript: AnnotationDocument, number: int, folders: Sequence[Path]) -> tuple[Path, float] | None:
     """Find a video of a document: one that it names, or else a video, zip or folder with its name.
 
     Args:

@@ -13,14 +13,14 @@ from cslr_cli.corpora.own_corpus import OwnCorpus, Row
 from cslr_cli.corpora.release_paths import ReleasePaths
 from cslr_cli.corpora.transcripts.elan import read_elan
 from cslr_cli.corpora.transcripts.other_formats import read_recognitions, read_subtitles, read_textgrid
-from cslr_cli.corpora.transcripts.sentences import Sentence, SentenceCounts, SentenceOptions, make_sentences
-from cslr_cli.corpora.transcripts.transcript import Transcript, TranscriptError, find_media
+from cslr_cli.corpora.transcripts.sentences import AnnotatedSentence, SentenceCounts, SentenceOptions, make_sentences
+from cslr_cli.corpora.transcripts.transcript import AnnotationDocument, TranscriptError, find_media
 from cslr_cli.dataset.manifest import CORPUS_FILE
 from cslr_cli.errors import DataError
 from cslr_cli.media.frame_source import list_folder, shorten_list
 
 # Readers by suffix; of several documents with one name, the first format is read.
-_READERS: dict[str, Callable[[Path], list[Transcript]]] = {
+_READERS: dict[str, Callable[[Path], list[AnnotationDocument]]] = {
     ".eaf": lambda path: [read_elan(path)],
     ".textgrid": lambda path: [read_textgrid(path)],
     ".json": read_recognitions,
@@ -134,7 +134,11 @@ class TranscriptCorpus(OwnCorpus):
         return sorted(documents)
 
     def _rows_of(
-        self, transcript: Transcript, sentences: list[Sentence], paths: ReleasePaths, collector: SampleCollector
+        self,
+        transcript: AnnotationDocument,
+        sentences: list[AnnotatedSentence],
+        paths: ReleasePaths,
+        collector: SampleCollector,
     ) -> Iterator[Row]:
         folder = transcript.path.parent
         # The same folder below --source, if the videos are in another place than the documents.
@@ -171,7 +175,7 @@ class TranscriptCorpus(OwnCorpus):
                 frames=inside if video is None else _relative(video, paths.source),
             )
 
-    def _describe_missing_media(self, transcript: Transcript) -> str:
+    def _describe_missing_media(self, transcript: AnnotationDocument) -> str:
         number, linked = self.options.media, len(transcript.media)
         if number > 1 and number > linked:
             return f"--media {number}: the document names {linked} videos"
