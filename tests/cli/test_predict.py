@@ -247,8 +247,8 @@ def test_folders_patterns_and_standard_input_are_followed(
     outcome = cslr("predict", "-", "--json")
     failed, recognised = map(json.loads, outcome.stdout.splitlines())
     assert (outcome.status, recognised["source"]) == (1, "other.mp4")
-    assert "udcff.mp4" in failed["error"]["message"]
-    assert "\\udcff.mp4" in outcome.stderr
+    assert failed["error"]["message"].startswith(os.fsdecode(b"\xff.mp4: "))
+    assert "\\xff.mp4: there is no such file or folder" in outcome.stderr
 
 
 def test_an_output_encoding_without_a_character_is_an_error(
@@ -482,17 +482,14 @@ def test_a_bad_input_among_many_is_named_and_the_others_get_their_files(cslr: Co
     Path("huge").mkdir()
     cv2.imwrite("huge/1.png", np.zeros((2, 2, 3), np.uint8))
     cv2.imwrite("huge/2.png", np.zeros((4, 4, 3), np.uint8))
-    nameless = os.fsdecode(b"\xff.mp4") if sys.platform == "linux" else "nameless.mp4"
-    if sys.platform == "linux":
-        shutil.copy(videos[0], nameless)
     too_long = "l" * 300 + ".mp4"
-    bad = ["text.mp4", "huge", "missing.mp4", nameless, too_long]
+    bad = ["text.mp4", "huge", "missing.mp4", too_long]
     outcome = cslr("predict", videos[0], *bad, videos[2], "--output", "out/")
     assert (outcome.status, outcome.stdout) == (1, "")
     assert results_in("out") == ["other.txt", "talk.txt"]
     errors = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 5
-    names = ("text.mp4", "huge/2.png", "missing.mp4", nameless.encode("ascii", "backslashreplace").decode(), too_long)
+    assert len(errors) == 4
+    names = ("text.mp4", "huge/2.png", "missing.mp4", too_long)
     for name, error in zip(names, errors, strict=True):
         assert name in error
 
