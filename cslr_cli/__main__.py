@@ -7,11 +7,11 @@ import signal
 import sys
 import threading
 
-from cslr_cli.errors import EXIT_KEYBOARD_INTERRUPT
-
 # Number of new objects before a garbage collection. Importing torch creates some hundred thousand objects, none of
 # them garbage; with Python's default of 700, these collections take an eighth of a second.
 _GC_THRESHOLD = 5000
+# `errors.EXIT_KEYBOARD_INTERRUPT`, whose import Ctrl-C can interrupt.
+_EXIT_KEYBOARD_INTERRUPT = 130
 # Seconds after which an ignored Ctrl-C is sent again.
 _REPEAT_SECONDS = 0.02
 
@@ -25,7 +25,7 @@ def main() -> None:
 
         app(prog_name="cslr")
     except KeyboardInterrupt:
-        sys.exit(EXIT_KEYBOARD_INTERRUPT)
+        sys.exit(_EXIT_KEYBOARD_INTERRUPT)
 
 
 def _repeat_ctrl_c(unraisable: sys.UnraisableHookArgs) -> None:
