@@ -116,9 +116,9 @@ def _find_animations(entries: Sequence[Path]) -> list[Path]:
     from cslr_cli.media.animation import is_animated
 
     candidates = [entry for entry in entries if entry.suffix.lower() in ANIMATION_SUFFIXES]
-    plain = [entry for entry in candidates if entry.suffix.lower() == ".png"]
-    if plain and not is_animated(plain[0]):
-        candidates = [entry for entry in candidates if entry not in set(plain)]
+    first_png = next((entry for entry in candidates if entry.suffix.lower() == ".png"), None)
+    if first_png is not None and not is_animated(first_png):
+        candidates = [entry for entry in candidates if entry.suffix.lower() != ".png"]
     return [entry for entry in candidates if is_animated(entry)]
 
 

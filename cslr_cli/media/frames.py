@@ -20,7 +20,7 @@ from cslr_cli.media.animation import AnimationFrames, is_webp
 from cslr_cli.media.frame_source import Frame, FrameSource, NoFramesError, ResampledSegment, list_folder
 from cslr_cli.media.options import Segment
 from cslr_cli.media.picture_sources import FolderFrames, ZipFrames
-from cslr_cli.media.pipe_copy import copy_pipe, is_pipe
+from cslr_cli.media.pipe_copy import copy_pipe
 from cslr_cli.media.video import VideoFrames
 
 # uint8 (T, H, W, 3), or an iterable of (H, W, 3).
@@ -49,7 +49,7 @@ def open_frames(path: Path | str, *, partial: bool = False, stream: int | None =
         hint = f"{folder} holds {list_folder(path.parent)}" if path.parent.is_dir() else None
         raise NoFramesError(f"{path}: there is no such file or folder", hint)
     status = path.stat()
-    if is_pipe(path):
+    if stat.S_ISFIFO(status.st_mode):
         return VideoFrames(path, partial=partial, stream=stream, copy=copy_pipe(path))
     if not stat.S_ISREG(status.st_mode):
         camera = re.fullmatch(r"/dev/video(\d+)", str(path))
@@ -57,9 +57,9 @@ def open_frames(path: Path | str, *, partial: bool = False, stream: int | None =
         raise MediaError(f"{path}: a device or a socket, not a video", hint)
     if status.st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes)")
-    if is_webp(path):
-        return AnimationFrames(path)
-    return ZipFrames(path) if path.suffix.lower() == ".zip" else VideoFrames(path, partial=partial, stream=stream)
+    if path.suffix.lower() == ".zip":  # first: prepared clips are zips, and need no look at their contents
+        return ZipFrames(path)
+    return AnimationFrames(path) if is_webp(path) else VideoFrames(path, partial=partial, stream=stream)
 
 
 def iterate_frames(path: Path, fps: float, segment: Segment | None = None) -> Iterator[Frame]:

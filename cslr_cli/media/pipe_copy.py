@@ -27,11 +27,6 @@ _CHUNK_BYTES = 2**20
 _copies: dict[tuple[int, int], Path] = {}
 
 
-def is_pipe(path: Path) -> bool:
-    """Return whether a path is a pipe."""
-    return path.is_fifo()
-
-
 def copy_pipe(path: Path) -> Path:
     """Return a file with the contents of a pipe; the same one for every call with this pipe.
 

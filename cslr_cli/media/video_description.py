@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from cslr_cli.errors import MediaError
 from cslr_cli.media.frame_conversion import MATRICES, has_full_range, matrix_of
-from cslr_cli.media.pipe_copy import copy_pipe, is_pipe
+from cslr_cli.media.pipe_copy import copy_pipe
 from cslr_cli.media.resampling import MAX_GAP_SECONDS
 from cslr_cli.media.tone_mapping import TRANSFERS
 from cslr_cli.media.video import VideoFrames
@@ -120,7 +120,7 @@ def describe_video(path: Path, stream: int | None = None) -> VideoDocument:
     Raises:
         MediaError: the file has no video, or none that can be decoded.
     """
-    copy = copy_pipe(path) if is_pipe(path) else None
+    copy = copy_pipe(path) if path.is_fifo() else None
     source = VideoFrames(path, partial=True, stream=stream, copy=copy)
     with open_video(copy or path, stream, name=str(path)) as decoder:
         first = next(decoder.frames(), None)
