@@ -255,6 +255,17 @@ def has_control_characters(text: str) -> bool:
     return _CONTROL.search(text) is not None
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8; names of files and escapes of JSON can hold parts of characters."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def escape_control_characters(text: str) -> str:
     r"""Replace characters that control a terminal, and bytes that are not Unicode, by their codes.
 

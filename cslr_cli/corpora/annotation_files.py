@@ -17,7 +17,7 @@ from shlex import quote
 from cslr_cli.dataset.sample import Sample
 from cslr_cli.errors import DataError, join_faults
 from cslr_cli.media.frame_source import shorten_list
-from cslr_cli.untrusted import abbreviate, has_control_characters, normalize_label, read_text
+from cslr_cli.untrusted import abbreviate, has_control_characters, is_unicode, normalize_label, read_text
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class SampleCollector:
             Whether the clip was added to `samples`.
         """
         texts = (sample.sample_id, sample.frames, sample.signer or "", sample.translation or "", *sample.glosses)
-        invalid = next((text for text in texts if not text.isascii() and not _is_unicode(text)), None)
+        invalid = next((text for text in texts if not is_unicode(text)), None)
         if invalid is not None:  # JSON and file names can contain it
             self.add_fault(where, f"{abbreviate(invalid)} is no valid Unicode text")
             return False
@@ -239,14 +239,6 @@ class SampleCollector:
         shown = [f"{normalize_label(text)!r} ({_describe_spelling(text)})" for text in self._normalized]
         what = "glosses or names with invisible characters or another Unicode form than NFC, now normalised"
         return [f"{what}: {shorten_list(shown)}"]
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _describe_spelling(text: str) -> str:

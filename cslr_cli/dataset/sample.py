@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cslr_cli.errors import DataError
 from cslr_cli.temporal_plan import TemporalPlan, ctc_steps_needed
-from cslr_cli.untrusted import UntrustedDataError, abbreviate, parse_json
+from cslr_cli.untrusted import UntrustedDataError, abbreviate, is_unicode, parse_json
 
 SPLITS = ("train", "dev", "test")
 
@@ -94,21 +94,10 @@ class Sample:
             )
         texts = [*values["glosses"], *values.get(_OPTIONAL_KEY, {}).values()]
         texts += [value for key in _KINDS if isinstance(value := values[key], str) and key != "frames"]
-        if not all(map(_is_unicode, texts)):
+        if not all(map(is_unicode, texts)):
             raise DataError(f"{where}: a text that is no Unicode", "expected a line that cslr prepare has written")
         values["glosses"] = tuple(values["glosses"])
         return cls(**values)
-
-
-def _is_unicode(text: str) -> bool:
-    """Return whether a text can be written as UTF-8; the escapes of JSON can also state parts of characters."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_text_mapping(value: object) -> bool:

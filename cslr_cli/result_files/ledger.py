@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from cslr_cli.files import atomic_file, relative_path
-from cslr_cli.untrusted import UntrustedDataError, parse_json
+from cslr_cli.untrusted import UntrustedDataError, is_unicode, parse_json
 
 LEDGER_FILE = "ledger.jsonl"
 _START_OF_LINE = b'{"schema_version": 1'
@@ -136,7 +136,7 @@ class LedgerEntry:
         defaults = {each.name: each.default for each in dataclasses.fields(self) if each.name in self.OMITTED}
         values = {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
         line = json.dumps(values, ensure_ascii=False)
-        return line if _is_unicode(line) else json.dumps(values)
+        return line if is_unicode(line) else json.dumps(values)
 
     @classmethod
     def from_json(cls, line: str) -> LedgerEntry | None:
@@ -165,14 +165,6 @@ def _has_valid_types(entry: LedgerEntry) -> bool:
         and entry.status in get_args(ResultStatus)
         and isinstance(entry.options, dict)
     )
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class Ledger:
