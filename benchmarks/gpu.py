@@ -24,13 +24,12 @@ from typing import Any, Final
 
 import torch
 
+from benchmarks.kernels import LAYERS
 from benchmarks.measuring import Machine
 from cslr_cli.model.clips import ClipLayout
 from cslr_cli.model.correlation import correlate
 
 Rows = list[dict[str, Any]]
-# Positions and channels of the correlations after layers 2 to 4, frames of 224 pixels.
-_LAYERS: Final = {"layer2": (28 * 28, 128), "layer3": (14 * 14, 256), "layer4": (7 * 7, 512)}
 # Largest accepted relative error of the correlation against float64.
 _LIMITS: Final = {torch.float32: 1e-5, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 # Frames of the training split of PHOENIX2014, for the time of an epoch.
@@ -118,7 +117,7 @@ def correlation(plan: Plan) -> Rows:
     clips = ClipLayout.from_lengths([num_frames - num_frames // 4, num_frames // 4], device)
     dtypes = [torch.float32] if plan.device == "cpu" else [torch.float32, torch.float16, torch.bfloat16]
     rows = []
-    for layer, (positions, channels) in _LAYERS.items():
+    for layer, (positions, channels) in LAYERS.items():
         shape = (num_frames, positions // 4 if plan.smoke else positions, channels)
         generator = torch.Generator().manual_seed(0)
         given = [torch.randn(shape, generator=generator, dtype=torch.float64) / channels**0.25 for _ in range(3)]

@@ -105,7 +105,7 @@ def read_with_cslr(path: Path, start: float = 0.0, seconds: float | None = None)
     """Read frames at an even rate, as `cslr predict` does, and return their number."""
     source = open_frames(path)
     if seconds is None:
-        return sum(1 for _ in source.iterate(source.resampled_indices(FPS)))
+        return sum(1 for _ in source.iterate(source.resample(FPS).indices))
     return sum(1 for _ in source.read_segment(Segment(start, start + seconds), FPS).frames)
 
 

@@ -256,7 +256,7 @@ def has_control_characters(text: str) -> bool:
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether a text can be written as UTF-8; names of files and escapes of JSON can hold parts of characters."""
+    """Return whether a text can be written as UTF-8; names of files and escapes of JSON may hold other parts."""
     if text.isascii():
         return True
     try:

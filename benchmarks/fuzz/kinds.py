@@ -373,7 +373,7 @@ def _media_kinds(corpus: PreparedCorpus, checkpoint: Checkpoint, video: Path) ->
 
     def use_clip(path: Path) -> None:
         source = open_frames(path)
-        indices = source.resampled_indices(25.0)
+        indices = source.resample(25.0).indices
         for frame in islice(source.iterate(indices), _MAX_FRAMES):
             assert frame.dtype == np.uint8
 

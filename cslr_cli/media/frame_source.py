@@ -140,10 +140,6 @@ class FrameSource(ABC):
             check_rate(self.path, times)
         return resample(times, fps)
 
-    def resampled_indices(self, fps: float, source_fps: float | None = None) -> NDArray[np.int64]:
-        """Return the indices of the frames that `resample` chooses; they never decrease."""
-        return self.resample(fps, source_fps).indices
-
     def read_segment(self, segment: Segment, fps: float) -> ResampledSegment:
         """Read a segment of the clip at an even frame rate.
 

@@ -77,11 +77,6 @@ def resample(timestamps: ArrayLike, fps: float, origin: float | None = None) -> 
     return Resampling(positions, nearest_frames(times, positions / fps), int(positions[-1]) + 1)
 
 
-def resample_indices(timestamps: ArrayLike, fps: float) -> NDArray[np.int64]:
-    """Return the `Resampling.indices` of `resample`."""
-    return resample(timestamps, fps).indices
-
-
 def median_frame_interval(times: NDArray[np.float64], fps: float) -> float:
     """Return the median of the seconds between neighbouring frames; 1 / `fps` for a single frame."""
     return float(np.median(np.diff(times))) if len(times) > 1 else 1 / fps
@@ -95,7 +90,7 @@ def nearest_frames(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> N
 
 
 def resample_stream(frames: Iterable[_Frame], source_fps: float, fps: float) -> Iterator[_Frame]:
-    """Resample frames at an even rate one by one, without knowing their number, as `resample_indices` does."""
+    """Resample frames at an even rate one by one, without knowing their number, as `resample` does."""
     chosen: deque[_Frame] = deque()  # chosen frames that are not yielded yet
     num_read = num_chosen = num_yielded = 0
     previous: _Frame | None = None

@@ -18,7 +18,7 @@ from cslr_cli.media.frame_fit import Box, FrameFit
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.options import ReadOptions
 from cslr_cli.media.picture_sources import FolderFrames
-from cslr_cli.media.resampling import resample_indices, resample_stream
+from cslr_cli.media.resampling import resample, resample_stream
 from cslr_cli.media.video_stream import VideoDecoder
 
 FIT = FrameFit(32, DataConfig(crop_size=32), original_size=(32, 32))
@@ -101,7 +101,7 @@ def test_a_missing_file_is_an_error_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given_fps", [5.0, 12.5, 15.0, 24.0, 25.0, 29.97, 30.0, 59.94, 120.0])
 @pytest.mark.parametrize("num_frames", [1, 2, 12, 101])
 def test_a_stream_is_resampled_like_frames_of_known_number(given_fps: float, num_frames: int) -> None:
-    expected = resample_indices(np.arange(num_frames) / given_fps, 25.0)
+    expected = resample(np.arange(num_frames) / given_fps, 25.0).indices
     chosen = list(resample_stream(iter(numbered(num_frames, 2)), given_fps, 25.0))
     assert numbers(chosen) == expected.tolist()
 

@@ -44,7 +44,7 @@ EVEN = np.arange(10) / 25
 
 def test_a_still_picture_of_a_screen_recording_is_repeated() -> None:
     source = TimedFrames([*EVEN, *(EVEN + MAX_GAP_SECONDS)])
-    assert len(source.resampled_indices(25.0)) == round(25 * MAX_GAP_SECONDS) + 10
+    assert len(source.resample(25.0).indices) == round(25 * MAX_GAP_SECONDS) + 10
 
 
 @pytest.mark.parametrize("seconds", [6.0, 61.0, 3600.0, 26 * 3600.0, 1e9])
@@ -71,9 +71,9 @@ def test_a_segment_within_a_long_gap_is_an_error() -> None:
 
 def test_a_rate_of_a_frame_a_minute_is_no_video_of_signing() -> None:
     with pytest.raises(MediaError, match="one frame every 50"):
-        TimedFrames([50.0 * number for number in range(1000)]).resampled_indices(25.0)
+        TimedFrames([50.0 * number for number in range(1000)]).resample(25.0)
 
 
 def test_the_rate_that_the_user_gives_replaces_wrong_times() -> None:
     source = TimedFrames([*EVEN, *(EVEN + 1e9)])
-    assert source.resampled_indices(25.0, source_fps=25.0).tolist() == list(range(20))
+    assert source.resample(25.0, source_fps=25.0).indices.tolist() == list(range(20))

@@ -25,7 +25,7 @@ from cslr_cli.media import picture_sources
 from cslr_cli.media.frame_source import Frame
 from cslr_cli.media.frames import open_frames
 from cslr_cli.media.pictures import decode_picture, resize_frame
-from cslr_cli.media.resampling import resample_indices
+from cslr_cli.media.resampling import resample
 from tests.corpora.phoenix_release import picture, write_picture
 
 
@@ -362,7 +362,7 @@ def test_a_video_of_uneven_times_is_resampled_by_its_times(tmp_path: Path) -> No
     source = open_frames(path)
     assert source.timestamps is not None
     np.testing.assert_allclose(source.timestamps[[0, 9, 10, 11, 19]], [0, 0.36, 0.40, 0.48, 1.12], atol=1e-3)
-    shown = grey_of(source.read(resample_indices(source.timestamps, 25.0)))
+    shown = grey_of(source.read(resample(source.timestamps, 25.0).indices))
     # A slow frame stands for two (in the middle between frames the earlier one is shown), but the last
     # one, whose end no time marks, stays as long as most do.
     assert shown == [*range(10), *(number for number in range(10, 19) for _ in range(2)), 19]
@@ -424,15 +424,15 @@ def test_a_video_of_the_wanted_rate_is_unchanged_despite_rounded_times(
     num_frames: int, fps: float, start: float
 ) -> None:
     times = np.round(start + np.arange(num_frames) / fps, 3)  # Matroska counts milliseconds
-    assert resample_indices(times, fps).tolist() == list(range(num_frames))
+    assert resample(times, fps).indices.tolist() == list(range(num_frames))
 
 
 def test_halving_the_rate_takes_every_second_frame() -> None:
-    assert resample_indices(np.arange(8) / 50, 25.0).tolist() == [0, 2, 4, 6]
+    assert resample(np.arange(8) / 50, 25.0).indices.tolist() == [0, 2, 4, 6]
 
 
 def test_doubling_the_rate_shows_every_frame_twice() -> None:
-    assert resample_indices(np.arange(4) / 25, 50.0).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert resample(np.arange(4) / 25, 50.0).indices.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 @given(
@@ -441,7 +441,7 @@ def test_doubling_the_rate_shows_every_frame_twice() -> None:
 )
 def test_no_chosen_frame_is_further_from_its_time_than_another_frame(gaps: list[float], fps: float) -> None:
     times = np.concatenate([[0.0], np.cumsum(gaps)])
-    chosen = resample_indices(times, fps)
+    chosen = resample(times, fps).indices
     wanted = np.arange(len(chosen)) / fps
     nearest = np.abs(times[None] - wanted[:, None]).min(axis=1)
     np.testing.assert_allclose(np.abs(times[chosen] - wanted), nearest, atol=3e-6)
@@ -452,7 +452,7 @@ def test_no_chosen_frame_is_further_from_its_time_than_another_frame(gaps: list[
 @pytest.mark.parametrize(("times", "fps"), [([], 25.0), ([0.0, 0.0], 25.0), ([1.0, 0.5], 25.0), ([0.0], 0.0)])
 def test_times_that_do_not_increase_are_a_value_error(times: list[float], fps: float) -> None:
     with pytest.raises(ValueError, match="increasing times"):
-        resample_indices(times, fps)
+        resample(times, fps)
 
 
 def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:

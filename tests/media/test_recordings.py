@@ -140,7 +140,7 @@ def check_jump(path: Path, before: int, after: int) -> FrameSource:
     np.testing.assert_allclose(times[:before], even_times(before), atol=1e-3)
     np.testing.assert_allclose(times[before:] - times[before], even_times(after), atol=1e-3)
     assert times[before] > times[before - 1]
-    chosen = source.resampled_indices(25.0)
+    chosen = source.resample(25.0).indices
     assert set(chosen.tolist()) == set(range(before + after))  # every frame is shown
     assert len(chosen) <= 25 * (5 + 2) + before + after  # and the gap is not filled
     assert any("time stamps" in text or "no frame between" in text for text in (*source.warnings, source.missing or ""))
@@ -171,7 +171,7 @@ def test_an_absurd_rate_neither_hangs_nor_fills_memory() -> None:
     started = time.process_time()
     source = open_frames(RECORDINGS / "absurd_rate.avi", partial=True)
     with pytest.raises(MediaError, match=r"absurd_rate\.avi"):
-        source.resampled_indices(25.0)
+        source.resample(25.0)
     assert time.process_time() - started < 5
 
 
